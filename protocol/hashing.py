@@ -1,0 +1,21 @@
+"""The two hash functions of the network.
+
+Keccak-256 is used wherever the chain must be able to re-compute a value (digests, slots, seeds);
+SHA-256, twelve times cheaper here, wherever only peers do (message ids, Merkle trees, commitments).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from Crypto.Hash import keccak
+
+
+def keccak256(data: bytes) -> bytes:
+    """Keccak-256 as Ethereum uses it (the original padding, not SHA3-256). Returns 32 bytes."""
+    return keccak.new(data=data, digest_bits=256).digest()
+
+
+def sha256(data: bytes) -> bytes:
+    """SHA-256 (FIPS 180-4). Returns 32 bytes."""
+    return hashlib.sha256(data).digest()

@@ -1,0 +1,42 @@
+"""Rules of the topic `results`: which commitments are forwarded. Two for one task are evidence."""
+
+from __future__ import annotations
+
+from protocol.errors import GossipIgnore, GossipReject
+from protocol.messages import ResultCommitment
+from protocol.rules.view import (
+    CLOCK_DISPARITY_MS_MAX,
+    Seen,
+    View,
+    check_slot_is_free,
+    read_gossip,
+    slot_key,
+    verify_gossip,
+)
+from protocol.statement import Statement
+
+TOPIC = "results"
+
+
+def validate_result(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement[ResultCommitment]:
+    """The commitment in `data`, to be accepted.
+
+    :raises Equivocation: the miner has committed to something else; carries the evidence.
+    :raises GossipIgnore: seen, or of a task that this peer does not know.
+    :raises GossipReject: no honest peer forwards this.
+    """
+    envelope, commitment = read_gossip(data, ResultCommitment)
+    # [IGNORE] The commitment is not from the future.
+    if commitment.committed_at_ms > now_ms + CLOCK_DISPARITY_MS_MAX:
+        raise GossipIgnore("commitment is from the future")
+    # [IGNORE] The task is known. No penalty: its announcement may still be under way.
+    task = seen.tasks.get(commitment.task_id)
+    if task is None:
+        raise GossipIgnore("task is not known")
+    statement = verify_gossip(view.domain, envelope, commitment, data)
+    # [REJECT] The signer was drawn for the task.
+    if statement.signer.address not in task.message.assigned:
+        raise GossipReject("signer was not drawn for this task")
+    check_slot_is_free(seen, statement)
+    seen.statements[slot_key(statement)] = data
+    return statement

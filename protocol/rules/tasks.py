@@ -1,0 +1,64 @@
+"""Rules of the topic `tasks`: which announcements are forwarded, and so which miners start to work."""
+
+from __future__ import annotations
+
+from protocol.draw import follows_draw, task_seed
+from protocol.errors import GossipIgnore, GossipReject
+from protocol.messages import TaskAnnouncement
+from protocol.rules.view import (
+    CLOCK_DISPARITY_MS_MAX,
+    Seen,
+    View,
+    check_slot_is_free,
+    read_gossip,
+    slot_key,
+    verify_gossip,
+)
+from protocol.statement import Statement
+
+TOPIC = "tasks"
+TASK_LIFE_MS_MAX = 60 * 60 * 1000
+"""Longest time from announcement to deadline."""
+RANK_TIMEOUT_MS_MIN = 100
+"""Least head start of a rank: below it, ranks would race each other by their distance."""
+
+
+def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement[TaskAnnouncement]:
+    """The announcement in `data`, to be accepted.
+
+    :raises GossipIgnore: over, seen, contradicted, or of an epoch that this peer does not know (yet).
+    :raises GossipReject: no honest peer forwards this.
+    """
+    envelope, task = read_gossip(data, TaskAnnouncement)
+    # [REJECT] The task's life is positive and not too long.
+    if not task.announced_at_ms < task.deadline_ms <= task.announced_at_ms + TASK_LIFE_MS_MAX:
+        raise GossipReject("task's life is out of bounds")
+    # [REJECT] Each rank has a head start over the next.
+    if task.rank_timeout_ms < RANK_TIMEOUT_MS_MIN:
+        raise GossipReject("rank timeout is out of bounds")
+    # [REJECT] There is something to do, and somebody to do it.
+    if not (task.steps and task.width and task.height and task.assigned):
+        raise GossipReject("task is empty")
+    # [IGNORE] The announcement is not from the future.
+    if task.announced_at_ms > now_ms + CLOCK_DISPARITY_MS_MAX:
+        raise GossipIgnore("task is from the future")
+    # [IGNORE] The task is not over.
+    if task.deadline_ms <= now_ms:
+        raise GossipIgnore("task is over")
+    # [IGNORE] The epoch is known. No penalty: another peer may hear of a new one first.
+    epoch = view.epochs.get(task.epoch)
+    if epoch is None:
+        raise GossipIgnore("epoch is not known")
+    statement = verify_gossip(view.domain, envelope, task, data)
+    coordinator = statement.signer.address
+    # [REJECT] The signer is a coordinator of that epoch, on which all peers agree.
+    if not epoch.coordinators.weight_of(coordinator):
+        raise GossipReject("signer is not a coordinator of this epoch")
+    check_slot_is_free(seen, statement)
+    # [REJECT] The ranking is the draw's.
+    seed = task_seed(epoch.seed, coordinator, task.sequence)
+    if not follows_draw(epoch.miners, seed, task.ranking):
+        raise GossipReject("ranking is not the draw's")
+    seen.statements[slot_key(statement)] = data
+    seen.tasks[statement.digest] = statement
+    return statement

@@ -1,0 +1,162 @@
+"""What a peer knows when it judges a message: the chain's facts, and what was said before.
+
+Is: values; `node` fills a `View` from the chain, `Seen` fills itself through the rules.
+Is not: a cache of the chain or a store; both are forgotten when the process ends.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+from protocol.draw import Snapshot
+from protocol.errors import DecodeError, GossipIgnore, GossipReject, SignatureError
+from protocol.evidence import Evidence
+from protocol.messages import Message, Offer, TaskAnnouncement
+from protocol.statement import Domain, Envelope, Statement, read_envelope, verify
+
+CLOCK_DISPARITY_MS_MAX = 500
+"""How far two honest clocks may differ; the field's constant."""
+GOSSIP_BYTES_MAX = 64 * 1024
+"""Longest gossip message."""
+SEEN_STATEMENTS_MAX = 16_384
+SEEN_TASKS_MAX = 4_096
+SEEN_OFFERS_MAX = 16_384
+SEEN_EVIDENCE_MAX = 4_096
+
+Key = TypeVar("Key")
+Item = TypeVar("Item")
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochView:
+    """One epoch as the chain tells it.
+
+    :ivar number: of the epoch.
+    :ivar seed: 32 bytes, recorded on chain after the snapshot's block.
+    :ivar miners: active miners at the snapshot's block.
+    :ivar coordinators: active coordinators at the snapshot's block.
+    """
+
+    number: int
+    seed: bytes
+    miners: Snapshot
+    coordinators: Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the chain says now.
+
+    :ivar domain: of this network's signatures.
+    :ivar epochs: by number; the latest and the one before, which announcements may still name.
+    """
+
+    domain: Domain
+    epochs: Mapping[int, EpochView]
+
+    @property
+    def latest(self) -> EpochView | None:
+        """The epoch that new announcements use; None before the first seed is recorded."""
+        return self.epochs[max(self.epochs)] if self.epochs else None
+
+
+class Bounded(OrderedDict[Key, Item], Generic[Key, Item]):
+    """A mapping that forgets its oldest entry when a new one exceeds `items_max`."""
+
+    def __init__(self, items_max: int) -> None:
+        super().__init__()
+        self._items_max: Final = items_max
+
+    def __setitem__(self, key: Key, item: Item) -> None:
+        super().__setitem__(key, item)
+        if len(self) > self._items_max:
+            self.popitem(last=False)
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was accepted before, each mapping bounded; one instance a peer.
+
+    :ivar statements: envelope first said by (kind, signer's address, slot); the memory behind evidence.
+    :ivar tasks: announcements by task id.
+    :ivar offers: newest offer by miner's address.
+    :ivar offenders: (signer, kind, slot) of evidence that was already accepted.
+    """
+
+    statements: Bounded[tuple[int, bytes, bytes], bytes] = field(
+        default_factory=lambda: Bounded(SEEN_STATEMENTS_MAX)
+    )
+    tasks: Bounded[bytes, Statement[TaskAnnouncement]] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
+    offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))
+    offenders: Bounded[tuple[bytes, int, bytes], None] = field(
+        default_factory=lambda: Bounded(SEEN_EVIDENCE_MAX)
+    )
+
+
+class Equivocation(GossipIgnore):
+    """A signer contradicted itself: the message goes no further, the evidence does.
+
+    :ivar evidence: both statements.
+    """
+
+    def __init__(self, evidence: Evidence) -> None:
+        super().__init__("signer has said something else in this slot")
+        self.evidence = evidence
+
+
+def read_gossip(data: bytes, expected: type[MessageT]) -> tuple[Envelope, MessageT]:
+    """Decode a gossip message, signature unchecked: the cheap start of every rule.
+
+    :raises GossipReject: too long, not canonical, or another kind of message.
+    """
+    # [REJECT] The message is at most GOSSIP_BYTES_MAX long.
+    if len(data) > GOSSIP_BYTES_MAX:
+        raise GossipReject("message is too long")
+    # [REJECT] The message is a canonical envelope around a canonical body.
+    try:
+        envelope, message = read_envelope(data)
+    except DecodeError as error:
+        raise GossipReject("message does not decode") from error
+    # [REJECT] The message is of the topic's kind.
+    if not isinstance(message, expected):
+        raise GossipReject("message is of another topic")
+    return envelope, message
+
+
+def verify_gossip(
+    domain: Domain, envelope: Envelope, message: MessageT, data: bytes
+) -> Statement[MessageT]:
+    """Recover the signer: the dear part of every rule.
+
+    :raises GossipReject: the signature is malformed.
+    """
+    # [REJECT] The signature is well-formed.
+    try:
+        return verify(domain, envelope, message, data)
+    except SignatureError as error:
+        raise GossipReject("signature is malformed") from error
+
+
+def check_slot_is_free(seen: Seen, statement: Statement[Any]) -> None:
+    """Compare `statement` with what its signer said first in that slot.
+
+    :raises GossipIgnore: it said exactly this.
+    :raises Equivocation: it said something else.
+    """
+    first = seen.statements.get(slot_key(statement))
+    # [IGNORE] The statement is the first of its signer in its slot ...
+    if first is None:
+        return
+    if first == statement.encoded or Envelope.decode(first).body == Envelope.decode(statement.encoded).body:
+        raise GossipIgnore("statement was seen before")
+    # ... and if another was first, the pair is evidence.
+    raise Equivocation(Evidence.pair(first, statement.encoded))
+
+
+def slot_key(statement: Statement[Any]) -> tuple[int, bytes, bytes]:
+    """Key of `statement` in `Seen.statements`."""
+    return (statement.kind, statement.signer.address, statement.message.slot())
