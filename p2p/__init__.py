@@ -1,0 +1,7 @@
+"""How bytes travel: identity, transport, gossip mesh, direct streams and discovery.
+
+Is: everything between a socket and a validated message, on trio and py-libp2p.
+Is not: aware of what a message means; `protocol` says that, and this room imports nothing else of ours.
+
+Read in this order: `identity`, `host`, `streams`, `connections`, then `mesh` and `gossip`.
+"""

@@ -1,0 +1,326 @@
+"""Gossip over libp2p streams: the I/O shell around the router.
+
+Is: one writer task per peer, one reader per inbound stream, one heartbeat, and :class:`~p2p.mesh.Mesh`.
+Is not: any rule of gossip; those are in :mod:`p2p.gossip.router`, which never waits.
+
+Each side opens a stream of its own and only writes on it, as every libp2p gossip does. What arrives is judged
+and queued for others before the next read, so nothing waits between a message's check and its forwarding.
+A peer that reads slowly fills its own queue and loses what does not fit; nobody else waits for it. Publishing
+waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from p2p.gossip.actions import Action, Deliver, Disconnect, SendRpc, Validate
+from p2p.gossip.outbox import Outbox
+from p2p.gossip.params import GossipParams
+from p2p.gossip.router import Router
+from p2p.gossip.wire import FrameSplitter, frame
+from p2p.host import NotConnected, StreamRefused
+from p2p.mesh import DELIVERY_BUFFER_MAX, Validation, Validator
+from p2p.streams import TRANSPORT_ERRORS
+from p2p.swarm import reset_stream
+from protocol.errors import DecodeError, GossipIgnore, GossipReject, LocalError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterable, Mapping
+
+    from p2p.host import Host
+    from p2p.identity import PeerId
+    from p2p.swarm import Stream
+
+PROTOCOLS: Final = ("/meshsub/1.1.0", "/meshsub/1.0.0")
+"""What we offer and accept, the better one first."""
+WRITE_BATCH_BYTES: Final = 60 * 1024
+"""Bytes written at once: several RPCs share one frame of the muxer, of 64 KiB less its header."""
+READ_BYTES: Final = 64 * 1024
+"""Bytes read at once."""
+RPCS_BETWEEN_CHECKPOINTS: Final = 64
+"""RPCs handled before other tasks get their turn; tiny ones come by the thousand in one read."""
+WRITE_TIMEOUT_MS: Final = 8_000
+"""Time for one write; a peer that lets it pass is disconnected. The muxer gives up after 5 s of no window."""
+PUBLISH_TIMEOUT_MS: Final = 5_000
+"""Time that publishing waits for room; then peers without room lose the message, and it is counted."""
+OPEN_ATTEMPTS_MAX: Final = 3
+"""Attempts in a row to open a stream before a peer counts as not speaking gossip."""
+OPEN_RETRY_MS: Final = 250
+"""Pause before the second attempt to open a stream; doubles."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Link:
+    """What we hold for one peer. :ivar reading: the scope of the reader of its newest inbound stream."""
+
+    def __init__(self, peer: PeerId) -> None:
+        self.peer = peer
+        self.outbox = Outbox()
+        self.writing = trio.CancelScope()
+        self.reading: trio.CancelScope | None = None
+
+
+class _Topic:
+    """A subscription. We keep a receiving end too, to push the oldest out of a full buffer."""
+
+    def __init__(self, validator: Validator) -> None:
+        self.validator = validator
+        self.sender, self.drain = trio.open_memory_channel[bytes](DELIVERY_BUFFER_MAX)
+
+    def close(self) -> None:
+        self.sender.close()
+        self.drain.close()
+
+
+def _trio_clock_ms() -> int:
+    return int(trio.current_time() * 1000)
+
+
+class GossipService:
+    """A :class:`~p2p.mesh.Mesh` over a host. Subscribe at any time; nothing moves before :meth:`run`."""
+
+    def __init__(
+        self,
+        host: Host,
+        rng: random.Random,
+        *,
+        params: GossipParams | None = None,
+        clock_ms: Callable[[], int] = _trio_clock_ms,
+    ) -> None:
+        self.router = Router(params or GossipParams(), rng)
+        self._host = host
+        self._clock_ms = clock_ms
+        self._links: dict[PeerId, _Link] = {}
+        self._topics: dict[str, _Topic] = {}
+        self._counts: Counter[str] = Counter()
+        self._nursery: trio.Nursery | None = None
+        self._framed: tuple[bytes, bytes] = (b"", b"\0")
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Gossip until cancelled. Consumers then see the end of their channels."""
+        if self._nursery is not None:
+            raise LocalError("the gossip service runs already")
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                for protocol in PROTOCOLS:
+                    self._host.handle_streams(protocol, self._read)
+                self._host.observe(self)
+                task_status.started()
+                await self._beat()
+        finally:
+            self._nursery = None
+            self._links.clear()
+            for topic in self._topics.values():
+                topic.close()
+
+    # Mesh
+
+    def subscribe(self, topic: str, validator: Validator) -> trio.MemoryReceiveChannel[bytes]:
+        """See :meth:`p2p.mesh.Mesh.subscribe`."""
+        actions = self.router.subscribe(topic, self._clock_ms())
+        subscription = self._topics[topic] = _Topic(validator)
+        self._act(actions)
+        return subscription.drain.clone()
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        """See :meth:`p2p.mesh.Mesh.publish`."""
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(PUBLISH_TIMEOUT_MS / 1000):
+            for peer in self.peers(topic):
+                link = self._links.get(peer)
+                if link is not None:
+                    await link.outbox.wait_until_eased()
+        self._act(self.router.publish(topic, data, self._clock_ms()))
+
+    def peers(self, topic: str) -> tuple[PeerId, ...]:
+        """See :meth:`p2p.mesh.Mesh.peers`."""
+        return tuple(self.router.overlay.topic_peers(topic))
+
+    def mesh_peers(self, topic: str) -> tuple[PeerId, ...]:
+        """See :meth:`p2p.mesh.Mesh.mesh_peers`."""
+        return tuple(self.router.overlay.mesh.get(topic, ()))
+
+    def score(self, peer_id: PeerId) -> float:
+        """See :meth:`p2p.mesh.Mesh.score`."""
+        return self.router.scores.score(peer_id)
+
+    def statistics(self) -> Mapping[str, int]:
+        """See :meth:`p2p.mesh.Mesh.statistics`."""
+        return {
+            "gossip_peers": len(self._links),
+            **self._counts,
+            **{str(name): count for name, count in self.router.counts.items()},
+        }
+
+    # PeerObserver
+
+    def peer_connected(self, peer_id: PeerId, *, outbound: bool) -> None:
+        """The host has a new peer; find out whether it speaks gossip by trying."""
+        if self._nursery is None or peer_id in self._links:
+            return
+        link = self._links[peer_id] = _Link(peer_id)
+        self._nursery.start_soon(self._write, link)
+        self._act(self.router.peer_connected(peer_id, outbound=outbound, now_ms=self._clock_ms()))
+
+    def peer_disconnected(self, peer_id: PeerId) -> None:
+        """The host has lost a peer."""
+        link = self._links.pop(peer_id, None)
+        if link is None:
+            return
+        self.router.peer_disconnected(peer_id)
+        link.writing.cancel()
+        if link.reading is not None:
+            link.reading.cancel()
+
+    # Tasks
+
+    async def _beat(self) -> None:
+        period_s = self.router.params.heartbeat_ms / 1000
+        due = trio.current_time()
+        while True:
+            # A late heartbeat is not made up for: time arguments carry the truth.
+            due = max(due + period_s, trio.current_time())
+            await trio.sleep_until(due)
+            self._act(self.router.heartbeat(self._clock_ms()))
+
+    async def _write(self, link: _Link) -> None:
+        """Open streams to a peer, one after another, and write its outbox to them."""
+        unsent = b""
+        failures = 0
+        with link.writing:
+            while failures < OPEN_ATTEMPTS_MAX:
+                if failures:
+                    await trio.sleep(OPEN_RETRY_MS * 2 ** (failures - 1) / 1000)
+                try:
+                    stream = await self._host.open_stream(link.peer, PROTOCOLS)
+                except (StreamRefused, NotConnected):
+                    failures += 1
+                    continue
+                if unsent:
+                    # A second stream to the same peer: say our topics again, its first reader may be gone.
+                    self._act(self.router.hello(link.peer))
+                unsent = await self._write_stream(link, stream, unsent)
+                failures += 1
+            self._counts["peer_without_gossip"] += 1
+        if self._links.get(link.peer) is link:
+            self.peer_disconnected(link.peer)
+
+    async def _write_stream(self, link: _Link, stream: Stream, unsent: bytes) -> bytes:
+        """Write until the stream fails; returns what it failed at. Its receiver drops what comes twice."""
+        try:
+            while True:
+                unsent = unsent or await link.outbox.take(WRITE_BATCH_BYTES)
+                with trio.fail_after(WRITE_TIMEOUT_MS / 1000):
+                    await stream.write(unsent)
+                unsent = b""
+        except trio.TooSlowError:
+            self._counts["peer_too_slow"] += 1
+            await self._host.disconnect(link.peer)
+            return unsent
+        except TRANSPORT_ERRORS as error:
+            self._counts["stream_broken"] += 1
+            _log.debug("gossip stream to %s broke: %r", link.peer, error)
+            return unsent
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.25):
+                await reset_stream(stream)
+
+    async def _read(self, stream: Stream, peer: PeerId) -> None:
+        """Serve one inbound stream; a peer's newer stream takes the place of its older one."""
+        if peer not in self._links:
+            self.peer_connected(peer, outbound=False)
+        link = self._links.get(peer)
+        if link is None:
+            await reset_stream(stream)
+            return
+        if link.reading is not None:
+            link.reading.cancel()
+        with trio.CancelScope() as link.reading:
+            try:
+                await self._read_stream(stream, peer)
+            except TRANSPORT_ERRORS as error:
+                _log.debug("gossip stream from %s ended: %r", peer, error)
+        await reset_stream(stream)
+
+    async def _read_stream(self, stream: Stream, peer: PeerId) -> None:
+        splitter = FrameSplitter(self.router.params.rpc_bytes_max)
+        while data := await stream.read(READ_BYTES):
+            try:
+                rpcs = splitter.feed(data)
+            except DecodeError:
+                self._act(self.router.framing_broken(peer, self._clock_ms()))
+                return
+            for index, rpc in enumerate(rpcs, start=1):
+                self._act(self.router.rpc_received(peer, rpc, self._clock_ms()))
+                if index % RPCS_BETWEEN_CHECKPOINTS == 0:
+                    await trio.lowlevel.checkpoint()
+
+    # Actions
+
+    def _act(self, actions: Iterable[Action]) -> None:
+        todo = deque(actions)
+        while todo:
+            action = todo.popleft()
+            match action:
+                case SendRpc():
+                    self._send(action)
+                case Validate():
+                    verdict = self._judge(action)
+                    todo += self.router.validation_result(action.message_id, verdict, self._clock_ms())
+                case Deliver():
+                    todo += self._deliver(action)
+                case Disconnect():
+                    self._counts["disconnected"] += 1
+                    _log.info("disconnecting %s: %s", action.peer, action.reason)
+                    if self._nursery is not None:
+                        self._nursery.start_soon(self._host.disconnect, action.peer)
+
+    def _send(self, action: SendRpc) -> None:
+        link = self._links.get(action.peer)
+        if link is None:
+            self._counts["dropped_no_link"] += 1
+            return
+        # One message goes to many peers as the same object: frame it once.
+        if self._framed[0] is not action.rpc:
+            self._framed = (action.rpc, frame(action.rpc))
+        if not link.outbox.put(self._framed[1]):
+            self._counts["dropped_outbox_full"] += 1
+
+    def _judge(self, message: Validate) -> Validation:
+        topic = self._topics.get(message.topic)
+        if topic is None:
+            return Validation.IGNORE
+        try:
+            return topic.validator(message.data, message.from_peer)
+        except GossipReject as error:
+            _log.debug("rejected on %s: %s", message.topic, error.reason)
+            return Validation.REJECT
+        except GossipIgnore:
+            return Validation.IGNORE
+        except Exception:
+            # A validator's own fault is not its sender's, and must not end the node.
+            self._counts["validator_failed"] += 1
+            _log.exception("the validator of %s failed", message.topic)
+            return Validation.IGNORE
+
+    def _deliver(self, message: Deliver) -> list[Action]:
+        topic = self._topics.get(message.topic)
+        if topic is None:
+            return []
+        statistics = topic.sender.statistics()
+        if statistics.open_receive_channels == 1:  # only our own end: the consumer has closed its channel
+            topic.close()
+            del self._topics[message.topic]
+            return self.router.unsubscribe(message.topic, self._clock_ms())
+        if statistics.current_buffer_used >= DELIVERY_BUFFER_MAX:
+            topic.drain.receive_nowait()
+            self._counts["dropped_delivery_full"] += 1
+        topic.sender.send_nowait(message.data)
+        return []

@@ -1,0 +1,372 @@
+"""A node's host: listens, dials, and opens and serves streams.
+
+Is: our face of py-libp2p's host, noise only, with its faults mended (:mod:`p2p.swarm`).
+Is not: a decision whom to connect to (:mod:`p2p.connections`), nor gossip (:mod:`p2p.gossip.service`).
+
+Used as ``async with open_host(secret, addresses) as host``. Streams are handled on tasks of the host; a
+handler's exception ends its stream and is counted, never more.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections import Counter
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+import trio
+from libp2p.abc import INotifee
+from libp2p.custom_types import TProtocol
+from libp2p.peer.peerinfo import info_from_p2p_addr
+
+from p2p.identity import PeerId, key_pair_from_secret, peer_id_from_secret
+from p2p.streams import DirectStream, DirectStreamGate, leaving
+from p2p.swarm import (
+    CONNECTIONS_MAX,
+    Connection,
+    Stream,
+    build_host,
+    reset_stream,
+    sever,
+)
+from protocol.errors import LocalError, ProtocolError, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from libp2p.abc import INetConn, INetStream, INetwork
+    from libp2p.host.basic_host import BasicHost
+    from multiaddr import Multiaddr
+
+    from p2p.swarm import GuardedSwarm, StreamGuard
+
+DIAL_TIMEOUT_MS: Final = 10_000
+"""Time for one dial with its handshakes."""
+OPEN_STREAM_TIMEOUT_MS: Final = 5_000
+"""Time for a new stream to agree on its protocol."""
+CLOSE_TIMEOUT_MS: Final = 800
+"""Time for the connections to come down on closing; the sockets are closed in any case."""
+
+_log = logging.getLogger(__name__)
+
+
+class DialFailed(Refusal):
+    """A peer could not be reached, or was another one than the address says."""
+
+
+class NotConnected(Refusal):
+    """There is no connection to the peer."""
+
+
+class StreamRefused(Refusal):
+    """The peer does not speak any of the protocols, or did not answer in time."""
+
+
+class PeerObserver(Protocol):
+    """Whoever wants to know who is connected. Called synchronously; must neither block nor raise."""
+
+    def peer_connected(self, peer_id: PeerId, *, outbound: bool) -> None:
+        """The first connection with a peer is up. :param outbound: whether we dialled it."""
+
+    def peer_disconnected(self, peer_id: PeerId) -> None:
+        """The last connection with a peer is gone."""
+
+
+class Host:
+    """One node on the network. Made by :func:`open_host`.
+
+    :ivar peer_id: our own PeerID.
+    :ivar counts: ``dialled``, ``dial_failed``, ``observer_failed``.
+    """
+
+    def __init__(self, basic: BasicHost, swarm: GuardedSwarm, guard: StreamGuard) -> None:
+        self.peer_id: PeerId = basic.get_id()
+        self.counts: Counter[str] = Counter()
+        self._basic = basic
+        self._swarm = swarm
+        self._guard = guard
+        self._gate = DirectStreamGate()
+        self._observers: list[PeerObserver] = []
+        self._peers: dict[PeerId, None] = {}
+        self._dials: dict[PeerId, trio.Event] = {}
+        self._idle = trio.Event()
+        self._closed = False
+        swarm.register_notifee(_ConnectionNotifee(self))
+
+    # Who and where
+
+    def listen_addresses(self) -> tuple[Multiaddr, ...]:
+        """The addresses we listen on, with real ports and our ``/p2p/`` PeerID."""
+        return tuple(self._basic.get_addrs())
+
+    def connected_peers(self) -> tuple[PeerId, ...]:
+        """The peers connected now, oldest first."""
+        return tuple(self._peers)
+
+    def is_connected(self, peer_id: PeerId) -> bool:
+        """Whether there is a connection to the peer now."""
+        return peer_id in self._peers
+
+    def remote_ip(self, peer_id: PeerId) -> str | None:
+        """The IP address at the other end of a connection with the peer, if there is one."""
+        for connection in self._connections(peer_id):
+            remote = connection.muxed_conn.get_remote_address()
+            if remote is not None:
+                return str(remote[0])
+        return None
+
+    def observe(self, observer: PeerObserver) -> None:
+        """Tell an observer of peers from now on, and at once of those connected already."""
+        self._observers.append(observer)
+        for peer_id in self._peers:
+            self._tell_connected(observer, peer_id)
+
+    def statistics(self) -> dict[str, int]:
+        """Named counts since the start, and ``connected_peers`` now."""
+        return {
+            "connected_peers": len(self._peers),
+            **self.counts,
+            **{f"stream_{name}": count for name, count in self._guard.counts.items()},
+            **{f"direct_{name}": count for name, count in self._gate.counts.items()},
+        }
+
+    # Connections
+
+    async def connect(self, address: Multiaddr, *, timeout_ms: int = DIAL_TIMEOUT_MS) -> PeerId:
+        """Connect to the peer at an address that ends in ``/p2p/<PeerID>``; at once if connected already.
+
+        :raises ProtocolError: the address names no peer.
+        :raises LocalError: the address names ourselves.
+        :raises DialFailed: nobody answered in time, or somebody else did.
+        """
+        try:
+            info = info_from_p2p_addr(address)
+        except Exception as error:  # the multiaddr library raises what it likes
+            raise ProtocolError("the address names no peer") from error
+        peer_id = info.peer_id
+        if peer_id == self.peer_id:
+            raise LocalError("a node does not dial itself")
+        with trio.move_on_after(timeout_ms / 1000):
+            while not self.is_connected(peer_id):
+                if self._closed:
+                    raise DialFailed("the host is closed")
+                running = self._dials.get(peer_id)
+                if running is None:
+                    await self._dial(info.addrs[0], peer_id)
+                    break
+                await running.wait()
+                if not self.is_connected(peer_id):
+                    raise DialFailed("the peer could not be reached")
+        if not self.is_connected(peer_id):
+            self.counts["dial_failed"] += 1
+            raise DialFailed("the peer could not be reached in time")
+        return peer_id
+
+    async def disconnect(self, peer_id: PeerId) -> None:
+        """Close all connections with a peer at once, also when it is frozen. No error if there is none."""
+        for connection in self._connections(peer_id):
+            await sever(connection)
+
+    async def close(self) -> None:
+        """Close every connection and stop listening, within a second. Further calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_TIMEOUT_MS / 1000):
+            for peer_id in self.connected_peers():
+                await self.disconnect(peer_id)
+            # The library tears connections down one after another and slowly; severed, they come down together.
+            while self._peers:
+                self._idle = trio.Event()
+                await self._idle.wait()
+            await self._basic.close()
+
+    # Streams
+
+    async def open_stream(
+        self, peer_id: PeerId, protocols: Sequence[str], *, timeout_ms: int = OPEN_STREAM_TIMEOUT_MS
+    ) -> Stream:
+        """Open a raw stream to a connected peer, in the first of our protocols that it speaks.
+
+        :raises NotConnected: there is no connection.
+        :raises StreamRefused: no common protocol, no answer in time, or the connection failed.
+        """
+        if not self.is_connected(peer_id):
+            raise NotConnected("there is no connection to the peer")
+        try:
+            with trio.fail_after(timeout_ms / 1000):
+                stream = await self._basic.new_stream(peer_id, [TProtocol(name) for name in protocols])
+        except trio.TooSlowError as error:
+            raise StreamRefused("the peer did not answer in time") from error
+        except Exception as error:  # a dozen unrelated types, by the layer that failed
+            raise StreamRefused("the stream could not be opened") from error
+        assert isinstance(stream, Stream)  # noqa: S101 - narrows the library's interface type
+        return stream
+
+    def handle_streams(self, protocol: str, handler: Callable[[Stream, PeerId], Awaitable[None]]) -> None:
+        """Serve raw inbound streams of a protocol. The handler owns the stream and must close or reset it."""
+
+        async def handle(stream: INetStream) -> None:
+            assert isinstance(stream, Stream)  # noqa: S101 - narrows the library's interface type
+            await handler(stream, stream.muxed_conn.peer_id)
+
+        self._basic.set_stream_handler(TProtocol(protocol), handle)
+
+    @asynccontextmanager
+    async def open_direct_stream(
+        self, peer_id: PeerId, protocol: str, *, timeout_ms: int = OPEN_STREAM_TIMEOUT_MS
+    ) -> AsyncIterator[DirectStream]:
+        """Open a direct stream to a connected peer; leaving the context ends it (:mod:`p2p.streams`).
+
+        :raises NotConnected: there is no connection.
+        :raises StreamRefused: the peer does not speak the protocol, or did not answer in time.
+        """
+        stream = await self.open_stream(peer_id, [protocol], timeout_ms=timeout_ms)
+        async with leaving(DirectStream(stream, peer_id)) as direct:
+            yield direct
+
+    def handle_direct_streams(
+        self, protocol: str, handler: Callable[[DirectStream, PeerId], Awaitable[None]]
+    ) -> None:
+        """Serve inbound direct streams of a protocol, within the limits of :mod:`p2p.streams`."""
+
+        async def handle(stream: Stream, peer_id: PeerId) -> None:
+            await self._gate.serve(stream, peer_id, handler)
+
+        self.handle_streams(protocol, handle)
+
+    # Within
+
+    async def _dial(self, address: Multiaddr, peer_id: PeerId) -> None:
+        done = self._dials[peer_id] = trio.Event()
+        self.counts["dialled"] += 1
+        try:
+            # Straight to the swarm: the host's own connect() costs a fixed 0.25 s, and after a failure it
+            # refuses the peer for a minute without trying.
+            await self._swarm.dial_addr(address, peer_id)
+        except Exception as error:
+            self.counts["dial_failed"] += 1
+            raise DialFailed("the peer could not be reached") from error
+        finally:
+            del self._dials[peer_id]
+            done.set()
+
+    def _connections(self, peer_id: PeerId) -> list[Connection]:
+        return [item for item in self._swarm.get_connections(peer_id) if isinstance(item, Connection)]
+
+    def _tell_connected(self, observer: PeerObserver, peer_id: PeerId) -> None:
+        outbound = any(not is_inbound(connection) for connection in self._connections(peer_id))
+        try:
+            observer.peer_connected(peer_id, outbound=outbound)
+        except Exception:
+            self.counts["observer_failed"] += 1
+            _log.exception("an observer of peers failed")
+
+    def _note_connected(self, peer_id: PeerId) -> None:
+        if peer_id in self._peers:
+            return
+        self._peers[peer_id] = None
+        for observer in self._observers:
+            self._tell_connected(observer, peer_id)
+
+    def _note_disconnected(self, peer_id: PeerId) -> None:
+        if peer_id not in self._peers or self._connections(peer_id):
+            return
+        del self._peers[peer_id]
+        # The library remembers addresses and protocols of everybody who ever called; identities are free.
+        self._swarm.peerstore.clear_peerdata(peer_id)
+        if not self._peers:
+            self._idle.set()
+        for observer in self._observers:
+            try:
+                observer.peer_disconnected(peer_id)
+            except Exception:
+                self.counts["observer_failed"] += 1
+                _log.exception("an observer of peers failed")
+
+
+def is_inbound(connection: Connection) -> bool:
+    """Whether the remote dialled this connection."""
+    return connection.direction.name == "INBOUND"
+
+
+class _ConnectionNotifee(INotifee):
+    """Turns the swarm's events per connection into the host's per peer."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def connected(self, network: INetwork, conn: INetConn) -> None:
+        self._host._note_connected(conn.muxed_conn.peer_id)  # noqa: SLF001 - one object in two halves
+
+    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
+        self._host._note_disconnected(conn.muxed_conn.peer_id)  # noqa: SLF001 - one object in two halves
+
+    async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Nothing to do."""
+
+    async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Nothing to do."""
+
+    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Nothing to do."""
+
+    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Nothing to do."""
+
+
+@asynccontextmanager
+async def open_host(
+    node_secret: bytes, listen: Sequence[Multiaddr], *, connections_max: int = CONNECTIONS_MAX
+) -> AsyncIterator[Host]:
+    """A host that listens at the given addresses until the context is left.
+
+    :param node_secret: 32 bytes; the node key (DESIGN §3).
+    :param listen: TCP addresses such as ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any, none only dials.
+    :param connections_max: connections in and out together; a quarter is kept for our own dials.
+    :raises LocalError: the secret is none, or an address cannot be listened at.
+    """
+    for address in listen:
+        _require_free(address)
+    basic, swarm, guard = build_host(key_pair_from_secret(node_secret), connections_max)
+    async with basic.run(list(listen)):
+        host = Host(basic, swarm, guard)
+        try:
+            if len(host.listen_addresses()) < len(listen):
+                raise LocalError("an address cannot be listened at")
+            yield host
+        finally:
+            await host.close()
+
+
+def _require_free(address: Multiaddr) -> None:
+    """Refuse an address in use. The library shares ports: a second node would silently take half the calls."""
+    try:
+        port = int(str(address.value_for_protocol("tcp")))
+        version = next(item.name for item in address.protocols() if item.name in ("ip4", "ip6"))
+        ip = str(address.value_for_protocol(version))
+    except Exception as error:
+        raise LocalError(f"not an address to listen at: {address}") from error
+    if port == 0:
+        return
+    family = socket.AF_INET if version == "ip4" else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ip, port))
+        except OSError as error:
+            raise LocalError(f"cannot listen at {address}: {error.strerror}") from error
+
+
+__all__ = [
+    "DialFailed",
+    "Host",
+    "NotConnected",
+    "PeerObserver",
+    "StreamRefused",
+    "open_host",
+    "peer_id_from_secret",
+    "reset_stream",
+]

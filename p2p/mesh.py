@@ -1,0 +1,73 @@
+"""What the rest of a node sees of gossip: topics, validators, and a place to publish.
+
+Is: an interface and its words, so that a role can be tested against a mesh in memory.
+Is not: the gossip; :class:`p2p.gossip.service.GossipService` is one implementation.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import trio
+
+    from p2p.identity import PeerId
+
+DELIVERY_BUFFER_MAX: Final = 1_024
+"""Delivered messages that wait for a topic's consumer; then the oldest give way, since tasks have deadlines."""
+
+
+class Validation(enum.Enum):
+    """What a topic's validator says of a message."""
+
+    ACCEPT = "accept"
+    """Deliver it and pass it on."""
+
+    IGNORE = "ignore"
+    """Drop it; its forwarder did nothing wrong."""
+
+    REJECT = "reject"
+    """Drop it and take it out of its forwarder's score."""
+
+
+Validator: TypeAlias = "Callable[[bytes, PeerId], Validation]"
+"""Judges (data, forwarder). Synchronous, and quick: it runs between two reads of the network.
+
+The forwarder is whoever handed the message to us; the author is inside the data. GossipReject counts as
+REJECT, GossipIgnore as IGNORE; any other exception is our own fault: logged, counted, and IGNORE.
+"""
+
+
+class Mesh(Protocol):
+    """A gossip mesh that one node takes part in."""
+
+    def subscribe(self, topic: str, validator: Validator) -> trio.MemoryReceiveChannel[bytes]:
+        """Join a topic and receive its accepted messages, each once; own messages do not come back.
+
+        Closing the channel leaves the topic. The buffer holds DELIVERY_BUFFER_MAX messages, then loses the
+        oldest and counts it.
+
+        :raises LocalError: the topic is subscribed already, or no valid name.
+        """
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        """Send a message to the topic's peers. Waits while their queues are full.
+
+        A message that was published or received lately is not sent again.
+
+        :raises Refusal: the data is larger than a gossip message may be, 64 KiB.
+        """
+
+    def peers(self, topic: str) -> tuple[PeerId, ...]:
+        """The connected peers that subscribe to a topic."""
+
+    def mesh_peers(self, topic: str) -> tuple[PeerId, ...]:
+        """The peers with which we exchange a topic's messages in full."""
+
+    def score(self, peer_id: PeerId) -> float:
+        """A peer's score, 0 or less."""
+
+    def statistics(self) -> Mapping[str, int]:
+        """Named counts since the start."""

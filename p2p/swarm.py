@@ -1,0 +1,188 @@
+"""The edge to py-libp2p 0.8.1: a swarm that gives slots back, and the few of its internals we must touch.
+
+Is: the one module that knows how py-libp2p is put together; everything else uses :mod:`p2p.host`.
+Is not: a place for behaviour of ours beyond mending the library's.
+
+What is mended, each with its test in ``tests/p2p/test_host.py``:
+
+- An inbound connection kept its slot until the swarm ended, so a host went deaf after its cap of
+  inbound connections *in its life*. Here the slot ends with the connection.
+- The library dials peers of its own accord to reach a watermark, and prunes below it. Switched off:
+  whom a node connects to is decided in :mod:`p2p.connections`.
+- Any exception in a stream handler ended every task of the host. Here it ends that stream, and is counted.
+- A peer could open streams without limit. Here they are bounded per peer and in total.
+- A default host accepts plaintext peers. Here noise is the only security, yamux the only muxer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import trio
+from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
+from libp2p.custom_types import TProtocol
+from libp2p.host.basic_host import BasicHost
+from libp2p.network.config import ConnectionConfig, RetryConfig
+from libp2p.network.connection.raw_connection import RawConnection
+from libp2p.network.connection.swarm_connection import SwarmConn
+from libp2p.network.stream.net_stream import NetStream
+from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
+from libp2p.peer.peerstore import PeerStore
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
+from libp2p.security.noise.transport import Transport as NoiseTransport
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.tcp.tcp import TCP
+from libp2p.transport.upgrader import TransportUpgrader
+
+if TYPE_CHECKING:
+    from libp2p.abc import INetStream
+    from libp2p.crypto.keys import KeyPair
+    from libp2p.io.abc import ReadWriteCloser
+    from libp2p.network.swarm import SwarmEvent
+    from multiaddr import Multiaddr
+
+Stream: TypeAlias = NetStream
+Connection: TypeAlias = SwarmConn
+
+CONNECTIONS_MAX: Final = 300
+"""Connections of a host, in and out together."""
+OUTBOUND_CONNECTIONS_SHARE: Final = 4
+"""One in so many connections is kept for our own dials, however many strangers call."""
+INBOUND_STREAMS_PER_PEER_MAX: Final = 64
+"""Streams that one peer may have open towards us, all protocols together."""
+INBOUND_STREAMS_MAX: Final = 4_096
+"""Streams open towards us, all peers together."""
+UPGRADE_TIMEOUT_S: Final = 5.0
+"""Time for a connection's noise and yamux handshake; a silent client holds its slot no longer."""
+NEGOTIATE_TIMEOUT_S: Final = 5.0
+"""Time for a stream to agree on its protocol."""
+
+_log = logging.getLogger(__name__)
+
+
+class GuardedSwarm(Swarm):
+    """A swarm whose inbound slots end with their connection, and which never dials or prunes by itself."""
+
+    async def _do_handle_inbound_connection(
+        self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: SwarmEvent
+    ) -> None:
+        """Upgrade a connection and stay until it has closed; the caller then gives its slot back."""
+        del failure_event  # for the library's metrics channel, which we do not use
+        connection = RawConnection(read_write_closer, initiator=False)
+        try:
+            muxed = await self.upgrade_inbound_raw_conn(connection, maddr)
+            if isinstance(muxed, Yamux):
+                await muxed.event_closed.wait()
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's handshake did is the stranger's
+            _log.debug("inbound connection refused: %r", error)
+        finally:
+            await connection.close()
+
+    def _schedule_auto_connect(self) -> None:
+        """Do nothing: :mod:`p2p.connections` decides whom to dial."""
+
+    def _schedule_prune(self) -> None:
+        """Do nothing: the cap on connections is enforced when one registers."""
+
+
+class StreamGuard:
+    """Stands before every inbound stream: bounds their number, and lets no handler's exception out.
+
+    :ivar counts: ``handler_failed``, ``refused_peer_full``, ``refused_host_full``.
+    """
+
+    def __init__(self, host: BasicHost) -> None:
+        self._host = host
+        self._open: Counter[ID] = Counter()
+        self.counts: Counter[str] = Counter()
+
+    async def handle(self, stream: INetStream) -> None:
+        """Serve one inbound stream: negotiation, then the protocol's handler. Raises only Cancelled."""
+        peer_id = stream.muxed_conn.peer_id
+        refusal = self._refusal(peer_id)
+        if refusal is not None:
+            self.counts[refusal] += 1
+            await reset_stream(stream)
+            return
+        self._open[peer_id] += 1
+        try:
+            await self._host._swarm_stream_handler(stream)  # noqa: SLF001 - the handler it installs itself
+        except* Exception as failures:  # except* so that a group with Cancelled in it loses only its errors
+            self.counts["handler_failed"] += 1
+            _log.warning("stream handler failed, peer %s", peer_id, exc_info=failures)
+            await reset_stream(stream)
+        finally:
+            self._open[peer_id] -= 1
+            if not self._open[peer_id]:
+                del self._open[peer_id]
+
+    def _refusal(self, peer_id: ID) -> str | None:
+        if self._open[peer_id] >= INBOUND_STREAMS_PER_PEER_MAX:
+            return "refused_peer_full"
+        if self._open.total() >= INBOUND_STREAMS_MAX:
+            return "refused_host_full"
+        return None
+
+
+def build_host(key_pair: KeyPair, connections_max: int) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:
+    """A host with TCP, noise and yamux and nothing else; not yet listening."""
+    peer_id = ID.from_pubkey(key_pair.public_key)
+    peerstore = PeerStore()
+    peerstore.add_key_pair(peer_id, key_pair)
+    noise = NoiseTransport(key_pair, noise_privkey=create_noise_key_pair().private_key)
+    upgrader = TransportUpgrader(
+        {NOISE_PROTOCOL: noise},
+        {TProtocol(YAMUX_PROTOCOL): Yamux},
+        negotiate_timeout=int(NEGOTIATE_TIMEOUT_S),
+    )
+    config = ConnectionConfig(
+        max_connections=connections_max,
+        min_connections=0,
+        # Both at nought: the library's own dialler aims between them, so it never dials.
+        low_watermark=0,
+        high_watermark=0,
+        inbound_upgrade_timeout=UPGRADE_TIMEOUT_S,
+        outbound_upgrade_timeout=UPGRADE_TIMEOUT_S,
+        inbound_stream_protocol_negotiation_timeout=NEGOTIATE_TIMEOUT_S,
+        outbound_stream_protocol_negotiation_timeout=NEGOTIATE_TIMEOUT_S,
+    )
+    swarm = GuardedSwarm(
+        peer_id,
+        peerstore,
+        upgrader,
+        transports=[TCP()],
+        retry_config=RetryConfig(max_retries=0),
+        connection_config=config,
+    )
+    reserved = connections_max // OUTBOUND_CONNECTIONS_SHARE
+    swarm._inbound_limiter = trio.CapacityLimiter(max(1, connections_max - reserved))  # noqa: SLF001
+    host = BasicHost(swarm, disable_identify_address_discovery=True)
+    guard = StreamGuard(host)
+    swarm.set_stream_handler(guard.handle)
+    return host, swarm, guard
+
+
+async def reset_stream(stream: INetStream) -> None:
+    """Reset a stream that may already be dead; raises nothing but Cancelled."""
+    try:
+        await stream.reset()
+    except Exception as error:  # noqa: BLE001 - there is nothing left to save
+        _log.debug("reset of a dead stream: %r", error)
+
+
+async def sever(connection: Connection) -> None:
+    """Close a connection's socket at once, without the muxer's farewell.
+
+    The muxer's own close first writes a frame, which waits for ever on a frozen peer whose window is full.
+    With the socket gone, its reader meets the end of file and takes the usual way out.
+    """
+    muxed = connection.muxed_conn
+    if isinstance(muxed, Yamux):
+        try:
+            await muxed.secured_conn.close()
+        except Exception as error:  # noqa: BLE001 - closed already
+            _log.debug("close of a dead connection: %r", error)
