@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IEpochSeeds} from "./interfaces/IEpochSeeds.sol";
+
+/// @title Epochs and their seeds.
+/// @notice Stakes count as of an epoch's first block; the seed comes from a later one. So whoever learns the
+/// seed can no longer move stake into the snapshot that it draws from.
+///
+/// What a seed is worth: the producer of the seed block can try several hashes, and on a rollup with one
+/// sequencer that is one party (there prevrandao is constant, so it would add nothing). A seed decides who
+/// works and who audits; no contract pays out on it alone.
+///
+/// Nobody can choose a seed by coming late: there is one value per epoch, it can only be recorded or missed,
+/// and it is missed only if not one of all accounts records it during 256 blocks.
+abstract contract EpochSeeds is IEpochSeeds {
+    /// @dev EIP-210 never came: the EVM serves the hashes of the last 256 blocks.
+    uint256 private constant BLOCKHASH_WINDOW = 256;
+    uint256 private constant MIN_EPOCH_BLOCKS = 4;
+    uint256 private constant MAX_EPOCH_BLOCKS = 1_000_000;
+
+    /// @inheritdoc IEpochSeeds
+    uint256 public immutable EPOCH_BLOCKS;
+    /// @inheritdoc IEpochSeeds
+    uint256 public immutable SEED_DELAY_BLOCKS;
+
+    /// @inheritdoc IEpochSeeds
+    mapping(uint256 epoch => bytes32 seed) public epochSeed;
+    /// @inheritdoc IEpochSeeds
+    uint256 public latestSeededEpoch;
+
+    /// @dev Epochs up to the one of the deployment have no seed: nobody was staked at their snapshots.
+    uint256 private immutable FIRST_EPOCH;
+    bytes32 private _previousSeed;
+
+    /// @param epochBlocks 4 to 1,000,000.
+    /// @param seedDelayBlocks At least 1 and less than an epoch; more than the chain's usual reorganisation.
+    constructor(uint256 epochBlocks, uint256 seedDelayBlocks) {
+        bool epochInBounds = epochBlocks >= MIN_EPOCH_BLOCKS && epochBlocks <= MAX_EPOCH_BLOCKS;
+        if (!epochInBounds || seedDelayBlocks == 0 || seedDelayBlocks >= epochBlocks) {
+            revert EpochParametersOutOfBounds(epochBlocks, seedDelayBlocks);
+        }
+        EPOCH_BLOCKS = epochBlocks;
+        SEED_DELAY_BLOCKS = seedDelayBlocks;
+        FIRST_EPOCH = block.number / epochBlocks + 1;
+        _previousSeed = keccak256(abi.encode(block.chainid, address(this)));
+    }
+
+    /// @inheritdoc IEpochSeeds
+    function recordSeed(uint256 epoch) external returns (bytes32 seed) {
+        seed = epochSeed[epoch];
+        if (seed != 0) return seed;
+
+        uint256 next = nextRecordableEpoch();
+        if (epoch < next) revert SeedMissed(epoch);
+        uint256 hashedBlock = seedBlock(next);
+        if (block.number <= hashedBlock) revert SeedNotReady(epoch, seedBlock(epoch));
+        // Each seed depends on the one before it, so a free order would be a choice between two seeds.
+        if (epoch != next) revert EarlierSeedPending(next);
+
+        seed = keccak256(abi.encode(_previousSeed, blockhash(hashedBlock), epoch));
+        _previousSeed = seed;
+        epochSeed[epoch] = seed;
+        latestSeededEpoch = epoch;
+        emit SeedRecorded(epoch, seed, snapshotBlock(epoch));
+    }
+
+    /// @inheritdoc IEpochSeeds
+    function nextRecordableEpoch() public view returns (uint256) {
+        uint256 next = Math.max(FIRST_EPOCH, latestSeededEpoch + 1);
+        uint256 beforeWindow = SEED_DELAY_BLOCKS + BLOCKHASH_WINDOW;
+        if (block.number <= beforeWindow) return next;
+        return Math.max(next, Math.ceilDiv(block.number - beforeWindow, EPOCH_BLOCKS));
+    }
+
+    /// @inheritdoc IEpochSeeds
+    function currentEpoch() external view returns (uint256) {
+        return block.number / EPOCH_BLOCKS;
+    }
+
+    /// @inheritdoc IEpochSeeds
+    function snapshotBlock(uint256 epoch) public view returns (uint256) {
+        return epoch * EPOCH_BLOCKS;
+    }
+
+    /// @inheritdoc IEpochSeeds
+    function seedBlock(uint256 epoch) public view returns (uint256) {
+        return snapshotBlock(epoch) + SEED_DELAY_BLOCKS;
+    }
+
+    /// @inheritdoc IEpochSeeds
+    function clock() public view returns (uint48) {
+        return SafeCast.toUint48(block.number);
+    }
+
+    /// @inheritdoc IEpochSeeds
+    function CLOCK_MODE() external pure returns (string memory) {
+        return "mode=blocknumber&from=default";
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Base} from "./Base.sol";
+import {DevelopmentCAI} from "../src/DevelopmentCAI.sol";
+import {Slashing} from "../src/Slashing.sol";
+import {Staking} from "../src/Staking.sol";
+import {Role} from "../src/interfaces/INodeRegistry.sol";
+
+/// @notice The three contracts as they are deployed, some people with money, and short verbs.
+abstract contract Fixture is Base {
+    uint256 internal constant SUPPLY = 1_000_000_000 ether;
+    uint256 internal constant MINER_STAKE = 20_001 ether;
+    uint256 internal constant COORDINATOR_STAKE = 2_000_001 ether;
+    uint256 internal constant UNBONDING_DELAY = 7 days;
+    uint256 internal constant EPOCH_BLOCKS = 100;
+    uint256 internal constant SEED_DELAY_BLOCKS = 10;
+
+    uint256 internal constant NODE_KEY = 0xA11CE;
+    uint256 internal constant OTHER_NODE_KEY = 0xB0B;
+    address internal constant OWNER = address(0x1001);
+    address internal constant OTHER_OWNER = address(0x1002);
+    address internal constant ANN = address(0x2001);
+    address internal constant BEN = address(0x2002);
+    address internal constant REPORTER = address(0x3001);
+
+    DevelopmentCAI internal token;
+    Staking internal staking;
+    Slashing internal slashing;
+    address internal node;
+    address internal otherNode;
+
+    function setUp() public virtual {
+        vm.roll(1000);
+        vm.warp(1_700_000_000);
+        token = new DevelopmentCAI(address(this), SUPPLY);
+        deploySlasher();
+        node = vm.addr(NODE_KEY);
+        otherNode = vm.addr(OTHER_NODE_KEY);
+        fund(OWNER);
+        fund(OTHER_OWNER);
+        fund(ANN);
+        fund(BEN);
+    }
+
+    /// @dev Staking names its slasher before it exists; the slasher's constructor checks that it is meant.
+    function deploySlasher() internal virtual {
+        address slasher = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        staking = newStaking(slasher);
+        slashing = new Slashing(address(staking));
+    }
+
+    function newStaking(address slasher) internal returns (Staking) {
+        return new Staking(address(token), slasher, UNBONDING_DELAY, EPOCH_BLOCKS, SEED_DELAY_BLOCKS);
+    }
+
+    function fund(address account) internal {
+        token.transfer(account, 10_000_000 ether);
+        vm.prank(account);
+        token.approve(address(staking), type(uint256).max);
+    }
+
+    function signDigest(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, digest);
+        return abi.encodePacked(r, s, v);
+    }
+
+    function consent(uint256 key, address owner, Role role) internal view returns (bytes memory) {
+        return signDigest(key, staking.consentDigest(owner, vm.addr(key), role, deadline()));
+    }
+
+    function deadline() internal view returns (uint256) {
+        return vm.getBlockTimestamp() + 1 hours;
+    }
+
+    function registerAs(Role role, uint256 key, address owner, uint256 amount) internal {
+        bytes memory signature = consent(key, owner, role);
+        vm.prank(owner);
+        staking.register(role, vm.addr(key), "metadata", amount, deadline(), signature);
+    }
+
+    function registerMiner() internal {
+        registerAs(Role.Miner, NODE_KEY, OWNER, MINER_STAKE);
+    }
+
+    function voteAs(address voter, uint256 amount) internal returns (uint256 shares) {
+        vm.prank(voter);
+        return staking.vote(node, amount);
+    }
+
+    function unvoteAs(address account, uint256 shares) internal returns (uint256 requestId) {
+        vm.prank(account);
+        return staking.unvote(node, shares);
+    }
+
+    function withdrawAs(address account, uint256 requestId) internal returns (uint256 amount) {
+        vm.prank(account);
+        return staking.withdraw(requestId);
+    }
+
+    function passUnbonding() internal {
+        vm.warp(vm.getBlockTimestamp() + UNBONDING_DELAY);
+    }
+}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Fixture} from "./Fixture.sol";
+import {Slashing} from "../src/Slashing.sol";
+import {INodeRegistry, Role} from "../src/interfaces/INodeRegistry.sol";
+import {ISlashing} from "../src/interfaces/ISlashing.sol";
+import {IStaking, NodeInfo} from "../src/interfaces/IStaking.sol";
+
+/// @notice What counts as proof of equivocation, what it costs, and what does not count.
+contract SlashingTest is Fixture {
+    uint8 internal constant KIND = 3;
+    bytes32 internal constant SLOT = keccak256("slot");
+    bytes32 internal constant BODY_A = keccak256("body A");
+    bytes32 internal constant BODY_B = keccak256("body B");
+
+    function setUp() public override {
+        super.setUp();
+        registerMiner();
+    }
+
+    function statement(uint256 key, uint8 kind, bytes32 slot, bytes32 body)
+        internal
+        view
+        returns (bytes memory)
+    {
+        return signDigest(key, slashing.statementDigest(kind, slot, body));
+    }
+
+    function report(uint256 key, uint8 kind, bytes32 slot) internal {
+        bytes memory a = statement(key, kind, slot, BODY_A);
+        bytes memory b = statement(key, kind, slot, BODY_B);
+        vm.prank(REPORTER);
+        slashing.equivocation(kind, slot, BODY_A, a, BODY_B, b);
+    }
+
+    function test_equivocation_takes_own_voters_and_unbonding_stake_to_the_last_wei() public {
+        voteAs(ANN, 777);
+        uint256 benShares = voteAs(BEN, 5 ether);
+        uint256 benRequest = unvoteAs(BEN, benShares);
+        uint256 ownRequest = unvoteAs(OWNER, 0.5 ether * 1e6);
+        uint256 held = MINER_STAKE + 777 + 5 ether;
+        uint256 supply = token.totalSupply();
+
+        vm.expectEmit(address(staking));
+        emit IStaking.Slashed(
+            node, REPORTER, held - 5.5 ether, 5.5 ether, held / 10, held - held / 10
+        );
+        vm.expectEmit(address(slashing));
+        emit ISlashing.Equivocation(node, KIND, SLOT, REPORTER, held, held / 10);
+        report(NODE_KEY, KIND, SLOT);
+
+        NodeInfo memory info = staking.nodeInfo(node);
+        vm.assertTrue(info.jailed && !info.active, "jailed");
+        vm.assertEq(info.totalStake + info.ownStake + info.unbondingStake, 0, "nothing is left");
+        vm.assertEq(staking.stakeOf(node, ANN), 0, "nor of the voter's");
+        vm.assertEq(staking.rewardOf(REPORTER), held / 10, "reward");
+        vm.assertEq(token.totalSupply(), supply - (held - held / 10), "the rest is burned");
+        vm.assertEq(token.balanceOf(address(staking)), held / 10, "only the reward is held");
+
+        passUnbonding();
+        vm.assertEq(withdrawAs(BEN, benRequest), 0, "unbonding was slashed");
+        vm.assertEq(withdrawAs(OWNER, ownRequest), 0, "the owner's too");
+        vm.prank(REPORTER);
+        vm.assertEq(staking.withdrawReward(), held / 10, "paid");
+        vm.assertEq(token.balanceOf(REPORTER), held / 10, "received");
+    }
+
+    function test_a_reward_is_withdrawn_once() public {
+        report(NODE_KEY, KIND, SLOT);
+        vm.startPrank(REPORTER);
+        staking.withdrawReward();
+        vm.expectRevert(revertOf(IStaking.NoReward.selector, REPORTER));
+        staking.withdrawReward();
+        vm.stopPrank();
+    }
+
+    function test_a_coordinator_is_slashed_alike() public {
+        registerAs(Role.Coordinator, OTHER_NODE_KEY, OTHER_OWNER, COORDINATOR_STAKE);
+        report(OTHER_NODE_KEY, KIND, SLOT);
+        vm.assertTrue(staking.nodeInfo(otherNode).jailed, "jailed");
+        vm.assertTrue(staking.nodeInfo(node).active, "the other is not touched");
+    }
+
+    function test_each_evidence_pays_once_in_either_order() public {
+        report(NODE_KEY, KIND, SLOT);
+        vm.assertTrue(slashing.isEvidenceSpent(node, KIND, SLOT), "spent");
+        bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
+        bytes memory b = statement(NODE_KEY, KIND, SLOT, BODY_B);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.EvidenceSpent.selector, node, KIND, SLOT));
+        slashing.equivocation(KIND, SLOT, BODY_B, b, BODY_A, a);
+    }
+
+    function test_further_evidence_never_reverts_and_finds_nothing() public {
+        report(NODE_KEY, KIND, SLOT);
+        uint256 reward = staking.rewardOf(REPORTER);
+        report(NODE_KEY, KIND, keccak256("another slot"));
+        report(NODE_KEY, KIND + 1, SLOT);
+        vm.assertEq(staking.rewardOf(REPORTER), reward, "nothing was left to take");
+    }
+
+    function test_a_node_that_has_left_is_jailed_all_the_same() public {
+        uint256 requestId = unvoteAs(OWNER, staking.sharesOf(node, OWNER));
+        passUnbonding();
+        withdrawAs(OWNER, requestId);
+        report(NODE_KEY, KIND, SLOT);
+        vm.assertTrue(staking.nodeInfo(node).jailed, "jailed");
+        vm.expectRevert(revertOf(IStaking.NodeJailed.selector, node));
+        vm.prank(OWNER);
+        staking.addStake(node, MINER_STAKE);
+    }
+
+    function test_a_jailed_node_takes_no_stake_and_gives_none() public {
+        voteAs(ANN, 5 ether);
+        report(NODE_KEY, KIND, SLOT);
+        vm.expectRevert(revertOf(IStaking.NodeInactive.selector, node));
+        voteAs(ANN, 5 ether);
+        uint256 shares = staking.sharesOf(node, ANN);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NothingToMove.selector));
+        unvoteAs(ANN, shares);
+    }
+
+    function test_the_weight_is_gone_from_the_block_of_the_slash() public {
+        vm.roll(1005);
+        report(NODE_KEY, KIND, SLOT);
+        vm.roll(1006);
+        vm.assertEq(staking.weightAt(node, 1004), MINER_STAKE, "the past stays");
+        vm.assertEq(staking.weightAt(node, 1005), 0, "no weight any more");
+    }
+
+    function test_one_statement_proves_nothing() public {
+        bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.SameStatement.selector));
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_A, a);
+        // Under another body the same signature recovers to somebody else.
+        vm.expectPartialRevert(ISlashing.DifferentSigners.selector);
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, a);
+    }
+
+    function test_no_forged_second_statement_slashes(bytes32 bodyB, bytes32 r, bytes32 s, bool odd) public {
+        bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
+        bytes memory forged = abi.encodePacked(r, s, odd ? uint8(27) : uint8(28));
+        bytes memory call = abi.encodeCall(
+            ISlashing.equivocation, (KIND, SLOT, BODY_A, a, bodyB, forged)
+        );
+        (bool accepted,) = address(slashing).call(call);
+        vm.assertTrue(!accepted && staking.nodeInfo(node).active, "nobody was slashed");
+    }
+
+    function test_statements_of_two_signers_are_no_evidence() public {
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
+        bytes memory b = statement(OTHER_NODE_KEY, KIND, SLOT, BODY_B);
+        vm.expectRevert(
+            abi.encodeWithSelector(ISlashing.DifferentSigners.selector, node, otherNode)
+        );
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
+    }
+
+    function test_statements_for_two_slots_or_kinds_are_no_evidence() public {
+        bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
+        bytes memory b = statement(NODE_KEY, KIND, keccak256("another"), BODY_B);
+        vm.expectPartialRevert(ISlashing.DifferentSigners.selector);
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
+        b = statement(NODE_KEY, KIND + 1, SLOT, BODY_B);
+        vm.expectPartialRevert(ISlashing.DifferentSigners.selector);
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
+    }
+
+    function test_kinds_from_64_on_are_not_slashable(uint8 kind) public {
+        bytes memory a = statement(NODE_KEY, kind, SLOT, BODY_A);
+        bytes memory b = statement(NODE_KEY, kind, SLOT, BODY_B);
+        if (kind >= 64) vm.expectRevert(abi.encodeWithSelector(ISlashing.KindNotSlashable.selector, kind));
+        slashing.equivocation(kind, SLOT, BODY_A, a, BODY_B, b);
+        vm.assertTrue(staking.nodeInfo(node).jailed == (kind < 64), "below 64 only");
+    }
+
+    function test_a_stranger_can_equivocate_until_it_registers() public {
+        bytes memory a = statement(OTHER_NODE_KEY, KIND, SLOT, BODY_A);
+        bytes memory b = statement(OTHER_NODE_KEY, KIND, SLOT, BODY_B);
+        vm.expectRevert(revertOf(INodeRegistry.NotRegistered.selector, otherNode));
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        report(OTHER_NODE_KEY, KIND, SLOT);
+        vm.assertTrue(staking.nodeInfo(otherNode).jailed, "the evidence was kept");
+    }
+
+    function test_signatures_have_one_form() public {
+        bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
+        (uint8 v, bytes32 r, bytes32 s) =
+            vm.sign(NODE_KEY, slashing.statementDigest(KIND, SLOT, BODY_B));
+        bytes32 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
+        bytes32 highS = bytes32(uint256(order) - uint256(s));
+
+        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureS.selector, highS));
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, abi.encodePacked(r, highS, v ^ 7));
+        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignature.selector));
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, abi.encodePacked(r, s, v - 27));
+        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureLength.selector, 66));
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, abi.encodePacked(r, s, v, uint8(0)));
+    }
+
+    function test_statements_of_another_chain_or_contract_are_no_evidence() public {
+        bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
+        bytes memory b = statement(NODE_KEY, KIND, SLOT, BODY_B);
+        vm.chainId(424_242);
+        vm.expectPartialRevert(ISlashing.DifferentSigners.selector);
+        slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
+    }
+
+    function test_the_slasher_is_the_one_that_staking_names() public {
+        vm.expectRevert(revertOf(ISlashing.NotTheSlasher.selector, address(slashing)));
+        new Slashing(address(staking));
+        vm.expectRevert(revertOf(IStaking.NotSlasher.selector, REPORTER));
+        vm.prank(REPORTER);
+        staking.slash(node, 10_000, REPORTER, 5_000);
+    }
+}

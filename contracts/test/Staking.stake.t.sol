@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Fixture} from "./Fixture.sol";
+import {INodeRegistry, Role} from "../src/interfaces/INodeRegistry.sol";
+import {IStaking, NodeInfo, Unbonding} from "../src/interfaces/IStaking.sol";
+
+/// @notice Stake on its way in and out: owners, voters, delays and what makes a node active.
+contract StakingStakeTest is Fixture {
+    function setUp() public override {
+        super.setUp();
+        registerMiner();
+    }
+
+    function test_vote_counts_for_the_node_and_not_as_its_own() public {
+        voteAs(ANN, 500 ether);
+        NodeInfo memory info = staking.nodeInfo(node);
+        vm.assertEq(info.ownStake, MINER_STAKE, "own");
+        vm.assertEq(info.totalStake, MINER_STAKE + 500 ether, "total");
+        vm.assertEq(staking.stakeOf(node, ANN), 500 ether, "the voter's");
+    }
+
+    function test_vote_is_for_active_nodes_of_others() public {
+        vm.expectRevert(revertOf(INodeRegistry.NotRegistered.selector, otherNode));
+        vm.prank(ANN);
+        staking.vote(otherNode, 1 ether);
+
+        vm.expectRevert(revertOf(IStaking.OwnerCannotVote.selector, node));
+        voteAs(OWNER, 1 ether);
+
+        unvoteAs(OWNER, staking.sharesOf(node, OWNER) / 2);
+        vm.expectRevert(revertOf(IStaking.NodeInactive.selector, node));
+        voteAs(ANN, 1 ether);
+    }
+
+    function test_vote_of_nothing_is_refused() public {
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NothingToMove.selector));
+        voteAs(ANN, 0);
+    }
+
+    function test_addStake_is_the_owners() public {
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotOwner.selector, node, ANN));
+        vm.prank(ANN);
+        staking.addStake(node, 1 ether);
+
+        vm.prank(OWNER);
+        staking.addStake(node, 1 ether);
+        vm.assertEq(staking.nodeInfo(node).ownStake, MINER_STAKE + 1 ether, "own stake");
+    }
+
+    function test_own_stake_at_the_minimum_makes_inactive_and_above_it_active_again() public {
+        voteAs(ANN, 500 ether);
+        unvoteAs(OWNER, 1 ether * 1e6);
+        NodeInfo memory info = staking.nodeInfo(node);
+        vm.assertEq(info.ownStake, 20_000 ether, "exactly the minimum");
+        vm.assertTrue(!info.active, "is not enough");
+
+        vm.prank(OWNER);
+        staking.addStake(node, 1);
+        vm.assertTrue(staking.nodeInfo(node).active, "one wei more is");
+        vm.roll(1001);
+        vm.assertEq(staking.weightAt(node, 1000), 20_500 ether + 1, "weight with the votes");
+    }
+
+    function test_votes_do_not_replace_own_stake() public {
+        voteAs(ANN, 1_000_000 ether);
+        unvoteAs(OWNER, staking.sharesOf(node, OWNER));
+        vm.assertTrue(!staking.nodeInfo(node).active, "inactive without its owner's stake");
+    }
+
+    function test_unvote_and_withdraw_give_back_every_wei() public {
+        uint256 before = token.balanceOf(ANN);
+        uint256 shares = voteAs(ANN, 123_456_789);
+        uint256 requestId = unvoteAs(ANN, shares);
+
+        Unbonding memory request = staking.unbonding(requestId);
+        vm.assertEq(request.account, ANN, "whose");
+        vm.assertEq(request.node, node, "from where");
+        vm.assertEq(request.amount, 123_456_789, "how much");
+        vm.assertEq(request.releaseTime, vm.getBlockTimestamp() + UNBONDING_DELAY, "when");
+        vm.assertEq(staking.nodeInfo(node).unbondingStake, 123_456_789, "slashable meanwhile");
+
+        passUnbonding();
+        vm.assertEq(withdrawAs(ANN, requestId), 123_456_789, "withdrawn");
+        vm.assertEq(token.balanceOf(ANN), before, "all is back");
+    }
+
+    function test_withdraw_waits_for_the_whole_delay() public {
+        uint256 requestId = unvoteAs(ANN, voteAs(ANN, 5 ether));
+        uint256 releaseTime = staking.unbonding(requestId).releaseTime;
+        vm.warp(releaseTime - 1);
+        vm.expectRevert(
+            abi.encodeWithSelector(IStaking.StillUnbonding.selector, requestId, releaseTime)
+        );
+        withdrawAs(ANN, requestId);
+        vm.warp(releaseTime);
+        withdrawAs(ANN, requestId);
+    }
+
+    function test_withdraw_is_the_requesters_and_once() public {
+        uint256 requestId = unvoteAs(ANN, voteAs(ANN, 5 ether));
+        passUnbonding();
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotYourRequest.selector, requestId, BEN));
+        withdrawAs(BEN, requestId);
+        withdrawAs(ANN, requestId);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotYourRequest.selector, requestId, ANN));
+        withdrawAs(ANN, requestId);
+    }
+
+    function test_unvote_is_of_ones_own_shares() public {
+        uint256 shares = voteAs(ANN, 5 ether);
+        vm.expectRevert(
+            abi.encodeWithSelector(IStaking.NotEnoughShares.selector, shares + 1, shares)
+        );
+        unvoteAs(ANN, shares + 1);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotEnoughShares.selector, 1, 0));
+        unvoteAs(BEN, 1);
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NothingToMove.selector));
+        unvoteAs(ANN, 0);
+        // A millionth of a wei: shares are finer than wei.
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NothingToMove.selector));
+        unvoteAs(ANN, 1);
+    }
+
+    function test_every_wei_comes_back_whatever_the_amounts(uint256 ann, uint256 ben, uint256 part) public {
+        ann = bound(ann, 1, 5_000_000 ether);
+        ben = bound(ben, 1, 5_000_000 ether);
+        uint256 annShares = voteAs(ANN, ann);
+        uint256 benShares = voteAs(BEN, ben);
+        part = bound(part, 1, ann);
+        uint256 first = unvoteAs(ANN, part * 1e6);
+        uint256 second = unvoteAs(BEN, benShares);
+        vm.assertEq(staking.stakeOf(node, ANN), ann - part, "what is left");
+        passUnbonding();
+        vm.assertEq(withdrawAs(ANN, first), part, "the part");
+        vm.assertEq(withdrawAs(BEN, second), ben, "all of the other's");
+        vm.assertEq(staking.sharesOf(node, ANN), annShares - part * 1e6, "shares left");
+    }
+
+    /// @dev The attack of ERC-4626: drive the share price up in an empty pool, then round a deposit away.
+    function test_an_empty_pool_cannot_round_a_deposit_away(uint256 dust) public {
+        unvoteAs(OWNER, staking.sharesOf(node, OWNER));
+        dust = bound(dust, 1, 1000);
+        for (uint256 i = 0; i < 20; ++i) {
+            vm.prank(OWNER);
+            staking.addStake(node, dust);
+            uint256 shares = staking.sharesOf(node, OWNER);
+            if (staking.stakeOf(node, OWNER) > 1) unvoteAs(OWNER, shares - shares / 3);
+        }
+        vm.prank(OWNER);
+        staking.addStake(node, MINER_STAKE);
+        voteAs(ANN, 1 ether);
+        vm.assertGe(staking.stakeOf(node, ANN), 1 ether - 1, "a wei at most");
+    }
+
+    function test_register_without_allowance_takes_nothing() public {
+        vm.prank(OTHER_OWNER);
+        token.approve(address(staking), 0);
+        bytes memory signature = consent(OTHER_NODE_KEY, OTHER_OWNER, Role.Miner);
+        vm.expectPartialRevert(bytes4(keccak256("ERC20InsufficientAllowance(address,uint256,uint256)")));
+        vm.prank(OTHER_OWNER);
+        staking.register(Role.Miner, otherNode, "", MINER_STAKE, deadline(), signature);
+        vm.assertEq(staking.nodeCount(), 1, "not listed");
+    }
+}
