@@ -28,7 +28,7 @@ FRAME_PAYLOAD_BYTES_MAX: Final = FRAME_BYTES_MAX - 1
 STREAM_BYTES_MAX: Final = 64 * 1024 * 1024
 """Default limit on the payload bytes of one direction of one stream."""
 STREAM_FRAMES_MAX: Final = 65_536
-"""Limit on the DATA frames of one direction of one stream; a node cannot be kept busy by crumbs for ever."""
+"""Limit on the DATA frames of one direction of one stream: nobody is kept busy by crumbs for ever."""
 ERROR_TEXT_BYTES_MAX: Final = 256
 
 _LENGTH_BYTES: Final = 4
@@ -106,7 +106,7 @@ class FrameWriter:
     def data(self, payload: bytes) -> bytes:
         """One DATA frame.
 
-        :raises LocalError: the payload is empty or too large, the limit of the stream is reached, or it ended.
+        :raises LocalError: the payload is empty or too large, the stream's limit is reached, or it ended.
         """
         self._must_be_open()
         if not 1 <= len(payload) <= FRAME_PAYLOAD_BYTES_MAX:

@@ -19,22 +19,21 @@ import trio
 from libp2p.abc import INotifee
 from libp2p.custom_types import TProtocol
 from libp2p.peer.peerinfo import info_from_p2p_addr
+from libp2p.stream_muxer.yamux.yamux import Yamux
 
-from p2p.identity import PeerId, key_pair_from_secret, peer_id_from_secret
+from p2p.identity import PeerId, key_pair_from_secret
 from p2p.streams import DirectStream, DirectStreamGate, leaving
 from p2p.swarm import (
     CONNECTIONS_MAX,
     Connection,
     Stream,
     build_host,
-    reset_stream,
     sever,
 )
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-    from contextlib import AbstractAsyncContextManager
 
     from libp2p.abc import INetConn, INetStream, INetwork
     from libp2p.host.basic_host import BasicHost
@@ -112,9 +111,10 @@ class Host:
     def remote_ip(self, peer_id: PeerId) -> str | None:
         """The IP address at the other end of a connection with the peer, if there is one."""
         for connection in self._connections(peer_id):
-            remote = connection.muxed_conn.get_remote_address()
+            muxed = connection.muxed_conn
+            remote = muxed.get_remote_address() if isinstance(muxed, Yamux) else None
             if remote is not None:
-                return str(remote[0])
+                return remote[0]
         return None
 
     def observe(self, observer: PeerObserver) -> None:
@@ -177,7 +177,7 @@ class Host:
         with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_TIMEOUT_MS / 1000):
             for peer_id in self.connected_peers():
                 await self.disconnect(peer_id)
-            # The library tears connections down one after another and slowly; severed, they come down together.
+            # The library tears connections down one by one and slowly; severed, they come down together.
             while self._peers:
                 self._idle = trio.Event()
                 await self._idle.wait()
@@ -260,7 +260,7 @@ class Host:
         outbound = any(not is_inbound(connection) for connection in self._connections(peer_id))
         try:
             observer.peer_connected(peer_id, outbound=outbound)
-        except Exception:
+        except Exception:  # noqa: BLE001 - one observer's fault is not another's, nor the host's
             self.counts["observer_failed"] += 1
             _log.exception("an observer of peers failed")
 
@@ -282,7 +282,7 @@ class Host:
         for observer in self._observers:
             try:
                 observer.peer_disconnected(peer_id)
-            except Exception:
+            except Exception:  # noqa: BLE001 - as above
                 self.counts["observer_failed"] += 1
                 _log.exception("an observer of peers failed")
 
@@ -298,10 +298,10 @@ class _ConnectionNotifee(INotifee):
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    async def connected(self, network: INetwork, conn: INetConn) -> None:
+    async def connected(self, network: INetwork, conn: INetConn) -> None:  # noqa: ARG002
         self._host._note_connected(conn.muxed_conn.peer_id)  # noqa: SLF001 - one object in two halves
 
-    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
+    async def disconnected(self, network: INetwork, conn: INetConn) -> None:  # noqa: ARG002
         self._host._note_disconnected(conn.muxed_conn.peer_id)  # noqa: SLF001 - one object in two halves
 
     async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
@@ -342,7 +342,7 @@ async def open_host(
 
 
 def _require_free(address: Multiaddr) -> None:
-    """Refuse an address in use. The library shares ports: a second node would silently take half the calls."""
+    """Refuse an address in use. The library shares ports: a second node would take half the calls."""
     try:
         port = int(str(address.value_for_protocol("tcp")))
         version = next(item.name for item in address.protocols() if item.name in ("ip4", "ip6"))
@@ -358,15 +358,3 @@ def _require_free(address: Multiaddr) -> None:
             probe.bind((ip, port))
         except OSError as error:
             raise LocalError(f"cannot listen at {address}: {error.strerror}") from error
-
-
-__all__ = [
-    "DialFailed",
-    "Host",
-    "NotConnected",
-    "PeerObserver",
-    "StreamRefused",
-    "open_host",
-    "peer_id_from_secret",
-    "reset_stream",
-]

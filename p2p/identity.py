@@ -116,8 +116,8 @@ def peer_id_from_text(text: str) -> PeerId:
 
 def _point(public_key: bytes) -> _Point:
     # Hybrid points (tags 6 and 7) are 65 bytes too and libsecp256k1 takes them: one key, one spelling.
-    compressed = len(public_key) == _COMPRESSED_KEY_BYTES and public_key[0] in (2, 3)
-    uncompressed = len(public_key) == _UNCOMPRESSED_KEY_BYTES and public_key[0] == 4
+    compressed = len(public_key) == _COMPRESSED_KEY_BYTES and public_key.startswith((b"\x02", b"\x03"))
+    uncompressed = len(public_key) == _UNCOMPRESSED_KEY_BYTES and public_key.startswith(b"\x04")
     if not compressed and not uncompressed:
         raise PeerIdentityError("a public key is 33 bytes compressed or 65 bytes uncompressed")
     try:

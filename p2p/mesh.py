@@ -7,16 +7,17 @@ Is not: the gossip; :class:`p2p.gossip.service.GossipService` is one implementat
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import trio
 
     from p2p.identity import PeerId
 
 DELIVERY_BUFFER_MAX: Final = 1_024
-"""Delivered messages that wait for a topic's consumer; then the oldest give way, since tasks have deadlines."""
+"""Delivered messages that wait for a topic's consumer; then the oldest give way: tasks have deadlines."""
 
 
 class Validation(enum.Enum):

@@ -111,7 +111,9 @@ class DirectStream:
     :ivar peer_id: the authenticated remote.
     """
 
-    def __init__(self, stream: ByteStream, peer_id: PeerId, *, stream_bytes_max: int = STREAM_BYTES_MAX) -> None:
+    def __init__(
+        self, stream: ByteStream, peer_id: PeerId, *, stream_bytes_max: int = STREAM_BYTES_MAX
+    ) -> None:
         self.peer_id = peer_id
         self._stream = stream
         self._reader = FrameReader(stream_bytes_max)
@@ -184,7 +186,7 @@ class DirectStream:
                 await self.destroy()
 
     async def destroy(self) -> None:
-        """Reset the stream at once: the remote sees a truncated transfer. Never raises, not even Cancelled."""
+        """Reset the stream: the remote sees a truncated transfer. Raises nothing, not even Cancelled."""
         self._dead = True
         with trio.CancelScope(shield=True, deadline=trio.current_time() + RESET_TIMEOUT_MS / 1000):
             try:
@@ -270,7 +272,7 @@ class DirectStreamGate:
     async def serve(
         self, stream: ByteStream, peer_id: PeerId, handler: Callable[[DirectStream, PeerId], Awaitable[None]]
     ) -> None:
-        """Run a handler on one inbound stream. A handler's exception is its stream's end and nobody else's."""
+        """Run a handler on one inbound stream. Its exception is its stream's end and nobody else's."""
         direct = DirectStream(stream, peer_id)
         if self._open[peer_id] >= DIRECT_STREAMS_PER_PEER_MAX:
             await self._refuse(direct, "refused_peer_full")
@@ -286,7 +288,7 @@ class DirectStreamGate:
         except* (ProtocolError, Refusal) as failures:
             self.counts["failed"] += 1
             _log.info("direct stream of %s ended: %r", peer_id, failures.exceptions)
-        except* Exception as failures:
+        except* Exception as failures:  # noqa: BLE001 - a handler's fault is its stream's end
             self.counts["failed"] += 1
             _log.exception("direct stream handler failed, peer %s", peer_id, exc_info=failures)
         finally:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from libp2p.abc import INetStream
     from libp2p.crypto.keys import KeyPair
     from libp2p.io.abc import ReadWriteCloser
-    from libp2p.network.swarm import SwarmEvent
+    from libp2p.metrics.swarm import SwarmEvent
     from multiaddr import Multiaddr
 
 Stream: TypeAlias = NetStream
@@ -111,7 +111,7 @@ class StreamGuard:
         self._open[peer_id] += 1
         try:
             await self._host._swarm_stream_handler(stream)  # noqa: SLF001 - the handler it installs itself
-        except* Exception as failures:  # except* so that a group with Cancelled in it loses only its errors
+        except* Exception as failures:  # noqa: BLE001 - except*: a group with Cancelled loses only its errors
             self.counts["handler_failed"] += 1
             _log.warning("stream handler failed, peer %s", peer_id, exc_info=failures)
             await reset_stream(stream)

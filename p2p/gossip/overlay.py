@@ -125,7 +125,7 @@ class Overlay:
         return pruned
 
     def welcome(self, peer: PeerId, topic: str, now_ms: int) -> bool:
-        """Graft a peer that has just announced a topic, if the mesh is thin: not to wait for the heartbeat."""
+        """Graft a peer that has just announced a topic, if the mesh is thin; no wait for the heartbeat."""
         mesh = self.mesh.get(topic)
         if mesh is None or len(mesh) >= self._params.d_low or not self._may_graft(topic, peer, now_ms):
             return False

@@ -165,10 +165,12 @@ class GossipParams:
             "d_out < d_low and d_out <= d / 2": self.d_out < self.d_low and 2 * self.d_out <= self.d,
             "0 < history_gossip <= history_length": 0 < self.history_gossip <= self.history_length,
             "gossip_percent in 0 to 100": 0 <= self.gossip_percent <= 100,  # noqa: PLR2004
-            "messages fit into an RPC": self.message_bytes_max + self.topic_bytes_max + 64 <= self.rpc_bytes_max,
+            "messages fit into an RPC": self.message_bytes_max + self.topic_bytes_max + 64
+            <= self.rpc_bytes_max,
             "thresholds fall": 0 > self.gossip_threshold >= self.publish_threshold >= self.graylist_threshold,
             "0 < score_decay < 1": 0 < self.score_decay < 1,
-            "penalties are positive": min(self.reject_penalty, self.violation_penalty, self.backoff_penalty) > 0,
+            "penalties are positive": min(self.reject_penalty, self.violation_penalty, self.backoff_penalty)
+            > 0,
             "seen outlives the cache": self.seen_ttl_ms >= self.history_length * self.heartbeat_ms,
             "backoff fits its cap": self.prune_backoff_ms <= self.prune_backoff_max_ms,
         }

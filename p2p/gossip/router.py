@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from p2p.identity import PeerId
 
 _MILLISECONDS: Final = 1_000
+_REJECTED: Final = True
+_NOT_REJECTED: Final = False
 
 
-class MessageTooLarge(Refusal):  # noqa: N818 - a refusal, not an error
+class MessageTooLarge(Refusal):
     """A message to publish exceeds ``message_bytes_max``."""
 
 
@@ -76,7 +78,7 @@ class Router:
         self.scores = PeerScores(params)
         self.overlay = Overlay(params, self.scores, rng)
         self._rng = rng
-        # True stands for rejected: its duplicates cost their forwarders too, without another validation.
+        # A rejected message stays known, so its duplicates cost their forwarders too, unjudged.
         self._seen: ExpiringMap[bytes, bool] = ExpiringMap(params.seen_ttl_ms, params.seen_max)
         self._asked: ExpiringMap[bytes, None] = ExpiringMap(params.iwant_followup_ms, params.asked_max)
         self._cache = MessageCache(
@@ -120,7 +122,7 @@ class Router:
         if identifier in self._seen:
             self.counts[Count.DUPLICATE_PUBLISH] += 1
             return []
-        self._seen.add(identifier, False, now_ms)
+        self._seen.add(identifier, _NOT_REJECTED, now_ms)
         self._cache.put(identifier, topic, data)
         self.counts[Count.PUBLISHED] += 1
         rpc = encode_messages([(topic, data)])
@@ -134,7 +136,7 @@ class Router:
         batch = Batch()
         if verdict is Validation.REJECT:
             self.counts[Count.REJECTED] += 1
-            self._seen.add(identifier, True, now_ms)
+            self._seen.add(identifier, _REJECTED, now_ms)
             for peer in pending.forwarders:
                 self._punish(batch, peer, self.params.reject_penalty, now_ms)
         elif verdict is Validation.IGNORE:
@@ -224,9 +226,7 @@ class Router:
         self.counts[Count.DROPPED_MALFORMED] += 1
         self._punish(batch, peer, self.params.violation_penalty, now_ms)
 
-    def _subscription(
-        self, batch: Batch, peer: PeerId, topic: str, *, subscribed: bool, now_ms: int
-    ) -> None:
+    def _subscription(self, batch: Batch, peer: PeerId, topic: str, *, subscribed: bool, now_ms: int) -> None:
         if not subscribed:
             self.overlay.forget_topic(peer, topic)
         elif not self.overlay.note_topic(peer, topic):
@@ -251,7 +251,7 @@ class Router:
         if len(self._pending) >= self.params.pending_max:
             self.counts[Count.DROPPED_PENDING_FULL] += 1
             return
-        self._seen.add(identifier, False, now_ms)
+        self._seen.add(identifier, _NOT_REJECTED, now_ms)
         self._asked.discard(identifier)
         self._pending[identifier] = _Pending(message.topic, message.data, {peer: None})
         batch.actions.append(Validate(identifier, message.topic, message.data, peer))
@@ -327,7 +327,10 @@ class Router:
             if message is None:
                 continue
             given = message.given.get(peer, 0)
-            if given >= self.params.retransmissions_max or state.messages_given >= self.params.iwant_messages_max:
+            if (
+                given >= self.params.retransmissions_max
+                or state.messages_given >= self.params.iwant_messages_max
+            ):
                 self.counts[Count.DROPPED_IWANT] += 1
                 continue
             message.given[peer] = given + 1

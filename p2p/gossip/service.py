@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Mapping
 
+    from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
+
     from p2p.host import Host
     from p2p.identity import PeerId
     from p2p.swarm import Stream
@@ -102,7 +104,7 @@ class GossipService:
         self._nursery: trio.Nursery | None = None
         self._framed: tuple[bytes, bytes] = (b"", b"\0")
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Gossip until cancelled. Consumers then see the end of their channels."""
         if self._nursery is not None:
             raise LocalError("the gossip service runs already")
@@ -304,7 +306,7 @@ class GossipService:
             return Validation.REJECT
         except GossipIgnore:
             return Validation.IGNORE
-        except Exception:
+        except Exception:  # noqa: BLE001
             # A validator's own fault is not its sender's, and must not end the node.
             self._counts["validator_failed"] += 1
             _log.exception("the validator of %s failed", message.topic)

@@ -128,7 +128,8 @@ def decode_rpc(data: bytes, params: GossipParams) -> Rpc:
     control = rpc.control
     for entries in (control.ihave, control.iwant, control.graft, control.prune):
         _within(len(entries), params.rpc_control_max, "control messages")
-    ids = sum(len(entry.messageIDs) for entry in (*control.ihave, *control.iwant))
+    ids = sum(len(offer.messageIDs) for offer in control.ihave)
+    ids += sum(len(wish.messageIDs) for wish in control.iwant)
     _within(ids, params.rpc_message_ids_max, "message ids")
     return Rpc(
         subscriptions=tuple((_topic(item.topicid, params), item.subscribe) for item in rpc.subscriptions),
