@@ -1,0 +1,150 @@
+"""What goes into the inference process and what comes out: plain frozen values with bounds.
+
+Is: one job, the four events it can cause, and the check of a job against a package, which the pool
+makes before it spends anything and the worker makes again. Is not: how they travel (see `frames`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+from protocol.errors import LocalError, Refusal
+from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32, Uint64
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from node.inference.package import ModelPackage
+
+JOB_ID_BYTES_MAX: Final = 128
+PROMPT_CHARACTERS_MAX: Final = 1000
+"""Longest prompt, and longest negative prompt. The text model cuts far earlier."""
+PROMPT_BYTES_MAX: Final = 4 * PROMPT_CHARACTERS_MAX
+PNG_BYTES_MAX: Final = 16 * 1024 * 1024
+TRACE_LEAVES_MAX: Final = 1024
+REASON_BYTES_MAX: Final = 200
+
+
+class JobRefused(Refusal):
+    """The job cannot be run here as asked; nobody's fault. :ivar reason: fixed English phrase."""
+
+
+class WorkerError(LocalError):
+    """The inference process of this machine failed: it died, hung, or could not load a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageJob(Encoded):
+    """One image to make.
+
+    :ivar job_id: any text, given back in every event.
+    :ivar model_id: 32 bytes, which package.
+    :ivar prompt: what to show; not empty.
+    :ivar negative_prompt: what to steer away from; may be empty.
+    :ivar seed: 0 to 2^64 - 1; the same job with the same seed gives the same image.
+    :ivar steps: denoising steps, from 1.
+    :ivar guidance_milli: guidance scale in thousandths; 1000 and below means none.
+    :ivar width: pixels; with `height` one of the package's sizes.
+    :ivar height: pixels.
+    :ivar preview_every_steps: a preview after each so many steps; 0 for none.
+    """
+
+    job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
+    model_id: Hash
+    prompt: Annotated[str, Text(PROMPT_BYTES_MAX)]
+    negative_prompt: Annotated[str, Text(PROMPT_BYTES_MAX)]
+    seed: Uint64
+    steps: Uint16
+    guidance_milli: Uint32
+    width: Uint16
+    height: Uint16
+    preview_every_steps: Uint16
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Encoded):
+    """A denoising step is done. :ivar step: which one, from 1. :ivar steps: of how many."""
+
+    job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
+    step: Uint16
+    steps: Uint16
+
+
+@dataclass(frozen=True, slots=True)
+class Preview(Encoded):
+    """The unfinished image after a step. :ivar png: a whole PNG of the job's size."""
+
+    job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
+    step: Uint16
+    steps: Uint16
+    png: Annotated[bytes, Bytes(1, PNG_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Encoded):
+    """The image is done; the last event of a job.
+
+    :ivar png: the image.
+    :ivar trace_leaves: ``steps + 1`` hashes; leaf i is the SHA-256 of the latent after step i as
+        contiguous little-endian binary16, leaf 0 that of the initial latent.
+    :ivar duration_ms: from the worker's taking the job to the finished PNG.
+    """
+
+    job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
+    png: Annotated[bytes, Bytes(1, PNG_BYTES_MAX)]
+    trace_leaves: Annotated[tuple[bytes, ...], Items(Hash, 2, TRACE_LEAVES_MAX)]
+    duration_ms: Uint32
+
+    @property
+    def seconds(self) -> float:
+        """The duration in seconds."""
+        return self.duration_ms / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Encoded):
+    """The job came to nothing, though the worker is well; the last event of a job.
+
+    :ivar reason: English phrase to show.
+    :ivar retry: 1 when the same job might succeed elsewhere or later, else 0; see `retryable`.
+    """
+
+    job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
+    reason: Annotated[str, Text(REASON_BYTES_MAX)]
+    retry: Annotated[int, Uint(1)]
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same job might succeed elsewhere or later."""
+        return bool(self.retry)
+
+
+JobEvent: TypeAlias = Progress | Preview | Finished | Failed
+
+
+def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPackage:
+    """Return the package that the job names, if the job may be run with it.
+
+    :raises JobRefused: unknown model, empty or overlong prompt, or a size, step count or guidance
+        that the package does not allow.
+    """
+    package = packages.get(job.model_id)
+    if package is None:
+        raise JobRefused("the model is not loaded here")
+    if not job.prompt.strip():
+        raise JobRefused("the prompt is empty")
+    if max(len(job.prompt), len(job.negative_prompt)) > PROMPT_CHARACTERS_MAX:
+        raise JobRefused("the prompt is too long")
+    if not 1 <= job.steps <= package.steps_max:
+        raise JobRefused("the model does not allow so many steps")
+    if (job.width, job.height) not in package.sizes:
+        raise JobRefused("the model does not allow this image size")
+    if not 0 <= job.guidance_milli <= package.guidance_milli_max:
+        raise JobRefused("the model does not allow this guidance")
+    try:
+        job.encode()
+    except (ValueError, UnicodeError) as error:
+        # Lone surrogates in a prompt, a seed beyond 64 bits: no bytes could carry them.
+        raise JobRefused("the job is malformed") from error
+    return package

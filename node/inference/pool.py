@@ -1,0 +1,346 @@
+"""The pool: jobs in, events out, and processes that are kept alive behind it.
+
+Is: trio's side of inference. Each worker process is owned by one task in the pool's nursery, which
+starts it, feeds it one job at a time and replaces it when it dies or hangs. Is not: torch; importing
+this module loads neither torch nor diffusers.
+
+Why a process and not a thread: a UNet step cannot be interrupted, a crash in native code must not take
+the peer along, and half a gigabyte of libraries should not be in the process that holds keys.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from node.inference.frames import Broken, Cancel, Ready
+from node.inference.job import (
+    Failed,
+    Finished,
+    ImageJob,
+    JobEvent,
+    JobRefused,
+    Preview,
+    Progress,
+    WorkerError,
+    check_job,
+)
+from node.inference.process import WorkerProcess
+from protocol.errors import DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from node.inference.package import ModelPackage
+
+WORKERS_MAX: Final = 16
+JOBS_WAITING_MAX: Final = 64
+"""Jobs that may wait for a free worker; one more is refused."""
+EVENTS_BUFFERED_MAX: Final = 32
+"""Events of a job that wait for a slow reader; then the worker waits as well."""
+START_SECONDS_MAX: Final = 600.0
+"""From starting a process to its `Ready`; large models load slowly from cold disks."""
+CANCEL_SECONDS_MAX: Final = 20.0
+"""From a cancellation to the worker's answer, at most one step; then the process is killed."""
+SILENCE_SECONDS_MAX: Final = 300.0
+"""Longest silence of a worker during a job; more than the slowest step of the largest model."""
+BACKOFF_SECONDS_MIN: Final = 0.1
+BACKOFF_SECONDS_MAX: Final = 30.0
+START_FAILURES_MAX: Final = 3
+"""Failed starts in a row after which the pool says so to whoever waits, and goes on trying."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """A snapshot of the pool. Counts are since it was opened.
+
+    :ivar workers_ready: processes with their models loaded.
+    :ivar jobs_running: jobs that a process is at work on.
+    :ivar jobs_waiting: jobs that wait for a free process.
+    :ivar load_ms: how long the last process took to load its models.
+    """
+
+    workers_ready: int
+    jobs_running: int
+    jobs_waiting: int
+    jobs_finished: int
+    jobs_failed: int
+    jobs_cancelled: int
+    workers_started: int
+    workers_lost: int
+    load_ms: int
+
+
+@dataclass(slots=True)
+class _Counts:
+    """The mutable side of `PoolStatistics`."""
+
+    ready: int = 0
+    running: int = 0
+    waiting: int = 0
+    finished: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    started: int = 0
+    lost: int = 0
+    load_ms: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Ticket:
+    """A job on its way through the pool."""
+
+    job: ImageJob
+    send: trio.MemorySendChannel[JobEvent]
+    receive: trio.MemoryReceiveChannel[JobEvent]
+    abandoned: trio.Event = field(default_factory=trio.Event)
+    error: str | None = None
+
+
+class JobEvents:
+    """The events of one job: progress and previews, then exactly one `Finished` or `Failed`."""
+
+    def __init__(self, ticket: _Ticket) -> None:
+        """Not for callers; see `WorkerPool.run`."""
+        self._ticket = ticket
+
+    def __aiter__(self) -> JobEvents:
+        """Return itself: the events come once."""
+        return self
+
+    async def __anext__(self) -> JobEvent:
+        """Return the next event. :raises WorkerError: the process died, hung or was not to be had."""
+        try:
+            return await self._ticket.receive.receive()
+        except trio.EndOfChannel:
+            if self._ticket.error is not None:
+                raise WorkerError(self._ticket.error) from None
+            raise StopAsyncIteration from None
+
+
+class WorkerPool:
+    """A number of worker processes and the jobs for them. Made by `open_pool`."""
+
+    def __init__(self, packages: Sequence[ModelPackage], threads: int, silence_seconds_max: float) -> None:
+        """Not for callers; see `open_pool`."""
+        self.packages = {package.model_id: package for package in packages}
+        self._threads = threads
+        self._silence_seconds_max = silence_seconds_max
+        # No buffer: a job that is cancelled while it waits has then never been taken.
+        self._jobs, self._take = trio.open_memory_channel[_Ticket](0)
+        self._counts = _Counts()
+        self._settled = trio.Event()
+        self._start_failures = 0
+        self._reason = ""
+
+    async def ready(self) -> None:
+        """Wait until a worker has its models loaded.
+
+        :raises WorkerError: it failed `START_FAILURES_MAX` times in a row.
+        """
+        await self._settled.wait()
+        self._raise_if_broken()
+
+    def _raise_if_broken(self) -> None:
+        if not self._counts.ready and self._start_failures >= START_FAILURES_MAX:
+            raise WorkerError(self._reason)
+
+    def statistics(self) -> PoolStatistics:
+        """Return the present state and the counts so far."""
+        counts = self._counts
+        return PoolStatistics(
+            workers_ready=counts.ready,
+            jobs_running=counts.running,
+            jobs_waiting=counts.waiting,
+            jobs_finished=counts.finished,
+            jobs_failed=counts.failed,
+            jobs_cancelled=counts.cancelled,
+            workers_started=counts.started,
+            workers_lost=counts.lost,
+            load_ms=counts.load_ms,
+        )
+
+    @asynccontextmanager
+    async def run(self, job: ImageJob) -> AsyncIterator[JobEvents]:
+        """Run a job; ``async with pool.run(job) as events: async for event in events: ...``.
+
+        Waits for a free worker first. Leaving the block early, by whatever way, cancels the job: the
+        worker drops it at its next step and stays alive.
+
+        :raises JobRefused: the job is not allowed, or too many wait already; nothing was started.
+        :raises WorkerError: no worker can be started, or, while iterating, the worker was lost.
+        """
+        check_job(job, self.packages)
+        self._raise_if_broken()
+        if self._counts.waiting >= JOBS_WAITING_MAX:
+            raise JobRefused("too many jobs are waiting")
+        ticket = _Ticket(job, *trio.open_memory_channel[JobEvent](EVENTS_BUFFERED_MAX))
+        self._counts.waiting += 1
+        try:
+            await self._jobs.send(ticket)
+        finally:
+            self._counts.waiting -= 1
+        try:
+            yield JobEvents(ticket)
+        finally:
+            ticket.abandoned.set()
+            ticket.receive.close()
+
+    async def keep_worker(self) -> None:
+        """Start one process after another, for ever, with longer and longer pauses between failures."""
+        pause = BACKOFF_SECONDS_MIN
+        while True:
+            finished_before = self._counts.finished
+            self._reason = await self._one_process()
+            self._counts.lost += 1
+            if self._start_failures >= START_FAILURES_MAX:
+                self._settled.set()
+            if self._counts.finished > finished_before:
+                pause = BACKOFF_SECONDS_MIN
+            await trio.sleep(pause)
+            pause = min(pause * 2, BACKOFF_SECONDS_MAX)
+
+    async def _one_process(self) -> str:
+        """Run one process until it is lost; return why."""
+        self._counts.started += 1
+        folders = [package.folder for package in self.packages.values()]
+        try:
+            worker = await WorkerProcess.start(folders, self._threads)
+        except OSError:
+            self._start_failures += 1
+            return "the system gives no process for inference"
+        try:
+            reason = await self._greet(worker)
+            if reason is not None:
+                self._start_failures += 1
+                return reason
+            self._start_failures = 0
+            self._counts.ready += 1
+            self._settled.set()
+            try:
+                await self._serve(worker)
+            finally:
+                self._counts.ready -= 1
+            return "the inference process was lost"
+        finally:
+            await worker.close()
+
+    async def _greet(self, worker: WorkerProcess) -> str | None:
+        """Wait until the models are loaded; return what went wrong, or None."""
+        try:
+            with trio.fail_after(START_SECONDS_MAX):
+                frame = await worker.receive()
+        except (DecodeError, trio.BrokenResourceError, trio.TooSlowError):
+            return "the inference process ended while it was starting"
+        if isinstance(frame, Broken):
+            return frame.reason
+        if not isinstance(frame, Ready):
+            return "the inference process made no sense"
+        self._counts.load_ms = frame.load_ms
+        return None
+
+    async def _serve(self, worker: WorkerProcess) -> None:
+        """Feed the process one job after another until it is lost."""
+        async with trio.open_nursery() as nursery:
+
+            async def stop_when_ended() -> None:
+                # An idle process that dies is replaced now, not when the next job finds it dead.
+                await worker.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(stop_when_ended)
+            while await self._one_job(worker):
+                pass
+            nursery.cancel_scope.cancel()
+
+    async def _one_job(self, worker: WorkerProcess) -> bool:
+        """Take a job and see it through; return whether the process is fit for another."""
+        ticket = await self._take.receive()
+        # Whatever ends this without a last event was the worker's end.
+        ticket.error = "the inference process was lost during the job"
+        self._counts.running += 1
+        try:
+            # Before the watch for cancellation starts: the worker forgets old ones at each new job.
+            await worker.send(ticket.job)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_when_abandoned, worker, ticket)
+                fit = await self._relay(worker, ticket)
+                nursery.cancel_scope.cancel()
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            return False
+        finally:
+            self._counts.running -= 1
+            ticket.send.close()
+        return fit
+
+    async def _relay(self, worker: WorkerProcess, ticket: _Ticket) -> bool:
+        """Pass the job's events on until the last one; return whether there was one."""
+        while True:
+            try:
+                with trio.fail_after(self._silence_seconds_max):
+                    event = await worker.receive()
+            except (DecodeError, trio.BrokenResourceError):
+                return False
+            except trio.TooSlowError:
+                ticket.error = "the inference process hung"
+                return False
+            if not isinstance(event, Progress | Preview | Finished | Failed):
+                return False
+            last = isinstance(event, Finished | Failed)
+            if last:
+                ticket.error = None
+                self._count(event, ticket)
+            try:
+                await ticket.send.send(event)
+            except trio.BrokenResourceError:
+                # The reader has left; the cancellation is on its way to the worker.
+                await trio.lowlevel.checkpoint()
+            if last:
+                return True
+
+    def _count(self, event: JobEvent, ticket: _Ticket) -> None:
+        if isinstance(event, Finished):
+            self._counts.finished += 1
+        elif ticket.abandoned.is_set():
+            self._counts.cancelled += 1
+        else:
+            self._counts.failed += 1
+
+
+async def _cancel_when_abandoned(worker: WorkerProcess, ticket: _Ticket) -> None:
+    """Once the job's reader has left, ask the worker to stop it; kill the worker if it does not."""
+    await ticket.abandoned.wait()
+    try:
+        await worker.send(Cancel(ticket.job.job_id))
+        await trio.sleep(CANCEL_SECONDS_MAX)
+    except (trio.BrokenResourceError, trio.TooSlowError):
+        pass
+    worker.kill()
+
+
+@asynccontextmanager
+async def open_pool(
+    packages: Sequence[ModelPackage],
+    threads: int = 1,
+    workers: int = 1,
+    silence_seconds_max: float = SILENCE_SECONDS_MAX,
+) -> AsyncIterator[WorkerPool]:
+    """Keep `workers` processes with these packages loaded for the length of the block.
+
+    :param packages: at least one; every worker loads all of them.
+    :param threads: torch threads of each process. More than one hurts on a busy machine.
+    :param workers: processes, up to `WORKERS_MAX`; each runs one job at a time.
+    :param silence_seconds_max: a worker that says nothing for so long during a job is replaced.
+    :raises ValueError: a number out of its bounds, or no package.
+    """
+    if not packages or threads < 1 or not 1 <= workers <= WORKERS_MAX or silence_seconds_max <= 0:
+        raise ValueError("a pool needs packages, threads, workers and patience")
+    pool = WorkerPool(packages, threads, silence_seconds_max)
+    async with trio.open_nursery() as nursery:
+        for _ in range(workers):
+            nursery.start_soon(pool.keep_worker)
+        yield pool
+        nursery.cancel_scope.cancel()

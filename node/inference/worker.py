@@ -1,0 +1,168 @@
+"""`python -m node.inference.worker FOLDER...`: the process that holds the models. Started by the pool.
+
+Is: frames in on stdin, frames out on what was stdout, one job at a time, in that order. Is not: a
+server, nor anything that survives its parent: the end of stdin ends it, even in the middle of a step.
+
+Two threads: the main one runs the pipeline; the other reads stdin, so that a cancellation or the
+parent's death is seen while a step is being computed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from node.inference.frames import (
+    LENGTH_BYTES,
+    Broken,
+    Cancel,
+    Frame,
+    Ready,
+    decode_frame,
+    encode_frame,
+    frame_length,
+)
+from node.inference.job import REASON_BYTES_MAX, Failed, ImageJob, JobEvent, JobRefused, check_job
+from node.inference.package import load
+from protocol.errors import CuckooError, DecodeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from node.inference.package import ModelPackage
+    from node.inference.pipeline import Model
+
+JOBS_WAITING_MAX: Final = 4
+"""Jobs read ahead of the running one. The pool sends one at a time; more means that it is broken."""
+EXIT_ORPHANED: Final = 0
+EXIT_BROKEN: Final = 3
+
+
+class Inbox:
+    """What the reading thread hands to the running one: jobs in order, and who was cancelled."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        """Read from `source`, which is at a frame's start."""
+        self._source = source
+        self._jobs: queue.Queue[ImageJob] = queue.Queue(maxsize=JOBS_WAITING_MAX)
+        self._lock = threading.Lock()
+        self._cancelled: str | None = None
+
+    def read_forever(self) -> None:
+        """Take frames until stdin ends, then end the process, whatever the main thread is doing."""
+        try:
+            while head := self._source.read(LENGTH_BYTES):
+                frame = decode_frame(self._source.read(frame_length(head)))
+                if isinstance(frame, Cancel):
+                    with self._lock:
+                        self._cancelled = frame.job_id
+                elif isinstance(frame, ImageJob):
+                    with self._lock:
+                        # A job may come again under the same name after it was cancelled once.
+                        self._cancelled = None
+                    self._jobs.put_nowait(frame)
+        except (DecodeError, OSError, queue.Full):
+            # The parent is gone or broken; in either case nobody waits for a result.
+            os._exit(EXIT_BROKEN)
+        os._exit(EXIT_ORPHANED)
+
+    def next_job(self) -> ImageJob:
+        """Wait for the next job."""
+        return self._jobs.get()
+
+    def is_cancelled(self, job_id: str) -> bool:
+        """Whether the parent has asked to stop this job."""
+        with self._lock:
+            return self._cancelled == job_id
+
+
+class Outbox:
+    """Writes frames; a parent that no longer reads ends the process."""
+
+    def __init__(self, sink: BinaryIO) -> None:
+        """Write to `sink`, which nothing else writes to."""
+        self._sink = sink
+
+    def send(self, frame: Frame) -> None:
+        """Write one frame and flush it."""
+        try:
+            self._sink.write(encode_frame(frame))
+            self._sink.flush()
+        except OSError:
+            os._exit(EXIT_ORPHANED)
+
+
+def serve(models: dict[bytes, Model], inbox: Inbox, outbox: Outbox) -> None:
+    """Run jobs one after another, for ever. An unexpected exception ends the process loudly."""
+    packages: dict[bytes, ModelPackage] = {key: model.package for key, model in models.items()}
+    while True:
+        job = inbox.next_job()
+
+        def cancelled(job_id: str = job.job_id) -> bool:
+            return inbox.is_cancelled(job_id)
+
+        def emit(event: JobEvent) -> None:
+            outbox.send(event)
+
+        try:
+            check_job(job, packages)
+        except JobRefused as refused:
+            outbox.send(Failed(job.job_id, refused.reason, retry=0))
+            continue
+        models[job.model_id].run(job, emit, cancelled)
+
+
+def load_models(folders: Sequence[Path], threads: int) -> dict[bytes, Model]:
+    """Load each package, torch on so many threads. :raises CuckooError: a package is not sound."""
+    # Here and nowhere else: importing these takes seconds and hundreds of megabytes.
+    import torch  # noqa: PLC0415
+
+    from node.inference.pipeline import Model  # noqa: PLC0415
+    from node.inference.prng import normal_table  # noqa: PLC0415
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(mode=False)
+    normal_table()
+    loaded = [Model(load(folder)) for folder in folders]
+    return {model.package.model_id: model for model in loaded}
+
+
+def main() -> None:
+    """Load the packages named on the command line, say so, and serve."""
+    # The terminal sends Ctrl-C to everybody; the parent decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    started = time.monotonic()
+    parser = argparse.ArgumentParser(description="Inference worker; started by the pool, not by hand.")
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    # Frames keep the real stdout; whatever a library prints goes to stderr, where it harms nothing.
+    outbox = Outbox(os.fdopen(os.dup(1), "wb"))
+    os.dup2(2, 1)
+    inbox = Inbox(sys.stdin.buffer)
+    threading.Thread(target=inbox.read_forever, name="frames", daemon=True).start()
+    try:
+        models = load_models(arguments.folders, arguments.threads)
+    except (CuckooError, OSError, ValueError, ImportError) as error:
+        reason = f"{type(error).__name__}: {error}".encode()[:REASON_BYTES_MAX].decode(errors="ignore")
+        outbox.send(Broken(reason))
+        # Not sys.exit(): the reading thread holds stdin's lock, which an orderly exit waits for.
+        os._exit(EXIT_BROKEN)
+    outbox.send(Ready(int((time.monotonic() - started) * 1000)))
+    try:
+        serve(models, inbox, outbox)
+    except Exception:  # noqa: BLE001 - whatever it was: say it, and let the pool start a fresh process
+        traceback.print_exc()
+    os._exit(EXIT_BROKEN)
+
+
+if __name__ == "__main__":
+    main()
