@@ -1,0 +1,181 @@
+"""The transactions of one account: nonce, gas, fees, waiting, and the reason when a contract says no.
+
+Is: `Sender`, which any number of tasks may use at once; it numbers their transactions one after another.
+Is not: two senders for one account: they would fight over nonces. One process, one `Sender` an account.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import trio
+
+from contracts.account import Account
+from contracts.codec import revert_from
+from contracts.errors import ChainUnreachable, ContractReverted, CostTooHigh, RpcError, TransactionNotMined
+from contracts.rpc import Receipt, Rpc, to_hex, to_int
+
+_NONCE_ATTEMPTS: Final = 4
+_NONCE_TAKEN: Final = ("nonce too low", "replacement transaction underpriced")
+"""How geth, reth, anvil and Nitro say that a nonce is taken; they have no code of its own for it."""
+_ALREADY_SENT: Final = ("already known", "already imported")
+"""How they say that they have this very transaction: it had arrived although no answer had come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderLimits:
+    """What a sender may spend and how long it waits."""
+
+    gas_max: int = 15_000_000
+    """Most gas for one transaction; half of a usual block."""
+    fee_per_gas_max_wei: int = 1_000 * 10**9
+    """Most that a unit of gas may cost."""
+    priority_fee_per_gas_wei: int = 10**9
+    """Offered to the block's producer on top of the base fee."""
+    receipt_wait_s: float = 120.0
+    """How long to wait for a block with the transaction in it."""
+    poll_first_s: float = 0.02
+    """First pause between two looks for a receipt; each is 1.5 times the one before it..."""
+    poll_max_s: float = 1.0
+    """...up to this."""
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: a limit is not positive, or the tip alone is above the fee limit."""
+        values = (self.gas_max, self.priority_fee_per_gas_wei, self.receipt_wait_s, self.poll_first_s)
+        if min(values) <= 0 or self.priority_fee_per_gas_wei > self.fee_per_gas_max_wei:
+            message = "limits of a sender are positive, and its tip is within its fee limit"
+            raise ValueError(message)
+        if self.poll_max_s < self.poll_first_s:
+            message = "the longest pause is not shorter than the first"
+            raise ValueError(message)
+
+
+class Sender:
+    """Sends one account's transactions and waits for them.
+
+    :ivar address: 20 bytes, the account's.
+    """
+
+    def __init__(self, rpc: Rpc, account: Account, limits: SenderLimits | None = None) -> None:
+        self.address = account.address
+        self._rpc = rpc
+        self._account = account
+        self._limits = limits or SenderLimits()
+        self._lock = trio.Lock()
+        self._next_nonce: int | None = None
+
+    async def send(self, to: bytes | None, data: bytes, *, value_wei: int = 0) -> Receipt:
+        """Send one transaction and wait until it is in a block.
+
+        A call that would revert is found out while estimating its gas and costs nothing.
+
+        :param to: 20 bytes, or ``None`` to create a contract.
+        :param value_wei: of the chain's own coin.
+        :raises ContractReverted: the contract said no, before or in the block.
+        :raises CostTooHigh: above a limit; nothing was sent.
+        :raises TransactionNotMined: sent, but not in a block in time. It may still be.
+        :raises ChainUnreachable: if it happens after sending, ask the chain before trying again.
+        """
+        fields = await self._fields(to, data, value_wei)
+        transaction_hash = await self._submit(fields)
+        receipt = await self._wait(transaction_hash)
+        if not receipt.succeeded:
+            raise await self._reason(to, data, receipt)
+        return receipt
+
+    async def _fields(self, to: bytes | None, data: bytes, value_wei: int) -> dict[str, Any]:
+        """Everything of a transaction but its nonce."""
+        request = {"from": to_hex(self.address), "data": to_hex(data), "value": hex(value_wei)}
+        if to is not None:
+            request["to"] = to_hex(to)
+        try:
+            estimate = await self._rpc.quantity("eth_estimateGas", request)
+        except RpcError as error:
+            raise _reverted(error) from error
+        # State may change between the estimate and the block; what is not used is given back.
+        gas = estimate + estimate // 4
+        if gas > self._limits.gas_max:
+            raise CostTooHigh("gas", gas, self._limits.gas_max)
+        fields: dict[str, Any] = {
+            "type": 2,
+            "chainId": self._rpc.chain_id,
+            "value": value_wei,
+            "data": data,
+            "gas": gas,
+            "maxFeePerGas": await self._fee_per_gas_wei(),
+            "maxPriorityFeePerGas": self._limits.priority_fee_per_gas_wei,
+        }
+        if to is not None:
+            fields["to"] = to
+        return fields
+
+    async def _fee_per_gas_wei(self) -> int:
+        """Enough for some six full blocks, each of which raises the base fee by an eighth (EIP-1559)."""
+        method = "eth_getBlockByNumber"
+        block = await self._rpc.request(method, "latest", False)
+        base = to_int(method, block.get("baseFeePerGas", "0x0") if isinstance(block, dict) else None)
+        fee = 2 * base + self._limits.priority_fee_per_gas_wei
+        if fee > self._limits.fee_per_gas_max_wei:
+            raise CostTooHigh("fee per gas in wei", fee, self._limits.fee_per_gas_max_wei)
+        return fee
+
+    async def _submit(self, fields: dict[str, Any]) -> bytes:
+        """Give a transaction its number and send it; returns its hash.
+
+        The lock spans the choice of a nonce and the answer to it, so no two tasks take the same one.
+        """
+        async with self._lock:
+            for attempt in range(_NONCE_ATTEMPTS):
+                if self._next_nonce is None:
+                    count = ("eth_getTransactionCount", to_hex(self.address), "pending")
+                    self._next_nonce = await self._rpc.quantity(*count)
+                raw, transaction_hash = self._account.sign_transaction({**fields, "nonce": self._next_nonce})
+                try:
+                    await self._rpc.request("eth_sendRawTransaction", to_hex(raw))
+                except ChainUnreachable:
+                    self._next_nonce = None  # it may have arrived: the chain knows
+                    raise
+                except RpcError as error:
+                    if not _says(error, _ALREADY_SENT):
+                        # Somebody else used the account, or the chain went back: ask it for the number.
+                        self._next_nonce = None
+                        if not _says(error, _NONCE_TAKEN) or attempt == _NONCE_ATTEMPTS - 1:
+                            raise _reverted(error) from error
+                        continue
+                self._next_nonce += 1
+                return transaction_hash
+        message = "the last attempt returns or raises"
+        raise AssertionError(message)
+
+    async def _wait(self, transaction_hash: bytes) -> Receipt:
+        pause_s = self._limits.poll_first_s
+        with trio.move_on_after(self._limits.receipt_wait_s):
+            while True:
+                receipt = await self._rpc.receipt(transaction_hash)
+                if receipt is not None:
+                    return receipt
+                await trio.sleep(pause_s)
+                pause_s = min(pause_s * 1.5, self._limits.poll_max_s)
+        # It may have been dropped, and then its number is free again.
+        self._next_nonce = None
+        raise TransactionNotMined(transaction_hash, self._limits.receipt_wait_s)
+
+    async def _reason(self, to: bytes | None, data: bytes, receipt: Receipt) -> ContractReverted:
+        """Run a failed transaction again where it failed: a receipt does not say why."""
+        if to is not None:
+            try:
+                await self._rpc.call(to, data, sender=self.address, block=receipt.block_number)
+            except RpcError as error:
+                if error.data is not None:
+                    return revert_from(error.data)
+        return ContractReverted("unknown", {}, b"")
+
+
+def _says(error: RpcError, phrases: tuple[str, ...]) -> bool:
+    return any(phrase in error.rpc_message.lower() for phrase in phrases)
+
+
+def _reverted(error: RpcError) -> RpcError | ContractReverted:
+    """The contract's reason if the RPC passed one on, else the RPC's own error."""
+    return error if error.data is None else revert_from(error.data)
