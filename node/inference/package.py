@@ -272,10 +272,12 @@ def _read_settings(document: dict[str, Any]) -> dict[str, Any]:
 
 def _read_sizes(value: object) -> tuple[tuple[int, int], ...]:
     """Return the image sizes of the manifest, of the right types."""
-    pairs = value if isinstance(value, list) else [None]
-    if not all(isinstance(pair, list) and [type(side) for side in pair] == [int, int] for pair in pairs):
-        raise PackageError("the manifest's image sizes are malformed")
-    return tuple((pair[0], pair[1]) for pair in pairs)
+    sizes = []
+    for pair in value if isinstance(value, list) else [None]:
+        if not isinstance(pair, list) or [type(side) for side in pair] != [int, int]:
+            raise PackageError("the manifest's image sizes are malformed")
+        sizes.append((pair[0], pair[1]))
+    return tuple(sizes)
 
 
 def _read_files(listed: object) -> dict[str, PackagedFile]:

@@ -118,10 +118,11 @@ class Model:
         shape = (1, channels, job.height // factor, job.width // factor)
         return torch.from_numpy(np.ascontiguousarray(initial_latent(job.seed, shape)))
 
-    @torch.no_grad()
     def _decode(self, latent: torch.Tensor) -> Image:
+        """Return what the autoencoder makes of an unfinished latent."""
         vae = self._pipeline.vae
-        decoded = vae.decode(latent / vae.config.scaling_factor).sample
+        with torch.no_grad():
+            decoded = vae.decode(latent / vae.config.scaling_factor).sample
         image: Image = self._pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
         return image
 

@@ -8,22 +8,43 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
+from node.inference.package import pack
+from node.inference.training.card import NOTICE, SETTINGS, card
+from node.inference.training.contact_sheet import make_sheet
 from node.inference.training.data import fetch_source, load_icons
 from node.inference.training.export import export
 from node.inference.training.loop import report
+from node.inference.training.sampling import open_pipeline
+from node.inference.training.score import measure
 from node.inference.training.unet import train_unet
 from node.inference.training.vae import encode_all, reconstruction_decibels, refine_decoder, train_vae
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MODEL_FOLDER: Final = Path("node/inference/models/cuckoo-icons")
 CACHE_FOLDER: Final = Path("build/training")
 
 
+def finish(folder: Path, icons: NDArray[np.float32], decibels: float) -> None:
+    """Measure an export as a peer would load it, and write the card, the sheet and the manifest."""
+    scores = measure(open_pipeline(folder), icons)
+    for kind, score in scores.items():
+        report(f"{kind}: thing {score.concept:.3f} colour {score.background:.3f} both {score.both:.3f}")
+    (folder / "README.md").write_text(card(scores, decibels), encoding="utf-8")
+    (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
+    make_sheet(folder, folder / "contact_sheet.png")
+    package = pack(folder, SETTINGS)
+    report(f"{package.name} {package.model_id.hex()} {package.size_bytes / 1e6:.1f} MB")
+
+
 def main() -> None:
-    """Train both stages, export, measure and pack."""
+    """Train the three stages, export, measure and pack."""
     parser = argparse.ArgumentParser(description="Train the embedded model and write its package.")
     parser.add_argument("--cache", type=Path, default=CACHE_FOLDER, help="checkpoints and training data")
     parser.add_argument("--folder", type=Path, default=MODEL_FOLDER, help="where the package is written")
@@ -33,11 +54,10 @@ def main() -> None:
     icons = load_icons(fetch_source(arguments.cache))
     vae = train_vae(icons, arguments.cache)
     latents = encode_all(vae, icons)
-    report(f"vae reconstructs at {reconstruction_decibels(vae, icons):.1f} dB")
     networks, tokenizer = train_unet(latents, arguments.cache)
     vae = refine_decoder(vae, icons, arguments.cache)
-    report(f"vae reconstructs at {reconstruction_decibels(vae, icons):.1f} dB after refinement")
     export(networks, vae, tokenizer, arguments.folder)
+    finish(arguments.folder, icons, reconstruction_decibels(vae, icons))
 
 
 if __name__ == "__main__":
