@@ -13,7 +13,7 @@ import logging
 import socket
 from collections import Counter
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import trio
 from libp2p.abc import INotifee
@@ -114,7 +114,7 @@ class Host:
             muxed = connection.muxed_conn
             remote = muxed.get_remote_address() if isinstance(muxed, Yamux) else None
             if remote is not None:
-                return remote[0]
+                return str(remote[0])
         return None
 
     def observe(self, observer: PeerObserver) -> None:
@@ -202,15 +202,13 @@ class Host:
             raise StreamRefused("the peer did not answer in time") from error
         except Exception as error:  # a dozen unrelated types, by the layer that failed
             raise StreamRefused("the stream could not be opened") from error
-        assert isinstance(stream, Stream)  # noqa: S101 - narrows the library's interface type
-        return stream
+        return cast("Stream", stream)
 
     def handle_streams(self, protocol: str, handler: Callable[[Stream, PeerId], Awaitable[None]]) -> None:
         """Serve raw inbound streams of a protocol. The handler owns the stream and must close or reset it."""
 
         async def handle(stream: INetStream) -> None:
-            assert isinstance(stream, Stream)  # noqa: S101 - narrows the library's interface type
-            await handler(stream, stream.muxed_conn.peer_id)
+            await handler(cast("Stream", stream), stream.muxed_conn.peer_id)
 
         self._basic.set_stream_handler(TProtocol(protocol), handle)
 
@@ -254,7 +252,7 @@ class Host:
             done.set()
 
     def _connections(self, peer_id: PeerId) -> list[Connection]:
-        return [item for item in self._swarm.get_connections(peer_id) if isinstance(item, Connection)]
+        return cast("list[Connection]", self._swarm.get_connections(peer_id))
 
     def _tell_connected(self, observer: PeerObserver, peer_id: PeerId) -> None:
         outbound = any(not is_inbound(connection) for connection in self._connections(peer_id))
@@ -289,10 +287,10 @@ class Host:
 
 def is_inbound(connection: Connection) -> bool:
     """Whether the remote dialled this connection."""
-    return connection.direction.name == "INBOUND"
+    return bool(connection.direction.name == "INBOUND")
 
 
-class _ConnectionNotifee(INotifee):
+class _ConnectionNotifee(INotifee):  # type: ignore[misc, unused-ignore] # the library counts as untyped
     """Turns the swarm's events per connection into the host's per peer."""
 
     def __init__(self, host: Host) -> None:

@@ -64,7 +64,7 @@ NEGOTIATE_TIMEOUT_S: Final = 5.0
 _log = logging.getLogger(__name__)
 
 
-class GuardedSwarm(Swarm):
+class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library counts as untyped
     """A swarm whose inbound slots end with their connection, and which never dials or prunes by itself."""
 
     async def _do_handle_inbound_connection(

@@ -60,6 +60,7 @@ class Overlay:
         self._topic_peers: dict[str, dict[PeerId, None]] = {}
         self._fanout: OrderedDict[str, Fanout] = OrderedDict()
         self._backoffs: OrderedDict[tuple[str, PeerId], tuple[int, int]] = OrderedDict()
+        self._newcomers: dict[str, dict[PeerId, None]] = {}
         self._params = params
         self._scores = scores
         self._rng = rng
@@ -111,10 +112,10 @@ class Overlay:
     def join(self, topic: str, now_ms: int) -> list[PeerId]:
         """Open a topic's mesh, from its fan-out first. Returns the peers to GRAFT."""
         fanout = self._fanout.pop(topic, None)
-        mesh = self.mesh.setdefault(topic, {})
+        self.mesh.setdefault(topic, {})
         preferred = () if fanout is None else tuple(fanout.peers)
         grafted = [peer for peer in preferred if self._may_graft(topic, peer, now_ms)][: self._params.d]
-        mesh.update(dict.fromkeys(grafted))
+        self._enter(topic, grafted)
         return grafted + self._fill(topic, now_ms)
 
     def leave(self, topic: str, now_ms: int) -> list[PeerId]:
@@ -129,7 +130,7 @@ class Overlay:
         mesh = self.mesh.get(topic)
         if mesh is None or len(mesh) >= self._params.d_low or not self._may_graft(topic, peer, now_ms):
             return False
-        mesh[peer] = None
+        self._enter(topic, [peer])
         return True
 
     def graft(self, peer: PeerId, topic: str, now_ms: int) -> GraftAnswer:
@@ -148,7 +149,7 @@ class Overlay:
             return GraftAnswer.REFUSED
         if not self.note_topic(peer, topic):
             return GraftAnswer.REFUSED
-        mesh[peer] = None
+        self._enter(topic, [peer])
         return GraftAnswer.ACCEPTED
 
     def prune(self, peer: PeerId, topic: str, backoff_ms: int, now_ms: int) -> None:
@@ -211,7 +212,20 @@ class Overlay:
         count = max(self._params.d_lazy, len(others) * self._params.gossip_percent // 100)
         return self._choose(others, count)
 
+    def take_newcomers(self) -> dict[str, list[PeerId]]:
+        """The mesh peers, by topic, that came in since this was last asked."""
+        taken, self._newcomers = self._newcomers, {}
+        return {
+            topic: [peer for peer in peers if peer in self.mesh.get(topic, {})]
+            for topic, peers in taken.items()
+        }
+
     # Within
+
+    def _enter(self, topic: str, peers: Iterable[PeerId]) -> None:
+        entering = dict.fromkeys(peers)
+        self.mesh[topic].update(entering)
+        self._newcomers.setdefault(topic, {}).update(entering)
 
     def _choose(self, peers: Iterable[PeerId], count: int) -> list[PeerId]:
         found = list(peers)
@@ -232,7 +246,7 @@ class Overlay:
     def _fill(self, topic: str, now_ms: int) -> list[PeerId]:
         candidates = self._candidates(topic, now_ms, lambda _: True)
         grafted = self._choose(candidates, max(0, self._params.d - len(self.mesh[topic])))
-        self.mesh[topic].update(dict.fromkeys(grafted))
+        self._enter(topic, grafted)
         return grafted
 
     def _fill_outbound(self, topic: str, now_ms: int) -> list[PeerId]:
@@ -242,7 +256,7 @@ class Overlay:
             return []
         candidates = self._candidates(topic, now_ms, lambda peer: self.peers[peer].outbound)
         grafted = self._choose(candidates, missing)
-        mesh.update(dict.fromkeys(grafted))
+        self._enter(topic, grafted)
         return grafted
 
     def _surplus(self, mesh: dict[PeerId, None], bad: set[PeerId]) -> list[PeerId]:

@@ -347,11 +347,14 @@ class Router:
     # Within
 
     def _gossip(self, batch: Batch) -> None:
+        newcomers = self.overlay.take_newcomers()
         for topic in self.overlay.mesh:
             identifiers = self._cache.gossip_ids(topic)
             if not identifiers:
                 continue
-            for peer in self.overlay.gossip_targets(topic):
+            # Who came into the mesh since the last heartbeat has missed what was sent before; after a broken
+            # connection that is all there was. Nobody else would tell it.
+            for peer in self.overlay.gossip_targets(topic) + newcomers.get(topic, []):
                 # Each peer gets its own choice, so that together they cover more than the limit.
                 count = min(len(identifiers), self.params.ihave_ids_max)
                 offer = self._rng.sample(identifiers, count)

@@ -1,0 +1,431 @@
+"""p2p/gossip/router.py: what happens to messages and to those who send them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from libp2p.pubsub.pb import rpc_pb2 as pb
+
+from p2p.gossip.actions import Count, Deliver, Disconnect, SendRpc, Validate
+from p2p.gossip.router import MessageTooLarge
+from p2p.gossip.wire import encode_control, encode_messages, encode_subscriptions, message_id
+from p2p.mesh import Validation
+from protocol.errors import LocalError
+from tests.p2p.gossip.routers import TOPIC, Network, make_router, of_kind, peer, sent
+
+ALICE, BOB, CAROL = peer(1), peer(2), peer(3)
+MESSAGE = encode_messages([(TOPIC, b"data")])
+IDENTIFIER = message_id(TOPIC, b"data")
+
+
+def subscribed(*peers, **changes):
+    """A router on TOPIC whose given peers are in its mesh."""
+    router = make_router(**changes)
+    router.subscribe(TOPIC, 0)
+    for name in peers:
+        router.peer_connected(name, outbound=False, now_ms=0)
+        router.rpc_received(name, encode_subscriptions([(TOPIC, True)]), 0)
+    return router
+
+
+def judge(router, name, data, verdict, now_ms=0):
+    """Have a peer send a message, and judge it."""
+    actions = router.rpc_received(name, encode_messages([(TOPIC, data)]), now_ms)
+    for action in of_kind(actions, Validate):
+        actions += router.validation_result(action.message_id, verdict, now_ms)
+    return actions
+
+
+def snapshot(router):
+    return (
+        {name: (state.outbound, list(state.topics)) for name, state in router.overlay.peers.items()},
+        {topic: list(mesh) for topic, mesh in router.overlay.mesh.items()},
+        len(router._seen),
+        len(router._cache),
+        len(router._pending),
+    )
+
+
+# The law
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes__change_nothing_or_penalise_and_never_raise(data):
+    router = subscribed(ALICE, BOB)
+    before = snapshot(router)
+    router.rpc_received(ALICE, data, 1)
+    if router.counts[Count.DROPPED_MALFORMED]:
+        assert snapshot(router) == before
+        assert router.scores.score(ALICE) < 0
+    assert router.scores.score(BOB) == 0
+
+
+names = st.sampled_from([peer(number) for number in range(5)])
+labels = st.sampled_from(["topic", "other", "third"])
+events = st.one_of(
+    st.tuples(st.just("connect"), names, st.booleans()),
+    st.tuples(st.just("disconnect"), names),
+    st.tuples(st.just("rpc"), names, st.binary(max_size=40)),
+    st.tuples(
+        st.just("rpc"), names, st.builds(lambda t, s: encode_subscriptions([(t, s)]), labels, st.booleans())
+    ),
+    st.tuples(
+        st.just("rpc"),
+        names,
+        st.builds(lambda t, d: encode_messages([(t, d)]), labels, st.binary(max_size=2)),
+    ),
+    st.tuples(st.just("rpc"), names, st.builds(lambda t: encode_control(graft=[t]), labels)),
+    st.tuples(
+        st.just("rpc"),
+        names,
+        st.builds(
+            lambda t, i: encode_control(ihave=[(t, [i])], iwant=[i]),
+            labels,
+            st.binary(min_size=1, max_size=20),
+        ),
+    ),
+    st.tuples(st.just("subscribe"), labels),
+    st.tuples(st.just("unsubscribe"), labels),
+    st.tuples(st.just("publish"), labels, st.binary(max_size=2)),
+    st.tuples(st.just("heartbeat")),
+)
+
+
+def apply(router, event, now_ms):
+    actions = []
+    match event:
+        case ("connect", name, outbound):
+            actions = router.peer_connected(name, outbound=outbound, now_ms=now_ms)
+        case ("disconnect", name):
+            router.peer_disconnected(name)
+        case ("rpc", name, data):
+            actions = router.rpc_received(name, data, now_ms)
+        case ("subscribe", topic) if topic not in router.overlay.mesh:
+            actions = router.subscribe(topic, now_ms)
+        case ("unsubscribe", topic):
+            actions = router.unsubscribe(topic, now_ms)
+        case ("publish", topic, data):
+            actions = router.publish(topic, data, now_ms)
+        case ("heartbeat",):
+            actions = router.heartbeat(now_ms)
+    return actions
+
+
+@given(st.lists(st.tuples(events, st.sampled_from(Validation), st.integers(0, 50_000)), max_size=40))
+def test_any_events__keep_the_invariants(sequence):
+    router = make_router(d=3, d_low=2, d_high=4, d_out=1, pending_max=4, seen_max=8, topics_per_peer_max=2)
+    now_ms = 0
+    for event, verdict, later_ms in sequence:
+        now_ms += later_ms
+        actions = apply(router, event, now_ms)
+        for action in of_kind(actions, Validate):
+            actions += router.validation_result(action.message_id, verdict, now_ms)
+        overlay = router.overlay
+        for mesh in overlay.mesh.values():
+            assert mesh.keys() <= overlay.peers.keys()
+        assert all(len(state.topics) <= 2 for state in overlay.peers.values())
+        assert len(router._pending) <= 4
+        assert len(router._seen) <= 8
+        assert all(action.peer in overlay.peers for action in of_kind(actions, SendRpc))
+
+
+# Messages
+
+
+def test_a_message__is_validated_delivered_and_forwarded_to_the_mesh_but_its_sender():
+    router = subscribed(ALICE, BOB, CAROL)
+    actions = router.rpc_received(ALICE, MESSAGE, 0)
+    assert actions == [Validate(IDENTIFIER, TOPIC, b"data", ALICE)]
+    actions = router.validation_result(IDENTIFIER, Validation.ACCEPT, 0)
+    assert of_kind(actions, Deliver) == [Deliver(TOPIC, b"data")]
+    assert [name for name, rpc in sent(actions) if rpc.messages] == [BOB, CAROL]
+
+
+def test_a_duplicate__is_not_validated_nor_forwarded_to_whoever_sent_it():
+    router = subscribed(ALICE, BOB, CAROL)
+    router.rpc_received(ALICE, MESSAGE, 0)
+    assert router.rpc_received(BOB, MESSAGE, 0) == []
+    assert router.counts[Count.DUPLICATE] == 1
+    actions = router.validation_result(IDENTIFIER, Validation.ACCEPT, 0)
+    assert [name for name, _ in sent(actions)] == [CAROL]
+
+
+def test_a_message_seen_long_ago__is_validated_again():
+    router = subscribed(ALICE)
+    judge(router, ALICE, b"data", Validation.ACCEPT)
+    late_ms = router.params.seen_ttl_ms + 1
+    router.heartbeat(late_ms)
+    assert of_kind(router.rpc_received(ALICE, MESSAGE, late_ms), Validate)
+
+
+def test_an_ignored_message__is_dropped_without_penalty():
+    router = subscribed(ALICE, BOB)
+    for number in range(100):
+        actions = judge(router, ALICE, bytes((number,)), Validation.IGNORE)
+        assert not of_kind(actions, Deliver) + of_kind(actions, SendRpc)
+    assert router.scores.score(ALICE) == 0
+
+
+def test_a_rejected_message__costs_all_who_forwarded_it_also_later():
+    router = subscribed(ALICE, BOB, CAROL)
+    router.rpc_received(ALICE, MESSAGE, 0)
+    router.rpc_received(BOB, MESSAGE, 0)
+    assert router.validation_result(IDENTIFIER, Validation.REJECT, 0) == []
+    assert router.rpc_received(CAROL, MESSAGE, 0) == []
+    assert {router.scores.score(name) for name in (ALICE, BOB, CAROL)} == {-router.params.reject_penalty}
+    assert router.counts[Count.DUPLICATE_OF_REJECTED] == 1
+
+
+def test_reject_spam__is_graylisted_within_ten_messages():
+    router = subscribed(ALICE, BOB)
+    disconnects = []
+    for number in range(10):
+        disconnects += of_kind(judge(router, ALICE, bytes((number,)), Validation.REJECT), Disconnect)
+    assert disconnects == [Disconnect(ALICE, "graylisted")]
+    assert ALICE not in router.overlay.mesh[TOPIC]
+    assert router.rpc_received(ALICE, MESSAGE, 0) == []
+    assert router.counts[Count.DROPPED_GRAYLISTED] >= 1
+    router.peer_disconnected(ALICE)
+    assert router.peer_connected(ALICE, outbound=False, now_ms=0) == [Disconnect(ALICE, "graylisted")]
+    assert ALICE not in router.overlay.peers
+
+
+def test_a_graylisted_peer__is_forgiven_with_time():
+    router = subscribed(ALICE)
+    router.scores.penalise(ALICE, 100)
+    for beat in range(800):
+        router.heartbeat(beat * 700)
+    assert router.scores.score(ALICE) == 0
+    assert len(router.scores) == 0
+
+
+@pytest.mark.parametrize("field", ["from_id", "seqno", "signature", "key"])
+def test_a_signed_envelope__is_dropped_and_punished(field):
+    router = subscribed(ALICE)
+    rpc = pb.RPC()
+    rpc.publish.add(topicIDs=[TOPIC], data=b"data", **{field: b"x"})
+    assert router.rpc_received(ALICE, rpc.SerializeToString(), 0) == []
+    assert router.counts[Count.DROPPED_SIGNED] == 1
+    assert router.scores.score(ALICE) == -router.params.violation_penalty
+
+
+def test_a_message_on_an_unknown_topic__is_dropped_without_penalty():
+    router = subscribed(ALICE)
+    assert router.rpc_received(ALICE, encode_messages([("other", b"x")]), 0) == []
+    assert router.counts[Count.DROPPED_NOT_SUBSCRIBED] == 1
+    assert router.scores.score(ALICE) == 0
+
+
+def test_an_rpc_of_a_stranger__is_dropped():
+    router = subscribed()
+    assert router.rpc_received(ALICE, MESSAGE, 0) == []
+    assert router.counts[Count.DROPPED_UNKNOWN_PEER] == 1
+
+
+def test_the_rest_of_an_rpc__is_not_read_once_its_sender_is_graylisted():
+    router = subscribed(ALICE)
+    rpc = pb.RPC()
+    for number in range(50):
+        rpc.publish.add(topicIDs=[TOPIC], data=bytes((number,)), seqno=b"1")
+    actions = router.rpc_received(ALICE, rpc.SerializeToString(), 0)
+    assert of_kind(actions, Disconnect) == [Disconnect(ALICE, "graylisted")]
+    assert router.counts[Count.DROPPED_SIGNED] == 9
+
+
+def test_a_validation_after_leaving_the_topic__delivers_nothing():
+    router = subscribed(ALICE, BOB)
+    router.rpc_received(ALICE, MESSAGE, 0)
+    router.unsubscribe(TOPIC, 0)
+    assert router.validation_result(IDENTIFIER, Validation.ACCEPT, 0) == []
+    assert router.validation_result(IDENTIFIER, Validation.ACCEPT, 0) == []
+
+
+# Publishing
+
+
+def test_publish__floods_every_peer_of_the_topic_with_a_good_score():
+    many = [peer(number) for number in range(20)]
+    router = subscribed(*many)
+    router.scores.penalise(many[0], -router.params.publish_threshold + 1)
+    assert [name for name, _ in sent(router.publish(TOPIC, b"x", 0))] == many[1:]
+
+
+def test_publish__without_flood_goes_to_the_mesh():
+    router = subscribed(*[peer(number) for number in range(20)], flood_publish=False)
+    assert [name for name, _ in sent(router.publish(TOPIC, b"x", 0))] == list(router.overlay.mesh[TOPIC])
+
+
+def test_publish__to_a_topic_not_joined_keeps_a_fanout_of_d_until_it_is_unused():
+    router = make_router(flood_publish=False)
+    for number in range(20):
+        router.peer_connected(peer(number), outbound=False, now_ms=0)
+        router.rpc_received(peer(number), encode_subscriptions([(TOPIC, True)]), 0)
+    first = [name for name, _ in sent(router.publish(TOPIC, b"1", 0))]
+    assert len(first) == router.params.d
+    assert [name for name, _ in sent(router.publish(TOPIC, b"2", 1))] == first
+    router.heartbeat(router.params.fanout_ttl_ms + 2)
+    assert router.overlay._fanout == {}
+    router.publish(TOPIC, b"3", 0)
+    joined = {name for name, rpc in sent(router.subscribe(TOPIC, 1)) if rpc.graft}
+    assert len(joined) == router.params.d
+
+
+def test_publish__twice_sends_once():
+    router = subscribed(ALICE)
+    assert router.publish(TOPIC, b"data", 0)
+    assert router.publish(TOPIC, b"data", 1) == []
+    assert router.rpc_received(ALICE, MESSAGE, 1) == []
+    assert router.counts[Count.DUPLICATE_PUBLISH] == router.counts[Count.DUPLICATE] == 1
+
+
+def test_publish__refuses_what_is_too_large_and_what_has_no_name():
+    router = subscribed()
+    router.publish(TOPIC, bytes(router.params.message_bytes_max), 0)
+    with pytest.raises(MessageTooLarge):
+        router.publish(TOPIC, bytes(router.params.message_bytes_max + 1), 0)
+    for topic in ("", "t" * (router.params.topic_bytes_max + 1)):
+        with pytest.raises(LocalError):
+            router.publish(topic, b"x", 0)
+
+
+# IHAVE and IWANT
+
+
+def test_a_message_missed__comes_by_ihave_and_iwant():
+    router = subscribed(ALICE)
+    (asked,) = sent(router.rpc_received(ALICE, encode_control(ihave=[(TOPIC, [IDENTIFIER])]), 0))
+    assert asked == (ALICE, asked[1])
+    assert asked[1].iwant == (IDENTIFIER,)
+    giver = subscribed(BOB)
+    giver.publish(TOPIC, b"data", 0)
+    (given_,) = sent(giver.rpc_received(BOB, encode_control(iwant=[IDENTIFIER]), 0))
+    assert given_[1].messages[0].data == b"data"
+
+
+def test_ihave__does_not_ask_twice_until_the_promise_is_old_nor_for_what_is_known():
+    router = subscribed(ALICE, BOB)
+    offer = encode_control(ihave=[(TOPIC, [IDENTIFIER])])
+    assert router.rpc_received(ALICE, offer, 0)
+    assert router.rpc_received(BOB, offer, 0) == []
+    late_ms = router.params.iwant_followup_ms + 1
+    router.heartbeat(late_ms)
+    assert router.rpc_received(BOB, offer, late_ms)
+    judge(router, BOB, b"data", Validation.ACCEPT)
+    router.heartbeat(2 * late_ms)
+    assert router.rpc_received(ALICE, offer, 2 * late_ms) == []
+
+
+def test_ihave__beyond_its_limits_is_not_answered():
+    router = subscribed(ALICE, BOB, CAROL, ihave_messages_max=2, ihave_ids_max=3)
+    offers = [
+        encode_control(ihave=[(TOPIC, [bytes((number, i)) for i in range(1, 3)])]) for number in range(4)
+    ]
+    asked = [sent(router.rpc_received(ALICE, offer, 0)) for offer in offers]
+    assert [len(found[0][1].iwant) if found else 0 for found in asked] == [2, 1, 0, 0]
+    assert router.counts[Count.DROPPED_IHAVE] == 3
+    router.heartbeat(700)
+    assert router.rpc_received(ALICE, offers[3], 700)
+    assert router.rpc_received(BOB, encode_control(ihave=[("other", [b"1"])]), 0) == []
+    router.scores.penalise(CAROL, 21)
+    assert router.rpc_received(CAROL, encode_control(ihave=[(TOPIC, [b"new"])]), 0) == []
+
+
+def test_iwant__gives_a_message_to_a_peer_only_so_often():
+    router = subscribed(ALICE)
+    router.publish(TOPIC, b"data", 0)
+    wish = encode_control(iwant=[IDENTIFIER, IDENTIFIER])
+    answers = [len(router.rpc_received(ALICE, wish, 0)) for _ in range(5)]
+    assert answers == [1, 1, 1, 0, 0]
+    assert router.counts[Count.DROPPED_IWANT] == 2
+
+
+def test_iwant__gives_so_many_messages_between_heartbeats_and_splits_large_answers():
+    router = subscribed(ALICE, iwant_messages_max=6)
+    data = [bytes((number,)) * 60_000 for number in range(8)]
+    for item in data:
+        router.publish(TOPIC, item, 0)
+    wish = encode_control(iwant=[message_id(TOPIC, item) for item in data])
+    answers = sent(router.rpc_received(ALICE, wish, 0))
+    assert [len(rpc.messages) for _, rpc in answers] == [4, 2]
+    router.heartbeat(700)
+    assert len(sent(router.rpc_received(ALICE, wish, 700))) == 2
+
+
+def test_heartbeat__offers_recent_messages_outside_the_mesh_and_forgets_old_ones():
+    router = subscribed(*[peer(number) for number in range(30)])
+    router.publish(TOPIC, b"data", 0)
+    for beat in range(1, 8):
+        actions = sent(router.heartbeat(beat * 700))
+        offered = [name for name, rpc in actions if rpc.ihave]
+        if beat <= router.params.history_gossip:
+            newcomers = router.overlay.mesh[TOPIC].keys() if beat == 1 else set()
+            assert len(set(offered) - newcomers) == router.params.d_lazy
+            assert set(offered) & router.overlay.mesh[TOPIC].keys() == newcomers
+        else:
+            assert not offered
+    assert len(router._cache) == 0
+
+
+# Networks
+
+
+def test_forty_routers_on_a_ring_with_chords__deliver_everything_once():
+    network = Network(40)
+    network.subscribe_all()
+    for number in range(40):
+        for step in (1, 7, 13):
+            network.link(number, (number + step) % 40)
+    for _ in range(3):
+        network.heartbeat()
+    messages = [b"%d" % number for number in range(40)]
+    for number, data in enumerate(messages):
+        network.publish(number, data)
+    for number in range(40):
+        assert sorted(network.delivered[peer(number)]) == sorted(messages[:number] + messages[number + 1 :])
+
+
+def test_what_was_missed_while_a_link_was_down__comes_at_the_next_heartbeat_once():
+    network = Network(3)
+    network.subscribe_all()
+    network.link(0, 1)
+    network.link(1, 2)
+    network.heartbeat()
+    network.unlink(1, 2)
+    network.publish(0, b"missed")
+    network.link(2, 1)
+    assert network.delivered[peer(2)] == []
+    network.heartbeat()
+    network.heartbeat()
+    assert network.delivered[peer(2)] == [b"missed"]
+    network.publish(2, b"back")
+    assert [network.delivered[peer(number)] for number in range(2)] == [[b"back"], [b"missed", b"back"]]
+
+
+def test_the_same_seed__gives_the_same_run():
+    def run():
+        network = Network(12)
+        network.subscribe_all()
+        for number in range(12):
+            for step in (1, 2, 5):
+                network.link(number, (number + step) % 12)
+        for number in range(12):
+            network.publish(number, b"%d" % number)
+            network.heartbeat()
+        return network.delivered, [router.counts for router in network.routers.values()]
+
+    assert run() == run()
+
+
+def test_a_node_that_spreads_rubbish__is_cut_off_by_all_and_the_rest_goes_on():
+    network = Network(8)
+    network.subscribe_all()
+    for number in range(8):
+        for other in range(number):
+            network.link(number, other)
+    network.verdict = lambda _, data: Validation.REJECT if data.startswith(b"bad") else Validation.ACCEPT
+    for number in range(10):
+        network.publish(7, b"bad%d" % number)
+    assert {name for name, action in network.disconnects if action.peer == peer(7)} == set(
+        map(peer, range(7))
+    )
+    network.publish(0, b"good")
+    assert all(network.delivered[peer(number)] == [b"good"] for number in range(1, 7))
