@@ -1,0 +1,54 @@
+# The fixed verbs of the project. `make help` lists them; each sets up what it needs.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+NPM_INSTALLED := contracts/node_modules/.installed
+
+.PHONY: help setup demo demo-equivocation devnet test lint contracts train-model clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
+
+setup: $(INSTALLED) $(NPM_INSTALLED) ## install Python and npm packages into this folder
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@PYTHON=$(PYTHON) .ci/preflight
+	@echo "Installing Python packages into $(VENV); the first time takes some minutes."
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[miner,dev]'
+	@touch $@
+
+$(NPM_INSTALLED): contracts/package.json contracts/package-lock.json
+	@PYTHON=$(PYTHON) .ci/preflight
+	@echo "Installing npm packages (local chain, Solidity compiler)."
+	cd contracts && npm ci --silent --no-progress
+	@touch $@
+
+demo: setup ## one prompt through a whole market on this machine: processes, chain, picture
+	@$(BIN)/python -m node.devnet demo
+
+demo-equivocation: setup ## the same market with a cheat in it, who is caught and slashed
+	@$(BIN)/python -m node.devnet equivocation
+
+devnet: setup ## the same market, left running until Ctrl-C
+	@$(BIN)/python -m node.devnet up
+
+test: lint contracts ## everything that is checked
+	$(BIN)/python -m pytest
+
+lint: setup ## style, types and the walls between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+contracts: setup ## Solidity tests, and the committed artefacts against their sources
+	cd contracts && npm test --silent
+	$(BIN)/python -m contracts.build --check
+
+train-model: setup ## train the embedded model again (about an hour on one core)
+	$(BIN)/python -m node.inference.training
+
+clean: ## remove what the verbs made, but not the installed packages
+	rm -rf .devnet build contracts/out contracts/cache demo.png

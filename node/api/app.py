@@ -1,0 +1,179 @@
+"""The routes of the local API and who may use them.
+
+Is: authentication, limits and dispatch. The bearer token stands in the data directory; the server listens
+on 127.0.0.1 alone.
+Is not: the dialects (`images`) or the work (`roles/coordinator`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import trio
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from node.api import errors, images
+from node.catalogue import Catalogue
+from node.files import require_private, write_private
+from node.roles.coordinator import Coordinator
+from protocol.errors import Refusal
+from protocol.receipt import to_document
+
+BODY_BYTES_MAX = 64 * 1024
+TOKEN_FILE = "api-token"  # noqa: S105 - the name of a file
+OPEN_PATHS = frozenset({"/health"})
+
+
+def load_token(data_dir: Path) -> str:
+    """The bearer token of a data directory; made at the first call, mode 0600.
+
+    :raises UnsafeFile: others may read it.
+    """
+    path = data_dir / TOKEN_FILE
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32).encode() + b"\n")
+    require_private(path)
+    return path.read_text().strip()
+
+
+class Gate:
+    """Middleware: refuses what has no valid token, or could be read in two ways."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {token}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            await errors.AMBIGUOUS_LENGTH.response()(scope, receive, send)
+        elif scope["path"] in OPEN_PATHS or hmac.compare_digest(
+            headers.get(b"authorization", b""), self._expected
+        ):
+            await self._app(scope, receive, send)
+        else:
+            await errors.WRONG_TOKEN.response()(scope, receive, send)
+
+
+class Api:
+    """The handlers, around one coordinator."""
+
+    def __init__(self, coordinator: Coordinator, catalogue: Catalogue) -> None:
+        self._coordinator = coordinator
+        self._catalogue = catalogue
+
+    def application(self, token: str) -> ASGIApp:
+        """The ASGI application, behind the gate."""
+        routes = [
+            Route("/health", self.health),
+            Route("/v1/models", self.models),
+            Route("/v1/images/generations", self.generate, methods=["POST"]),
+            Route("/v1/cuckoo/tasks/{task_id}", self.receipt),
+            Route("/v1/cuckoo/status", self.status),
+        ]
+        return Gate(Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found}), token)
+
+    async def health(self, request: Request) -> Response:
+        """`GET /health`: 200 as soon as tasks can be drawn, 503 before. Needs no token."""
+        del request
+        ready = self._coordinator.ready
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    async def status(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/status`: the node as numbers."""
+        del request
+        return JSONResponse(self._coordinator.status())
+
+    async def models(self, request: Request) -> Response:
+        """`GET /v1/models`: models that live miners offer, in the OpenAI shape."""
+        del request
+        models = [
+            {
+                "id": offered.name,
+                "object": "model",
+                "created": 0,
+                "owned_by": "cuckoo",
+                "cuckoo": {
+                    "model_id": offered.model_id.hex(),
+                    "miners": offered.miners,
+                    "price_micro_cai": offered.price_micro_cai,
+                },
+            }
+            for offered in self._coordinator.offered_models()
+        ]
+        return JSONResponse({"object": "list", "data": models})
+
+    async def receipt(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/tasks/{id}`: the receipt of a finished task."""
+        receipt = self._coordinator.receipt(request.path_params["task_id"])
+        if receipt is None:
+            return errors.ApiError(
+                404, "invalid_request_error", "task_not_found", "no finished task of that id is remembered"
+            ).response()
+        return JSONResponse(to_document(receipt))
+
+    async def generate(self, request: Request) -> Response:
+        """`POST /v1/images/generations`."""
+        try:
+            body = await _read_json(request)
+            if isinstance(body, errors.ApiError):
+                return body.response()
+            generation = images.parse(body, self._catalogue, self._coordinator.default_model())
+        except Refusal as refusal:
+            return errors.of_refusal(refusal).response()
+        if generation.stream:
+            return images.GenerationStream(self._coordinator, generation.requests[0])
+        return await _until_disconnect(request, self._coordinator, generation)
+
+
+async def _until_disconnect(
+    request: Request, coordinator: Coordinator, generation: images.Generation
+) -> Response:
+    """The answer; or nothing, and the tasks cancelled, if the app goes away before."""
+    response: Response = Response(status_code=499)
+
+    async def watch() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        response = await images.answer(coordinator, generation)
+        nursery.cancel_scope.cancel()
+    return response
+
+
+async def _read_json(request: Request) -> dict[str, Any] | errors.ApiError:
+    body = b""
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > BODY_BYTES_MAX:
+                return errors.TOO_LONG
+    except ClientDisconnect:
+        return errors.NOT_JSON
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return errors.NOT_JSON
+    return document if isinstance(document, dict) else errors.NOT_JSON
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    del error
+    return errors.ApiError(
+        404, "invalid_request_error", "not_found", f"there is no {request.method} {request.url.path} here"
+    ).response()

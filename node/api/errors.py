@@ -1,0 +1,73 @@
+"""Errors as apps see them: the OpenAI envelope, so that stock clients understand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.responses import JSONResponse
+
+from node.catalogue import UnknownModel
+from node.requests import BadRequest, Busy, NoMiner, TaskFailed
+from protocol.errors import Refusal
+
+RETRY_AFTER_S = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """One error. :ivar status: HTTP. The rest are the fields of the envelope."""
+
+    status: int
+    kind: str
+    code: str
+    message: str
+    parameter: str | None = None
+
+    def body(self) -> dict[str, object]:
+        """The envelope, for JSON."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.kind,
+                "param": self.parameter,
+                "code": self.code,
+            }
+        }
+
+    def response(self) -> JSONResponse:
+        """The HTTP response; with `Retry-After` where asking again later may help."""
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if self.status in {429, 503} else None
+        return JSONResponse(self.body(), self.status, headers=headers)
+
+
+def of_refusal(refusal: Refusal) -> ApiError:
+    """How an app is told a refusal of ours."""
+    match refusal:
+        case BadRequest(parameter=parameter, reason=reason):
+            return ApiError(400, "invalid_request_error", "invalid_value", reason, parameter)
+        case UnknownModel(reason=reason):
+            return ApiError(404, "invalid_request_error", "model_not_found", reason, "model")
+        case Busy(reason=reason):
+            return ApiError(429, "rate_limit_error", "too_many_requests", reason)
+        case NoMiner(reason=reason):
+            return ApiError(503, "server_error", "no_miner_available", reason)
+        case TaskFailed(reason=reason):
+            return ApiError(502, "server_error", "task_failed", reason)
+        case _:
+            return ApiError(503, "server_error", "unavailable", refusal.reason)
+
+
+WRONG_TOKEN = ApiError(
+    401,
+    "authentication_error",
+    "invalid_api_key",
+    "the bearer token is missing or wrong; it stands in the file api-token of the data directory",
+)
+TOO_LONG = ApiError(413, "invalid_request_error", "request_too_large", "the request's body is too long")
+NOT_JSON = ApiError(400, "invalid_request_error", "invalid_json", "the body is not a JSON object")
+AMBIGUOUS_LENGTH = ApiError(
+    400,
+    "invalid_request_error",
+    "ambiguous_length",
+    "Content-Length and Transfer-Encoding do not go together",
+)

@@ -1,0 +1,97 @@
+"""`python -m node.devnet demo|equivocation|up`: what the Makefile's verbs run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cyclopts
+import trio
+from cyclopts import App
+from rich.console import Console
+
+from node.cli import show_errors
+from node.devnet import demo as demonstrations
+from node.devnet.market import DEFAULT_PLAN, Market, open_market
+from node.logs import configure_logs
+from node.run import stopped_by_signals
+
+app = App(name="python -m node.devnet", help="A whole market on this machine.", config=cyclopts.config.Env("CUCKOO_"))
+console = Console(highlight=False, soft_wrap=True)
+FOLDER = Path(".devnet")
+UP_API_PORT = 8420
+
+
+def _tell(step: str) -> None:
+    console.print(f"[dim]·[/dim] {step}")
+
+
+@app.command
+def demo(
+    *, prompt: str = demonstrations.PROMPT, seed: int = demonstrations.SEED, image: Path = Path("demo.png"), folder: Path = FOLDER
+) -> None:
+    """Send one prompt through a market of five processes and a chain; write and prove the picture."""
+
+    async def show() -> None:
+        async with stopped_by_signals(), open_market(folder, _tell) as market:
+            await demonstrations.wait_until_ready(market)
+            await demonstrations.show_market(market, console, image, prompt, seed)
+            _tell("stopping all processes")
+
+    trio.run(show)
+
+
+@app.command
+def equivocation(*, folder: Path = FOLDER) -> None:
+    """The same market with a miner that signs two results for one task: caught, proven, slashed."""
+
+    async def show() -> None:
+        plan = (*DEFAULT_PLAN[:-1], demonstrations.CHEAT)
+        async with stopped_by_signals(), open_market(folder, _tell, plan) as market:
+            await demonstrations.wait_until_ready(market)
+            await demonstrations.show_equivocation(market, console)
+            _tell("stopping all processes")
+
+    trio.run(show)
+
+
+@app.command
+def up(*, folder: Path = FOLDER, api_port: int = UP_API_PORT) -> None:
+    """Run the market until Ctrl-C."""
+
+    async def run() -> None:
+        async with stopped_by_signals(), open_market(folder, _tell, api_port=api_port) as market:
+            await demonstrations.wait_until_ready(market)
+            _describe(market)
+            await trio.sleep_forever()
+
+    trio.run(run)
+
+
+def _describe(market: Market) -> None:
+    console.print(f"""
+[bold]The devnet is up.[/bold] Ctrl-C ends it, with all its processes.
+
+  API        {market.api_url}/v1   (OpenAI Images; token in {market.folder / "coordinator" / "api-token"})
+  chain      {market.rpc_url}   (chain {market.deployment.chain_id})
+  CAI        0x{market.deployment.cai.hex()}
+  Staking    0x{market.deployment.staking.hex()}
+  Slashing   0x{market.deployment.slashing.hex()}
+  network    {market.network_folder}   (for --network)
+  staker     {market.staker_key}   (a key with gas; its password: {market.password_file})
+  logs       {market.folder}/*/node.log
+
+Try:
+  curl -s {market.api_url}/v1/images/generations -H "Authorization: Bearer $(cat {market.folder}/coordinator/api-token)" \\
+    -H 'Content-Type: application/json' -d '{{"prompt": "{demonstrations.PROMPT}"}}' | head -c 300
+""", markup=True)
+
+
+def main() -> None:
+    """Entry point."""
+    configure_logs("warning", as_json=False)
+    sys.exit(show_errors(app, name="devnet"))
+
+
+if __name__ == "__main__":
+    main()

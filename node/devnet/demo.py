@@ -1,0 +1,176 @@
+"""The demonstrations: one prompt through a whole market, and a cheat who is caught.
+
+Is: a client of the coordinator's local API, as any app is one, that checks what it is given.
+Is not: a privileged observer; it knows no more than the API, the receipt and the chain tell it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import trio
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from contracts.records import WEI_PER_CAI, Role
+from node.devnet import report
+from node.devnet.market import Market, NodePlan
+from node.slash import read_evidence, submit_evidence
+from protocol.errors import CuckooError
+from protocol.receipt import Receipt, verify_document
+
+PROMPT = "a red apple on a blue background"
+SEED = 7
+PREVIEWS = 3
+TIMEOUT_S = 120
+READY_TIMEOUT_S = 60
+POLL_S = 0.1
+EVIDENCE_TIMEOUT_S = 30
+CHEAT = NodePlan("cheat", Role.MINER, 500_000, module="node.devnet.cheat")
+"""The dishonest miner; staked highest, so that it is drawn soon."""
+
+
+class DemonstrationFailed(CuckooError):
+    """The demonstration did not show what it should; the text says what was seen instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an app got. :ivar png: the image. :ivar receipt: verified, and for this very image."""
+
+    png: bytes
+    receipt: Receipt
+    receipt_document: dict[str, Any]
+
+
+async def wait_until_ready(market: Market) -> None:
+    """Wait until the coordinator has heard an offer of each miner of the epoch.
+
+    :raises DemonstrationFailed: it takes longer than `READY_TIMEOUT_S`.
+    """
+    with trio.move_on_after(READY_TIMEOUT_S):
+        async with _client(market) as client:
+            while True:
+                status = (await client.get("/v1/cuckoo/status")).json()
+                if status["live_offers"] >= status["miners_in_epoch"] > 0:
+                    return
+                await trio.sleep(POLL_S)
+    raise DemonstrationFailed("the coordinator has not heard of all miners in time")
+
+
+async def ask(market: Market, console: Console, prompt: str, seed: int) -> Answer:
+    """Send a prompt, show the progress, and verify the receipt.
+
+    :raises DemonstrationFailed: the API answered with an error.
+    :raises ProtocolError: the receipt does not hold.
+    """
+    body = {"prompt": prompt, "seed": seed, "stream": True, "partial_images": PREVIEWS}
+    png, task_id = b"", ""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps"))
+    async with _client(market) as client:
+        with Progress(*columns, console=console) as progress:
+            bar = progress.add_task("announced, waiting for the drawn miner", total=None)
+            async with client.stream("POST", "/v1/images/generations", json=body) as response:
+                if response.status_code != httpx2.codes.OK:
+                    raise DemonstrationFailed((await response.aread()).decode())
+                async for name, data in _events(response):
+                    if name == "comment" and data.startswith("step "):
+                        _, step, _, steps, *_ = data.split()
+                        miner = market.names.get(bytes.fromhex(data.rpartition("0x")[2]), "a miner")
+                        progress.update(bar, description=f"{miner} works", completed=int(step), total=int(steps))
+                    elif name == "image_generation.partial_image":
+                        progress.console.print(f"  preview {json.loads(data)['partial_image_index'] + 1} arrived")
+                    elif name == "image_generation.completed":
+                        document = json.loads(data)
+                        png, task_id = base64.b64decode(document["b64_json"]), document["cuckoo"]["tasks"][0]
+                    elif name == "error":
+                        raise DemonstrationFailed(data)
+        document = (await client.get(f"/v1/cuckoo/tasks/{task_id}")).json()
+    receipt = verify_document(document)
+    if not receipt.matches(png):
+        raise DemonstrationFailed("the picture is not the one that the miner has signed")
+    return Answer(png, receipt, document)
+
+
+def _client(market: Market) -> httpx2.AsyncClient:
+    headers = {"Authorization": f"Bearer {market.token}"}
+    return httpx2.AsyncClient(base_url=market.api_url, headers=headers, timeout=TIMEOUT_S, trust_env=False)
+
+
+async def _events(response: httpx2.Response) -> AsyncIterator[tuple[str, str]]:
+    """Server-sent events as (name, data); comments under the name ``comment``."""
+    name = ""
+    async for line in response.aiter_lines():
+        if line.startswith(":"):
+            yield "comment", line[1:].strip()
+        elif line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            yield name, line.removeprefix("data:").strip()
+
+
+async def show_market(market: Market, console: Console, image: Path, prompt: str = PROMPT, seed: int = SEED) -> None:
+    """The demonstration of `make demo`."""
+    console.print(f'\nPrompt to {market.api_url}/v1/images/generations: [bold]"{prompt}"[/bold]')
+    answer = await ask(market, console, prompt, seed)
+    image.write_bytes(answer.png)
+    receipt_file = image.with_suffix(".receipt.json")
+    receipt_file.write_text(json.dumps(answer.receipt_document, indent=2) + "\n")
+    report.print_draw(console, answer.receipt, market.names)
+    report.print_signatures(console, answer.receipt, market.names)
+    report.print_files(console, image, receipt_file)
+
+
+async def show_equivocation(market: Market, console: Console) -> None:
+    """The demonstration of `make demo-equivocation`: draw the cheat, find the evidence, slash.
+
+    :raises DemonstrationFailed: the cheat got away.
+    """
+    cheat = next(address for address, name in market.names.items() if name == CHEAT.name)
+    for seed in range(20):
+        answer = await ask(market, console, PROMPT, seed)
+        worker = answer.receipt.commitment.signer.address
+        console.print(f"  the work was done by {market.names[worker]}")
+        if worker == cheat:
+            break
+    else:
+        raise DemonstrationFailed("the cheat was not drawn in 20 tasks")
+    console.print("\nThe cheat has told the network two different results for that task. Who noticed?")
+    path = await find_evidence(market)
+    console.print(f"  {path.parts[-3]} did, and wrote [bold]{path}[/bold]")
+    domain, evidence, offence = read_evidence(path)
+    console.print(
+        f"  verified offline: 0x{offence.signer.hex()} signed two {offence.kind.name.lower()}s "
+        f"in slot {report.short(offence.slot)}"
+    )
+    staking = market.deployment.staking_client(market.rpc)
+    before = await staking.node_info(cheat)
+    slashed = await submit_evidence(market.rpc, market.deployment, market.reporter, domain, evidence)
+    after = await staking.node_info(cheat)
+    if before is None or after is None or after.total_stake_wei or after.active:
+        raise DemonstrationFailed("the cheat still has stake")
+    console.print(
+        f"\n[bold]Slashed.[/bold] Stake before: {before.total_stake_wei // WEI_PER_CAI:,} CAI, "
+        f"after: {after.total_stake_wei // WEI_PER_CAI:,} CAI; "
+        f"reporter's share: {slashed.reward_wei // WEI_PER_CAI:,} CAI, burned: "
+        f"{slashed.burned_wei // WEI_PER_CAI:,} CAI; transaction 0x{slashed.transaction_hash.hex()}"
+    )
+
+
+async def find_evidence(market: Market) -> Path:
+    """The first evidence file that any node of the market has written.
+
+    :raises DemonstrationFailed: none does within `EVIDENCE_TIMEOUT_S`.
+    """
+    with trio.move_on_after(EVIDENCE_TIMEOUT_S):
+        while True:
+            for path in sorted(market.folder.glob("*/evidence/*.json")):
+                return path
+            await trio.sleep(POLL_S)
+    raise DemonstrationFailed("nobody has noticed")

@@ -1,0 +1,235 @@
+"""Sets up and runs a market in a folder: chain, contracts, stakes, keys, and a process for each node.
+
+Is: what an operator would do by hand, in order, with the same contracts client and the same commands.
+Is not: anything that nodes rely on; all they get is a folder with three files and a key each.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from contracts.account import Account
+from contracts.anvil import Anvil, AnvilOptions, run_anvil
+from contracts.consent import sign_consent
+from contracts.deploy import DeployParameters, deploy
+from contracts.deployment import Deployment, write_deployment
+from contracts.records import WEI_PER_CAI, Consent, Role
+from contracts.rpc import Rpc, to_hex
+from contracts.transactions import Sender
+from node.api.app import TOKEN_FILE
+from node.devnet.processes import NodeProcess, node_process
+from node.files import write_private
+from node.keys import SCRYPT_N_LIGHT, Key, create_keystore
+from node.network import read_parameters
+from node.run import KEY_FILE
+from protocol.errors import LocalError
+
+PARAMETERS_FILE = Path(__file__).parents[2] / "bootstrap" / "devnet" / "params.toml"
+EPOCH_BLOCKS = 60
+SEED_DELAY_BLOCKS = 2
+UNBONDING_DELAY_S = 3600
+BLOCK_TIME_S = 1
+GAS_MONEY_WEI = 10**18
+CONSENT_DEADLINE_S = 1 << 40
+"""Far in the future: the devnet's clock jumps."""
+REPORTER_ACCOUNT, STAKER_ACCOUNT = 0, 1
+"""Of the chain's funded accounts; the following ones own the nodes."""
+PASSWORD_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    """A staked node to be. :ivar stake_cai: own stake in whole CAI. :ivar module: its program."""
+
+    name: str
+    role: Role
+    stake_cai: int
+    module: str = "node.cli"
+
+
+DEFAULT_PLAN = (
+    NodePlan("coordinator", Role.COORDINATOR, 2_500_000),
+    NodePlan("miner-1", Role.MINER, 25_000),
+    NodePlan("miner-2", Role.MINER, 50_000),
+    NodePlan("miner-3", Role.MINER, 100_000),
+)
+"""One coordinator and three miners whose chances differ."""
+
+
+@dataclass(slots=True)
+class Market:
+    """A running market.
+
+    :ivar folder: all its files.
+    :ivar rpc: open connection to the chain.
+    :ivar rpc_url: the chain's JSON-RPC.
+    :ivar deployment: addresses of the contracts.
+    :ivar reporter: an account with gas that is nobody's node: the deployer, and who reports cheats.
+    :ivar api_url: base URL of the coordinator's local API.
+    :ivar token: its bearer token.
+    :ivar nodes: processes by name.
+    :ivar names: of nodes, by address.
+    """
+
+    folder: Path
+    rpc: Rpc
+    rpc_url: str
+    deployment: Deployment
+    reporter: Account
+    api_url: str = ""
+    token: str = ""
+    nodes: dict[str, NodeProcess] = field(default_factory=dict)
+    names: dict[bytes, str] = field(default_factory=dict)
+
+    @property
+    def network_folder(self) -> Path:
+        """The network's three files, for `--network`."""
+        return self.folder / "network"
+
+    @property
+    def password_file(self) -> Path:
+        """Password of all keys of this market."""
+        return self.folder / "password"
+
+    @property
+    def staker_key(self) -> Path:
+        """Keystore of an account with CAI and gas, for trying commands."""
+        return self.folder / "staker.json"
+
+
+@asynccontextmanager
+async def open_market(
+    folder: Path, tell: Callable[[str], None], plan: tuple[NodePlan, ...] = DEFAULT_PLAN, api_port: int = 0
+) -> AsyncIterator[Market]:
+    """A market in `folder`, which is emptied first, until the context ends.
+
+    :param tell: hears each step as a phrase.
+    :param plan: nodes to stake and start, besides one bootstrap peer.
+    :param api_port: of the coordinator's API; 0 takes any.
+    :raises LocalError: something could not be started; the text says what to do.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    async with AsyncExitStack() as stack:
+        tell("starting the chain (anvil)")
+        parameters = read_parameters(PARAMETERS_FILE)
+        anvil = await stack.enter_async_context(run_anvil(AnvilOptions(chain_id=parameters.chain_id)))
+        market = await _found(folder, anvil, tell)
+        write_private(market.password_file, secrets.token_hex(PASSWORD_BYTES).encode() + b"\n")
+        password = market.password_file.read_bytes().strip()
+        keys = await _stake(market, anvil, plan, password, tell)
+        await _seed_first_epoch(market, anvil, tell)
+        tell("starting the bootstrap peer")
+        bootstrap_dir = folder / "bootstrap"
+        create_keystore(bootstrap_dir / KEY_FILE, password, scrypt_n=SCRYPT_N_LIGHT)
+        bootstrap = await _start(stack, market, NodePlan("bootstrap", Role.MINER, 0), "bootstrap", [])
+        (market.network_folder / "bootnodes.txt").write_text("\n".join(bootstrap["multiaddrs"]) + "\n")
+        tell(f"starting {len(plan)} nodes, each a process; miners load their model")
+        # Side by side: most of a start is waiting for imports.
+        started: dict[str, dict[str, Any]] = {}
+
+        async def start(item: NodePlan) -> None:
+            role = "coordinator" if item.role is Role.COORDINATOR else "miner"
+            port = ["--api-port", str(api_port)] if item.role is Role.COORDINATOR else []
+            started[item.name] = await _start(stack, market, item, role, port)
+
+        async with trio.open_nursery() as nursery:
+            for item in plan:
+                nursery.start_soon(start, item)
+        for item in plan:
+            market.names[keys[item.name].address] = item.name
+            if item.role is Role.COORDINATOR:
+                market.api_url = started[item.name]["api_url"]
+                market.token = (folder / item.name / TOKEN_FILE).read_text().strip()
+        yield market
+
+
+async def _found(folder: Path, anvil: Anvil, tell: Callable[[str], None]) -> Market:
+    """Deploy the contracts and write the network's folder."""
+    tell("deploying the contracts: CAI, Staking, Slashing")
+    parameters = DeployParameters(
+        epoch_blocks=EPOCH_BLOCKS,
+        seed_delay_blocks=SEED_DELAY_BLOCKS,
+        unbonding_delay_s=UNBONDING_DELAY_S,
+        development=True,
+    )
+    reporter = anvil.accounts()[REPORTER_ACCOUNT]
+    deployment = await deploy(anvil.rpc, Sender(anvil.rpc, reporter), parameters)
+    market = Market(folder, anvil.rpc, anvil.endpoint, deployment, reporter)
+    market.network_folder.mkdir(parents=True)
+    template = PARAMETERS_FILE.read_text()
+    default_url = read_parameters(PARAMETERS_FILE).default_rpc_url
+    (market.network_folder / "params.toml").write_text(template.replace(default_url, anvil.endpoint))
+    write_deployment(market.network_folder / "contracts.json", deployment)
+    return market
+
+
+async def _stake(
+    market: Market, anvil: Anvil, plan: tuple[NodePlan, ...], password: bytes, tell: Callable[[str], None]
+) -> dict[str, Key]:
+    """Make the nodes' keys, and let an owner for each register and stake it. Keys by name."""
+    keys: dict[str, Key] = {}
+    owners = anvil.accounts()[STAKER_ACCOUNT + 1 :]
+    for item, owner in zip(plan, owners[: len(plan)], strict=True):
+        tell(f"registering {item.name} with {item.stake_cai:,} CAI")
+        key = create_keystore(market.folder / item.name / KEY_FILE, password, scrypt_n=SCRYPT_N_LIGHT)
+        keys[item.name] = key
+        await register(market, Sender(market.rpc, owner), key, item)
+        await market.rpc.request("anvil_setBalance", to_hex(key.address), hex(GAS_MONEY_WEI))
+    staker = anvil.secrets()[STAKER_ACCOUNT]
+    create_keystore(market.staker_key, password, secret=staker, scrypt_n=SCRYPT_N_LIGHT)
+    return keys
+
+
+async def register(market: Market, owner: Sender, key: Key, item: NodePlan) -> None:
+    """What a staker and a node do together: the node's key consents, the owner stakes and registers."""
+    deployment = market.deployment
+    token, staking = deployment.token_client(market.rpc), deployment.staking_client(market.rpc)
+    consent = Consent(owner=owner.address, node=key.address, role=item.role, deadline_s=CONSENT_DEADLINE_S)
+    signature = sign_consent(key.secret, consent, deployment.chain_id, deployment.staking)
+    stake_wei = item.stake_cai * WEI_PER_CAI
+    await token.faucet(owner, stake_wei)
+    await token.approve(owner, deployment.staking, stake_wei)
+    await staking.register(owner, consent, signature, metadata=item.name, amount_wei=stake_wei)
+
+
+async def _seed_first_epoch(market: Market, anvil: Anvil, tell: Callable[[str], None]) -> None:
+    """Let blocks pass until an epoch's snapshot has all stakes, record its seed, then let time run."""
+    tell("waiting for the first epoch's snapshot and seed")
+    staking = market.deployment.staking_client(market.rpc)
+    height = await market.rpc.block_number()
+    await anvil.mine(EPOCH_BLOCKS - height % EPOCH_BLOCKS + SEED_DELAY_BLOCKS + 1)
+    due = await staking.recordable_epoch()
+    if due is None:
+        raise LocalError("the chain has no epoch to seed")
+    await staking.record_seed(Sender(market.rpc, market.reporter), due)
+    await market.rpc.request("evm_setIntervalMining", BLOCK_TIME_S)
+
+
+async def _start(
+    stack: AsyncExitStack, market: Market, item: NodePlan, role: str, arguments: list[str]
+) -> dict[str, Any]:
+    data_dir = market.folder / item.name
+    process = await stack.enter_async_context(
+        node_process(
+            item.name,
+            data_dir,
+            [
+                *("--role", role),
+                *("--data-dir", str(data_dir)),
+                *("--network", str(market.network_folder)),
+                *("--password-file", str(market.password_file)),
+                *arguments,
+            ],
+            item.module,
+        )
+    )
+    market.nodes[item.name] = process
+    return await process.ready()

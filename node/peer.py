@@ -1,0 +1,198 @@
+"""A peer: what every role stands on. Host, mesh, chain, guard and evidence, wired together.
+
+Is: `open_peer`, which starts all of it, and the glue between the mesh and the rules of `protocol/rules`.
+Is not: a role; what a peer does beyond relaying is in `roles/`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import structlog
+import trio
+from multiaddr import Multiaddr
+
+from contracts.account import Account
+from contracts.rpc import connect
+from contracts.transactions import Sender
+from node.chain_watcher import ChainWatcher
+from node.clock import now_ms
+from node.evidence_store import EvidenceStore
+from node.guard import Guard, open_guard
+from node.keys import Key
+from node.network import Network
+from p2p.connections import ConnectionKeeper
+from p2p.gossip.service import GossipService
+from p2p.host import Host, open_host
+from p2p.identity import PeerId
+from p2p.mesh import Mesh, Validation, Validator
+from protocol.errors import LocalError, ProtocolError, Refusal
+from protocol.evidence import Evidence
+from protocol.messages import MULTIADDRS_MAX, Message
+from protocol.rules import evidence, offers, results, tasks
+from protocol.rules.view import Equivocation, Seen, View
+from protocol.statement import Domain, Statement, open_statement, seal
+
+EVIDENCE_QUEUE_MAX = 64
+"""Pieces of evidence waiting to be published; more are kept as files only."""
+
+RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
+    offers.TOPIC: offers.validate_offer,
+    tasks.TOPIC: tasks.validate_task,
+    results.TOPIC: results.validate_result,
+    evidence.TOPIC: evidence.validate_evidence,
+}
+Listener: TypeAlias = Callable[[Any], None]
+"""Called synchronously with what a rule accepted; must neither block nor raise."""
+
+log = structlog.get_logger()
+
+
+class Peer:
+    """One running peer. Made by `open_peer`."""
+
+    def __init__(  # noqa: PLR0913 - the parts that it is made of
+        self,
+        key: Key,
+        network: Network,
+        host: Host,
+        mesh: Mesh,
+        chain: ChainWatcher,
+        guard: Guard,
+        sender: Sender,
+        data_dir: Path,
+    ) -> None:
+        self.key = key
+        self.network = network
+        self.host = host
+        self.mesh = mesh
+        self.chain = chain
+        self.guard = guard
+        self.sender = sender
+        self.data_dir = data_dir
+        self.seen = Seen()
+        self.evidence = EvidenceStore(data_dir / "evidence", network.domain)
+        self._listeners: dict[str, list[Listener]] = defaultdict(list)
+        self._send_evidence, self._evidence_found = trio.open_memory_channel[Evidence](EVIDENCE_QUEUE_MAX)
+
+    @property
+    def domain(self) -> Domain:
+        """Domain of this network's statements."""
+        return self.network.domain
+
+    @property
+    def view(self) -> View:
+        """What the chain says now."""
+        return self.chain.view
+
+    def listen(self, topic: str, listener: Listener) -> None:
+        """Call `listener` with whatever the rule of `topic` accepts from now on."""
+        self._listeners[topic].append(listener)
+
+    def multiaddrs(self) -> tuple[bytes, ...]:
+        """Where this peer can be dialled, binary form, without the peer id."""
+        return tuple(
+            address.decapsulate_code(0x01A5).to_bytes() for address in self.host.listen_addresses()
+        )[:MULTIADDRS_MAX]
+
+    def seal(self, message: Message) -> Statement[Any]:
+        """Sign `message` with this node's key, through the guard. Synchronous.
+
+        :raises MustNotSign: it would contradict an earlier statement.
+        """
+        encoded = seal(self.domain, message, self.guard.sign)
+        return open_statement(self.domain, encoded, type(message))
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        """Gossip a message of our own; it must pass the rule that all others will judge it by.
+
+        :raises LocalError: it does not.
+        """
+        try:
+            RULES[topic](self.seen, self.view, data, now_ms())
+        except (ProtocolError, Refusal) as error:
+            message = f"our own message for {topic} breaks its rule: {error}"
+            raise LocalError(message) from error
+        await self.mesh.publish(self.network.topic(topic), data)
+
+    def subscribe(self) -> list[trio.MemoryReceiveChannel[bytes]]:
+        """Join all topics of the network; the channels must be read."""
+        self.listen(evidence.TOPIC, lambda accepted: self._keep(accepted[0]))
+        return [self.mesh.subscribe(self.network.topic(topic), self._validator(topic)) for topic in RULES]
+
+    def _validator(self, topic: str) -> Validator:
+        rule = RULES[topic]
+
+        def validate(data: bytes, forwarder: PeerId) -> Validation:
+            del forwarder
+            try:
+                accepted = rule(self.seen, self.view, data, now_ms())
+            except Equivocation as equivocation:
+                self._keep(equivocation.evidence)
+                with suppress(trio.WouldBlock):
+                    self._send_evidence.send_nowait(equivocation.evidence)
+                raise
+            for listener in self._listeners[topic]:
+                listener(accepted)
+            return Validation.ACCEPT
+
+        return validate
+
+    def _keep(self, found: Evidence) -> None:
+        try:
+            path = self.evidence.add(found)
+        except OSError as error:
+            log.error("evidence could not be written", error=str(error))
+            return
+        if path is not None:
+            log.warning("equivocation", file=str(path), next=f"cuckoo-slash submit {path}")
+
+    async def publish_evidence(self) -> None:
+        """Publish what this peer found by itself, for as long as it runs."""
+        async for found in self._evidence_found:
+            with suppress(LocalError):  # somebody was quicker, or the offender has no stake any more
+                await self.publish(evidence.TOPIC, found.encode())
+
+
+@asynccontextmanager
+async def open_peer(
+    key: Key, network: Network, rpc_url: str, listen: list[str], data_dir: Path
+) -> AsyncIterator[Peer]:
+    """A running peer on `network`, until the context ends.
+
+    :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
+    :raises LocalError: the guard is held, an address is taken, or the chain is another one.
+    """
+    rng = random.SystemRandom()
+    with open_guard(data_dir / "guard.sqlite", key) as guard:
+        async with (
+            connect(rpc_url, chain_id=network.deployment.chain_id) as rpc,
+            open_host(key.secret, [Multiaddr(address) for address in listen]) as host,
+        ):
+            staking = network.deployment.staking_client(rpc)
+            watcher = ChainWatcher(staking, network.domain, network.parameters.chain_poll_ms)
+            await watcher.refresh()
+            gossip = GossipService(host, rng)
+            keeper = ConnectionKeeper(host, [Multiaddr(bootnode) for bootnode in network.bootnodes], rng)
+            sender = Sender(rpc, Account(key.secret))
+            peer = Peer(key, network, host, gossip, watcher, guard, sender, data_dir)
+            async with trio.open_nursery() as nursery:
+                await nursery.start(gossip.run)
+                for channel in peer.subscribe():
+                    nursery.start_soon(_drain, channel)
+                nursery.start_soon(watcher.run)
+                nursery.start_soon(peer.publish_evidence)
+                nursery.start_soon(keeper.run)
+                yield peer
+                nursery.cancel_scope.cancel()
+
+
+async def _drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:
+    """Empty a topic's channel: its listeners have had the opened message from the validator already."""
+    async for _ in channel:
+        pass

@@ -1,0 +1,275 @@
+"""The coordinator: turns an app's request into a task of the network and the result into an answer.
+
+Is: the draw, the announcement, the miners' streams and the receipt.
+Is not: HTTP (`api/`), gossip rules (`protocol/rules`) or inference.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from node.active_task import ActiveTask, require_drawn
+from node.catalogue import Catalogue
+from node.clock import now_ms
+from node.peer import Peer
+from node.requests import Announced, Busy, Delivered, ImageRequest, NoMiner
+from node.result_intake import ResultIntake
+from node.protocols import TASK_PROTOCOL
+from p2p.identity import PeerId, address_of_peer
+from p2p.streams import DirectStream
+from protocol import task as life
+from protocol.draw import rank_for_task, task_seed
+from protocol.errors import InvalidMessage, ProtocolError, Refusal
+from protocol.messages import (
+    REASON_BYTES_MAX,
+    Kind,
+    Offer,
+    ReplyKind,
+    TaskAcceptance,
+    TaskAnnouncement,
+    TaskInput,
+    TaskReply,
+)
+from protocol.receipt import Receipt
+from protocol.rules import tasks
+from protocol.rules.view import Bounded
+from protocol.statement import Statement, open_statement
+
+ACTIVE_TASKS_MAX = 64
+"""Most tasks under way at a time."""
+RECEIPTS_MAX = 1_000
+"""Receipts remembered for `GET /v1/cuckoo/tasks/{id}`."""
+ACCEPTANCE_TIMEOUT_MS = 5_000
+"""How long a new stream may take to say what it is about."""
+
+EXPIRY_POLL_S = 0.1
+"""How late a task's end by deadline may be noticed."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model that live miners serve. :ivar miners: how many. :ivar price_micro_cai: the lowest."""
+
+    name: str
+    model_id: bytes
+    miners: int
+    price_micro_cai: int
+
+
+class Coordinator:
+    """The role's state: tasks under way, and receipts of those that ended."""
+
+    def __init__(self, peer: Peer, catalogue: Catalogue) -> None:
+        self._peer = peer
+        self._catalogue = catalogue
+        self._active: dict[bytes, ActiveTask] = {}
+        self._receipts: Bounded[str, Receipt] = Bounded(RECEIPTS_MAX)
+        self._published = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether a task could be drawn now: an epoch is known, and a live offer of a known model."""
+        return self._peer.view.latest is not None and any(
+            self._catalogue.get(model.model_id) for model in self.offered_models()
+        )
+
+    def status(self) -> dict[str, object]:
+        """The node as numbers, for people and monitors."""
+        latest = self._peer.view.latest
+        return {
+            "role": "coordinator",
+            "address": "0x" + self._peer.key.address.hex(),
+            "peers": len(self._peer.host.connected_peers()),
+            "epoch": None if latest is None else latest.number,
+            "miners_in_epoch": 0 if latest is None else len(latest.miners.miners),
+            "live_offers": len(self._live_offers()),
+            "tasks_active": len(self._active),
+            "tasks_announced": self._published,
+            "receipts": len(self._receipts),
+            "evidence_files": len(self._peer.evidence.files()),
+        }
+
+    def offered_models(self) -> list[OfferedModel]:
+        """Models of all live offers, by name; one without a known package goes by its id."""
+        prices: dict[bytes, list[int]] = {}
+        for offer in self._live_offers().values():
+            for model in offer.models:
+                prices.setdefault(model.model_id, []).append(model.price_micro_cai)
+        offered = []
+        for model_id, asked in prices.items():
+            package = self._catalogue.get(model_id)
+            name = model_id.hex() if package is None else package.name
+            offered.append(OfferedModel(name, model_id, len(asked), min(asked)))
+        return sorted(offered, key=lambda model: model.name)
+
+    def default_model(self) -> str:
+        """Name of the model for requests that name none.
+
+        :raises NoMiner: nothing is on offer.
+        """
+        for model in self.offered_models():
+            if self._catalogue.get(model.model_id):
+                return model.name
+        raise NoMiner("no miner offers a model right now")
+
+    def receipt(self, task_id: str) -> Receipt | None:
+        """Receipt of a delivered task by its id in hexadecimal, while it is remembered."""
+        return self._receipts.get(task_id)
+
+    @asynccontextmanager
+    async def submit(self, request: ImageRequest) -> AsyncIterator[ActiveTask]:
+        """Announce a task for `request`; leaving the context before its outcome cancels it.
+
+        :raises NoMiner: no epoch yet, or nobody with a live offer was drawn.
+        :raises Busy: `ACTIVE_TASKS_MAX` are under way.
+        """
+        task = self._make_task(request)
+        announcement = task.announcement
+        self._active[announcement.digest] = task
+        try:
+            await self._peer.publish(tasks.TOPIC, announcement.encoded)
+            self._published += 1
+            log.info("task announced", task=announcement.digest.hex(), steps=request.steps)
+            task.tell(Announced(announcement.digest, announcement.message.assigned))
+            yield task
+        finally:
+            task.fail(life.Event.CANCEL, "the app went away")
+            del self._active[announcement.digest]
+
+    def _make_task(self, request: ImageRequest) -> ActiveTask:
+        """Draw and sign. Synchronous: what is checked here still holds when it is signed."""
+        if len(self._active) >= ACTIVE_TASKS_MAX:
+            raise Busy("as many tasks are under way as this node carries at a time")
+        peer, parameters = self._peer, self._peer.network.parameters
+        epoch = peer.view.latest
+        if epoch is None:
+            raise NoMiner("the chain has no epoch seed yet")
+        task_input = TaskInput(
+            salt=os.urandom(32),
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            seed=request.seed,
+            guidance_milli=request.guidance_milli,
+            preview_every_steps=request.preview_every_steps,
+        )
+        sequence = peer.guard.next_sequence(Kind.TASK_ANNOUNCEMENT)
+        offers = self._live_offers(request.model.model_id)
+        ranking = rank_for_task(
+            epoch.miners,
+            task_seed(epoch.seed, peer.key.address, sequence),
+            offers.__contains__,
+            parameters.assigned_miners,
+        )
+        assigned = [place.miner for place in ranking if not place.passed_over]
+        if not assigned:
+            raise NoMiner(f"no miner with a live offer for {request.model.name} was drawn")
+        announced_at_ms = now_ms()
+        announcement = TaskAnnouncement(
+            epoch=epoch.number,
+            sequence=sequence,
+            model_id=request.model.model_id,
+            input_commitment=task_input.commitment(),
+            width=request.width,
+            height=request.height,
+            steps=request.steps,
+            price_micro_cai=max(_price(offers[miner], request.model.model_id) for miner in assigned),
+            announced_at_ms=announced_at_ms,
+            rank_timeout_ms=parameters.rank_timeout_ms,
+            deadline_ms=announced_at_ms + parameters.task_life_ms,
+            ranking=ranking,
+            multiaddrs=peer.multiaddrs(),
+        )
+        return ActiveTask(peer.seal(announcement), epoch, task_input.encode())
+
+    async def expire_tasks(self) -> None:
+        """End tasks whose deadline has passed, for as long as the role runs."""
+        while True:
+            now = now_ms()
+            for task in self._active.values():
+                if task.announcement.message.deadline_ms <= now:
+                    task.fail(life.Event.EXPIRE, "no miner finished it before its deadline")
+            await trio.sleep(EXPIRY_POLL_S)
+
+    def _live_offers(self, model_id: bytes | None = None) -> dict[bytes, Offer]:
+        """Offers by miner that have not lapsed; only those for `model_id` if given."""
+        now = now_ms()
+        return {
+            miner: offer.message
+            for miner, offer in self._peer.seen.offers.items()
+            if offer.message.valid_until_ms > now
+            and (model_id is None or any(model.model_id == model_id for model in offer.message.models))
+        }
+
+    async def handle_stream(self, stream: DirectStream, peer_id: PeerId) -> None:
+        """Serve one miner's stream; whatever it sends, only this stream ends.
+
+        :raises ProtocolError: the miner broke the protocol.
+        :raises Refusal: it may not have this task (it hears why), fell silent or went away.
+        """
+        payload = await stream.receive(timeout_ms=ACCEPTANCE_TIMEOUT_MS)
+        acceptance = open_statement(self._peer.domain, payload or b"", TaskAcceptance)
+        if acceptance.signer.address != address_of_peer(peer_id):
+            raise InvalidMessage("acceptance is signed by somebody else than the peer")
+        task = self._active.get(acceptance.message.task_id)
+        if task is None:
+            raise Refusal("this task is over or was never here")
+        require_drawn(task.announcement.message, acceptance)
+        async with task.turn(acceptance) as granted:
+            if granted:
+                await _reply(stream, ReplyKind.INPUT, payload=task.input_encoded)
+                delivered = await self._receive_result(task, acceptance, stream)
+                self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
+                task.deliver(delivered)
+        if task.delivered_by == acceptance.signer.address:
+            await _reply(stream, ReplyKind.RECEIVED)
+        else:
+            await _reply(stream, ReplyKind.NOT_NEEDED, reason=f"the task is {task.state.value}")
+
+    async def _receive_result(
+        self, task: ActiveTask, acceptance: Statement[TaskAcceptance], stream: DirectStream
+    ) -> Delivered:
+        """Read the working miner's stream up to its commitment.
+
+        :raises ProtocolError: it broke the protocol.
+        :raises Refusal: it fell silent or went away.
+        """
+        miner = acceptance.signer.address
+        intake = ResultIntake(self._peer.domain, task.announcement, miner)
+        patience_ms = self._peer.network.parameters.progress_timeout_ms
+        try:
+            while intake.commitment is None:
+                payload = await stream.receive(timeout_ms=patience_ms)
+                if payload is None:
+                    raise InvalidMessage("stream ended before the commitment")
+                event = intake.receive(payload)
+                if event is not None:
+                    task.tell(event)
+        except (ProtocolError, Refusal) as error:
+            log.warning("miner lost", miner=miner.hex(), error=str(error))
+            raise
+        receipt = Receipt(self._peer.domain, task.epoch, task.announcement, acceptance, intake.commitment)
+        log.info("result received", miner=miner.hex(), bytes=len(intake.image))
+        return Delivered(intake.image, receipt)
+
+
+def _price(offer: Offer, model_id: bytes) -> int:
+    return next(model.price_micro_cai for model in offer.models if model.model_id == model_id)
+
+
+async def _reply(stream: DirectStream, kind: ReplyKind, payload: bytes = b"", reason: str = "") -> None:
+    await stream.send(TaskReply(kind, payload, reason[:REASON_BYTES_MAX]).encode())
+
+
+async def run_coordinator(coordinator: Coordinator, peer: Peer) -> None:
+    """Keep the role's own tasks running until cancelled: deadlines, and the epochs' seeds."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(coordinator.expire_tasks)
+        nursery.start_soon(peer.chain.record_seeds, peer.sender)

@@ -1,0 +1,244 @@
+"""The miner: offers its models, takes the tasks that it is drawn for, and streams signed results back.
+
+Is: turn-taking by rank, the direct stream, chunking and commitment.
+Is not: inference (`inference/pool`) or the decision who is drawn (`protocol/draw`, checked by the rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+import trio
+from multiaddr import Multiaddr
+
+from node.clock import now_ms
+from node.inference.job import Failed, Finished, ImageJob, Preview, Progress
+from node.inference.package import ModelPackage
+from node.inference.pool import WorkerPool
+from node.peer import Peer
+from node.protocols import TASK_PROTOCOL
+from p2p.host import Host
+from p2p.identity import PeerId, peer_id_from_public_key
+from p2p.streams import DirectStream
+from protocol.errors import CuckooError, InvalidMessage, Refusal
+from protocol.hashing import sha256
+from protocol.merkle import merkle_root
+from protocol.messages import (
+    CHUNK_BYTES_MAX,
+    ChunkKind,
+    Kind,
+    ModelOffer,
+    Offer,
+    ReplyKind,
+    ResultChunk,
+    ResultCommitment,
+    TaskAcceptance,
+    TaskAnnouncement,
+    TaskInput,
+    TaskReply,
+)
+from protocol.rules import offers, results, tasks
+from protocol.rules.view import Bounded
+from protocol.statement import Statement
+
+TASKS_WAITING_MAX = 64
+"""Tasks that this miner follows at a time, from waiting for its rank to the last chunk."""
+FINISHED_MAX = 4_096
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a miner asks for. :ivar price_micro_cai: for one image. :ivar capacity: tasks at a time."""
+
+    price_micro_cai: int
+    capacity: int
+
+
+class Miner:
+    """The role's state."""
+
+    def __init__(self, peer: Peer, workers: WorkerPool, packages: Sequence[ModelPackage], terms: Terms) -> None:
+        self._peer = peer
+        self._workers = workers
+        self._packages = {item.model_id: item for item in packages}
+        self._terms = terms
+        self._slots = trio.CapacityLimiter(terms.capacity)
+        self._following = 0
+        self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
+
+    async def run(self) -> None:
+        """Offer and work until cancelled."""
+        async with trio.open_nursery() as nursery:
+
+            def take(task: Statement[TaskAnnouncement]) -> None:
+                if self._wants(task.message):
+                    self._following += 1
+                    nursery.start_soon(self._follow, task)
+
+            self._peer.listen(tasks.TOPIC, take)
+            self._peer.listen(results.TOPIC, self._note_result)
+            log.info("ready", role="miner", models=[item.name for item in self._packages.values()])
+            await self._keep_offering()
+
+    def _note_result(self, result: Statement[ResultCommitment]) -> None:
+        self._finished[result.message.task_id] = None
+
+    def _wants(self, task: TaskAnnouncement) -> bool:
+        return (
+            self._peer.key.address in task.assigned
+            and task.model_id in self._packages
+            and self._following < TASKS_WAITING_MAX
+        )
+
+    async def _keep_offering(self) -> None:
+        parameters = self._peer.network.parameters
+        while True:
+            latest = self._peer.view.latest
+            if latest is not None and latest.miners.weight_of(self._peer.key.address):
+                now = now_ms()
+                offer = Offer(
+                    sequence=self._peer.guard.next_sequence(Kind.OFFER),
+                    issued_at_ms=now,
+                    valid_until_ms=now + parameters.offer_life_ms,
+                    capacity=self._terms.capacity,
+                    models=tuple(
+                        ModelOffer(model_id, self._terms.price_micro_cai) for model_id in self._packages
+                    ),
+                )
+                await self._peer.publish(offers.TOPIC, self._peer.seal(offer).encoded)
+            await trio.sleep(parameters.offer_interval_ms / 1000)
+
+    async def _follow(self, task: Statement[TaskAnnouncement]) -> None:
+        """From the announcement to its end, for this miner; a failure ends this task here, nothing else."""
+        message = task.message
+        rank = message.assigned.index(self._peer.key.address)
+        try:
+            with trio.move_on_after((message.deadline_ms - now_ms()) / 1000):
+                starts_at_ms = message.announced_at_ms + rank * message.rank_timeout_ms
+                await trio.sleep(max(0, starts_at_ms - now_ms()) / 1000)
+                async with self._slots:
+                    if task.digest not in self._finished:
+                        await self._serve(task, rank)
+        except* CuckooError as failures:
+            log.warning("task given up", task=task.digest.hex(), errors=[str(error) for error in failures.exceptions])
+        finally:
+            self._following -= 1
+
+    async def _serve(self, task: Statement[TaskAnnouncement], rank: int) -> None:
+        coordinator = await dial(self._peer.host, task)
+        async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
+            await stream.send(self._peer.seal(TaskAcceptance(task.digest, rank)).encoded)
+            reply = await self._hear(stream, task)
+            if reply.reply_kind != ReplyKind.INPUT:
+                log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
+                return
+            task_input = TaskInput.decode(reply.payload)
+            if task_input.commitment() != task.message.input_commitment:
+                raise InvalidMessage("input is not the one that was announced")
+            log.info("working", task=task.digest.hex(), rank=rank)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._work, task, task_input, stream)
+                # Whatever the coordinator says ends the work: received, or not needed any more.
+                reply = await self._hear(stream, task)
+                nursery.cancel_scope.cancel()
+            log.info("done", task=task.digest.hex(), reply=ReplyKind(reply.reply_kind).name.lower())
+
+    async def _hear(self, stream: DirectStream, task: Statement[TaskAnnouncement]) -> TaskReply:
+        payload = await stream.receive(timeout_ms=max(1, task.message.deadline_ms - now_ms()))
+        if payload is None:
+            raise Refusal("the coordinator ended the stream")
+        return TaskReply.decode(payload)
+
+    async def _work(
+        self, task: Statement[TaskAnnouncement], task_input: TaskInput, stream: DirectStream
+    ) -> None:
+        """Run the job and stream what comes of it, the commitment last."""
+        sender = _ChunkSender(self._peer, stream, task.digest)
+        async with self._workers.run(_job(task, task_input)) as events:
+            async for event in events:
+                match event:
+                    case Progress(step=step):
+                        await sender.send(ChunkKind.PROGRESS, step)
+                    case Preview(step=step, png=png) if len(png) <= CHUNK_BYTES_MAX:
+                        await sender.send(ChunkKind.PREVIEW, step, png)
+                    case Finished():
+                        await self._deliver(task, event, sender)
+                    case Failed(reason=reason):
+                        raise Refusal(reason)
+
+    async def _deliver(
+        self, task: Statement[TaskAnnouncement], finished: Finished, sender: _ChunkSender
+    ) -> None:
+        parts = [
+            finished.png[start : start + CHUNK_BYTES_MAX]
+            for start in range(0, len(finished.png), CHUNK_BYTES_MAX)
+        ]
+        for part in parts:
+            await sender.send(ChunkKind.IMAGE_PART, task.message.steps, part)
+        commitment = ResultCommitment(
+            task_id=task.digest,
+            output_root=merkle_root(parts),
+            output_bytes=len(finished.png),
+            output_hash=sha256(finished.png),
+            trace_root=merkle_root(finished.trace_leaves),
+            steps_done=task.message.steps,
+        )
+        statement = self._peer.seal(commitment)
+        await self.publish_commitment(statement)
+        await sender.stream.send(statement.encoded)
+
+    async def publish_commitment(self, statement: Statement[ResultCommitment]) -> None:
+        """Tell everybody, before the coordinator can answer and so end this task."""
+        await self._peer.publish(results.TOPIC, statement.encoded)
+
+
+class _ChunkSender:
+    """Signs and numbers the chunks of one stream."""
+
+    def __init__(self, peer: Peer, stream: DirectStream, task_id: bytes) -> None:
+        self.stream = stream
+        self._peer = peer
+        self._task_id = task_id
+        self._index = 0
+
+    async def send(self, kind: ChunkKind, step: int, payload: bytes = b"") -> None:
+        chunk = ResultChunk(self._task_id, self._index, kind, step, payload)
+        self._index += 1
+        await self.stream.send(self._peer.seal(chunk).encoded)
+
+
+def _job(task: Statement[TaskAnnouncement], task_input: TaskInput) -> ImageJob:
+    return ImageJob(
+        job_id=task.digest.hex(),
+        model_id=task.message.model_id,
+        prompt=task_input.prompt,
+        negative_prompt=task_input.negative_prompt,
+        seed=task_input.seed,
+        steps=task.message.steps,
+        guidance_milli=task_input.guidance_milli,
+        width=task.message.width,
+        height=task.message.height,
+        preview_every_steps=task_input.preview_every_steps,
+    )
+
+
+async def dial(host: Host, task: Statement[TaskAnnouncement]) -> PeerId:
+    """Connect to the coordinator of `task` at the first of its addresses that answers.
+
+    The key that signed the announcement is the identity that must answer.
+
+    :raises Refusal: none of them does.
+    """
+    peer_id = peer_id_from_public_key(task.signer.public_key)
+    if host.is_connected(peer_id):
+        return peer_id
+    for encoded in task.message.multiaddrs:
+        try:
+            return await host.connect(Multiaddr(encoded).encapsulate(Multiaddr(f"/p2p/{peer_id}")))
+        except (CuckooError, ValueError, LookupError) as error:
+            log.info("coordinator not reached", address=encoded.hex(), error=str(error))
+    raise Refusal("the coordinator cannot be reached at any of its addresses")

@@ -1,0 +1,73 @@
+"""Reading evidence files, checking them offline, and sending them to the Slashing contract.
+
+Is: the work behind `cuckoo-slash`, and behind the demonstration of it.
+Is not: finding evidence; peers do that while they listen (`peer`).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from contracts.account import Account
+from contracts.deployment import Deployment
+from contracts.records import SlashOutcome
+from contracts.rpc import Rpc
+from contracts.transactions import Sender
+from protocol.errors import DecodeError, LocalError
+from protocol.evidence import Evidence, Offence, from_document, verify_evidence
+from protocol.statement import Domain
+
+FILE_BYTES_MAX = 256 * 1024
+
+
+class WrongNetwork(LocalError):  # noqa: N818 - says what holds
+    """The evidence is of another network than the one it is to be sent to."""
+
+
+def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
+    """What the file at `path` holds and proves.
+
+    :raises LocalError: it cannot be read.
+    :raises ProtocolError: it is no evidence file, or proves nothing.
+    """
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            message = f"{path} is longer than {FILE_BYTES_MAX} bytes"
+            raise DecodeError(message)
+        document = json.loads(path.read_bytes())
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise LocalError(message) from error
+    except (ValueError, RecursionError) as error:
+        message = f"{path} is not JSON"
+        raise DecodeError(message) from error
+    domain, evidence = from_document(document)
+    return domain, evidence, verify_evidence(domain, evidence)
+
+
+async def submit_evidence(
+    rpc: Rpc, deployment: Deployment, reporter: Account, domain: Domain, evidence: Evidence
+) -> SlashOutcome:
+    """Send evidence; the contract checks it by itself and slashes at once.
+
+    :param reporter: pays the gas and gets the reporter's share.
+    :raises WrongNetwork: the evidence is for another chain or contract.
+    :raises ContractReverted: the contract refused, for example because this offence is slashed already.
+    """
+    if (domain.chain_id, domain.verifying_contract) != (deployment.chain_id, deployment.slashing):
+        message = (
+            f"the evidence is for chain {domain.chain_id}, contract 0x{domain.verifying_contract.hex()}; "
+            f"the network is chain {deployment.chain_id}, contract 0x{deployment.slashing.hex()}"
+        )
+        raise WrongNetwork(message)
+    offence = verify_evidence(domain, evidence)
+    return await deployment.slashing_client(rpc).submit_equivocation(
+        Sender(rpc, reporter),
+        kind=offence.kind,
+        slot=offence.slot,
+        body_a=offence.first_body_hash,
+        signature_a=offence.first_signature,
+        body_b=offence.second_body_hash,
+        signature_b=offence.second_signature,
+    )

@@ -1,0 +1,102 @@
+"""The command `cuckoo-slash`: check evidence of cheating offline, and send it to the chain."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cyclopts
+from cyclopts import App
+
+from node.cli import show_errors
+
+app = App(
+    name="cuckoo-slash",
+    help="Check evidence of equivocation, and send it to the Slashing contract.",
+    help_epilogue="""Examples:
+
+cuckoo-slash verify evidence.json
+
+cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json --password-file password""",
+    config=cyclopts.config.Env("CUCKOO_", command=False),
+)
+
+
+@app.command
+def verify(file: Path, /) -> None:
+    """Check an evidence file, offline: needs neither a chain nor a key.
+
+    Parameters
+    ----------
+    file
+        Evidence that a peer has written to the folder `evidence` of its data directory.
+    """
+    from node.slash import read_evidence  # noqa: PLC0415 - `--help` should not wait for it
+
+    domain, _, offence = read_evidence(file)
+    print(f"valid: 0x{offence.signer.hex()} signed two different statements")
+    print(f"  kind  {offence.kind.name.lower()} ({int(offence.kind)})")
+    print(f"  slot  0x{offence.slot.hex()}")
+    print(f"  first  body 0x{offence.first_body_hash.hex()}")
+    print(f"  second body 0x{offence.second_body_hash.hex()}")
+    print(f"  for chain {domain.chain_id}, Slashing contract 0x{domain.verifying_contract.hex()}")
+
+
+@app.command
+def submit(
+    file: Path,
+    /,
+    *,
+    network: str,
+    reporter_key: Path,
+    password_file: Path | None = None,
+    rpc_url: str | None = None,
+) -> None:
+    """Send evidence to the chain. The contract checks both signatures by itself and slashes at once.
+
+    Parameters
+    ----------
+    file
+        Evidence that a peer has written to the folder `evidence` of its data directory.
+    network
+        Folder of the network, or the name of one that comes with the package.
+    reporter_key
+        Keystore of the account that pays the gas and gets the reporter's share.
+    password_file
+        File (mode 0600) with the key's password in its first line; without it, the password is asked for.
+    rpc_url
+        JSON-RPC URL of a node of the chain; default: the network's.
+    """
+    import trio  # noqa: PLC0415
+
+    from contracts.account import Account  # noqa: PLC0415
+    from contracts.records import WEI_PER_CAI  # noqa: PLC0415
+    from contracts.rpc import connect  # noqa: PLC0415
+    from node.keys import open_keystore, read_password  # noqa: PLC0415
+    from node.network import load_network  # noqa: PLC0415
+    from node.slash import read_evidence, submit_evidence  # noqa: PLC0415
+
+    domain, evidence, _ = read_evidence(file)
+    joined = load_network(network)
+    reporter = Account(open_keystore(reporter_key, read_password(password_file)).secret)
+
+    async def send() -> None:
+        url = rpc_url or joined.parameters.default_rpc_url
+        async with connect(url, chain_id=joined.deployment.chain_id) as rpc:
+            done = await submit_evidence(rpc, joined.deployment, reporter, domain, evidence)
+        print(f"slashed: 0x{done.signer.hex()} lost {done.taken_wei / WEI_PER_CAI:,.2f} CAI")
+        print(f"  of which unbonding {done.unbonding_taken_wei / WEI_PER_CAI:,.2f} CAI")
+        print(f"  credited to you    {done.reward_wei / WEI_PER_CAI:,.2f} CAI (withdraw: cuckoo-peer chain reward)")
+        print(f"  burned             {done.burned_wei / WEI_PER_CAI:,.2f} CAI")
+        print(f"  transaction        0x{done.transaction_hash.hex()}")
+
+    trio.run(send)
+
+
+def main() -> None:
+    """Entry point of `cuckoo-slash`."""
+    sys.exit(show_errors(app, name="cuckoo-slash"))
+
+
+if __name__ == "__main__":
+    main()

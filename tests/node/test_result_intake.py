@@ -1,0 +1,193 @@
+"""What a coordinator takes from a miner's stream, and each thing that it refuses."""
+
+import pytest
+
+from node.keys import Key
+from node.requests import Preview, Progress
+from node.result_intake import CHUNKS_PER_STEP_MAX, PNG_SIGNATURE, ResultIntake
+from protocol.errors import DecodeError, InvalidMessage, SignatureError
+from protocol.hashing import sha256
+from protocol.merkle import merkle_root
+from protocol.messages import (
+    IMAGE_BYTES_MAX,
+    ChunkKind,
+    RankedMiner,
+    ResultChunk,
+    ResultCommitment,
+    TaskAcceptance,
+    TaskAnnouncement,
+)
+from protocol.signature import sign_digest
+from protocol.statement import Domain, open_statement, seal
+
+COORDINATOR, MINER, STRANGER = (Key.of(bytes([number]) * 32) for number in (1, 2, 3))
+DOMAIN = Domain(31337, bytes(20))
+STEPS = 4
+PARTS = (PNG_SIGNATURE + b"first", b"second")
+
+
+def sealed(message, key=MINER):
+    return seal(DOMAIN, message, lambda statement: sign_digest(key.secret, statement.digest))
+
+
+TASK = open_statement(
+    DOMAIN,
+    sealed(
+        TaskAnnouncement(
+            epoch=1,
+            sequence=0,
+            model_id=bytes(32),
+            input_commitment=bytes(32),
+            width=32,
+            height=32,
+            steps=STEPS,
+            price_micro_cai=1,
+            announced_at_ms=1,
+            rank_timeout_ms=1000,
+            deadline_ms=10_000,
+            ranking=(RankedMiner(MINER.address, 0),),
+            multiaddrs=(),
+        ),
+        COORDINATOR,
+    ),
+    TaskAnnouncement,
+)
+
+
+def chunk(index, kind=ChunkKind.PROGRESS, step=0, payload=b"", task_id=TASK.digest):
+    return ResultChunk(task_id, index, kind, step, payload)
+
+
+def commitment(parts=PARTS, **changes):
+    image = b"".join(parts)
+    fields = {
+        "task_id": TASK.digest,
+        "output_root": merkle_root(parts),
+        "output_bytes": len(image),
+        "output_hash": sha256(image),
+        "trace_root": bytes(32),
+        "steps_done": STEPS,
+    }
+    return ResultCommitment(**(fields | changes))
+
+
+@pytest.fixture
+def intake():
+    return ResultIntake(DOMAIN, TASK, MINER.address)
+
+
+def send_parts(intake, parts=PARTS):
+    for index, part in enumerate(parts):
+        intake.receive(sealed(chunk(index, ChunkKind.IMAGE_PART, STEPS, part)))
+
+
+def test_whole_stream_gives_events_and_the_image(intake):
+    assert intake.receive(sealed(chunk(0, step=1))) == Progress(MINER.address, 1, STEPS)
+    preview = PNG_SIGNATURE + b"unfinished"
+    assert intake.receive(sealed(chunk(1, ChunkKind.PREVIEW, 1, preview))) == Preview(1, preview)
+    for index, part in enumerate(PARTS, start=2):
+        assert intake.receive(sealed(chunk(index, ChunkKind.IMAGE_PART, STEPS, part))) is None
+    assert intake.commitment is None
+    assert intake.receive(sealed(commitment())) is None
+    assert intake.commitment.message == commitment()
+    assert intake.image == b"".join(PARTS)
+
+
+def refused(intake, payload, reason):
+    with pytest.raises(InvalidMessage) as caught:
+        intake.receive(payload)
+    assert caught.value.reason == reason
+
+
+def test_garbage_does_not_decode(intake):
+    with pytest.raises(DecodeError):
+        intake.receive(b"\x00garbage")
+
+
+def test_bad_signature(intake):
+    good = sealed(chunk(0))
+    with pytest.raises(SignatureError):
+        intake.receive(good[:-1] + bytes([99]))
+
+
+def test_chunk_signed_by_somebody_else(intake):
+    refused(intake, sealed(chunk(0), STRANGER), "statement is signed by somebody else")
+
+
+def test_commitment_signed_by_somebody_else(intake):
+    send_parts(intake)
+    refused(intake, sealed(commitment(), STRANGER), "statement is signed by somebody else")
+
+
+def test_statement_of_another_kind(intake):
+    refused(intake, sealed(TaskAcceptance(TASK.digest, 0)), "neither a chunk nor a commitment")
+
+
+def test_statement_of_another_task(intake):
+    refused(intake, sealed(chunk(0, task_id=bytes(32))), "statement is of another task")
+
+
+def test_chunks_out_of_order(intake):
+    refused(intake, sealed(chunk(1)), "chunks are out of order")
+
+
+def test_repeated_chunk(intake):
+    intake.receive(sealed(chunk(0)))
+    refused(intake, sealed(chunk(0)), "chunks are out of order")
+
+
+@pytest.mark.parametrize("step", [0, STEPS + 1])
+def test_step_out_of_order(intake, step):
+    intake.receive(sealed(chunk(0, step=1)))
+    refused(intake, sealed(chunk(1, step=step)), "step is out of order")
+
+
+def test_flood_of_progress(intake):
+    for index in range(CHUNKS_PER_STEP_MAX):
+        intake.receive(sealed(chunk(index)))
+    refused(intake, sealed(chunk(CHUNKS_PER_STEP_MAX)), "too many chunks")
+
+
+def test_preview_that_is_no_png(intake):
+    refused(intake, sealed(chunk(0, ChunkKind.PREVIEW, 1, b"GIF89a")), "preview is not a PNG")
+
+
+def test_progress_after_the_image_began(intake):
+    send_parts(intake)
+    refused(intake, sealed(chunk(2, step=STEPS)), "too many chunks")
+
+
+def test_empty_part(intake):
+    refused(intake, sealed(chunk(0, ChunkKind.IMAGE_PART, STEPS)), "image is empty or too long")
+
+
+def test_image_too_long(intake, monkeypatch):
+    assert IMAGE_BYTES_MAX == 16 * 1024 * 1024
+    monkeypatch.setattr("node.result_intake.IMAGE_BYTES_MAX", len(PARTS[0]) + 1)
+    intake.receive(sealed(chunk(0, ChunkKind.IMAGE_PART, STEPS, PARTS[0])))
+    refused(intake, sealed(chunk(1, ChunkKind.IMAGE_PART, STEPS, b"xx")), "image is empty or too long")
+
+
+def test_statement_after_the_commitment(intake):
+    send_parts(intake)
+    intake.receive(sealed(commitment()))
+    refused(intake, sealed(chunk(2)), "statement after the commitment")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"steps_done": STEPS - 1}, "not all steps were done"),
+        ({"output_bytes": 1}, "image is not the committed one"),
+        ({"output_hash": bytes(32)}, "image is not the committed one"),
+        ({"output_root": bytes(32)}, "parts are not the committed ones"),
+    ],
+)
+def test_commitment_that_does_not_fit(intake, changes, reason):
+    send_parts(intake)
+    refused(intake, sealed(commitment(**changes)), reason)
+    assert intake.commitment is None
+
+
+def test_commitment_without_an_image(intake):
+    refused(intake, sealed(commitment(parts=())), "image is not a PNG")
