@@ -186,3 +186,11 @@ async def sever(connection: Connection) -> None:
             await muxed.secured_conn.close()
         except Exception as error:  # noqa: BLE001 - closed already
             _log.debug("close of a dead connection: %r", error)
+
+
+async def close_connection(connection: Connection) -> None:
+    """Have the library tidy up after a connection; raises nothing but Cancelled."""
+    try:
+        await connection.close()
+    except Exception as error:  # noqa: BLE001 - there is nothing left to save
+        _log.debug("close of a dead connection: %r", error)

@@ -1,0 +1,56 @@
+"""Real hosts on loopback, for tests."""
+
+import random
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import trio
+from multiaddr import Multiaddr
+
+from p2p.gossip.params import GossipParams
+from p2p.gossip.service import GossipService
+from p2p.host import Host, open_host
+
+LOOPBACK = [Multiaddr("/ip4/127.0.0.1/tcp/0")]
+
+
+def secret(number: int) -> bytes:
+    """A node secret; the same number is the same node."""
+    return (number + 1).to_bytes(32)
+
+
+@asynccontextmanager
+async def open_hosts(count: int, **changes):
+    """Hosts that do not know each other yet."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(open_host(secret(number), LOOPBACK, **changes))
+            for number in range(count)
+        ]
+
+
+async def connect(dialler: Host, listener: Host):
+    """Connect two hosts, and wait until both know."""
+    peer_id = await dialler.connect(listener.listen_addresses()[0])
+    await until(lambda: listener.is_connected(dialler.peer_id))
+    return peer_id
+
+
+@asynccontextmanager
+async def open_gossip(count: int, **changes):
+    """Hosts with gossip services that run, in one nursery."""
+    async with open_hosts(count) as hosts, trio.open_nursery() as nursery:
+        services = [
+            GossipService(host, random.Random(number), params=GossipParams(**changes))
+            for number, host in enumerate(hosts)
+        ]
+        for service in services:
+            await nursery.start(service.run)
+        yield hosts, services
+        nursery.cancel_scope.cancel()
+
+
+async def until(condition, timeout_s: float = 10) -> None:
+    """Wait for a condition on real sockets; looks every few milliseconds."""
+    with trio.fail_after(timeout_s):
+        while not condition():  # noqa: ASYNC110 - sockets tell no event
+            await trio.sleep(0.005)
