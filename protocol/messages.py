@@ -115,7 +115,8 @@ class TaskAnnouncement(Encoded):
     :ivar steps: denoising steps.
     :ivar price_micro_cai: pay for the whole task.
     :ivar announced_at_ms: when the task was made.
-    :ivar rank_timeout_ms: the miner of rank j may offer itself from ``announced_at_ms + j * rank_timeout_ms``.
+    :ivar rank_timeout_ms: the miner of rank j may offer itself from
+        ``announced_at_ms + j * rank_timeout_ms``.
     :ivar deadline_ms: when the task is over, whatever became of it.
     :ivar ranking: the draw, from its first place as far down as it needed to go.
     :ivar multiaddrs: where the coordinator can be dialled, binary form.
@@ -151,12 +152,12 @@ class TaskAcceptance(Encoded):
 
     :ivar task_id: digest of the announcement.
     :ivar rank: place among the assigned, from 0.
-    :ivar accepted_at_ms: when.
+
+    It says no time, so that a miner that restarts may accept again in the same words.
     """
 
     task_id: Hash
     rank: Uint8
-    accepted_at_ms: Uint64
 
     def slot(self) -> bytes:
         """32 bytes: one acceptance per task."""
@@ -173,7 +174,8 @@ class ResultCommitment(Encoded):
     :ivar output_hash: SHA-256 of the image.
     :ivar trace_root: Merkle root over the hashes of the latents, from the initial one to the last.
     :ivar steps_done: denoising steps that were run.
-    :ivar committed_at_ms: when.
+
+    It says no time: honest work done again gives the same words, which are safe to sign again.
     """
 
     task_id: Hash
@@ -182,7 +184,6 @@ class ResultCommitment(Encoded):
     output_hash: Hash
     trace_root: Hash
     steps_done: Uint16
-    committed_at_ms: Uint64
 
     def slot(self) -> bytes:
         """32 bytes: one commitment per task."""
@@ -265,9 +266,7 @@ class ReplyKind(enum.IntEnum):
     """The payload is the encoded `TaskInput`: start."""
     NOT_NEEDED = 1
     """Somebody else has finished; the reason says more."""
-    REFUSED = 2
-    """This miner may not have this task; the reason says why."""
-    RECEIVED = 3
+    RECEIVED = 2
     """The result is complete and every signature and hash fits."""
 
 

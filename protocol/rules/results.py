@@ -5,7 +5,6 @@ from __future__ import annotations
 from protocol.errors import GossipIgnore, GossipReject
 from protocol.messages import ResultCommitment
 from protocol.rules.view import (
-    CLOCK_DISPARITY_MS_MAX,
     Seen,
     View,
     check_slot_is_free,
@@ -26,13 +25,13 @@ def validate_result(seen: Seen, view: View, data: bytes, now_ms: int) -> Stateme
     :raises GossipReject: no honest peer forwards this.
     """
     envelope, commitment = read_gossip(data, ResultCommitment)
-    # [IGNORE] The commitment is not from the future.
-    if commitment.committed_at_ms > now_ms + CLOCK_DISPARITY_MS_MAX:
-        raise GossipIgnore("commitment is from the future")
     # [IGNORE] The task is known. No penalty: its announcement may still be under way.
     task = seen.tasks.get(commitment.task_id)
     if task is None:
         raise GossipIgnore("task is not known")
+    # [IGNORE] The task is not over.
+    if task.message.deadline_ms <= now_ms:
+        raise GossipIgnore("task is over")
     statement = verify_gossip(view.domain, envelope, commitment, data)
     # [REJECT] The signer was drawn for the task.
     if statement.signer.address not in task.message.assigned:
