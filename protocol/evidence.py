@@ -15,7 +15,7 @@ from protocol.hashing import keccak256
 from protocol.messages import Kind
 from protocol.schema import Bytes, Encoded
 from protocol.signature import ADDRESS_BYTES
-from protocol.statement import Domain, Envelope, read_envelope, verify
+from protocol.statement import Domain, read_envelope, verify
 
 STATEMENT_BYTES_MAX = 30 * 1024
 """Longest statement in evidence, so that a pair fits into one gossip message."""
@@ -123,7 +123,7 @@ def from_document(document: object) -> tuple[Domain, Evidence]:
         message = f"not a {DOCUMENT_FORMAT} document"
         raise DecodeError(message)
     chain_id = document.get("chain_id")
-    if not isinstance(chain_id, int) or not 0 < chain_id < 1 << 64:
+    if type(chain_id) is not int or not 0 < chain_id < 1 << 64:
         message = "chain_id is not a chain's number"
         raise DecodeError(message)
     contract = _from_hex(document, "slashing_contract", ADDRESS_BYTES)
@@ -145,7 +145,12 @@ def _from_hex(document: dict[str, Any], name: str, bytes_max: int) -> bytes:
         message = f"{name} is not a hexadecimal string of at most {bytes_max} bytes"
         raise DecodeError(message)
     try:
-        return bytes.fromhex(text[2:])
+        data = bytes.fromhex(text[2:])
     except ValueError as error:
         message = f"{name} is not a hexadecimal string"
         raise DecodeError(message) from error
+    # fromhex skips white space, which another implementation would refuse.
+    if 2 + 2 * len(data) != len(text):
+        message = f"{name} is not a hexadecimal string"
+        raise DecodeError(message)
+    return data

@@ -72,7 +72,8 @@ def merkle_proof(leaves: Sequence[bytes], index: int) -> tuple[bytes, ...]:
 def proves(root: bytes, leaf: bytes, index: int, leaf_count: int, proof: Sequence[bytes]) -> bool:
     """Whether `proof` shows that `leaf` stands at `index` of the `leaf_count` leaves under `root`.
 
-    Total: any wrong argument gives False, since all of them come from a peer.
+    Total: any wrong argument gives False, since all of them come from a peer; except that the root does
+    not say how many leaves it has. So `leaf_count` must follow from what was signed, not from the proof.
     """
     if not 0 <= index < leaf_count <= LEAVES_MAX:
         return False

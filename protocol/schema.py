@@ -109,7 +109,8 @@ def _kind_of(hint: Any) -> Any:
 def to_items(value: Any) -> cbor.Value:
     """A struct, or a tuple of structs, as nested arrays."""
     if dataclasses.is_dataclass(value):
-        return tuple(to_items(getattr(value, name)) for name, _ in _kinds(type(value)))
+        struct: Any = type(value)
+        return tuple(to_items(getattr(value, name)) for name, _ in _kinds(struct))
     if isinstance(value, tuple | list):
         return tuple(to_items(item) for item in value)
     return typing.cast("cbor.Value", value)

@@ -12,7 +12,7 @@ checks that without reading CBOR. The slot is not in the envelope: it follows fr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Generic, TypeAlias, TypeVar
 
 from protocol.errors import DecodeError
@@ -24,40 +24,49 @@ from protocol.signature import ADDRESS_BYTES, SIGNATURE_BYTES, Signer, recover
 VERSION = 1
 BODY_BYTES_MAX = 320 * 1024
 """Longest body: a chunk of an image with its fields."""
+CHAIN_ID_MAX = (1 << 256) - 1
 
-_DOMAIN_TYPE = keccak256(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+_DOMAIN_TYPE = keccak256(
+    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
 _STATEMENT_TYPE = keccak256(b"Statement(uint8 kind,bytes32 slot,bytes32 body)")
 _NAME_HASH = keccak256(b"Cuckoo")
 _VERSION_HASH = keccak256(b"1")
 
+MessageT = TypeVar("MessageT", bound=Message)
 MessageT_co = TypeVar("MessageT_co", bound=Message, covariant=True)
 
 
+@dataclass(frozen=True, slots=True)
 class Domain:
     """The network that a signature is valid on (EIP-712 domain separator).
 
-    :ivar chain_id: of the chain with the contracts.
+    :ivar chain_id: of the chain with the contracts, below 2^256.
     :ivar verifying_contract: 20 bytes, address of the Slashing contract, which verifies statements.
-    :ivar separator: 32 bytes, computed once.
+    :ivar separator: 32 bytes, computed once from the two.
     """
 
-    __slots__ = ("chain_id", "separator", "verifying_contract")
+    chain_id: int
+    verifying_contract: bytes
+    separator: bytes = field(init=False, repr=False, compare=False)
 
-    def __init__(self, chain_id: int, verifying_contract: bytes) -> None:
-        """:raises ValueError: the contract's address has not 20 bytes."""
-        if len(verifying_contract) != ADDRESS_BYTES:
+    def __post_init__(self) -> None:
+        """:raises ValueError: the chain's number or the contract's address is out of bounds."""
+        if not 0 <= self.chain_id <= CHAIN_ID_MAX:
+            message = f"{self.chain_id} is not a chain's number"
+            raise ValueError(message)
+        if len(self.verifying_contract) != ADDRESS_BYTES:
             message = f"a contract's address has {ADDRESS_BYTES} bytes"
             raise ValueError(message)
-        self.chain_id = chain_id
-        self.verifying_contract = verifying_contract
-        self.separator = keccak256(
+        separator = keccak256(
             _DOMAIN_TYPE
             + _NAME_HASH
             + _VERSION_HASH
-            + chain_id.to_bytes(32, "big")
+            + self.chain_id.to_bytes(32, "big")
             + bytes(12)
-            + verifying_contract
+            + self.verifying_contract
         )
+        object.__setattr__(self, "separator", separator)
 
     def digest(self, kind: int, slot: bytes, body_hash: bytes) -> bytes:
         """32 bytes to be signed (EIP-712): what the contract re-computes from its arguments."""
@@ -109,7 +118,8 @@ class Statement(Generic[MessageT_co]):
     @property
     def kind(self) -> Kind:
         """Kind of the message."""
-        return KIND_OF[type(self.message)]
+        message: Message = self.message
+        return KIND_OF[type(message)]
 
 
 Sign: TypeAlias = Callable[[Unsigned], bytes]
@@ -151,7 +161,7 @@ def read_envelope(data: bytes) -> tuple[Envelope, Message]:
     return envelope, struct.decode(envelope.body)
 
 
-def verify(domain: Domain, envelope: Envelope, message: MessageT_co, encoded: bytes) -> Statement[MessageT_co]:
+def verify(domain: Domain, envelope: Envelope, message: MessageT, encoded: bytes) -> Statement[MessageT]:
     """The dear half of `open_statement`: recover the signer.
 
     :raises SignatureError: malformed signature.
@@ -160,7 +170,7 @@ def verify(domain: Domain, envelope: Envelope, message: MessageT_co, encoded: by
     return Statement(message, recover(digest, envelope.signature), digest, encoded)
 
 
-def open_statement(domain: Domain, data: bytes, expected: type[MessageT_co]) -> Statement[MessageT_co]:
+def open_statement(domain: Domain, data: bytes, expected: type[MessageT]) -> Statement[MessageT]:
     """The signed statement in `data`, which must hold an `expected` message.
 
     Whether the signer *may* say this is not decided here.

@@ -63,7 +63,7 @@ ENDED = frozenset(State) - {state for state, _ in TRANSITIONS}
 """States that nothing follows."""
 
 
-class IllegalTransition(LocalError):
+class IllegalTransition(LocalError):  # noqa: N818 - names the thing
     """Our own code tried what the table does not have. :ivar state, event: the pair that is missing."""
 
     def __init__(self, state: State, event: Event) -> None:
@@ -88,7 +88,8 @@ def mermaid() -> str:
     lines = ["stateDiagram-v2", "    [*] --> queued"]
     name = {state: state.value.replace(" ", "_") for state in State}
     lines += [
-        f"    {name[state]} --> {name[target]}: {event.value}" for (state, event), target in TRANSITIONS.items()
+        f"    {name[state]} --> {name[target]}: {event.value}"
+        for (state, event), target in TRANSITIONS.items()
     ]
     lines += [f"    {name[state]} --> [*]" for state in State if state in ENDED]
     return "\n".join(lines)

@@ -65,7 +65,7 @@ class View:
 
 
 class Bounded(OrderedDict[Key, Item], Generic[Key, Item]):
-    """A mapping that forgets its oldest entry when a new one exceeds `items_max`."""
+    """A mapping that forgets its oldest entry when a new one exceeds `items_max`; setting renews."""
 
     def __init__(self, items_max: int) -> None:
         super().__init__()
@@ -73,6 +73,7 @@ class Bounded(OrderedDict[Key, Item], Generic[Key, Item]):
 
     def __setitem__(self, key: Key, item: Item) -> None:
         super().__setitem__(key, item)
+        self.move_to_end(key)
         if len(self) > self._items_max:
             self.popitem(last=False)
 
@@ -90,7 +91,9 @@ class Seen:
     statements: Bounded[tuple[int, bytes, bytes], bytes] = field(
         default_factory=lambda: Bounded(SEEN_STATEMENTS_MAX)
     )
-    tasks: Bounded[bytes, Statement[TaskAnnouncement]] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
+    tasks: Bounded[bytes, Statement[TaskAnnouncement]] = field(
+        default_factory=lambda: Bounded(SEEN_TASKS_MAX)
+    )
     offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))
     offenders: Bounded[tuple[bytes, int, bytes], None] = field(
         default_factory=lambda: Bounded(SEEN_EVIDENCE_MAX)
