@@ -4,14 +4,16 @@ Is: the Solidity sources and their tests (``src/``, ``test/``), the committed ar
 a typed client of the chain for trio.
 Is not: a view on what the network does between its transactions; that is `protocol` and `node`.
 
-Importing the package loads nothing; each module loads what it needs (``eth_account`` alone costs 0.8 s)::
+Importing the package loads nothing; each module loads what it needs::
 
     artifacts.py     ABI and bytecode as package data
     codec.py         calls, results, events and errors of one contract, between Python and ABI bytes
     rpc.py           JSON-RPC over HTTP with typed errors
-    account.py       keys: the transaction sender's, the node's consent
+    account.py       a key that signs transactions
+    consent.py       a node key's consent to its registration
+    rlp.py           the form of transactions
     transactions.py  one sender's transactions: nonce, gas, fees, receipt, decoded reverts
-    types.py         what the client takes and gives: frozen dataclasses
+    records.py       what the client takes and gives: frozen dataclasses
     client.py        staking, token and slashing, one method a function
     events.py        registrations as they happen, with a cursor
     deployment.py    which contracts stand where: contracts.json

@@ -226,7 +226,8 @@ class AnvilProcess:
             self._process.kill()
         self._process.wait()
         self._reader.join(STOP_TIMEOUT_S)
-        if self._process.stdout is not None:
+        # A child of the process could still hold the pipe; then closing would wait for it.
+        if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
 
     def _drain(self) -> None:

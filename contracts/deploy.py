@@ -14,6 +14,7 @@ from contracts.codec import codec_of
 from contracts.deployment import Deployment, check_deployment
 from contracts.errors import BadChainAnswer
 from contracts.records import WEI_PER_CAI
+from contracts.rlp import encode, number
 from contracts.rpc import to_hex
 from protocol.hashing import keccak256
 from protocol.signature import ADDRESS_BYTES
@@ -89,12 +90,5 @@ def _created(receipt: Receipt) -> bytes:
 
 
 def created_address(creator: bytes, nonce: int) -> bytes:
-    """Address, 20 bytes, of the contract that an account creates with a nonce (Yellow Paper, equation 86).
-
-    RLP of a pair that is always shorter than 56 bytes, so its length fits into one byte.
-    """
-    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
-    if len(number) != 1 or number[0] > 0x7F:  # noqa: PLR2004 - RLP: a byte below 0x80 stands for itself
-        number = bytes([0x80 + len(number)]) + number
-    pair = bytes([0x80 + ADDRESS_BYTES]) + creator + number
-    return keccak256(bytes([0xC0 + len(pair)]) + pair)[-ADDRESS_BYTES:]
+    """Address, 20 bytes, of the contract that an account creates with a nonce (Yellow Paper, chapter 7)."""
+    return keccak256(encode([creator, number(nonce)]))[-ADDRESS_BYTES:]

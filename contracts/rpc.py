@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
@@ -126,10 +126,11 @@ class Rpc:
             with trio.fail_after(self._timeout_s):
                 async with self._http.stream("POST", self._url, content=body, headers=headers) as response:
                     received = bytearray()
-                    async for piece in response.aiter_bytes():
-                        received += piece
-                        if len(received) > ANSWER_BYTES_MAX:
-                            raise BadChainAnswer(method, f"more than {ANSWER_BYTES_MAX} bytes")
+                    async with aclosing(response.aiter_bytes()) as pieces:
+                        async for piece in pieces:
+                            received += piece
+                            if len(received) > ANSWER_BYTES_MAX:
+                                raise BadChainAnswer(method, f"more than {ANSWER_BYTES_MAX} bytes")
         except trio.TooSlowError as error:
             raise ChainUnreachable(self.endpoint, f"no answer in {self._timeout_s:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:

@@ -6,12 +6,12 @@ Is not: two senders for one account: they would fight over nonces. One process, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import trio
 
-from contracts.account import Account
+from contracts.account import Account, Transaction
 from contracts.codec import revert_from
 from contracts.errors import ChainUnreachable, ContractReverted, CostTooHigh, RpcError, TransactionNotMined
 from contracts.rpc import Receipt, Rpc, to_hex, to_int
@@ -77,14 +77,13 @@ class Sender:
         :raises TransactionNotMined: sent, but not in a block in time. It may still be.
         :raises ChainUnreachable: if it happens after sending, ask the chain before trying again.
         """
-        fields = await self._fields(to, data, value_wei)
-        transaction_hash = await self._submit(fields)
+        transaction_hash = await self._submit(await self._priced(to, data, value_wei))
         receipt = await self._wait(transaction_hash)
         if not receipt.succeeded:
             raise await self._reason(to, data, receipt)
         return receipt
 
-    async def _fields(self, to: bytes | None, data: bytes, value_wei: int) -> dict[str, Any]:
+    async def _priced(self, to: bytes | None, data: bytes, value_wei: int) -> Transaction:
         """Everything of a transaction but its nonce."""
         request = {"from": to_hex(self.address), "data": to_hex(data), "value": hex(value_wei)}
         if to is not None:
@@ -97,18 +96,16 @@ class Sender:
         gas = estimate + estimate // 4
         if gas > self._limits.gas_max:
             raise CostTooHigh("gas", gas, self._limits.gas_max)
-        fields: dict[str, Any] = {
-            "type": 2,
-            "chainId": self._rpc.chain_id,
-            "value": value_wei,
-            "data": data,
-            "gas": gas,
-            "maxFeePerGas": await self._fee_per_gas_wei(),
-            "maxPriorityFeePerGas": self._limits.priority_fee_per_gas_wei,
-        }
-        if to is not None:
-            fields["to"] = to
-        return fields
+        return Transaction(
+            chain_id=self._rpc.chain_id,
+            nonce=0,
+            priority_fee_per_gas_wei=self._limits.priority_fee_per_gas_wei,
+            fee_per_gas_max_wei=await self._fee_per_gas_wei(),
+            gas=gas,
+            to=to or b"",
+            value_wei=value_wei,
+            data=data,
+        )
 
     async def _fee_per_gas_wei(self) -> int:
         """Enough for some six full blocks, each of which raises the base fee by an eighth (EIP-1559)."""
@@ -120,7 +117,7 @@ class Sender:
             raise CostTooHigh("fee per gas in wei", fee, self._limits.fee_per_gas_max_wei)
         return fee
 
-    async def _submit(self, fields: dict[str, Any]) -> bytes:
+    async def _submit(self, transaction: Transaction) -> bytes:
         """Give a transaction its number and send it; returns its hash.
 
         The lock spans the choice of a nonce and the answer to it, so no two tasks take the same one.
@@ -130,9 +127,10 @@ class Sender:
                 if self._next_nonce is None:
                     count = ("eth_getTransactionCount", to_hex(self.address), "pending")
                     self._next_nonce = await self._rpc.quantity(*count)
-                raw, transaction_hash = self._account.sign_transaction({**fields, "nonce": self._next_nonce})
+                numbered = replace(transaction, nonce=self._next_nonce)
+                signed = self._account.sign_transaction(numbered)
                 try:
-                    await self._rpc.request("eth_sendRawTransaction", to_hex(raw))
+                    await self._rpc.request("eth_sendRawTransaction", to_hex(signed.raw))
                 except ChainUnreachable:
                     self._next_nonce = None  # it may have arrived: the chain knows
                     raise
@@ -144,7 +142,7 @@ class Sender:
                             raise _reverted(error) from error
                         continue
                 self._next_nonce += 1
-                return transaction_hash
+                return signed.hash
         message = "the last attempt returns or raises"
         raise AssertionError(message)
 

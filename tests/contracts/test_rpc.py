@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+
+import httpx2
+import pytest
+import trio
+import trio.lowlevel
+import trio.testing
+
+from contracts import rpc as rpc_module
+from contracts.errors import BadChainAnswer, ChainUnreachable, RpcError, WrongChain
+from contracts.rpc import LOG_BLOCKS_MAX, connect
+
+ENDPOINT = "http://user:secret@chain.example:8545/v3/secret-key"
+
+
+class FakeChain(httpx2.AsyncBaseTransport):
+    """Answers the chain id properly and everything else as told."""
+
+    def __init__(self, answer, chain_id="0x539"):
+        self.answer = answer
+        self.chain_id = chain_id
+
+    async def handle_async_request(self, request):
+        call = json.loads(await request.aread())
+        if call["method"] == "eth_chainId":
+            return self.json(call, result=self.chain_id)
+        return await self.answer(self, call)
+
+    def json(self, call, **fields):
+        return httpx2.Response(200, json={"jsonrpc": "2.0", "id": call["id"], **fields})
+
+
+def fake(**fields):
+    async def answer(chain, call):
+        await trio.lowlevel.checkpoint()
+        return chain.json(call, **fields)
+
+    return FakeChain(answer)
+
+
+def raw(status, content):
+    async def answer(_chain, _call):
+        await trio.lowlevel.checkpoint()
+        return httpx2.Response(status, content=content)
+
+    return FakeChain(answer)
+
+
+async def ask(transport, timeout_s=5.0):
+    async with connect(ENDPOINT, transport=transport, timeout_s=timeout_s) as rpc:
+        return await rpc.block_number()
+
+
+async def test_a_quantity_is_an_integer():
+    assert await ask(fake(result="0x10")) == 16
+
+
+@pytest.mark.parametrize("result", [None, 16, "16", "0x", "0xzz", [], {}, "0x" + "1" * 65])
+async def test_anything_else_is_a_bad_answer(result):
+    with pytest.raises(BadChainAnswer) as caught:
+        await ask(fake(result=result))
+    assert caught.value.method == "eth_blockNumber"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>", b"[]", b"1", b'{"id":99,"result":"0x1"}', b'{"id":2}', b"[" * 10**5]
+)
+async def test_what_is_no_json_rpc_is_a_bad_answer(content):
+    with pytest.raises(BadChainAnswer):
+        await ask(raw(200, content))
+
+
+async def test_a_gateway_s_error_page_means_unreachable():
+    with pytest.raises(ChainUnreachable, match="HTTP 502"):
+        await ask(raw(502, b"<html>Bad Gateway</html>"))
+
+
+async def test_an_answer_has_a_limit(monkeypatch):
+    monkeypatch.setattr(rpc_module, "ANSWER_BYTES_MAX", 1000)
+    with pytest.raises(BadChainAnswer, match="more than 1000 bytes"):
+        await ask(raw(200, b" " * 1001))
+
+
+async def test_a_refused_connection_means_unreachable():
+    async def refuse(_chain, _call):
+        await trio.lowlevel.checkpoint()
+        raise httpx2.ConnectError("refused")
+
+    with pytest.raises(ChainUnreachable, match="refused"):
+        await ask(FakeChain(refuse))
+
+
+async def test_silence_means_unreachable():
+    async def sleep(_chain, _call):
+        await trio.sleep_forever()
+
+    with pytest.raises(ChainUnreachable, match=r"no answer in 0\.05 s"):
+        await ask(FakeChain(sleep), timeout_s=0.05)
+
+
+async def test_errors_do_not_tell_the_secrets_of_an_endpoint():
+    with pytest.raises(ChainUnreachable) as caught:
+        await ask(raw(502, b""))
+    assert caught.value.endpoint == "chain.example:8545"
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", ["0x0102", {"data": "0x0102"}])
+async def test_an_rpc_s_refusal_has_code_and_revert_data(data):
+    with pytest.raises(RpcError) as caught:
+        await ask(fake(error={"code": 3, "message": "execution reverted", "data": data}))
+    assert (caught.value.code, caught.value.data) == (3, b"\x01\x02")
+
+
+@pytest.mark.parametrize("data", [None, "text", 5, [], "0x0"])
+async def test_a_refusal_without_revert_data_has_none(data):
+    with pytest.raises(RpcError) as caught:
+        await ask(fake(error={"code": -32000, "message": "no", "data": data}))
+    assert caught.value.data is None
+
+
+async def test_an_error_that_is_no_object_is_a_bad_answer():
+    with pytest.raises(BadChainAnswer):
+        await ask(fake(error="no"))
+
+
+async def test_the_wrong_chain_is_refused_at_once():
+    with pytest.raises(WrongChain) as caught:
+        async with connect(ENDPOINT, chain_id=1, transport=fake()):
+            pass
+    assert (caught.value.expected, caught.value.actual) == (1, 0x539)
+
+
+@pytest.mark.parametrize(
+    "result", [{}, [], "0x", {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1", "logs": {}}]
+)
+async def test_a_receipt_in_the_wrong_shape_is_a_bad_answer(result):
+    async with connect(ENDPOINT, transport=fake(result=result)) as rpc:
+        with pytest.raises(BadChainAnswer):
+            await rpc.receipt(bytes(32))
+
+
+@pytest.mark.parametrize("result", [None, [1], [{}], [{"address": "0x", "topics": {}}]])
+async def test_logs_in_the_wrong_shape_are_a_bad_answer(result):
+    async with connect(ENDPOINT, transport=fake(result=result)) as rpc:
+        with pytest.raises(BadChainAnswer):
+            await rpc.logs(bytes(20), (), 0, 1)
+
+
+async def test_logs_are_asked_for_in_bounds():
+    async with connect(ENDPOINT, transport=fake(result=[])) as rpc:
+        assert await rpc.logs(bytes(20), (), 1, LOG_BLOCKS_MAX) == ()
+        with pytest.raises(ValueError, match="blocks"):
+            await rpc.logs(bytes(20), (), 0, LOG_BLOCKS_MAX)
+
+
+async def test_many_tasks_share_a_connection():
+    async def answer(chain, call):
+        await trio.lowlevel.checkpoint()
+        return chain.json(call, result=hex(call["params"][0]))
+
+    found = []
+    async with connect(ENDPOINT, transport=FakeChain(answer)) as rpc, trio.open_nursery() as nursery:
+
+        async def one(number):
+            found.append(await rpc.quantity("echo", number))
+
+        for number in range(50):
+            nursery.start_soon(one, number)
+    assert sorted(found) == list(range(50))

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import httpx2
+import pytest
+import trio
+
+from contracts.errors import (
+    ChainUnreachable,
+    ContractReverted,
+    CostTooHigh,
+    RpcError,
+    TransactionNotMined,
+)
+from contracts.rpc import connect
+from contracts.transactions import Sender, SenderLimits
+from tests.contracts.world import NODE, UNBONDING_DELAY_S
+
+pytestmark = pytest.mark.process
+
+
+def sender_of(world, index, **limits):
+    return Sender(world.chain.rpc, world.chain.accounts()[index], SenderLimits(**limits))
+
+
+class Faulty(httpx2.AsyncBaseTransport):
+    """The network to the real chain, which fails as told around sending a transaction."""
+
+    def __init__(self, *, before=False, after=False):
+        self.before = before
+        self.after = after
+        self._inner = httpx2.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request):
+        sends = b"eth_sendRawTransaction" in request.content
+        if sends and self.before:
+            raise httpx2.ConnectError("lost on the way there")
+        response = await self._inner.handle_async_request(request)
+        if sends and self.after:
+            await response.aclose()
+            raise httpx2.ReadError("lost on the way back")
+        return response
+
+    async def aclose(self):
+        await self._inner.aclose()
+
+
+async def test_many_tasks_send_at_once_without_a_gap(world):
+    sender = sender_of(world, 5)
+    receipts = []
+
+    async def one():
+        receipts.append(await sender.send(world.ben.address, b"", value_wei=1))
+
+    before = await world.chain.rpc.balance(world.ben.address)
+    async with trio.open_nursery() as nursery:
+        for _ in range(40):
+            nursery.start_soon(one)
+    assert len({receipt.transaction_hash for receipt in receipts}) == 40
+    assert await world.chain.rpc.balance(world.ben.address) == before + 40
+
+
+async def test_a_nonce_that_somebody_else_took_is_replaced(world):
+    one, other = sender_of(world, 5), sender_of(world, 5)
+    await one.send(world.ben.address, b"")
+    await other.send(world.ben.address, b"")
+    await other.send(world.ben.address, b"")
+    assert (await one.send(world.ben.address, b"")).succeeded
+
+
+async def test_a_nonce_taken_in_the_pool_is_replaced(world):
+    one, other = sender_of(world, 5, receipt_wait_s=0.05), sender_of(world, 5, receipt_wait_s=0.05)
+    await one.send(world.ben.address, b"")
+    await other.send(world.ben.address, b"")
+    await world.chain.rpc.request("evm_setAutomine", False)
+    try:
+        with pytest.raises(TransactionNotMined):
+            await other.send(world.ben.address, b"", value_wei=1)
+        with pytest.raises(TransactionNotMined):
+            await one.send(world.ben.address, b"", value_wei=2)
+        await world.chain.mine()
+    finally:
+        await world.chain.rpc.request("evm_setAutomine", True)
+    count = await world.chain.rpc.quantity("eth_getTransactionCount", "0x" + one.address.hex(), "latest")
+    assert count == 4
+
+
+async def test_a_transaction_that_never_arrived_can_be_sent_again(world):
+    faulty = Faulty(before=True)
+    async with connect(world.chain.endpoint, transport=faulty) as rpc:
+        sender = Sender(rpc, world.chain.accounts()[5])
+        with pytest.raises(ChainUnreachable, match="way there"):
+            await sender.send(world.ben.address, b"", value_wei=1)
+        faulty.before = False
+        before = await rpc.balance(world.ben.address)
+        await sender.send(world.ben.address, b"", value_wei=1)
+        assert await rpc.balance(world.ben.address) == before + 1
+
+
+async def test_a_lost_answer_does_not_confuse_the_numbers(world):
+    faulty = Faulty(after=True)
+    async with connect(world.chain.endpoint, transport=faulty) as rpc:
+        sender = Sender(rpc, world.chain.accounts()[5])
+        with pytest.raises(ChainUnreachable, match="way back"):
+            await sender.send(world.ben.address, b"", value_wei=1)
+        faulty.after = False
+        assert (await sender.send(world.ben.address, b"", value_wei=2)).succeeded
+
+
+async def test_what_would_revert_costs_nothing(world):
+    before = await world.chain.rpc.balance(world.ann.address)
+    with pytest.raises(ContractReverted) as caught:
+        await world.staking.vote(world.ann, NODE, 1)
+    assert (caught.value.name, caught.value.arguments) == ("NotRegistered", {"node": NODE})
+    assert await world.chain.rpc.balance(world.ann.address) == before
+
+
+async def test_a_revert_in_a_block_has_its_reason(world):
+    """Two withdrawals pass the estimate and share a block: the second finds the request gone."""
+    await world.register()
+    shares = await world.staking.vote(world.ann, NODE, 5)
+    request = await world.staking.unvote(world.ann, NODE, shares)
+    await world.chain.pass_time(UNBONDING_DELAY_S)
+    errors = []
+
+    async def withdraw():
+        try:
+            await world.staking.withdraw(world.ann, request.request_id)
+        except ContractReverted as error:
+            errors.append(error.name)
+
+    await world.chain.rpc.request("evm_setAutomine", False)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(withdraw)
+            nursery.start_soon(withdraw)
+            while int((await world.chain.rpc.request("txpool_status"))["pending"], 16) < 2:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+            await world.chain.mine()
+    finally:
+        await world.chain.rpc.request("evm_setAutomine", True)
+    assert errors == ["NotYourRequest"]
+
+
+async def test_gas_has_a_bound(world):
+    sender = sender_of(world, 5, gas_max=25_000)
+    with pytest.raises(CostTooHigh) as caught:
+        await sender.send(world.ben.address, b"")
+    assert (caught.value.what, caught.value.limit) == ("gas", 25_000)
+
+
+async def test_fees_have_a_bound(world):
+    sender = sender_of(world, 5, fee_per_gas_max_wei=2, priority_fee_per_gas_wei=1)
+    with pytest.raises(CostTooHigh, match="fee per gas"):
+        await sender.send(world.ben.address, b"")
+
+
+async def test_a_refusal_of_the_rpc_is_an_rpc_error(world):
+    with pytest.raises(RpcError):
+        await sender_of(world, 5).send(world.ben.address, b"", value_wei=10**30)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"gas_max": 0},
+        {"receipt_wait_s": 0},
+        {"fee_per_gas_max_wei": 1, "priority_fee_per_gas_wei": 2},
+        {"poll_first_s": 2.0},
+    ],
+)
+def test_limits_make_sense(limits):
+    with pytest.raises(ValueError, match=r"sender|pause"):
+        SenderLimits(**limits)
