@@ -14,7 +14,9 @@ Importing the package loads nothing; each module loads what it needs::
     rlp.py           the form of transactions
     transactions.py  one sender's transactions: nonce, gas, fees, receipt, decoded reverts
     records.py       what the client takes and gives: frozen dataclasses
-    client.py        staking, token and slashing, one method a function
+    contract.py      one deployed contract: address, codec, chain
+    cai.py           the token, one method a function
+    client.py        staking and slashing, likewise
     events.py        registrations as they happen, with a cursor
     deployment.py    which contracts stand where: contracts.json
     deploy.py        putting them there

@@ -1,8 +1,8 @@
-"""The contracts as typed Python: one class a contract, one method a function.
+"""Staking and slashing as typed Python: one class a contract, one method a function.
 
 Is: what nodes, tools and the portal call. Reads see the newest block. Writes name the `Sender` that pays for
 and signs them, and return when the transaction is in a block.
-Is not: cached, and not a judgement on finality: an answer can be undone while the chain can reorganise.
+Is not: the token, which is in `cai`. Not cached, and not a judgement on finality: an answer can be undone while the chain can reorganise.
 
 Every method may raise `ChainUnreachable`, `BadChainAnswer` and `RpcError`; every write also `CostTooHigh`,
 `TransactionNotMined` and `ContractReverted`, whose `name` is one of the errors in ``src/interfaces/``.
@@ -28,49 +28,6 @@ from contracts.transactions import Sender
 
 PAGE_NODES: Final = 500
 """Nodes in one read of a list: some 5 million gas, which every RPC allows for a call."""
-
-
-class TokenClient:
-    """CAI. On a development chain it has a faucet.
-
-    :ivar address: 20 bytes, of the token.
-    """
-
-    def __init__(self, rpc: Rpc, address: bytes) -> None:
-        self.address = address
-        # The faucet's ABI includes the plain token's.
-        self._contract = Contract(rpc, address, "DevelopmentCAI")
-
-    async def balance(self, account: bytes) -> int:
-        """Balance in wei."""
-        balance: int = await self._contract.read("balanceOf", account)
-        return balance
-
-    async def allowance(self, owner: bytes, spender: bytes) -> int:
-        """What `spender` may still take from `owner`, in wei."""
-        allowance: int = await self._contract.read("allowance", owner, spender)
-        return allowance
-
-    async def total_supply(self) -> int:
-        """All that exists, in wei."""
-        supply: int = await self._contract.read("totalSupply")
-        return supply
-
-    async def approve(self, sender: Sender, spender: bytes, amount_wei: int) -> Receipt:
-        """Let `spender` take up to `amount_wei`; replaces what it was allowed before."""
-        return await self._contract.transact(sender, "approve", spender, amount_wei)
-
-    async def transfer(self, sender: Sender, to: bytes, amount_wei: int) -> Receipt:
-        """Send tokens. Reverts with ``ERC20InsufficientBalance``."""
-        return await self._contract.transact(sender, "transfer", to, amount_wei)
-
-    async def faucet(self, sender: Sender, amount_wei: int) -> Receipt:
-        """Get tokens on a development chain.
-
-        Reverts with ``FaucetLimitExceeded`` or ``FaucetCoolingDown``, or with ``unknown`` where there is no
-        faucet.
-        """
-        return await self._contract.transact(sender, "faucet", amount_wei)
 
 
 class StakingClient:

@@ -10,7 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contracts.client import SlashingClient, StakingClient, TokenClient
+from contracts.cai import TokenClient
+from contracts.client import SlashingClient, StakingClient
 from contracts.contract import Contract
 from protocol.errors import LocalError
 from protocol.signature import ADDRESS_BYTES

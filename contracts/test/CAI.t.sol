@@ -74,9 +74,7 @@ contract CAITest is Base {
         uint256[2] memory chains = [uint256(1), 1200];
         for (uint256 i = 0; i < chains.length; ++i) {
             vm.chainId(chains[i]);
-            vm.expectRevert(
-                abi.encodeWithSelector(IDevelopmentCAI.NotADevelopmentChain.selector, chains[i])
-            );
+            vm.expectRevert(abi.encodeWithSelector(IDevelopmentCAI.NotADevelopmentChain.selector, chains[i]));
             new DevelopmentCAI(holder, 1);
         }
     }

@@ -44,9 +44,7 @@ contract SlashingTest is Fixture {
         uint256 supply = token.totalSupply();
 
         vm.expectEmit(address(staking));
-        emit IStaking.Slashed(
-            node, REPORTER, held - 5.5 ether, 5.5 ether, held / 10, held - held / 10
-        );
+        emit IStaking.Slashed(node, REPORTER, held - 5.5 ether, 5.5 ether, held / 10, held - held / 10);
         vm.expectEmit(address(slashing));
         emit ISlashing.Equivocation(node, KIND, SLOT, REPORTER, held, held / 10);
         report(NODE_KEY, KIND, SLOT);
@@ -141,9 +139,7 @@ contract SlashingTest is Fixture {
     function test_no_forged_second_statement_slashes(bytes32 bodyB, bytes32 r, bytes32 s, bool odd) public {
         bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
         bytes memory forged = abi.encodePacked(r, s, odd ? uint8(27) : uint8(28));
-        bytes memory call = abi.encodeCall(
-            ISlashing.equivocation, (KIND, SLOT, BODY_A, a, bodyB, forged)
-        );
+        bytes memory call = abi.encodeCall(ISlashing.equivocation, (KIND, SLOT, BODY_A, a, bodyB, forged));
         (bool accepted,) = address(slashing).call(call);
         vm.assertTrue(!accepted && staking.nodeInfo(node).active, "nobody was slashed");
     }
@@ -152,9 +148,7 @@ contract SlashingTest is Fixture {
         registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
         bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
         bytes memory b = statement(OTHER_NODE_KEY, KIND, SLOT, BODY_B);
-        vm.expectRevert(
-            abi.encodeWithSelector(ISlashing.DifferentSigners.selector, node, otherNode)
-        );
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.DifferentSigners.selector, node, otherNode));
         slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
     }
 
@@ -188,8 +182,7 @@ contract SlashingTest is Fixture {
 
     function test_signatures_have_one_form() public {
         bytes memory a = statement(NODE_KEY, KIND, SLOT, BODY_A);
-        (uint8 v, bytes32 r, bytes32 s) =
-            vm.sign(NODE_KEY, slashing.statementDigest(KIND, SLOT, BODY_B));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(NODE_KEY, slashing.statementDigest(KIND, SLOT, BODY_B));
         bytes32 order = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
         bytes32 highS = bytes32(uint256(order) - uint256(s));
 

@@ -78,9 +78,7 @@ contract StakingRegisterTest is Fixture {
     function test_register_refuses_the_consent_of_another_key() public {
         bytes32 digest = staking.consentDigest(OWNER, node, Role.Miner, deadline());
         bytes memory signature = signDigest(OTHER_NODE_KEY, digest);
-        vm.expectRevert(
-            abi.encodeWithSelector(INodeRegistry.ConsentNotByNode.selector, node, otherNode)
-        );
+        vm.expectRevert(abi.encodeWithSelector(INodeRegistry.ConsentNotByNode.selector, node, otherNode));
         vm.prank(OWNER);
         staking.register(Role.Miner, node, "", MINER_STAKE, deadline(), signature);
     }

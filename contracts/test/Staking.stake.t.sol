@@ -89,9 +89,7 @@ contract StakingStakeTest is Fixture {
         uint256 requestId = unvoteAs(ANN, voteAs(ANN, 5 ether));
         uint256 releaseTime = staking.unbonding(requestId).releaseTime;
         vm.warp(releaseTime - 1);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStaking.StillUnbonding.selector, requestId, releaseTime)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStaking.StillUnbonding.selector, requestId, releaseTime));
         withdrawAs(ANN, requestId);
         vm.warp(releaseTime);
         withdrawAs(ANN, requestId);
@@ -109,9 +107,7 @@ contract StakingStakeTest is Fixture {
 
     function test_unvote_is_of_ones_own_shares() public {
         uint256 shares = voteAs(ANN, 5 ether);
-        vm.expectRevert(
-            abi.encodeWithSelector(IStaking.NotEnoughShares.selector, shares + 1, shares)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotEnoughShares.selector, shares + 1, shares));
         unvoteAs(ANN, shares + 1);
         vm.expectRevert(abi.encodeWithSelector(IStaking.NotEnoughShares.selector, 1, 0));
         unvoteAs(BEN, 1);

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from contracts.account import Account
 from contracts.anvil import Anvil, AnvilProcess
-from contracts.client import SlashingClient, StakingClient, TokenClient
+from contracts.cai import TokenClient
+from contracts.client import SlashingClient, StakingClient
 from contracts.consent import sign_consent
 from contracts.deploy import DeployParameters, deploy
 from contracts.deployment import Deployment

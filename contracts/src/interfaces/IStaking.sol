@@ -45,9 +45,7 @@ interface IStaking is INodeRegistry, IEpochSeeds {
         uint256 releaseTime
     );
     /// @notice Unbonded stake was paid out.
-    event Withdrawn(
-        uint256 indexed requestId, address indexed node, address indexed account, uint256 amount
-    );
+    event Withdrawn(uint256 indexed requestId, address indexed node, address indexed account, uint256 amount);
     /// @notice The weight of a node in draws has changed, from this block on.
     event WeightChanged(address indexed node, uint256 weight);
     /// @notice A node was slashed and jailed. `stakeTaken` + `unbondingTaken` = `reward` + `burned`.

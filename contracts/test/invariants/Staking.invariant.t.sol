@@ -72,8 +72,7 @@ contract StakingInvariants is Base {
             for (uint256 j = 0; j < handler.accounts(); ++j) {
                 address account = handler.account(j);
                 uint256 stake = staking.stakeOf(node, account);
-                uint256 has =
-                    stake + handler.unbondingOf(node, account) + handler.withdrawnBy(node, account);
+                uint256 has = stake + handler.unbondingOf(node, account) + handler.withdrawnBy(node, account);
                 uint256 put = handler.depositedBy(node, account);
                 if (!handler.everRounded(node)) vm.assertEq(has, put, "to the wei");
                 vm.assertLe(has, put + handler.steps(), "never more than deposited");
