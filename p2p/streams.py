@@ -119,6 +119,7 @@ class DirectStream:
         self._reader = FrameReader(stream_bytes_max)
         self._writer = FrameWriter(stream_bytes_max)
         self._dead = False
+        self._deaf = False
         self._sending = trio.Lock()
 
     async def send(self, payload: bytes, *, timeout_ms: int = OPERATION_TIMEOUT_MS) -> None:
@@ -137,13 +138,20 @@ class DirectStream:
         :raises TruncatedStream: the stream stopped without its END.
         :raises RemoteAborted: the remote sent an ERROR frame.
         :raises ProtocolError: a frame is malformed, too large, or disagrees with the END.
-        :raises StreamTimeout: nothing came in time; receiving again is allowed.
+        :raises StreamTimeout: nothing came in time; nothing can be received any more.
+        :raises StreamBroken: an earlier receive was cut off, by its timeout or by cancellation.
         """
+        if self._deaf:
+            raise StreamBroken("an earlier receive was cut off")
+        # The muxer takes bytes out of its buffer and then waits, to grant the sender new window. Cut off
+        # there it loses them, so a receive that was cut off must be the last.
+        self._deaf = True
         try:
             with trio.fail_after(timeout_ms / 1000):
                 frame = await self._next_frame()
         except trio.TooSlowError:
             raise StreamTimeout(timeout_ms) from None
+        self._deaf = False
         if isinstance(frame, Data):
             return frame.payload
         if isinstance(frame, Abort):

@@ -183,10 +183,18 @@ class Router:
         return self.hello(peer)
 
     def hello(self, peer: PeerId) -> list[Action]:
-        """Tell a peer our topics; at the start of each stream to it."""
+        """Tell a peer our topics."""
         if peer not in self.overlay.peers or not self.overlay.mesh:
             return []
         return [SendRpc(peer, encode_subscriptions((topic, True) for topic in self.overlay.mesh))]
+
+    def stream_reopened(self, peer: PeerId) -> list[Action]:
+        """Our stream to a peer broke, with whatever was on its way, and there is a new one.
+
+        Says our topics again, and has the next heartbeat offer the peer what it may have missed.
+        """
+        self.overlay.renew(peer)
+        return self.hello(peer)
 
     def peer_disconnected(self, peer: PeerId) -> None:
         """A peer has gone. Its score and back-offs stay."""

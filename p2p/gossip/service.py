@@ -195,7 +195,7 @@ class GossipService:
     async def _write(self, link: _Link) -> None:
         """Open streams to a peer, one after another, and write its outbox to them."""
         unsent = b""
-        failures = 0
+        failures = streams = 0
         with link.writing:
             while failures < OPEN_ATTEMPTS_MAX:
                 if failures:
@@ -205,9 +205,9 @@ class GossipService:
                 except (StreamRefused, NotConnected):
                     failures += 1
                     continue
-                if unsent:
-                    # A second stream to the same peer: say our topics again, its first reader may be gone.
-                    self._act(self.router.hello(link.peer))
+                streams += 1
+                if streams > 1:
+                    self._act(self.router.stream_reopened(link.peer))
                 unsent = await self._write_stream(link, stream, unsent)
                 failures += 1
             self._counts["peer_without_gossip"] += 1

@@ -1,0 +1,336 @@
+"""p2p/gossip/service.py on real hosts: everybody gets everything once, and no rubbish ends anybody."""
+
+import random
+from contextlib import suppress
+from itertools import pairwise
+
+import pytest
+import trio
+import trio.testing
+from libp2p.pubsub.gossipsub import GossipSub
+from libp2p.pubsub.pb import rpc_pb2 as pb
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.tools.anyio_service import background_trio_service
+
+from p2p.gossip import service as service_module
+from p2p.gossip.outbox import Outbox
+from p2p.gossip.service import PROTOCOLS, GossipService
+from p2p.gossip.wire import encode_messages, encode_subscriptions, frame
+from p2p.host import open_host
+from p2p.identity import peer_id_from_secret
+from p2p.mesh import Mesh, Validation
+from p2p.swarm import build_host
+from protocol.errors import GossipIgnore, GossipReject, LocalError, Refusal
+from tests.p2p.nodes import LOOPBACK, connect, open_gossip, open_hosts, secret, until
+
+TOPIC = "tasks"
+
+
+def accept(_data, _peer):
+    return Validation.ACCEPT
+
+
+def reject_bad(data, _peer):
+    return Validation.REJECT if data.startswith(b"bad") else Validation.ACCEPT
+
+
+async def collect(channel, found):
+    async for data in channel:
+        found.append(data)
+
+
+class Consumers:
+    """Subscribes every service and keeps what each gets."""
+
+    def __init__(self, nursery, services, validator=accept):
+        self.found = [[] for _ in services]
+        for found, service in zip(self.found, services, strict=True):
+            nursery.start_soon(collect, service.subscribe(TOPIC, validator), found)
+
+
+async def line_up(hosts, services):
+    """Connect hosts in a line, and wait until each is in the mesh of its neighbours."""
+    for left, right in pairwise(hosts):
+        await connect(right, left)
+    await until(lambda: sum(len(service.mesh_peers(TOPIC)) for service in services) == 2 * len(hosts) - 2)
+
+
+async def speak(host, peer_id, *chunks):
+    """Open a gossip stream as a rude peer does, and write."""
+    stream = await host.open_stream(peer_id, PROTOCOLS)
+    for chunk in chunks:
+        await stream.write(chunk)
+    return stream
+
+
+async def test_five_nodes_in_a_line__all_get_everything_once():
+    async with open_gossip(5) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        await line_up(hosts, services)
+        sent = [b"%d" % number for number in range(25)]
+        for number, data in enumerate(sent):
+            await services[number % 5].publish(TOPIC, data)
+        for number, found in enumerate(consumers.found):
+            expected = [data for index, data in enumerate(sent) if index % 5 != number]
+            await until(lambda found=found, expected=expected: len(found) >= len(expected))
+            assert sorted(found) == sorted(expected)
+        nursery.cancel_scope.cancel()
+
+
+async def test_five_nodes_around_a_sixth__and_late_subscribers_too():
+    async with open_gossip(6) as (hosts, services), trio.open_nursery() as nursery:
+        for host in hosts[1:]:
+            await connect(host, hosts[0])
+        consumers = Consumers(nursery, services)
+        await until(lambda: len(services[0].mesh_peers(TOPIC)) == 5)
+        await until(lambda: all(service.mesh_peers(TOPIC) for service in services))
+        await services[1].publish(TOPIC, b"x")
+        await until(lambda: all(consumers.found[index] == [b"x"] for index in (0, 2, 3, 4, 5)))
+        assert len(services[0].peers(TOPIC)) == 5
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_burst_of_500__arrives_whole_over_two_hops():
+    async with open_gossip(3) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        await line_up(hosts, services)
+        sent = [number.to_bytes(4) * 100 for number in range(500)]
+        for data in sent:
+            await services[0].publish(TOPIC, data)
+        for found in consumers.found[1:]:
+            await until(lambda found=found: len(found) >= 500)
+            assert sorted(found) == sent
+        nursery.cancel_scope.cancel()
+
+
+async def test_large_messages__pass_and_too_large_ones_are_refused():
+    async with open_gossip(2) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        await line_up(hosts, services)
+        largest = bytes(services[0].router.params.message_bytes_max)
+        await services[0].publish(TOPIC, largest)
+        await until(lambda: consumers.found[1] == [largest])
+        with pytest.raises(Refusal):
+            await services[0].publish(TOPIC, largest + b"x")
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_service__is_a_mesh_and_tells_its_counts():
+    async with open_gossip(2) as (hosts, services), trio.open_nursery() as nursery:
+        mesh: Mesh = services[0]
+        Consumers(nursery, services)
+        with pytest.raises(LocalError):
+            mesh.subscribe(TOPIC, accept)
+        with pytest.raises(LocalError):
+            await services[0].run()
+        await line_up(hosts, services)
+        await mesh.publish(TOPIC, b"x")
+        assert mesh.peers(TOPIC) == mesh.mesh_peers(TOPIC) == (hosts[1].peer_id,)
+        assert mesh.score(hosts[1].peer_id) == 0
+        assert mesh.statistics() == {"gossip_peers": 1, "published": 1}
+        nursery.cancel_scope.cancel()
+
+
+def rubbish():
+    rng = random.Random(7)
+    signed = pb.RPC()
+    signed.publish.add(topicIDs=[TOPIC], data=b"x", seqno=b"1", from_id=b"2", signature=b"3")
+    yield frame(b"\xff" * 50)
+    yield b"\xff" * 100
+    yield frame(bytes(300_000))
+    yield frame(signed.SerializeToString())
+    yield frame(encode_messages([(TOPIC, b"bad")]))
+    yield frame(encode_subscriptions([("t" * 500, True)]))
+    yield frame(b"") * 1000
+    for _ in range(20):
+        yield frame(rng.randbytes(rng.randint(1, 60)))
+
+
+async def test_rubbish_of_every_kind__ends_nobody_and_costs_its_sender():
+    async with (
+        open_gossip(2) as (hosts, services),
+        open_host(secret(9), []) as rude,
+        trio.open_nursery() as nursery,
+    ):
+        consumers = Consumers(nursery, services, reject_bad)
+        await line_up(hosts, services)
+        for chunk in rubbish():
+            await rude.connect(hosts[0].listen_addresses()[0])
+            with suppress(Refusal, *service_module.TRANSPORT_ERRORS):  # it may be cut off already
+                await speak(rude, hosts[0].peer_id, chunk)
+        await until(lambda: not hosts[0].is_connected(rude.peer_id))
+        assert services[0].statistics()["graylisted"] == 1
+        assert services[0].score(rude.peer_id) < services[0].router.params.graylist_threshold
+        await services[1].publish(TOPIC, b"good")
+        await until(lambda: consumers.found[0] == [b"good"])
+        assert services[1].score(hosts[0].peer_id) == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_spreads_invalid_messages__is_cut_off_and_kept_out():
+    async with open_gossip(3) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services[:2], reject_bad)
+        services[2].subscribe(TOPIC, accept)
+        await line_up(hosts[:2], services[:2])
+        await connect(hosts[2], hosts[0])
+        await until(lambda: hosts[2].peer_id in services[0].mesh_peers(TOPIC))
+        for number in range(10):
+            await services[2].publish(TOPIC, b"bad %d" % number)
+        await until(lambda: not hosts[0].is_connected(hosts[2].peer_id))
+        await hosts[2].connect(hosts[0].listen_addresses()[0])
+        await until(lambda: not hosts[0].is_connected(hosts[2].peer_id))
+        assert consumers.found == [[], []]
+        nursery.cancel_scope.cancel()
+
+
+async def test_validators__answer_by_exceptions_too_and_a_faulty_one_blames_nobody():
+    def judge(data, _peer):
+        if data == b"reject":
+            raise GossipReject("rule")
+        if data == b"ignore":
+            raise GossipIgnore("rule")
+        if data == b"fault":
+            raise KeyError
+        return Validation.ACCEPT
+
+    async with open_gossip(2) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services, judge)
+        await line_up(hosts, services)
+        for data in (b"ignore", b"fault", b"reject", b"good"):
+            await services[1].publish(TOPIC, data)
+        await until(lambda: consumers.found[0] == [b"good"])
+        counts = services[0].statistics()
+        assert (counts["ignored"], counts["rejected"], counts["validator_failed"]) == (2, 1, 1)
+        assert services[0].score(hosts[1].peer_id) == -services[0].router.params.reject_penalty
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_link_that_breaks_and_comes_back__loses_nothing():
+    async with open_gossip(2, heartbeat_ms=100) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        await line_up(hosts, services)
+        for number in range(3):
+            await hosts[1].disconnect(hosts[0].peer_id)
+            await until(lambda: not hosts[0].connected_peers() and not hosts[1].connected_peers())
+            await services[0].publish(TOPIC, b"%d" % number)
+            await connect(hosts[1], hosts[0])
+            await until(lambda number=number: len(consumers.found[1]) == number + 1)
+        assert consumers.found[1] == [b"0", b"1", b"2"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_stream_that_breaks__is_opened_again_and_loses_nothing():
+    async with open_gossip(2, heartbeat_ms=100) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        await line_up(hosts, services)
+        services[1]._links[hosts[0].peer_id].reading.cancel()
+        for number in range(5):
+            await services[0].publish(TOPIC, b"%d" % number)
+            await trio.sleep(0.02)
+        await until(lambda: len(consumers.found[1]) == 5)
+        assert services[0].statistics()["stream_broken"] == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_without_gossip__is_left_alone():
+    async with open_gossip(1) as (hosts, services), open_host(secret(9), []) as silent:
+        await connect(silent, hosts[0])
+        await until(lambda: services[0].statistics().get("peer_without_gossip") == 1)
+        assert services[0].statistics()["gossip_peers"] == 0
+        assert silent.is_connected(hosts[0].peer_id)
+        # And if it learns to speak later, it is heard.
+        await speak(silent, hosts[0].peer_id, frame(encode_subscriptions([(TOPIC, True)])))
+        await until(lambda: services[0].peers(TOPIC) == (silent.peer_id,))
+
+
+async def test_closing_a_channel__leaves_the_topic():
+    async with open_gossip(2) as (hosts, services):
+        channel = services[0].subscribe(TOPIC, accept)
+        services[1].subscribe(TOPIC, accept)
+        await line_up(hosts, services)
+        await channel.aclose()
+        await services[1].publish(TOPIC, b"x")
+        await until(lambda: not services[1].peers(TOPIC))
+        assert services[0].mesh_peers(TOPIC) == ()
+        services[0].subscribe(TOPIC, accept)
+        await until(lambda: services[1].peers(TOPIC) == (hosts[0].peer_id,))
+
+
+async def test_a_consumer_that_sleeps__loses_the_oldest_and_it_is_counted(monkeypatch):
+    monkeypatch.setattr(service_module, "DELIVERY_BUFFER_MAX", 4)
+    async with open_gossip(2) as (hosts, services):
+        channel = services[0].subscribe(TOPIC, accept)
+        services[1].subscribe(TOPIC, accept)
+        await line_up(hosts, services)
+        for number in range(10):
+            await services[1].publish(TOPIC, b"%d" % number)
+        await until(lambda: services[0].statistics().get("dropped_delivery_full") == 6)
+        assert [channel.receive_nowait() for _ in range(4)] == [b"6", b"7", b"8", b"9"]
+
+
+async def test_consumers__see_the_end_when_the_service_ends():
+    async with open_hosts(1) as (host,):
+        service = GossipService(host, random.Random(0))
+        channel = service.subscribe(TOPIC, accept)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(service.run)
+            nursery.cancel_scope.cancel()
+        with pytest.raises(trio.EndOfChannel):
+            await channel.receive()
+
+
+# The outbox
+
+
+async def test_an_outbox__is_bounded_in_frames_and_bytes():
+    assert [Outbox(frames_max=2).put(b"x") for _ in range(2)] == [True, True]
+    outbox = Outbox(frames_max=2, bytes_max=10)
+    assert [outbox.put(bytes(size)) for size in (8, 3, 2, 0)] == [True, False, True, False]
+    assert await outbox.take(100) == bytes(10)
+    assert len(outbox) == 0
+
+
+async def test_an_outbox__is_taken_in_batches_and_a_large_frame_alone():
+    outbox = Outbox()
+    for size in (5, 5, 5, 50, 1):
+        outbox.put(bytes(size))
+    assert [len(await outbox.take(10)) for _ in range(4)] == [10, 5, 50, 1]
+
+
+async def test_publishing__waits_while_an_outbox_is_busy():
+    outbox = Outbox(frames_max=8)
+    await outbox.wait_until_eased()
+    for _ in range(4):
+        outbox.put(b"x")
+    assert outbox.is_busy
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.wait_until_eased)
+        await trio.testing.wait_all_tasks_blocked()
+        assert await outbox.take(2) == b"xx"
+
+
+# Others who speak the protocol
+
+
+async def test_stock_py_libp2p__takes_our_messages():
+    from libp2p.crypto.secp256k1 import create_new_key_pair
+
+    stock, _, _ = build_host(create_new_key_pair(secret(9)), 50)
+    gossipsub = GossipSub(list(PROTOCOLS), degree=8, degree_low=6, degree_high=12, heartbeat_interval=1)
+    pubsub = Pubsub(stock, gossipsub, strict_signing=False)
+    async with open_gossip(1) as (hosts, services), stock.run(LOOPBACK):
+        async with background_trio_service(pubsub), background_trio_service(gossipsub):
+            await pubsub.wait_until_ready()
+            subscription = await pubsub.subscribe(TOPIC)
+            services[0].subscribe(TOPIC, accept)
+            await hosts[0].connect(stock.get_addrs()[0])
+            stranger = peer_id_from_secret(secret(9))
+            await until(lambda: services[0].mesh_peers(TOPIC) == (stranger,))
+            await services[0].publish(TOPIC, b"from us")
+            with trio.fail_after(5):
+                message = await subscription.get()
+            assert message.data == b"from us"
+            # It cannot leave its name out, so what it publishes is not for our network.
+            await pubsub.publish(TOPIC, b"from stock")
+            await until(lambda: services[0].statistics().get("dropped_signed", 0) >= 1)
+        await stock.close()
