@@ -71,8 +71,8 @@ class ConnectionParams:
     ping_failures_max: int = 2
     """Pings in a row without an answer after which a peer counts as frozen and is disconnected."""
 
-    pings_per_question: int = 3
-    """Pings after which a peer is asked for others again."""
+    ask_interval_ms: int = 30_000
+    """Time after which a connected peer is asked for others again, milliseconds."""
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -231,19 +231,28 @@ class ConnectionKeeper:
             self._dialling.discard(peer)
 
     async def _attend(self, peer: PeerId, scope: trio.CancelScope) -> None:
-        failures = 0
         with scope:
-            while True:
-                await self._exchange.ask(peer)
-                for _ in range(self._params.pings_per_question):
-                    # Up to a tenth early, so that a node with many peers does not ping them all at once.
-                    await trio.sleep(self._params.ping_interval_ms * self._rng.uniform(0.9, 1) / 1000)
-                    failures = 0 if await self._ping(peer) else failures + 1
-                    if failures >= self._params.ping_failures_max:
-                        self._counts["frozen"] += 1
-                        _log.info("disconnecting %s: no answer to pings", peer)
-                        await self._host.disconnect(peer)
-                        failures = 0
+            async with trio.open_nursery() as nursery:
+                # Apart: a question to a frozen peer takes its time, and must not hold up the pings.
+                nursery.start_soon(self._keep_asking, peer)
+                await self._keep_pinging(peer)
+
+    async def _keep_asking(self, peer: PeerId) -> None:
+        while True:
+            await self._exchange.ask(peer)
+            await trio.sleep(self._params.ask_interval_ms * self._rng.uniform(0.9, 1) / 1000)
+
+    async def _keep_pinging(self, peer: PeerId) -> None:
+        failures = 0
+        while True:
+            # Up to a tenth early, so that a node with many peers does not ping them all at once.
+            await trio.sleep(self._params.ping_interval_ms * self._rng.uniform(0.9, 1) / 1000)
+            failures = 0 if await self._ping(peer) else failures + 1
+            if failures >= self._params.ping_failures_max:
+                self._counts["frozen"] += 1
+                _log.info("disconnecting %s: no answer to pings", peer)
+                await self._host.disconnect(peer)
+                failures = 0
 
     async def _ping(self, peer: PeerId) -> bool:
         """Whether a peer answers in time with what it was sent."""

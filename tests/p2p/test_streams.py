@@ -126,9 +126,7 @@ async def test_an_end_of_file_without_an_end__is_a_truncated_stream(ends, pair):
         (RemoteAborted(9, "their words"), streams.ERROR_REFUSED, "aborted"),
     ],
 )
-async def test_leaving_by_an_exception__tells_the_remote_no_more_than_it_should_know(
-    autojump_clock, pair, error, code, text
-):
+async def test_leaving_by_an_exception__tells_only_what_may_be_told(autojump_clock, pair, error, code, text):
     alice, bob = pair
 
     async def leave():
