@@ -1,0 +1,199 @@
+"""A small network with fixed keys, and its messages: what tests and vectors are made of.
+
+Is: the same values in every run, so that a vector made from them never changes by itself.
+Is not: random; what is drawn at random is in `strategies`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from coincurve import PrivateKey
+
+from protocol.draw import Snapshot, rank_for_task, task_seed
+from protocol.evidence import Evidence
+from protocol.hashing import keccak256, sha256
+from protocol.merkle import merkle_root
+from protocol.messages import (
+    ChunkKind,
+    Message,
+    ModelOffer,
+    Offer,
+    RankedMiner,
+    ResultChunk,
+    ResultCommitment,
+    TaskAcceptance,
+    TaskAnnouncement,
+    TaskInput,
+)
+from protocol.receipt import Receipt
+from protocol.rules.view import EpochView, View
+from protocol.signature import address_of, sign_digest
+from protocol.statement import Domain, Statement, Unsigned, open_statement, seal
+
+NOW_MS = 1_800_000_000_000
+WEI_PER_CAI = 10**18
+DOMAIN = Domain(31337, bytes.fromhex("c0ffee00000000000000000000000000000000aa"))
+OTHER_DOMAIN = Domain(1, DOMAIN.verifying_contract)
+MODEL_ID = sha256(b"a model package")
+IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
+IMAGE_PARTS = (IMAGE[:600], IMAGE[600:])
+TRACE_LEAVES = tuple(sha256(bytes([step])) for step in range(5))
+STEPS = len(TRACE_LEAVES) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key made from a name. :ivar secret: 32 bytes, known to everybody who reads this."""
+
+    name: str
+    secret: bytes
+    address: bytes
+
+    def sign(self, statement: Unsigned) -> bytes:
+        """Sign whatever comes: tests need liars, so no guard stands here."""
+        return sign_digest(self.secret, statement.digest)
+
+
+def key(name: str) -> Key:
+    secret = keccak256(b"cuckoo test key " + name.encode())
+    return Key(name, secret, address_of(PrivateKey(secret).public_key))
+
+
+STAKES_CAI = {"ann": 20_001, "bob": 40_000, "cid": 60_000, "dan": 80_000, "eve": 300_000}
+MINERS = {name: key(name) for name in STAKES_CAI}
+KEY_OF = {miner.address: miner for miner in MINERS.values()}
+COORDINATOR = key("coordinator")
+STRANGER = key("stranger")
+
+
+def snapshot() -> Snapshot:
+    return Snapshot.of((MINERS[name].address, stake * WEI_PER_CAI) for name, stake in STAKES_CAI.items())
+
+
+@functools.cache
+def epoch_view(number: int = 7) -> EpochView:
+    return EpochView(
+        number=number,
+        seed=keccak256(b"seed of epoch " + str(number).encode()),
+        miners=snapshot(),
+        coordinators=Snapshot.of([(COORDINATOR.address, 2_000_001 * WEI_PER_CAI)]),
+    )
+
+
+EPOCH = epoch_view()
+
+
+@functools.cache
+def view() -> View:
+    return View(DOMAIN, {6: epoch_view(6), 7: EPOCH})
+
+
+def changed(message: Any, **changes: Any) -> Any:
+    """`message` with some fields replaced."""
+    return dataclasses.replace(message, **changes)
+
+
+def offer(**changes: Any) -> Offer:
+    made = Offer(
+        sequence=3,
+        issued_at_ms=NOW_MS,
+        valid_until_ms=NOW_MS + 20_000,
+        capacity=1,
+        models=(ModelOffer(MODEL_ID, 2_500_000),),
+    )
+    return changed(made, **changes)
+
+
+def ranking_for(sequence: int, epoch: EpochView = EPOCH) -> tuple[RankedMiner, ...]:
+    """The draw of the coordinator's task `sequence`, with the miner in its second place passed over."""
+    seed = task_seed(epoch.seed, COORDINATOR.address, sequence)
+    second = rank_for_task(epoch.miners, seed, lambda _: True, 2)[1].miner
+    return rank_for_task(epoch.miners, seed, lambda miner: miner != second, 3)
+
+
+def task_input(**changes: Any) -> TaskInput:
+    made = TaskInput(
+        salt=sha256(b"salt"),
+        prompt="a cuckoo in a clock, watercolour",
+        negative_prompt="text",
+        seed=42,
+        guidance_milli=7_500,
+        preview_every_steps=2,
+    )
+    return changed(made, **changes)
+
+
+def announcement(sequence: int = 11, **changes: Any) -> TaskAnnouncement:
+    made = TaskAnnouncement(
+        epoch=EPOCH.number,
+        sequence=sequence,
+        model_id=MODEL_ID,
+        input_commitment=task_input().commitment(),
+        width=64,
+        height=64,
+        steps=STEPS,
+        price_micro_cai=2_500_000,
+        announced_at_ms=NOW_MS,
+        rank_timeout_ms=3_000,
+        deadline_ms=NOW_MS + 120_000,
+        ranking=ranking_for(sequence),
+        multiaddrs=(bytes.fromhex("04c0000201060fa1"),),
+    )
+    return changed(made, **changes)
+
+
+def sealed(signer: Key, message: Message, domain: Domain = DOMAIN) -> bytes:
+    return seal(domain, message, signer.sign)
+
+
+def opened(signer: Key, message: Message) -> Statement[Any]:
+    return open_statement(DOMAIN, sealed(signer, message), type(message))
+
+
+TASK = opened(COORDINATOR, announcement())
+FIRST_RANKED = KEY_OF[TASK.message.assigned[0]]
+SECOND_RANKED = KEY_OF[TASK.message.assigned[1]]
+PASSED_OVER = next(KEY_OF[place.miner] for place in TASK.message.ranking if place.passed_over)
+NOT_DRAWN = next(miner for address, miner in KEY_OF.items() if address not in TASK.message.assigned)
+
+
+def acceptance(**changes: Any) -> TaskAcceptance:
+    return changed(TaskAcceptance(TASK.digest, 0), **changes)
+
+
+def commitment(**changes: Any) -> ResultCommitment:
+    made = ResultCommitment(
+        task_id=TASK.digest,
+        output_root=merkle_root(IMAGE_PARTS),
+        output_bytes=len(IMAGE),
+        output_hash=sha256(IMAGE),
+        trace_root=merkle_root(TRACE_LEAVES),
+        steps_done=STEPS,
+    )
+    return changed(made, **changes)
+
+
+def chunk(**changes: Any) -> ResultChunk:
+    return changed(ResultChunk(TASK.digest, 0, ChunkKind.IMAGE_PART, STEPS, IMAGE_PARTS[0]), **changes)
+
+
+def messages() -> tuple[Message, ...]:
+    """One valid message of each kind."""
+    return (offer(), announcement(), acceptance(), commitment(), chunk())
+
+
+def evidence() -> Evidence:
+    """Two commitments of one miner for one task."""
+    lie = commitment(output_hash=sha256(b"another image"))
+    return Evidence.pair(sealed(FIRST_RANKED, commitment()), sealed(FIRST_RANKED, lie))
+
+
+def receipt(**statements: Statement[Any]) -> Receipt:
+    made = Receipt(
+        DOMAIN, EPOCH, TASK, opened(FIRST_RANKED, acceptance()), opened(FIRST_RANKED, commitment())
+    )
+    return changed(made, **statements)

@@ -1,0 +1,152 @@
+"""One test for each line of the rules of `evidence`; each is also a vector."""
+
+from protocol.evidence import STATEMENT_BYTES_MAX, Evidence
+from protocol.rules.view import GOSSIP_BYTES_MAX
+from tests.protocol import builders
+from tests.protocol.builders import (
+    COORDINATOR,
+    FIRST_RANKED,
+    OTHER_DOMAIN,
+    SECOND_RANKED,
+    STRANGER,
+    announcement,
+    changed,
+    commitment,
+    epoch_view,
+    sealed,
+)
+from tests.vectors.situations import Gossip, Situation, accept, ignore, reject
+
+COMMITTED = sealed(FIRST_RANKED, commitment())
+
+
+def gossip(evidence=None) -> Gossip:
+    return Gossip("evidence", (builders.evidence() if evidence is None else evidence).encode())
+
+
+def against(signer) -> Evidence:
+    return Evidence.pair(sealed(signer, commitment()), sealed(signer, commitment(steps_done=1)))
+
+
+@accept
+def test_evidence__accept_against_a_miner():
+    return Situation(gossip())
+
+
+@accept
+def test_evidence__accept_against_a_coordinator():
+    return Situation(
+        gossip(Evidence.pair(sealed(COORDINATOR, announcement()), sealed(COORDINATOR, announcement(steps=1))))
+    )
+
+
+@accept
+def test_evidence__accept_another_offence_of_the_same_signer():
+    offers = Evidence.pair(
+        sealed(FIRST_RANKED, builders.offer()), sealed(FIRST_RANKED, builders.offer(capacity=2))
+    )
+    return Situation(gossip(offers), before=(gossip(),))
+
+
+@accept
+def test_evidence__accept_against_one_who_has_left_in_the_latest_epoch():
+    """Stake that is leaving can still be taken; the epoch before is known as well."""
+    latest = epoch_view(7)
+    gone = changed(latest, miners=builders.Snapshot.of([(SECOND_RANKED.address, 10**18)]))
+    whole = builders.view()
+    return Situation(gossip(), view=changed(whole, epochs={**whole.epochs, 7: gone}))
+
+
+@reject("message is too long")
+def test_evidence__reject_too_long():
+    return Situation(Gossip("evidence", gossip().data, padded_to=GOSSIP_BYTES_MAX + 1))
+
+
+@reject("message does not decode")
+def test_evidence__reject_a_statement_alone():
+    return Situation(Gossip("evidence", COMMITTED))
+
+
+@reject("message does not decode")
+def test_evidence__reject_too_long_a_statement():
+    """The head of a pair whose second statement is a byte longer than it may be; zero bytes are the rest."""
+    head = bytes.fromhex("824100597801")
+    return Situation(Gossip("evidence", head, padded_to=len(head) + STATEMENT_BYTES_MAX + 1))
+
+
+@reject("statements are not in order")
+def test_evidence__reject_out_of_order():
+    pair = builders.evidence()
+    return Situation(gossip(Evidence(pair.second, pair.first)))
+
+
+@reject("statements are not in order")
+def test_evidence__reject_one_statement_twice():
+    return Situation(gossip(Evidence(COMMITTED, COMMITTED)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_what_is_no_statement():
+    return Situation(gossip(Evidence(b"\x00", b"\x01")))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_different_kinds():
+    return Situation(gossip(Evidence.pair(COMMITTED, sealed(FIRST_RANKED, builders.acceptance()))))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_kind_that_is_not_slashable():
+    chunks = (sealed(FIRST_RANKED, builders.chunk(payload=payload)) for payload in (b"1", b"2"))
+    return Situation(gossip(Evidence.pair(*chunks)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_different_slots():
+    return Situation(gossip(Evidence.pair(COMMITTED, sealed(FIRST_RANKED, commitment(task_id=bytes(32))))))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_the_same_statement_signed_twice():
+    """A second signature of the same words, as another nonce would give; here simply a false one."""
+    return Situation(gossip(Evidence.pair(COMMITTED, COMMITTED[:-1] + bytes([COMMITTED[-1] ^ 7]))))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_different_signers():
+    return Situation(gossip(Evidence.pair(COMMITTED, sealed(SECOND_RANKED, commitment(steps_done=1)))))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_statements_for_different_networks():
+    """Whoever runs the same key on two networks says different things there, and honestly."""
+    return Situation(
+        gossip(Evidence.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=1), OTHER_DOMAIN)))
+    )
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_malformed_signature():
+    lie = sealed(FIRST_RANKED, commitment(steps_done=1))
+    return Situation(gossip(Evidence.pair(COMMITTED, lie[:-1] + b"\x00")))
+
+
+@ignore("offence is known")
+def test_evidence__ignore_the_same_again():
+    return Situation(gossip(), before=(gossip(),))
+
+
+@ignore("offence is known")
+def test_evidence__ignore_a_third_statement_in_the_same_slot():
+    third = Evidence.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=2)))
+    return Situation(gossip(third), before=(gossip(),))
+
+
+@ignore("offender has no stake")
+def test_evidence__ignore_against_a_stranger():
+    return Situation(gossip(against(STRANGER)))
+
+
+@ignore("offender has no stake")
+def test_evidence__ignore_before_the_first_epoch():
+    return Situation(gossip(), view=changed(builders.view(), epochs={}))

@@ -1,0 +1,100 @@
+import dataclasses
+
+import pytest
+
+from protocol.evidence import Evidence, verify_evidence
+from protocol.rules import offers, view
+from protocol.rules.view import Bounded, Equivocation, Seen, View, check_slot_is_free, slot_key
+from tests.protocol import builders
+from tests.protocol.builders import DOMAIN, FIRST_RANKED, MINERS, NOW_MS, offer, opened, sealed
+
+ANN = MINERS["ann"]
+
+
+def test_a_bounded_mapping_forgets_its_oldest():
+    bounded: Bounded[str, int] = Bounded(2)
+    for number, name in enumerate("abc"):
+        bounded[name] = number
+    assert dict(bounded) == {"b": 1, "c": 2}
+
+
+def test_an_entry_that_is_set_again_is_new_again():
+    """A miner that renews its offer must outlive those that went away."""
+    bounded: Bounded[str, int] = Bounded(2)
+    bounded["a"] = 0
+    bounded["b"] = 1
+    bounded["a"] = 2
+    bounded["c"] = 3
+    assert dict(bounded) == {"a": 2, "c": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        ("statements", view.SEEN_STATEMENTS_MAX),
+        ("tasks", view.SEEN_TASKS_MAX),
+        ("offers", view.SEEN_OFFERS_MAX),
+        ("offenders", view.SEEN_EVIDENCE_MAX),
+    ],
+)
+def test_everything_that_a_peer_remembers_has_a_limit(name, limit):
+    assert {field.name for field in dataclasses.fields(Seen)} == {
+        "statements",
+        "tasks",
+        "offers",
+        "offenders",
+    }
+    remembered = getattr(Seen(), name)
+    for number in range(limit + 1):
+        remembered[number] = None
+    assert len(remembered) == limit
+    assert 0 not in remembered
+    assert limit in remembered
+
+
+def test_the_latest_epoch_is_the_one_with_the_highest_number():
+    assert builders.view().latest == builders.EPOCH
+    assert View(DOMAIN, {7: builders.EPOCH, 6: builders.epoch_view(6)}).latest == builders.EPOCH
+    assert View(DOMAIN, {}).latest is None
+
+
+def test_a_slot_belongs_to_a_kind_and_a_signer():
+    statement = opened(ANN, offer())
+    assert slot_key(statement) == (1, ANN.address, bytes(31) + b"\x03")
+    others = [
+        opened(MINERS["bob"], offer()),
+        opened(ANN, offer(sequence=4)),
+        opened(ANN, builders.announcement(3)),
+    ]
+    assert len({slot_key(other) for other in [statement, *others]}) == 4
+
+
+def test_an_equivocation_carries_evidence_that_verifies():
+    seen = Seen()
+    one, other = sealed(ANN, offer()), sealed(ANN, offer(capacity=2))
+    offers.validate_offer(seen, builders.view(), one, NOW_MS)
+    with pytest.raises(Equivocation) as caught:
+        offers.validate_offer(seen, builders.view(), other, NOW_MS)
+    assert caught.value.evidence == Evidence.pair(one, other)
+    assert verify_evidence(DOMAIN, caught.value.evidence).signer == ANN.address
+
+
+def test_the_same_words_under_another_signature_are_no_equivocation():
+    """ECDSA allows many signatures of one statement; only another body is a contradiction."""
+    seen, statement = Seen(), opened(FIRST_RANKED, builders.commitment())
+    check_slot_is_free(seen, statement)
+    seen.statements[slot_key(statement)] = statement.encoded[:-1] + b"\x00"
+    with pytest.raises(view.GossipIgnore, match="statement was seen before") as caught:
+        check_slot_is_free(seen, statement)
+    assert not isinstance(caught.value, Equivocation)
+
+
+def test_one_signer_may_fill_many_slots_without_an_end_to_memory(monkeypatch):
+    """A flood by a staked miner costs this peer no more than its limit."""
+    monkeypatch.setattr(view, "SEEN_STATEMENTS_MAX", 5)
+    seen = Seen()
+    for sequence in range(12):
+        offers.validate_offer(seen, builders.view(), sealed(ANN, offer(sequence=sequence)), NOW_MS)
+    assert len(seen.statements) == 5
+    assert list(seen.offers) == [ANN.address]
+    assert seen.offers[ANN.address].message.sequence == 11

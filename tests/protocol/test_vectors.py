@@ -1,0 +1,186 @@
+"""Replays the committed vectors as another implementation would: from the files alone."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from protocol import cbor, draw, receipt
+from protocol.draw import WEI_PER_MICRO_CAI, Snapshot
+from protocol.errors import DecodeError, GossipIgnore, GossipReject
+from protocol.evidence import Evidence, from_document, verify_evidence
+from protocol.hashing import keccak256
+from protocol.merkle import merkle_proof, merkle_root, proves
+from protocol.messages import KIND_OF, TaskInput
+from protocol.rules import evidence, offers, results, tasks
+from protocol.rules.view import EpochView, Equivocation, Seen, View
+from protocol.signature import sign_digest
+from protocol.statement import Domain, Envelope, open_statement, read_envelope
+from tests.vectors import generate
+
+FOLDER = Path(generate.__file__).parent
+RULES = {
+    "offers": offers.validate_offer,
+    "tasks": tasks.validate_task,
+    "results": results.validate_result,
+    "evidence": evidence.validate_evidence,
+}
+
+
+def load(name):
+    return json.loads((FOLDER / name).read_text())
+
+
+def of_hex(text):
+    return bytes.fromhex(text)
+
+
+@pytest.mark.parametrize("name", generate.FILES)
+def test_the_committed_files_are_what_the_generator_makes(name):
+    assert (FOLDER / name).read_text() == generate.text_of(name), "run: python -m tests.vectors.generate"
+
+
+def test_no_file_is_left_over():
+    assert {str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.json")} == set(generate.FILES)
+
+
+def value_of(document):
+    match document:
+        case {"uint": number}:
+            return int(number)
+        case {"bytes": data}:
+            return of_hex(data)
+        case {"text": text}:
+            return text
+        case _:
+            return tuple(value_of(item) for item in document)
+
+
+def test_cbor():
+    vectors = load("cbor.json")
+    for vector in vectors["valid"]:
+        assert cbor.decode(of_hex(vector["encoded"])) == value_of(vector["value"])
+        assert cbor.encode(value_of(vector["value"])).hex() == vector["encoded"]
+    for vector in vectors["invalid"]:
+        with pytest.raises(DecodeError):
+            cbor.decode(of_hex(vector["encoded"]))
+
+
+def test_statements():
+    vectors = load("statement.json")
+    domain = Domain(vectors["chain_id"], of_hex(vectors["slashing_contract"]))
+    assert domain.separator.hex() == vectors["domain_separator"]
+    for vector in vectors["statements"]:
+        encoded, body = of_hex(vector["envelope"]), of_hex(vector["body"])
+        envelope, message = read_envelope(encoded)
+        statement = open_statement(domain, encoded, type(message))
+        assert envelope == Envelope(1, vector["kind"], body, of_hex(vector["signature"]))
+        assert KIND_OF[type(message)] == vector["kind"]
+        assert message.slot().hex() == vector["slot"]
+        assert (
+            domain.digest(vector["kind"], of_hex(vector["slot"]), keccak256(body)).hex() == vector["digest"]
+        )
+        assert statement.digest.hex() == vector["digest"]
+        assert statement.signer.address.hex() == vectors["address"]
+        assert sign_digest(of_hex(vectors["secret"]), statement.digest).hex() == vector["signature"]
+    task_input = vectors["task_input"]
+    assert TaskInput.decode(of_hex(task_input["encoded"])).commitment().hex() == task_input["commitment"]
+
+
+def snapshot_of(miners):
+    return Snapshot.of(
+        (of_hex(miner["address"]), int(miner["weight_micro_cai"]) * WEI_PER_MICRO_CAI) for miner in miners
+    )
+
+
+def test_draw():
+    vectors = load("draw.json")
+    snapshot, epoch_seed = snapshot_of(vectors["miners"]), of_hex(vectors["epoch_seed"])
+
+    def seed_of(sequence):
+        return draw.task_seed(epoch_seed, of_hex(vectors["coordinator"]), int(sequence))
+
+    for task in vectors["tasks"]:
+        assert seed_of(task["sequence"]).hex() == task["seed"]
+        assert [miner.hex() for miner in draw.ranking(snapshot, of_hex(task["seed"]))] == task["ranking"]
+    passed = vectors["passed_over"]
+    places = draw.rank_for_task(
+        snapshot,
+        seed_of(passed["sequence"]),
+        lambda miner: miner.hex() not in passed["without_live_offer"],
+        passed["wanted"],
+    )
+    assert [{"miner": place.miner.hex(), "passed_over": place.passed_over} for place in places] == passed[
+        "ranking"
+    ]
+    assert {place["passed_over"] for place in passed["ranking"]} == {0, 1}
+
+
+def test_merkle():
+    for tree in load("merkle.json"):
+        leaves, root = [of_hex(leaf) for leaf in tree["leaves"]], of_hex(tree["root"])
+        assert merkle_root(leaves) == root
+        for index, proof in enumerate(tree["proofs"]):
+            nodes = tuple(of_hex(node) for node in proof)
+            assert merkle_proof(leaves, index) == nodes
+            assert proves(root, leaves[index], index, len(leaves), nodes)
+
+
+def test_evidence():
+    vectors = load("evidence.json")
+    domain, pair = from_document(vectors["document"])
+    assert pair == Evidence.decode(of_hex(vectors["encoded"]))
+    offence, arguments = verify_evidence(domain, pair), vectors["contract_arguments"]
+    assert "0x" + offence.signer.hex() == vectors["document"]["signer"]
+    assert int(offence.kind) == arguments.pop("kind")
+    assert {name: getattr(offence, name).hex() for name in arguments} == arguments
+
+
+def test_receipt():
+    vectors = load("receipt.json")
+    assert receipt.verify_document(vectors["document"]).matches(of_hex(vectors["image"]))
+
+
+def view_of(document):
+    return View(
+        Domain(document["chain_id"], of_hex(document["slashing_contract"])),
+        {
+            epoch["number"]: EpochView(
+                epoch["number"],
+                of_hex(epoch["seed"]),
+                snapshot_of(epoch["miners"]),
+                snapshot_of(epoch["coordinators"]),
+            )
+            for epoch in document["epochs"]
+        },
+    )
+
+
+def outcome_of(seen, view, message):
+    data = of_hex(message["data"]).ljust(message.get("padded_to", 0), b"\x00")
+    try:
+        RULES[message["topic"]](seen, view, data, message["now_ms"])
+    except Equivocation as equivocation:
+        return {
+            "expected": "ignore",
+            "reason": equivocation.reason,
+            "evidence": equivocation.evidence.encode().hex(),
+        }
+    except GossipIgnore as ignored:
+        return {"expected": "ignore", "reason": ignored.reason}
+    except GossipReject as rejected:
+        return {"expected": "reject", "reason": rejected.reason}
+    return {"expected": "accept"}
+
+
+@pytest.mark.parametrize("topic", RULES)
+def test_rules(topic):
+    cases = load(f"rules/{topic}.json")
+    assert len({case["name"] for case in cases}) == len(cases) > 15
+    for case in cases:
+        seen, view = Seen(), view_of(case["view"])
+        for message in case["before"]:
+            assert outcome_of(seen, view, message) == {"expected": "accept"}, case["name"]
+        outcome = outcome_of(seen, view, case["message"])
+        expected = {name: case[name] for name in ("expected", "reason", "evidence") if name in case}
+        assert outcome == expected, case["name"]

@@ -1,0 +1,251 @@
+"""Writes the vectors: what another implementation must agree with, made by this one.
+
+    python -m tests.vectors.generate
+
+Is: deterministic; `tests/protocol/test_vectors.py` fails when a committed file differs from what this makes.
+Is not: the check that they are right. That is what the unit tests are, and the independent libraries in them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from protocol import cbor, receipt
+from protocol.draw import rank_for_task, ranking, task_seed
+from protocol.evidence import to_document, verify_evidence
+from protocol.merkle import merkle_proof, merkle_root
+from protocol.statement import unsigned
+from tests.protocol import builders
+from tests.protocol.builders import COORDINATOR, DOMAIN, EPOCH, MINERS, sealed
+from tests.protocol.rules import test_evidence, test_offers, test_results, test_tasks
+from tests.vectors.situations import Gossip, Situation, judge, snapshot_document, view_document
+
+FOLDER = Path(__file__).parent
+TOPIC_TESTS: dict[str, ModuleType] = {
+    "offers": test_offers,
+    "tasks": test_tasks,
+    "results": test_results,
+    "evidence": test_evidence,
+}
+CBOR_VALID: tuple[cbor.Value, ...] = (
+    *(0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**53, 2**64 - 1),
+    *(b"", b"\x00", b"a" * 23, b"a" * 24, bytes(256)),
+    *("", "cuckoo", "ü", "水", "\U0001f426", "\x00", "a" * 24),
+    *((), (0,), ((((),),),), (1, b"\x02", "3", (4,)), tuple(range(24)), (0,) * 256),
+)
+CBOR_INVALID = {
+    "nothing": "",
+    "truncated head": "19ff",
+    "truncated string": "4261",
+    "truncated array": "8200",
+    "array longer than its bytes": "9a7fffffff",
+    "string of 2^64 - 1 bytes": "5bffffffffffffffff",
+    "byte after the value": "0000",
+    "23 in two bytes": "1817",
+    "255 in three bytes": "1900ff",
+    "65535 in five bytes": "1a0000ffff",
+    "2^32 - 1 in nine bytes": "1b00000000ffffffff",
+    "empty string with a wide length": "5800",
+    "empty text with a wide length": "7800",
+    "empty array with a wide length": "9800",
+    "reserved length 28": "1c",
+    "reserved length 30": "5e",
+    "indefinite bytes": "5f4100ff",
+    "indefinite text": "7f6161ff",
+    "indefinite array": "9f00ff",
+    "break alone": "ff",
+    "negative integer": "20",
+    "map": "a0",
+    "map with a duplicate key": "a201000100",
+    "tag": "c100",
+    "bignum": "c249010000000000000000",
+    "false": "f4",
+    "null": "f6",
+    "half float": "f93c00",
+    "double": "fb3ff0000000000000",
+    "text that is not UTF-8": "61ff",
+    "text with an overlong form": "62c080",
+    "text with a surrogate": "63eda080",
+    "text beyond Unicode": "64f4908080",
+    "array of depth 5": "8181818180",
+}
+
+
+def as_json(value: Any) -> Any:
+    """A CBOR value in JSON: integers as decimal strings, bytes in hexadecimal, each under its type."""
+    match value:
+        case int():
+            return {"uint": str(value)}
+        case bytes():
+            return {"bytes": value.hex()}
+        case str():
+            return {"text": value}
+        case _:
+            return [as_json(item) for item in value]
+
+
+def cbor_vectors() -> Any:
+    return {
+        "valid": [{"encoded": cbor.encode(value).hex(), "value": as_json(value)} for value in CBOR_VALID],
+        "invalid": [{"encoded": encoded, "why": why} for why, encoded in CBOR_INVALID.items()],
+    }
+
+
+def statement_vectors() -> Any:
+    """One statement of each kind by a known key."""
+    signer = MINERS["ann"]
+    statements = []
+    for message in builders.messages():
+        statement = unsigned(DOMAIN, message)
+        statements.append(
+            {
+                "kind": int(statement.kind),
+                "slot": statement.slot.hex(),
+                "body": statement.body.hex(),
+                "digest": statement.digest.hex(),
+                "signature": signer.sign(statement).hex(),
+                "envelope": sealed(signer, message).hex(),
+            }
+        )
+    return {
+        "chain_id": DOMAIN.chain_id,
+        "slashing_contract": DOMAIN.verifying_contract.hex(),
+        "domain_separator": DOMAIN.separator.hex(),
+        "secret": signer.secret.hex(),
+        "address": signer.address.hex(),
+        "statements": statements,
+        "task_input": {
+            "encoded": builders.task_input().encode().hex(),
+            "commitment": builders.task_input().commitment().hex(),
+        },
+    }
+
+
+def draw_vectors() -> Any:
+    """Whole rankings of some tasks, and one for an announcement with miners passed over."""
+    tasks = []
+    for sequence in (0, 1, 2, 11, 2**64 - 1):
+        seed = task_seed(EPOCH.seed, COORDINATOR.address, sequence)
+        tasks.append(
+            {
+                "sequence": str(sequence),
+                "seed": seed.hex(),
+                "ranking": [miner.hex() for miner in ranking(EPOCH.miners, seed)],
+            }
+        )
+    seed = task_seed(EPOCH.seed, COORDINATOR.address, 0)
+    first, _, third, *_ = ranking(EPOCH.miners, seed)
+    away = {first, third}
+    places = rank_for_task(EPOCH.miners, seed, lambda miner: miner not in away, 2)
+    return {
+        "epoch_seed": EPOCH.seed.hex(),
+        "coordinator": COORDINATOR.address.hex(),
+        "miners": snapshot_document(EPOCH.miners),
+        "tasks": tasks,
+        "passed_over": {
+            "sequence": "0",
+            "without_live_offer": sorted(miner.hex() for miner in away),
+            "wanted": 2,
+            "ranking": [{"miner": place.miner.hex(), "passed_over": place.passed_over} for place in places],
+        },
+    }
+
+
+def merkle_vectors() -> Any:
+    trees = []
+    for count in (0, 1, 2, 3, 4, 5, 7, 8, 21):
+        leaves = [bytes([number]) * number for number in range(count)]
+        trees.append(
+            {
+                "leaves": [leaf.hex() for leaf in leaves],
+                "root": merkle_root(leaves).hex(),
+                "proofs": [[node.hex() for node in merkle_proof(leaves, index)] for index in range(count)],
+            }
+        )
+    return trees
+
+
+def evidence_vectors() -> Any:
+    pair = builders.evidence()
+    offence = verify_evidence(DOMAIN, pair)
+    return {
+        "encoded": pair.encode().hex(),
+        "document": to_document(DOMAIN, pair),
+        "contract_arguments": {
+            "kind": int(offence.kind),
+            "slot": offence.slot.hex(),
+            "first_body_hash": offence.first_body_hash.hex(),
+            "first_signature": offence.first_signature.hex(),
+            "second_body_hash": offence.second_body_hash.hex(),
+            "second_signature": offence.second_signature.hex(),
+        },
+    }
+
+
+def receipt_vectors() -> Any:
+    return {"document": receipt.to_document(builders.receipt()), "image": builders.IMAGE.hex()}
+
+
+def situations_of(topic: str) -> dict[str, Situation]:
+    """The situations behind the tests of a topic's rules, by name."""
+    return {
+        name.removeprefix("test_"): test.situation()
+        for name, test in vars(TOPIC_TESTS[topic]).items()
+        if hasattr(test, "situation")
+    }
+
+
+def gossip_document(gossip: Gossip) -> dict[str, Any]:
+    padding = {"padded_to": gossip.padded_to} if gossip.padded_to else {}
+    return {"topic": gossip.topic, "data": gossip.data.hex(), **padding, "now_ms": gossip.now_ms}
+
+
+def rule_vectors(topic: str) -> Any:
+    cases = []
+    for name, situation in situations_of(topic).items():
+        outcome = judge(situation)
+        case = {
+            "name": name,
+            "view": view_document(situation.known),
+            "before": [gossip_document(gossip) for gossip in situation.before],
+            "message": gossip_document(situation.message),
+            "expected": outcome.expected,
+        }
+        if outcome.reason:
+            case["reason"] = outcome.reason
+        if outcome.evidence:
+            case["evidence"] = outcome.evidence.hex()
+        cases.append(case)
+    return cases
+
+
+FILES: dict[str, Callable[[], Any]] = {
+    "cbor.json": cbor_vectors,
+    "statement.json": statement_vectors,
+    "draw.json": draw_vectors,
+    "merkle.json": merkle_vectors,
+    "evidence.json": evidence_vectors,
+    "receipt.json": receipt_vectors,
+    "rules/offers.json": lambda: rule_vectors("offers"),
+    "rules/tasks.json": lambda: rule_vectors("tasks"),
+    "rules/results.json": lambda: rule_vectors("results"),
+    "rules/evidence.json": lambda: rule_vectors("evidence"),
+}
+
+
+def text_of(name: str) -> str:
+    """What the file `name` must contain."""
+    return json.dumps(FILES[name](), indent=1, ensure_ascii=True) + "\n"
+
+
+def main() -> None:
+    for name in FILES:
+        (FOLDER / name).write_text(text_of(name), encoding="ascii")
+
+
+if __name__ == "__main__":
+    main()

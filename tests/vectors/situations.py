@@ -1,0 +1,160 @@
+"""One message in front of one rule: the form of a rule's test, and of the vector made from it.
+
+A test of a rule returns a `Situation`; the decorators `accept`, `ignore` and `reject` judge it, assert the
+exact outcome and keep it, so that `generate` writes what was tested and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.draw import Snapshot
+from protocol.errors import GossipIgnore, GossipReject
+from protocol.rules import evidence, offers, results, tasks
+from protocol.rules.view import EpochView, Equivocation, Seen, View
+from tests.protocol.builders import NOW_MS, view
+
+RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
+    offers.TOPIC: offers.validate_offer,
+    tasks.TOPIC: tasks.validate_task,
+    results.TOPIC: results.validate_result,
+    evidence.TOPIC: evidence.validate_evidence,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gossip:
+    """A message on a topic.
+
+    :ivar padded_to: zero bytes follow up to this length; 0 for none.
+    :ivar now_ms: when it is judged.
+    """
+
+    topic: str
+    data: bytes
+    padded_to: int = 0
+    now_ms: int = NOW_MS
+
+    @property
+    def padded(self) -> bytes:
+        return self.data.ljust(self.padded_to, b"\x00")
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """A message, and all that its rule may look at.
+
+    :ivar before: messages that the same peer accepted before.
+    """
+
+    message: Gossip
+    before: tuple[Gossip, ...] = ()
+    view: View | None = None
+
+    @property
+    def known(self) -> View:
+        return view() if self.view is None else self.view
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a rule decided. :ivar reason: empty when accepted. :ivar evidence: of an equivocation, encoded."""
+
+    expected: str
+    reason: str = ""
+    evidence: bytes = b""
+
+
+def judge(situation: Situation) -> Outcome:
+    """What the rules of a fresh peer say; what goes before must be accepted."""
+    seen = Seen()
+    for gossip in situation.before:
+        RULES[gossip.topic](seen, situation.known, gossip.padded, gossip.now_ms)
+    remembered = memory(seen)
+    try:
+        message = situation.message
+        RULES[message.topic](seen, situation.known, message.padded, message.now_ms)
+    except GossipIgnore as ignored:
+        outcome = Outcome("ignore", ignored.reason)
+        if isinstance(ignored, Equivocation):
+            outcome = Outcome("ignore", ignored.reason, ignored.evidence.encode())
+    except GossipReject as rejected:
+        outcome = Outcome("reject", rejected.reason)
+    else:
+        assert memory(seen) != remembered, "what is accepted is remembered"
+        return Outcome("accept")
+    assert memory(seen) == remembered, "what is not accepted leaves no trace"
+    return outcome
+
+
+def memory(seen: Seen) -> list[Any]:
+    return [list(getattr(seen, name).items()) for name in ("statements", "tasks", "offers", "offenders")]
+
+
+Make = Callable[[], Situation]
+Test = Callable[[], None]
+
+
+def _expecting(expected: Outcome, make: Make) -> Test:
+    topic, _, why = make.__name__.removeprefix("test_").partition("__")
+    assert why.startswith(expected.expected), f"{make.__name__} does not say {expected.expected}"
+    assert topic in RULES
+
+    @functools.wraps(make)
+    def test() -> None:
+        situation = make()
+        assert situation.message.topic == topic
+        outcome = judge(situation)
+        assert (outcome.expected, outcome.reason) == (expected.expected, expected.reason)
+
+    test.situation = make  # type: ignore[attr-defined]
+    return test
+
+
+def accept(make: Make) -> Test:
+    return _expecting(Outcome("accept"), make)
+
+
+def ignore(reason: str) -> Callable[[Make], Test]:
+    return functools.partial(_expecting, Outcome("ignore", reason))
+
+
+def reject(reason: str) -> Callable[[Make], Test]:
+    return functools.partial(_expecting, Outcome("reject", reason))
+
+
+def view_document(known: View) -> dict[str, Any]:
+    """A view as JSON: hexadecimal bytes, decimal strings for weights."""
+    return {
+        "chain_id": known.domain.chain_id,
+        "slashing_contract": known.domain.verifying_contract.hex(),
+        "epochs": [
+            {
+                "number": epoch.number,
+                "seed": epoch.seed.hex(),
+                "miners": snapshot_document(epoch.miners),
+                "coordinators": snapshot_document(epoch.coordinators),
+            }
+            for epoch in known.epochs.values()
+        ],
+    }
+
+
+def snapshot_document(snapshot: Snapshot) -> list[dict[str, str]]:
+    return [
+        {"address": miner.hex(), "weight_micro_cai": str(weight)}
+        for miner, weight in zip(snapshot.miners, snapshot.weights, strict=True)
+    ]
+
+
+def view_without_epoch(number: int) -> View:
+    whole = view()
+    return View(whole.domain, {other: epoch for other, epoch in whole.epochs.items() if other != number})
+
+
+def view_with(epoch: EpochView) -> View:
+    whole = view()
+    return View(whole.domain, {**whole.epochs, epoch.number: epoch})
