@@ -2,7 +2,8 @@
 
 Is: what nodes, tools and the portal call. Reads see the newest block. Writes name the `Sender` that pays for
 and signs them, and return when the transaction is in a block.
-Is not: the token, which is in `cai`. Not cached, and not a judgement on finality: an answer can be undone while the chain can reorganise.
+Is not: the token, which is in `cai`. Nothing is cached, and nothing is final: an answer can be undone while
+the chain can reorganise.
 
 Every method may raise `ChainUnreachable`, `BadChainAnswer` and `RpcError`; every write also `CostTooHigh`,
 `TransactionNotMined` and `ContractReverted`, whose `name` is one of the errors in ``src/interfaces/``.

@@ -6,6 +6,7 @@ Is not: two senders for one account: they would fight over nonces. One process, 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -75,7 +76,8 @@ class Sender:
         :raises ContractReverted: the contract said no, before or in the block.
         :raises CostTooHigh: above a limit; nothing was sent.
         :raises TransactionNotMined: sent, but not in a block in time. It may still be.
-        :raises ChainUnreachable: if it happens after sending, ask the chain before trying again.
+        :raises ChainUnreachable: before or while sending; it may have arrived, so ask the chain before trying
+            again. Outages after that are waited for.
         """
         transaction_hash = await self._submit(await self._priced(to, data, value_wei))
         receipt = await self._wait(transaction_hash)
@@ -124,24 +126,23 @@ class Sender:
         """
         async with self._lock:
             for attempt in range(_NONCE_ATTEMPTS):
-                if self._next_nonce is None:
+                nonce = self._next_nonce
+                if nonce is None:
                     count = ("eth_getTransactionCount", to_hex(self.address), "pending")
-                    self._next_nonce = await self._rpc.quantity(*count)
-                numbered = replace(transaction, nonce=self._next_nonce)
-                signed = self._account.sign_transaction(numbered)
+                    nonce = await self._rpc.quantity(*count)
+                # Until the answer is there, the number is unknown: a waiting task may run meanwhile, and this
+                # one may be cancelled.
+                self._next_nonce = None
+                signed = self._account.sign_transaction(replace(transaction, nonce=nonce))
                 try:
                     await self._rpc.request("eth_sendRawTransaction", to_hex(signed.raw))
-                except ChainUnreachable:
-                    self._next_nonce = None  # it may have arrived: the chain knows
-                    raise
                 except RpcError as error:
                     if not _says(error, _ALREADY_SENT):
-                        # Somebody else used the account, or the chain went back: ask it for the number.
-                        self._next_nonce = None
+                        # A number is taken if somebody else uses the account, or the chain has gone back.
                         if not _says(error, _NONCE_TAKEN) or attempt == _NONCE_ATTEMPTS - 1:
                             raise _reverted(error) from error
                         continue
-                self._next_nonce += 1
+                self._next_nonce = nonce + 1
                 return signed.hash
         message = "the last attempt returns or raises"
         raise AssertionError(message)
@@ -150,9 +151,11 @@ class Sender:
         pause_s = self._limits.poll_first_s
         with trio.move_on_after(self._limits.receipt_wait_s):
             while True:
-                receipt = await self._rpc.receipt(transaction_hash)
-                if receipt is not None:
-                    return receipt
+                # It is sent: an outage now is a reason to go on looking, not to tell the caller to try again.
+                with suppress(ChainUnreachable):
+                    receipt = await self._rpc.receipt(transaction_hash)
+                    if receipt is not None:
+                        return receipt
                 await trio.sleep(pause_s)
                 pause_s = min(pause_s * 1.5, self._limits.poll_max_s)
         # It may have been dropped, and then its number is free again.

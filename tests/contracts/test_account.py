@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.account import Account, BadSecret, Transaction
+from tests.contracts.world import lawful
 
 # The first account of the mnemonic that every development chain uses.
 SECRET = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
@@ -44,6 +45,7 @@ def test_an_account_does_not_show_its_key():
     assert repr(Account(SECRET)) == f"Account(0x{ADDRESS.hex()})"
 
 
+@lawful
 @given(TRANSACTIONS)
 def test_a_signed_transaction_is_byte_for_byte_eth_account_s(transaction):
     theirs = EthAccount.sign_transaction(

@@ -11,6 +11,7 @@ from contracts.codec import BadArguments, Codec, codec_of, revert_from
 from contracts.errors import BadChainAnswer
 from contracts.rpc import Log
 from protocol.hashing import keccak256
+from tests.contracts.world import lawful
 
 ADDRESSES = st.binary(min_size=20, max_size=20)
 AMOUNTS = st.integers(0, 2**256 - 1)
@@ -56,6 +57,7 @@ def test_a_call_is_selector_and_words():
     assert data[4:] == bytes(12) + NODE + (5).to_bytes(32, "big")
 
 
+@lawful
 @given(ADDRESSES, AMOUNTS)
 def test_calls_decode_to_what_went_in(address, amount):
     data = codec_of("Staking").encode_call("vote", address, amount)
@@ -77,6 +79,7 @@ def test_addresses_are_bytes_however_deep():
     assert NESTED.decode_result("nested", data) == (((NODE, ((1, 2), (OWNER, NODE)), "text"),),)
 
 
+@lawful
 @given(st.binary(max_size=200))
 def test_any_result_decodes_or_is_a_bad_answer(data):
     for codec, name in (
@@ -131,6 +134,7 @@ def test_solidity_s_own_errors_are_known():
     assert (panic.name, panic.arguments) == ("Panic", {"code": 0x11})
 
 
+@lawful
 @given(st.binary(max_size=100))
 def test_any_revert_data_gives_an_error(data):
     assert revert_from(data).data == data

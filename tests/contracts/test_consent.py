@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from contracts.consent import consent_digest, sign_consent
 from contracts.records import Consent, Role
 from protocol.signature import recover
-from tests.contracts.world import NODE, NODE_SECRET
+from tests.contracts.world import NODE, NODE_SECRET, lawful
 
 ADDRESSES = st.binary(min_size=20, max_size=20)
 CONSENTS = st.builds(
@@ -41,12 +41,14 @@ def digest_by_eth_account(consent: Consent, chain_id: int, staking_address: byte
     return keccak(b"\x19" + signable.version + signable.header + signable.body)
 
 
+@lawful
 @given(CONSENTS, st.integers(1, 2**64), ADDRESSES)
 def test_the_digest_is_eip_712_s(consent, chain_id, staking_address):
     expected = digest_by_eth_account(consent, chain_id, staking_address)
     assert consent_digest(consent, chain_id, staking_address) == expected
 
 
+@lawful
 @given(CONSENTS, st.integers(1, 2**64), ADDRESSES)
 def test_a_consent_is_signed_by_the_node(consent, chain_id, staking_address):
     signature = sign_consent(NODE_SECRET, consent, chain_id, staking_address)

@@ -19,6 +19,7 @@ from contracts.deployment import (
 from contracts.errors import ContractReverted
 from contracts.transactions import Sender
 from protocol.hashing import keccak256
+from tests.contracts.world import lawful
 
 SOME = Deployment(chain_id=1, cai=b"c" * 20, staking=b"s" * 20, slashing=b"l" * 20, deployed_at_block=7)
 
@@ -64,6 +65,7 @@ def test_a_missing_deployment_is_refused(tmp_path):
         read_deployment(tmp_path / "contracts.json")
 
 
+@lawful
 @given(st.binary(min_size=20, max_size=20), st.integers(0, 2**64 - 2))
 def test_the_address_of_a_creation_is_known_before(creator, nonce):
     assert created_address(creator, nonce) == keccak256(rlp.encode([creator, nonce]))[-20:]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.contract import Contract
 from protocol.statement import Domain
+from tests.contracts.world import lawful
 
 HASHES = st.binary(min_size=32, max_size=32)
 
@@ -29,6 +30,7 @@ def digest_by_eth_account(domain: Domain, kind: int, slot: bytes, body: bytes) -
     return keccak(b"\x19" + signable.version + signable.header + signable.body)
 
 
+@lawful
 @given(st.integers(1, 2**64), st.binary(min_size=20, max_size=20), st.integers(0, 255), HASHES, HASHES)
 def test_the_protocol_s_digest_is_eip_712_s(chain_id, contract, kind, slot, body):
     domain = Domain(chain_id, contract)

@@ -25,13 +25,17 @@ def sender_of(world, index, **limits):
 class Faulty(httpx2.AsyncBaseTransport):
     """The network to the real chain, which fails as told around sending a transaction."""
 
-    def __init__(self, *, before=False, after=False):
+    def __init__(self, *, before=False, after=False, lost_receipts=0):
         self.before = before
         self.after = after
+        self.lost_receipts = lost_receipts
         self._inner = httpx2.AsyncHTTPTransport()
 
     async def handle_async_request(self, request):
         sends = b"eth_sendRawTransaction" in request.content
+        if b"eth_getTransactionReceipt" in request.content and self.lost_receipts:
+            self.lost_receipts -= 1
+            raise httpx2.ConnectError("lost")
         if sends and self.before:
             raise httpx2.ConnectError("lost on the way there")
         response = await self._inner.handle_async_request(request)
@@ -104,6 +108,21 @@ async def test_a_lost_answer_does_not_confuse_the_numbers(world):
             await sender.send(world.ben.address, b"", value_wei=1)
         faulty.after = False
         assert (await sender.send(world.ben.address, b"", value_wei=2)).succeeded
+
+
+async def test_an_outage_while_waiting_is_waited_for(world):
+    faulty = Faulty(lost_receipts=3)
+    async with connect(world.chain.endpoint, transport=faulty) as rpc:
+        assert (await Sender(rpc, world.chain.accounts()[5]).send(world.ben.address, b"")).succeeded
+    assert faulty.lost_receipts == 0
+
+
+async def test_a_cancelled_task_leaves_the_numbers_usable(world):
+    sender = sender_of(world, 5)
+    for pause_s in (0.0, 0.001, 0.003, 0.005, 0.01):
+        with trio.move_on_after(pause_s):
+            await sender.send(world.ben.address, b"", value_wei=1)
+    assert (await sender.send(world.ben.address, b"")).succeeded
 
 
 async def test_what_would_revert_costs_nothing(world):

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import trio
+from hypothesis import settings
+
 from contracts.account import Account
 from contracts.anvil import Anvil, AnvilProcess
 from contracts.cai import TokenClient
@@ -19,6 +22,9 @@ from contracts.transactions import Sender
 from protocol.hashing import keccak256
 from protocol.signature import sign_digest
 from protocol.statement import Domain
+
+lawful = settings(deadline=None)
+"""For laws: the machine may be busy, so time is no criterion."""
 
 NODE_SECRET = keccak256(b"node")
 OTHER_NODE_SECRET = keccak256(b"other node")
@@ -103,15 +109,18 @@ async def visit(process: AnvilProcess, deployment: Deployment) -> AsyncIterator[
         chain = Anvil(rpc, process)
         snapshot = await chain.snapshot()
         owner, ann, ben, reporter = (Sender(rpc, account) for account in chain.accounts()[:4])
-        yield World(
-            chain=chain,
-            deployment=deployment,
-            token=deployment.token_client(rpc),
-            staking=deployment.staking_client(rpc),
-            slashing=deployment.slashing_client(rpc),
-            owner=owner,
-            ann=ann,
-            ben=ben,
-            reporter=reporter,
-        )
-        await chain.revert(snapshot)
+        try:
+            yield World(
+                chain=chain,
+                deployment=deployment,
+                token=deployment.token_client(rpc),
+                staking=deployment.staking_client(rpc),
+                slashing=deployment.slashing_client(rpc),
+                owner=owner,
+                ann=ann,
+                ben=ben,
+                reporter=reporter,
+            )
+        finally:
+            with trio.CancelScope(shield=True):
+                await chain.revert(snapshot)
