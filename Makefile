@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NPM_INSTALLED := contracts/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet test lint contracts train-model clean
+.PHONY: help setup demo demo-equivocation devnet test lint contracts lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -46,6 +46,10 @@ lint: setup ## style, types and the walls between the rooms
 contracts: setup ## Solidity tests, and the committed artefacts against their sources
 	cd contracts && npm test --silent
 	$(BIN)/python -m contracts.build --check
+
+lock: setup ## write constraints.txt from what is installed
+	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \
+		| grep -v -E '^(pip|setuptools|cuckoo-peer)[ =]' > constraints.txt
 
 train-model: setup ## train the embedded model again (about an hour on one core)
 	$(BIN)/python -m node.inference.training

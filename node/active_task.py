@@ -8,7 +8,7 @@ Is not: I/O; streams are read in `result_intake`, the announcement is made in `r
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import trio
 
@@ -60,10 +60,8 @@ class ActiveTask:
     def tell(self, event: TaskEvent) -> None:
         """Let the app hear `event`; dropped when it reads too slowly or the task is over."""
         if not self.over:
-            try:
+            with suppress(trio.WouldBlock, trio.BrokenResourceError):
                 self._send_event.send_nowait(event)
-            except (trio.WouldBlock, trio.BrokenResourceError):
-                pass
 
     async def outcome(self) -> Delivered:
         """Wait for the image.

@@ -138,7 +138,7 @@ def show_cai(wei: int) -> str:
 
 
 @chain.command
-def balance(address: str, /, *, place: Place = Place()) -> None:  # noqa: B008 - frozen
+def balance(address: str, /, *, place: Place = Place()) -> None:
     """Show the CAI of an account."""
 
     async def work(opened: Chain) -> None:
@@ -167,7 +167,9 @@ def register(
     node_key: Path,
     stake: str,
     metadata: str = "",
-    node_password_file: Annotated[Path | None, Parameter(help="Password of the node's key; default: --password-file.")] = None,
+    node_password_file: Annotated[
+        Path | None, Parameter(help="Password of the node's key; default: --password-file.")
+    ] = None,
 ) -> None:
     """Register a node and stake behind it; the node's key consents by a signature.
 
@@ -200,7 +202,9 @@ def register(
         )
         signature = sign_consent(key.secret, consent, opened.deployment.chain_id, opened.deployment.staking)
         await opened.token.approve(opened.sender, opened.deployment.staking, amount_wei)
-        await opened.staking.register(opened.sender, consent, signature, metadata=metadata, amount_wei=amount_wei)
+        await opened.staking.register(
+            opened.sender, consent, signature, metadata=metadata, amount_wei=amount_wei
+        )
         print(f"registered: {role} 0x{key.address.hex()} with {show_cai(amount_wei)}")
         print("it takes part from the next epoch on")
 
@@ -228,7 +232,10 @@ def unvote(node: str, /, *, owner: Owner) -> None:
         address = parse_address(node)
         shares = await opened.staking.shares(address, opened.sender.address)
         request = await opened.staking.unvote(opened.sender, address, shares)
-        print(f"request {request.request_id}: {show_cai(request.amount_wei)}, released at Unix time {request.release_time_s}")
+        print(
+            f"request {request.request_id}: {show_cai(request.amount_wei)}, "
+            f"released at Unix time {request.release_time_s}"
+        )
 
     _run(owner, work)
 
@@ -254,7 +261,7 @@ def reward(*, owner: Owner) -> None:
 
 
 @chain.command
-def node(address: str, /, *, place: Place = Place()) -> None:  # noqa: B008 - frozen
+def node(address: str, /, *, place: Place = Place()) -> None:
     """Show what the chain knows of a node."""
 
     async def work(opened: Chain) -> None:
@@ -266,14 +273,15 @@ def node(address: str, /, *, place: Place = Place()) -> None:  # noqa: B008 - fr
         print(f"own stake  {show_cai(info.own_stake_wei)}")
         print(f"with votes {show_cai(info.total_stake_wei)}")
         print(f"unbonding  {show_cai(info.unbonding_stake_wei)}")
-        print(f"active     {'yes' if info.active else 'no, slashed for good' if info.jailed else 'no, too little own stake'}")
+        reason = "slashed for good" if info.jailed else "too little own stake"
+        print(f"active     {'yes' if info.active else f'no, {reason}'}")
         print(f"metadata   {info.metadata!r}")
 
     _run(place, work)
 
 
 @chain.command
-def nodes(*, place: Place = Place()) -> None:  # noqa: B008 - frozen
+def nodes(*, place: Place = Place()) -> None:
     """List all registered nodes."""
 
     async def work(opened: Chain) -> None:

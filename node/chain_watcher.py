@@ -54,7 +54,9 @@ class ChainWatcher:
         self.view = View(
             self.view.domain, {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh}
         )
-        log.info("epoch", number=epoch.number, miners=len(miners.miners), coordinators=len(coordinators.miners))
+        log.info(
+            "epoch", number=epoch.number, miners=len(miners.miners), coordinators=len(coordinators.miners)
+        )
 
     async def run(self) -> None:
         """Refresh for as long as the peer runs."""

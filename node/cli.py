@@ -1,7 +1,8 @@
 """The command `cuckoo-peer`: run a node, keep its key, and speak to the staking contract.
 
 Is: flags, their help and their errors. Each value comes from a flag, else from the environment
-(`CUCKOO_DATA_DIR`), else from a TOML file (`cuckoo.toml` here, or the one in `CUCKOO_CONFIG`), else from its default.
+(`CUCKOO_DATA_DIR`), else from a TOML file (`cuckoo.toml` here, or the one in `CUCKOO_CONFIG`), else from
+its default.
 Is not: any of the work; that starts in `run`.
 """
 
@@ -42,7 +43,7 @@ app.command(chain)
 
 
 @app.default
-def node(  # noqa: PLR0913 - one parameter a flag
+def node(
     *,
     role: RoleChoice,
     data_dir: Path,
@@ -63,11 +64,14 @@ def node(  # noqa: PLR0913 - one parameter a flag
     Parameters
     ----------
     role
-        What the node does: *bootstrap* relays and helps newcomers, *coordinator* serves apps, *miner* runs models.
+        What the node does: *bootstrap* relays and helps newcomers, *coordinator* serves apps, *miner* runs
+        models.
     data_dir
-        Folder of this node alone: node-key.json, the equivocation guard, evidence, and a coordinator's api-token.
+        Folder of this node alone: node-key.json, the equivocation guard, evidence, and a coordinator's
+        api-token.
     network
-        Folder of the network (params.toml, contracts.json, bootnodes.txt), or the name of one that comes with the package.
+        Folder of the network (params.toml, contracts.json, bootnodes.txt), or the name of one that comes with
+        the package.
     password_file
         File (mode 0600) with the key's password in its first line; without it, the password is asked for.
     rpc_url
@@ -122,7 +126,7 @@ def show_errors(command: Callable[[], object], *, name: str) -> int:
         command()
     except* CuckooError as failures:
         for error in _leaves(failures):
-            print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - a command speaks to its terminal
+            print(f"{name}: {error}", file=sys.stderr)
         status = 1
     except* KeyboardInterrupt:
         status = 130

@@ -16,7 +16,7 @@ OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
 
 
-class UnsafeFile(LocalError):  # noqa: N818 - names the thing
+class UnsafeFile(LocalError):
     """A secret file that others may read. :ivar path: of the file."""
 
     def __init__(self, path: Path) -> None:

@@ -30,11 +30,11 @@ CREATE TABLE IF NOT EXISTS signed (
 """
 
 
-class MustNotSign(LocalError):  # noqa: N818 - says what holds
+class MustNotSign(LocalError):
     """Signing would contradict an earlier statement, or the guard cannot tell. Nothing was signed."""
 
 
-class GuardUnavailable(LocalError):  # noqa: N818 - says what holds
+class GuardUnavailable(LocalError):
     """The guard's file cannot be opened, or another process holds it."""
 
 
@@ -63,7 +63,9 @@ class Guard:
                     "SELECT body FROM signed WHERE signer = ? AND kind = ? AND slot = ?", slot
                 ).fetchone()
                 if row is None:
-                    self._connection.execute("INSERT INTO signed VALUES (?, ?, ?, ?)", (*slot, statement.body))
+                    self._connection.execute(
+                        "INSERT INTO signed VALUES (?, ?, ?, ?)", (*slot, statement.body)
+                    )
         except sqlite3.Error as error:
             message = f"the equivocation guard failed ({error}); nothing was signed"
             raise MustNotSign(message) from error

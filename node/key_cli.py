@@ -29,7 +29,7 @@ def new(path: Path, /, *, password_file: Path | None = None, light: bool = False
 
     password = read_password(password_file, confirm=True)
     made = create_keystore(path, password, scrypt_n=SCRYPT_N_LIGHT if light else SCRYPT_N)
-    print(f"0x{made.address.hex()}")  # noqa: T201 - a command's answer
+    print(f"0x{made.address.hex()}")
 
 
 @key.command
@@ -37,4 +37,4 @@ def address(path: Path, /) -> None:
     """Show the address of a key, without its password."""
     from node.keys import keystore_address  # noqa: PLC0415
 
-    print(f"0x{keystore_address(path).hex()}")  # noqa: T201 - a command's answer
+    print(f"0x{keystore_address(path).hex()}")

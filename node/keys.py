@@ -29,7 +29,7 @@ SCRYPT_N_LIGHT = 1 << 12
 """For keys of throw-away networks, whose password lies beside them."""
 
 
-class KeyUnusable(LocalError):  # noqa: N818 - names the thing
+class KeyUnusable(LocalError):
     """A key cannot be opened; the text says what to do."""
 
 
@@ -60,7 +60,9 @@ class Key:
         return f"Key(0x{self.address.hex()})"
 
 
-def create_keystore(path: Path, password: bytes, *, secret: bytes | None = None, scrypt_n: int = SCRYPT_N) -> Key:
+def create_keystore(
+    path: Path, password: bytes, *, secret: bytes | None = None, scrypt_n: int = SCRYPT_N
+) -> Key:
     """Make a keystore file (mode 0600) of a new key, or of `secret`.
 
     :raises KeyUnusable: there is a file already; a key is never overwritten.

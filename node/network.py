@@ -20,7 +20,7 @@ FILE_BYTES_MAX = 64 * 1024
 BOOTNODES_MAX = 64
 
 
-class NetworkUnusable(LocalError):  # noqa: N818 - says what holds
+class NetworkUnusable(LocalError):
     """The folder of a network is missing or broken; the text says what to do."""
 
 
@@ -87,7 +87,9 @@ def load_network(place: str) -> Network:
             raise NetworkUnusable(message)
         folder = Path(str(packaged))
     if not (folder / "contracts.json").is_file():
-        message = f"{folder} has no contracts.json: the network's contracts are not deployed; try: make devnet"
+        message = (
+            f"{folder} has no contracts.json: the network's contracts are not deployed; try: make devnet"
+        )
         raise NetworkUnusable(message)
     deployment = read_deployment(folder / "contracts.json")
     parameters = read_parameters(folder / "params.toml")

@@ -56,7 +56,7 @@ log = structlog.get_logger()
 class Peer:
     """One running peer. Made by `open_peer`."""
 
-    def __init__(  # noqa: PLR0913 - the parts that it is made of
+    def __init__(
         self,
         key: Key,
         network: Network,
@@ -96,9 +96,9 @@ class Peer:
 
     def multiaddrs(self) -> tuple[bytes, ...]:
         """Where this peer can be dialled, binary form, without the peer id."""
-        return tuple(
-            address.decapsulate_code(0x01A5).to_bytes() for address in self.host.listen_addresses()
-        )[:MULTIADDRS_MAX]
+        return tuple(address.decapsulate_code(0x01A5).to_bytes() for address in self.host.listen_addresses())[
+            :MULTIADDRS_MAX
+        ]
 
     def seal(self, message: Message) -> Statement[Any]:
         """Sign `message` with this node's key, through the guard. Synchronous.
@@ -147,7 +147,7 @@ class Peer:
         try:
             path = self.evidence.add(found)
         except OSError as error:
-            log.error("evidence could not be written", error=str(error))
+            log.warning("evidence could not be written; it was gossiped all the same", error=str(error))
             return
         if path is not None:
             log.warning("equivocation", file=str(path), next=f"cuckoo-slash submit {path}")

@@ -11,7 +11,7 @@ import enum
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +74,10 @@ async def run_node(settings: NodeSettings) -> None:
     network = load_network(settings.network)
     key = open_keystore(settings.data_dir / KEY_FILE, read_password(settings.password_file))
     rpc_url = settings.rpc_url or network.parameters.default_rpc_url
-    async with stopped_by_signals(), open_peer(key, network, rpc_url, settings.listen, settings.data_dir) as peer:
+    async with (
+        stopped_by_signals(),
+        open_peer(key, network, rpc_url, settings.listen, settings.data_dir) as peer,
+    ):
         match settings.role:
             case RoleName.BOOTSTRAP:
                 with node_file(settings, peer):
@@ -108,7 +111,7 @@ async def _run_coordinator(settings: NodeSettings, peer: Peer) -> None:
 
 
 @contextlib.contextmanager
-def node_file(settings: NodeSettings, peer: Peer, api_url: str | None = None):  # noqa: ANN201
+def node_file(settings: NodeSettings, peer: Peer, api_url: str | None = None) -> Iterator[None]:
     """Say in the data directory that and where this node runs, as long as it does."""
     path = settings.data_dir / NODE_FILE
     document = {

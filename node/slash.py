@@ -21,7 +21,7 @@ from protocol.statement import Domain
 FILE_BYTES_MAX = 256 * 1024
 
 
-class WrongNetwork(LocalError):  # noqa: N818 - says what holds
+class WrongNetwork(LocalError):
     """The evidence is of another network than the one it is to be sent to."""
 
 

@@ -17,7 +17,7 @@ app = App(
 
 cuckoo-slash verify evidence.json
 
-cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json --password-file password""",
+cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json""",
     config=cyclopts.config.Env("CUCKOO_", command=False),
 )
 
@@ -86,7 +86,9 @@ def submit(
             done = await submit_evidence(rpc, joined.deployment, reporter, domain, evidence)
         print(f"slashed: 0x{done.signer.hex()} lost {done.taken_wei / WEI_PER_CAI:,.2f} CAI")
         print(f"  of which unbonding {done.unbonding_taken_wei / WEI_PER_CAI:,.2f} CAI")
-        print(f"  credited to you    {done.reward_wei / WEI_PER_CAI:,.2f} CAI (withdraw: cuckoo-peer chain reward)")
+        print(
+            f"  credited to you    {done.reward_wei / WEI_PER_CAI:,.2f} CAI (see: cuckoo-peer chain reward)"
+        )
         print(f"  burned             {done.burned_wei / WEI_PER_CAI:,.2f} CAI")
         print(f"  transaction        0x{done.transaction_hash.hex()}")
 

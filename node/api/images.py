@@ -21,7 +21,16 @@ from starlette.types import Receive, Scope, Send
 from node.api import errors
 from node.catalogue import Catalogue
 from node.clock import now_ms
-from node.requests import SEED_MAX, Announced, BadRequest, Delivered, FailedOver, ImageRequest, Preview, Progress
+from node.requests import (
+    SEED_MAX,
+    Announced,
+    BadRequest,
+    Delivered,
+    FailedOver,
+    ImageRequest,
+    Preview,
+    Progress,
+)
 from node.roles.coordinator import Coordinator
 from protocol.errors import Refusal
 
@@ -201,7 +210,13 @@ class GenerationStream(Response):
         except Refusal as refusal:
             # Refused before anything was sent: an ordinary error with its status.
             response = errors.of_refusal(refusal).response()
-            await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status_code,
+                    "headers": response.raw_headers,
+                }
+            )
             await send({"type": "http.response.body", "body": response.body})
             return
         await send({"type": "http.response.body", "body": b""})

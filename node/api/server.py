@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from anycorn import Config, serve
 from starlette.types import ASGIApp
 
 from protocol.errors import LocalError
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
 HOST = "127.0.0.1"
 """The API is for this machine alone; who wants it elsewhere puts a proxy of their own before it."""
@@ -18,7 +22,7 @@ GRACE_S = 2
 
 
 async def serve_api(
-    application: ASGIApp, port: int, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    application: ASGIApp, port: int, *, task_status: TaskStatus[str] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Serve until cancelled; starts with the base URL.
 
@@ -34,7 +38,7 @@ async def serve_api(
     config.include_server_header = False
     try:
         async with trio.open_nursery() as nursery:
-            bound = await nursery.start(partial(serve, application, config, mode="asgi"))
+            bound = await nursery.start(partial(serve, cast("Any", application), config, mode="asgi"))
             task_status.started(bound[0])
     except* OSError as failures:
         message = f"the local API cannot listen on {HOST}:{port}: {failures.exceptions[0]}"

@@ -16,10 +16,15 @@ from node.devnet.market import DEFAULT_PLAN, Market, open_market
 from node.logs import configure_logs
 from node.run import stopped_by_signals
 
-app = App(name="python -m node.devnet", help="A whole market on this machine.", config=cyclopts.config.Env("CUCKOO_"))
+app = App(
+    name="python -m node.devnet",
+    help="A whole market on this machine.",
+    config=cyclopts.config.Env("CUCKOO_"),
+)
 console = Console(highlight=False, soft_wrap=True)
 FOLDER = Path(".devnet")
 UP_API_PORT = 8420
+CHEATED_PLAN = (*DEFAULT_PLAN[:-1], demonstrations.CHEAT)
 
 
 def _tell(step: str) -> None:
@@ -28,7 +33,11 @@ def _tell(step: str) -> None:
 
 @app.command
 def demo(
-    *, prompt: str = demonstrations.PROMPT, seed: int = demonstrations.SEED, image: Path = Path("demo.png"), folder: Path = FOLDER
+    *,
+    prompt: str = demonstrations.PROMPT,
+    seed: int = demonstrations.SEED,
+    image: Path = Path("demo.png"),
+    folder: Path = FOLDER,
 ) -> None:
     """Send one prompt through a market of five processes and a chain; write and prove the picture."""
 
@@ -46,8 +55,7 @@ def equivocation(*, folder: Path = FOLDER) -> None:
     """The same market with a miner that signs two results for one task: caught, proven, slashed."""
 
     async def show() -> None:
-        plan = (*DEFAULT_PLAN[:-1], demonstrations.CHEAT)
-        async with stopped_by_signals(), open_market(folder, _tell, plan) as market:
+        async with stopped_by_signals(), open_market(folder, _tell, CHEATED_PLAN) as market:
             await demonstrations.wait_until_ready(market)
             await demonstrations.show_equivocation(market, console)
             _tell("stopping all processes")
@@ -56,12 +64,24 @@ def equivocation(*, folder: Path = FOLDER) -> None:
 
 
 @app.command
-def up(*, folder: Path = FOLDER, api_port: int = UP_API_PORT) -> None:
-    """Run the market until Ctrl-C."""
+def up(*, folder: Path = FOLDER, api_port: int = UP_API_PORT, with_cheat: bool = False) -> None:
+    """Run the market until Ctrl-C.
+
+    Parameters
+    ----------
+    folder
+        Emptied first; then holds everything.
+    api_port
+        Of the coordinator's API; 0 takes any.
+    with_cheat
+        One of the miners signs two results for each of its tasks.
+    """
+    plan = CHEATED_PLAN if with_cheat else DEFAULT_PLAN
 
     async def run() -> None:
-        async with stopped_by_signals(), open_market(folder, _tell, api_port=api_port) as market:
+        async with stopped_by_signals(), open_market(folder, _tell, plan, api_port) as market:
             await demonstrations.wait_until_ready(market)
+            market.describe()
             _describe(market)
             await trio.sleep_forever()
 
@@ -69,10 +89,11 @@ def up(*, folder: Path = FOLDER, api_port: int = UP_API_PORT) -> None:
 
 
 def _describe(market: Market) -> None:
+    token_file = market.folder / "coordinator" / "api-token"
     console.print(f"""
 [bold]The devnet is up.[/bold] Ctrl-C ends it, with all its processes.
 
-  API        {market.api_url}/v1   (OpenAI Images; token in {market.folder / "coordinator" / "api-token"})
+  API        {market.api_url}/v1   (OpenAI Images; token in {token_file})
   chain      {market.rpc_url}   (chain {market.deployment.chain_id})
   CAI        0x{market.deployment.cai.hex()}
   Staking    0x{market.deployment.staking.hex()}
@@ -82,9 +103,10 @@ def _describe(market: Market) -> None:
   logs       {market.folder}/*/node.log
 
 Try:
-  curl -s {market.api_url}/v1/images/generations -H "Authorization: Bearer $(cat {market.folder}/coordinator/api-token)" \\
-    -H 'Content-Type: application/json' -d '{{"prompt": "{demonstrations.PROMPT}"}}' | head -c 300
-""", markup=True)
+  curl -s {market.api_url}/v1/images/generations \\
+    -H "Authorization: Bearer $(cat {token_file})" -H 'Content-Type: application/json' \\
+    -d '{{"prompt": "{demonstrations.PROMPT}"}}' | head -c 300
+""")
 
 
 def main() -> None:

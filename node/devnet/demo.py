@@ -18,7 +18,9 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from contracts.client import StakingClient
 from contracts.records import WEI_PER_CAI, Role
+from contracts.transactions import Sender
 from node.devnet import report
 from node.devnet.market import Market, NodePlan
 from node.slash import read_evidence, submit_evidence
@@ -32,6 +34,9 @@ TIMEOUT_S = 120
 READY_TIMEOUT_S = 60
 POLL_S = 0.1
 EVIDENCE_TIMEOUT_S = 30
+DRAWS_MAX = 20
+"""Tasks until the cheat must have been drawn; at its share of stake, missing it so often is 1 in 10^17."""
+VOTE_CAI, UNVOTE_CAI = 100_000, 40_000
 CHEAT = NodePlan("cheat", Role.MINER, 500_000, module="node.devnet.cheat")
 """The dishonest miner; staked highest, so that it is drawn soon."""
 
@@ -72,7 +77,11 @@ async def ask(market: Market, console: Console, prompt: str, seed: int) -> Answe
     """
     body = {"prompt": prompt, "seed": seed, "stream": True, "partial_images": PREVIEWS}
     png, task_id = b"", ""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total} steps"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} steps"),
+    )
     async with _client(market) as client:
         with Progress(*columns, console=console) as progress:
             bar = progress.add_task("announced, waiting for the drawn miner", total=None)
@@ -83,9 +92,13 @@ async def ask(market: Market, console: Console, prompt: str, seed: int) -> Answe
                     if name == "comment" and data.startswith("step "):
                         _, step, _, steps, *_ = data.split()
                         miner = market.names.get(bytes.fromhex(data.rpartition("0x")[2]), "a miner")
-                        progress.update(bar, description=f"{miner} works", completed=int(step), total=int(steps))
+                        progress.update(
+                            bar, description=f"{miner} works", completed=int(step), total=int(steps)
+                        )
                     elif name == "image_generation.partial_image":
-                        progress.console.print(f"  preview {json.loads(data)['partial_image_index'] + 1} arrived")
+                        progress.console.print(
+                            f"  preview {json.loads(data)['partial_image_index'] + 1} arrived"
+                        )
                     elif name == "image_generation.completed":
                         document = json.loads(data)
                         png, task_id = base64.b64decode(document["b64_json"]), document["cuckoo"]["tasks"][0]
@@ -115,7 +128,9 @@ async def _events(response: httpx2.Response) -> AsyncIterator[tuple[str, str]]:
             yield name, line.removeprefix("data:").strip()
 
 
-async def show_market(market: Market, console: Console, image: Path, prompt: str = PROMPT, seed: int = SEED) -> None:
+async def show_market(
+    market: Market, console: Console, image: Path, prompt: str = PROMPT, seed: int = SEED
+) -> None:
     """The demonstration of `make demo`."""
     console.print(f'\nPrompt to {market.api_url}/v1/images/generations: [bold]"{prompt}"[/bold]')
     answer = await ask(market, console, prompt, seed)
@@ -124,6 +139,7 @@ async def show_market(market: Market, console: Console, image: Path, prompt: str
     receipt_file.write_text(json.dumps(answer.receipt_document, indent=2) + "\n")
     report.print_draw(console, answer.receipt, market.names)
     report.print_signatures(console, answer.receipt, market.names)
+    report.print_picture(console, answer.png)
     report.print_files(console, image, receipt_file)
 
 
@@ -133,34 +149,67 @@ async def show_equivocation(market: Market, console: Console) -> None:
     :raises DemonstrationFailed: the cheat got away.
     """
     cheat = next(address for address, name in market.names.items() if name == CHEAT.name)
-    for seed in range(20):
+    staked = await _vote_and_unvote(market, cheat)
+    console.print(
+        f"\nA staker has voted for the cheat with {VOTE_CAI:,} CAI "
+        f"and is taking {UNVOTE_CAI:,} CAI of it back."
+    )
+    for seed in range(DRAWS_MAX):
         answer = await ask(market, console, PROMPT, seed)
         worker = answer.receipt.commitment.signer.address
         console.print(f"  the work was done by {market.names[worker]}")
         if worker == cheat:
             break
     else:
-        raise DemonstrationFailed("the cheat was not drawn in 20 tasks")
+        raise DemonstrationFailed(f"the cheat was not drawn in {DRAWS_MAX} tasks")
     console.print("\nThe cheat has told the network two different results for that task. Who noticed?")
     path = await find_evidence(market)
     console.print(f"  {path.parts[-3]} did, and wrote [bold]{path}[/bold]")
     domain, evidence, offence = read_evidence(path)
     console.print(
-        f"  verified offline: 0x{offence.signer.hex()} signed two {offence.kind.name.lower()}s "
-        f"in slot {report.short(offence.slot)}"
+        f"  verified offline: 0x{offence.signer.hex()} signed two statements of kind "
+        f"{offence.kind.name.lower()} in slot {report.short(offence.slot)}"
     )
-    staking = market.deployment.staking_client(market.rpc)
-    before = await staking.node_info(cheat)
-    slashed = await submit_evidence(market.rpc, market.deployment, market.reporter, domain, evidence)
-    after = await staking.node_info(cheat)
-    if before is None or after is None or after.total_stake_wei or after.active:
-        raise DemonstrationFailed("the cheat still has stake")
-    console.print(
-        f"\n[bold]Slashed.[/bold] Stake before: {before.total_stake_wei // WEI_PER_CAI:,} CAI, "
-        f"after: {after.total_stake_wei // WEI_PER_CAI:,} CAI; "
-        f"reporter's share: {slashed.reward_wei // WEI_PER_CAI:,} CAI, burned: "
-        f"{slashed.burned_wei // WEI_PER_CAI:,} CAI; transaction 0x{slashed.transaction_hash.hex()}"
-    )
+    before = await staked.now()
+    outcome = await submit_evidence(market.rpc, market.deployment, market.reporter, domain, evidence)
+    after = await staked.now()
+    if any(after.values()):
+        raise DemonstrationFailed("the cheat or its voter still has stake")
+    report.print_slash(console, before, after, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class StakeBehind:
+    """What stands behind a node, as the chain has it."""
+
+    staking: StakingClient
+    node: bytes
+    voter: bytes
+    request_id: int
+
+    async def now(self) -> dict[str, int]:
+        """Wei by whose it is."""
+        info = await self.staking.node_info(self.node)
+        unbonding = await self.staking.unbonding(self.request_id)
+        if info is None or unbonding is None:
+            raise DemonstrationFailed("the chain has forgotten the node or its voter")
+        return {
+            "the cheat's own stake": info.own_stake_wei,
+            "its voter's stake": await self.staking.stake(self.node, self.voter),
+            "its voter's stake on the way out": unbonding.amount_wei,
+        }
+
+
+async def _vote_and_unvote(market: Market, node: bytes) -> StakeBehind:
+    """Let the market's staker vote for a node, and begin to take some of it back."""
+    deployment, voter = market.deployment, Sender(market.rpc, market.staker)
+    token, staking = deployment.token_client(market.rpc), deployment.staking_client(market.rpc)
+    vote_wei = VOTE_CAI * WEI_PER_CAI
+    await token.faucet(voter, vote_wei)
+    await token.approve(voter, deployment.staking, vote_wei)
+    shares = await staking.vote(voter, node, vote_wei)
+    request = await staking.unvote(voter, node, shares * UNVOTE_CAI // VOTE_CAI)
+    return StakeBehind(staking, node, voter.address, request.request_id)
 
 
 async def find_evidence(market: Market) -> Path:

@@ -6,6 +6,7 @@ Is not: anything that nodes rely on; all they get is a folder with three files a
 
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -37,6 +38,7 @@ EPOCH_BLOCKS = 60
 SEED_DELAY_BLOCKS = 2
 UNBONDING_DELAY_S = 3600
 BLOCK_TIME_S = 1
+MARKET_FILE = "market.json"
 GAS_MONEY_WEI = 10**18
 CONSENT_DEADLINE_S = 1 << 40
 """Far in the future: the devnet's clock jumps."""
@@ -73,6 +75,7 @@ class Market:
     :ivar rpc_url: the chain's JSON-RPC.
     :ivar deployment: addresses of the contracts.
     :ivar reporter: an account with gas that is nobody's node: the deployer, and who reports cheats.
+    :ivar staker: an account with gas, for trying things; its key is in `staker_key`.
     :ivar api_url: base URL of the coordinator's local API.
     :ivar token: its bearer token.
     :ivar nodes: processes by name.
@@ -84,10 +87,29 @@ class Market:
     rpc_url: str
     deployment: Deployment
     reporter: Account
+    staker: Account
     api_url: str = ""
     token: str = ""
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     names: dict[bytes, str] = field(default_factory=dict)
+
+    def describe(self) -> None:
+        """Write `market.json` into the folder: where everything is, for scripts. It holds no secret."""
+        document = {
+            "api_url": self.api_url,
+            "rpc_url": self.rpc_url,
+            "chain_id": self.deployment.chain_id,
+            "network": str(self.network_folder),
+            "token_file": str(self.folder / "coordinator" / TOKEN_FILE),
+            "staker_key": str(self.staker_key),
+            "password_file": str(self.password_file),
+            "nodes": {
+                name: {"process": node.process.pid, "data_dir": str(node.data_dir)}
+                for name, node in self.nodes.items()
+            },
+            "addresses": {name: "0x" + address.hex() for address, name in self.names.items()},
+        }
+        write_private(self.folder / MARKET_FILE, json.dumps(document, indent=2).encode() + b"\n")
 
     @property
     def network_folder(self) -> Path:
@@ -160,9 +182,9 @@ async def _found(folder: Path, anvil: Anvil, tell: Callable[[str], None]) -> Mar
         unbonding_delay_s=UNBONDING_DELAY_S,
         development=True,
     )
-    reporter = anvil.accounts()[REPORTER_ACCOUNT]
+    reporter, staker = (anvil.accounts()[index] for index in (REPORTER_ACCOUNT, STAKER_ACCOUNT))
     deployment = await deploy(anvil.rpc, Sender(anvil.rpc, reporter), parameters)
-    market = Market(folder, anvil.rpc, anvil.endpoint, deployment, reporter)
+    market = Market(folder, anvil.rpc, anvil.endpoint, deployment, reporter, staker)
     market.network_folder.mkdir(parents=True)
     template = PARAMETERS_FILE.read_text()
     default_url = read_parameters(PARAMETERS_FILE).default_rpc_url

@@ -28,7 +28,7 @@ STOP_TIMEOUT_S = 5
 LOG_LINES_SHOWN = 15
 
 
-class NodeDied(LocalError):  # noqa: N818 - says what happened
+class NodeDied(LocalError):
     """A node ended by itself or did not become ready; the text ends with the end of its log."""
 
 
@@ -110,4 +110,3 @@ async def node_process(
     finally:
         with trio.CancelScope(shield=True):
             await child.stop()
-

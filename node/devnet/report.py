@@ -6,17 +6,24 @@ Is not: trust in the coordinator, which could print anything.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 
+from PIL import Image
+from rich.color import Color
 from rich.console import Console
+from rich.style import Style
 from rich.table import Table
+from rich.text import Text
 
+from contracts.records import WEI_PER_CAI, SlashOutcome
 from protocol.draw import task_seed
 from protocol.receipt import Receipt
 
 MICRO_CAI_PER_CAI = 1_000_000
 HEX_SHOWN = 10
+PICTURE_COLUMNS_MAX = 64
 
 
 def short(data: bytes) -> str:
@@ -38,7 +45,7 @@ def print_draw(console: Console, receipt: Receipt, names: Mapping[bytes, str]) -
     for place in task.ranking:
         weight = epoch.miners.weight_of(place.miner)
         if place.passed_over:
-            shown, outcome = "–", "passed over: no live offer"
+            shown, outcome = "-", "passed over: no live offer"
         else:
             shown = str(rank)
             rank += 1
@@ -63,15 +70,55 @@ def print_signatures(console: Console, receipt: Receipt, names: Mapping[bytes, s
         (receipt.acceptance, f"I take it at rank {receipt.acceptance.message.rank}"),
         (
             receipt.commitment,
-            f"{commitment.output_bytes} bytes, SHA-256 {short(commitment.output_hash)}, trace {short(commitment.trace_root)}",
+            (
+                f"{commitment.output_bytes} bytes, SHA-256 {short(commitment.output_hash)}, "
+                f"trace {short(commitment.trace_root)}"
+            ),
         ),
     ):
         signer = statement.signer.address
         table.add_row(
-            type(statement.message).__name__, names.get(signer, "?"), f"[green]✓[/green] 0x{signer.hex()}", says
+            type(statement.message).__name__,
+            names.get(signer, "?"),
+            f"[green]✓[/green] 0x{signer.hex()}",
+            says,
         )
     console.print("\n[bold]Verified here, from the receipt alone[/bold]")
     console.print(table)
+
+
+def print_slash(
+    console: Console, before: Mapping[str, int], after: Mapping[str, int], outcome: SlashOutcome
+) -> None:
+    """What a slash took, from whom, and where it went. :param before: wei by owner."""
+    table = Table("stake behind the cheat", "before (CAI)", "after (CAI)")
+    for owner, wei in before.items():
+        table.add_row(owner, f"{wei / WEI_PER_CAI:,.0f}", f"{after[owner] / WEI_PER_CAI:,.0f}")
+    console.print("\n[bold]Slashed[/bold], by the contract, from the two signatures alone")
+    console.print(table)
+    console.print(
+        f"credited to the reporter: {outcome.reward_wei / WEI_PER_CAI:,.0f} CAI, "
+        f"burned: {outcome.burned_wei / WEI_PER_CAI:,.0f} CAI, transaction 0x{outcome.transaction_hash.hex()}"
+    )
+
+
+def print_picture(console: Console, png: bytes) -> None:
+    """The picture itself, two pixels a character; small ones only, on terminals with colours."""
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    if not console.is_terminal or image.width > min(PICTURE_COLUMNS_MAX, console.width):
+        return
+    rows = Text()
+    for y in range(0, image.height - 1, 2):
+        for x in range(image.width):
+            upper, lower = (image.getpixel((x, row)) for row in (y, y + 1))
+            rows.append("▀", Style(color=_colour(upper), bgcolor=_colour(lower)))
+        rows.append("\n")
+    console.print(rows)
+
+
+def _colour(pixel: object) -> Color:
+    assert isinstance(pixel, tuple)
+    return Color.from_rgb(*pixel)
 
 
 def print_files(console: Console, image: Path, receipt: Path) -> None:

@@ -20,7 +20,6 @@ from node.clock import now_ms
 from node.peer import Peer
 from node.requests import Announced, Busy, Delivered, ImageRequest, NoMiner
 from node.result_intake import ResultIntake
-from node.protocols import TASK_PROTOCOL
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol import task as life

@@ -61,7 +61,9 @@ class Terms:
 class Miner:
     """The role's state."""
 
-    def __init__(self, peer: Peer, workers: WorkerPool, packages: Sequence[ModelPackage], terms: Terms) -> None:
+    def __init__(
+        self, peer: Peer, workers: WorkerPool, packages: Sequence[ModelPackage], terms: Terms
+    ) -> None:
         self._peer = peer
         self._workers = workers
         self._packages = {item.model_id: item for item in packages}
@@ -124,7 +126,9 @@ class Miner:
                     if task.digest not in self._finished:
                         await self._serve(task, rank)
         except* CuckooError as failures:
-            log.warning("task given up", task=task.digest.hex(), errors=[str(error) for error in failures.exceptions])
+            log.warning(
+                "task given up", task=task.digest.hex(), errors=[str(error) for error in failures.exceptions]
+            )
         finally:
             self._following -= 1
 

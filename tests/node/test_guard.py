@@ -60,7 +60,9 @@ def test_other_slots_kinds_and_signers_are_free(path):
         guard.sign(offer(1))
     other = Key.of(b"\x02" * 32)
     with open_guard(path, other) as guard:
-        assert recover(acceptance(1, task=1).digest, guard.sign(acceptance(1, task=1))).address == other.address
+        assert (
+            recover(acceptance(1, task=1).digest, guard.sign(acceptance(1, task=1))).address == other.address
+        )
 
 
 def test_chunks_are_signed_without_a_record(path):

@@ -42,12 +42,11 @@ async def test_end_sends_everybody_home(autojump_clock):
         async with race.turn(rank) as granted:
             answers.append(granted)
 
-    async with race.turn(0):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(wait, 1)
-            nursery.start_soon(wait, 2)
-            await trio.sleep(1)
-            race.end()
+    async with race.turn(0), trio.open_nursery() as nursery:
+        nursery.start_soon(wait, 1)
+        nursery.start_soon(wait, 2)
+        await trio.sleep(1)
+        race.end()
     async with race.turn(0) as granted:
         answers.append(granted)
     assert answers == [False, False, False]

@@ -1,0 +1,128 @@
+"""A miner that signs two results for one task is noticed, proven and slashed: real processes, real chain."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.market.conftest import running_market
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def cheated(tmp_path_factory):
+    with running_market(tmp_path_factory.mktemp("cheated") / "devnet", "--with-cheat") as running:
+        yield running
+
+
+def command(module, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=60
+    )
+
+
+def chain(market, *arguments, owner=True):
+    place = ["--network", market.description["network"]]
+    if owner:
+        place += ["--owner-key", market.description["staker_key"]]
+        place += ["--password-file", market.description["password_file"]]
+    run = command("node.cli", "chain", *arguments, *place)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def submit(market, file):
+    return command(
+        "node.slash_cli",
+        *("submit", str(file), "--network", market.description["network"]),
+        *("--reporter-key", market.description["staker_key"]),
+        *("--password-file", market.description["password_file"]),
+    )
+
+
+def evidence_files(market):
+    return sorted(market.folder.glob("*/evidence/*.json"))
+
+
+@pytest.fixture(scope="module")
+def evidence_file(cheated):
+    """Evidence that an honest peer has found by listening."""
+    cheat = cheated.description["addresses"]["cheat"]
+    chain(cheated, "faucet", "100000")
+    chain(cheated, "vote", cheat, "60000")
+    chain(cheated, "unvote", cheat)
+    chain(cheated, "vote", cheat, "40000")
+    before = chain(cheated, "node", cheat, owner=False)
+    assert "with votes 540,000 CAI" in before
+    assert "unbonding  60,000 CAI" in before
+    with cheated.client() as client:
+        for _ in range(20):
+            client.post("/v1/images/generations", json={"prompt": "a star", "steps": 2}).raise_for_status()
+            deadline = time.monotonic() + 1
+            while time.monotonic() < deadline:
+                for path in evidence_files(cheated):
+                    if path.parts[-3] != "cheat":
+                        return path
+                time.sleep(0.05)
+    pytest.fail("nobody has noticed")
+
+
+def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_file):
+    cheat = cheated.description["addresses"]["cheat"]
+    verified = command("node.slash_cli", "verify", str(evidence_file))
+    assert verified.returncode == 0, verified.stderr
+    assert cheat in verified.stdout
+
+    slashed = submit(cheated, evidence_file)
+    assert slashed.returncode == 0, slashed.stderr
+    assert "lost 600,000.00 CAI" in slashed.stdout
+    assert "unbonding 60,000.00 CAI" in slashed.stdout
+    after = chain(cheated, "node", cheat, owner=False)
+    assert "own stake  0 CAI" in after
+    assert "with votes 0 CAI" in after
+    assert "unbonding  0 CAI" in after
+    assert "slashed for good" in after
+
+    again = submit(cheated, evidence_file)
+    assert again.returncode == 1
+    assert "EvidenceSpent" in again.stderr
+    assert "60,000 CAI" in chain(cheated, "reward")
+
+
+def test_tampered_evidence_does_not_verify(evidence_file, tmp_path):
+    document = json.loads(evidence_file.read_text())
+    flipped = document["first_statement"][:-2] + (
+        "1c" if document["first_statement"].endswith("1b") else "1b"
+    )
+    for change in (
+        {"first_statement": flipped},
+        {"first_statement": document["second_statement"]},
+        {"chain_id": 1},
+        {"format": "other"},
+        {"slashing_contract": "0x00"},
+    ):
+        file = tmp_path / "evidence.json"
+        file.write_text(json.dumps(document | change))
+        run = command("node.slash_cli", "verify", str(file))
+        assert run.returncode == 1, change
+        assert run.stderr.startswith("cuckoo-slash: ")
+        assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[" * 100_000])
+def test_file_that_is_no_evidence_is_a_clear_error(tmp_path, content):
+    file = tmp_path / "evidence.json"
+    file.write_bytes(content)
+    run = command("node.slash_cli", "verify", str(file))
+    assert run.returncode == 1
+    assert run.stderr.startswith("cuckoo-slash: ")
+    assert "Traceback" not in run.stderr
+
+
+def test_missing_file_is_a_clear_error():
+    run = command("node.slash_cli", "verify", str(Path("nowhere") / "evidence.json"))
+    assert (run.returncode, "cannot be read" in run.stderr) == (1, True)

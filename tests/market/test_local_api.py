@@ -1,0 +1,138 @@
+"""The local API over a real socket: who is let in, what is refused, what happens when an app goes away."""
+
+import json
+import socket
+import time
+from urllib.parse import urlsplit
+
+import pytest
+
+from node.api.app import BODY_BYTES_MAX
+
+pytestmark = pytest.mark.process
+
+
+def events_of(response):
+    """Server-sent events as (name, data); comments under the name `comment`."""
+    name = ""
+    for line in response.iter_lines():
+        if line.startswith(":"):
+            yield "comment", line[1:].strip()
+        elif line.startswith("event:"):
+            name = line.removeprefix("event:").strip()
+        elif line.startswith("data:"):
+            yield name, line.removeprefix("data:").strip()
+
+
+def raw_exchange(market, request):
+    address = urlsplit(market.api_url)
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(request)
+        return connection.recv(65536)
+
+
+@pytest.fixture
+def client(market):
+    with market.client() as opened:
+        yield opened
+
+
+def error_of(response):
+    return response.status_code, response.json()["error"]["code"]
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "x" * 10_000])
+def test_wrong_token(market, token):
+    with market.client(token) as stranger:
+        for method, path in (("GET", "/v1/models"), ("POST", "/v1/images/generations"), ("GET", "/nothing")):
+            assert error_of(stranger.request(method, path)) == (401, "invalid_api_key")
+
+
+def test_health_needs_no_token_and_tells_when_ready(market):
+    with market.client("") as stranger:
+        response = stranger.get("/health")
+    assert (response.status_code, response.json()) == (200, {"ready": True})
+
+
+def test_listens_on_loopback_alone(market):
+    assert urlsplit(market.api_url).hostname == "127.0.0.1"
+    port = urlsplit(market.api_url).port
+    with pytest.raises(OSError):  # noqa: PT011 - refused or unreachable, by the system
+        socket.create_connection(
+            (socket.gethostbyname(socket.gethostname()).replace("127.0.0.1", "127.0.0.2"), port), 2
+        )
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"{" * 5000, b'"prompt"'])
+def test_body_that_is_no_json_object(client, content):
+    assert error_of(client.post("/v1/images/generations", content=content)) == (400, "invalid_json")
+
+
+def test_body_too_long(client):
+    body = {"prompt": "x" * BODY_BYTES_MAX}
+    assert error_of(client.post("/v1/images/generations", json=body)) == (413, "request_too_large")
+
+
+def test_empty_prompt(client):
+    assert error_of(client.post("/v1/images/generations", json={"prompt": ""})) == (400, "invalid_value")
+
+
+def test_unknown_model(client):
+    body = {"prompt": "a cat", "model": "nothing"}
+    assert error_of(client.post("/v1/images/generations", json=body)) == (404, "model_not_found")
+
+
+def test_refused_stream_is_an_ordinary_error(client):
+    body = {"prompt": "", "stream": True}
+    assert error_of(client.post("/v1/images/generations", json=body)) == (400, "invalid_value")
+
+
+def test_unknown_task(client):
+    assert error_of(client.get("/v1/cuckoo/tasks/" + "00" * 32)) == (404, "task_not_found")
+
+
+def test_unknown_path(client):
+    assert error_of(client.get("/v1/nothing")) == (404, "not_found")
+
+
+def test_two_lengths_are_refused(market):
+    request = (
+        b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        + market.token.encode()
+        + b"\r\n"
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+    assert b" 400 " in raw_exchange(market, request).split(b"\r\n")[0]
+
+
+def test_garbage_is_no_http(market, client):
+    raw_exchange(market, b"\x00\xff" * 100 + b"\r\n\r\n")
+    assert client.get("/v1/models").status_code == 200
+
+
+def active_tasks(client):
+    return client.get("/v1/cuckoo/status").json()["tasks_active"]
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
+def test_app_that_goes_away_cancels_its_task(market, client, stream):
+    body = json.dumps({"prompt": "a cat", "steps": 100, "stream": stream}).encode()
+    address = urlsplit(market.api_url)
+    request = (
+        b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+        + market.token.encode()
+        + b"\r\nContent-Length: "
+        + str(len(body)).encode()
+        + b"\r\n\r\n"
+        + body
+    )
+    before = client.get("/v1/cuckoo/status").json()["receipts"]
+    with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
+        connection.sendall(request)
+        deadline = time.monotonic() + 20
+        while not active_tasks(client):
+            assert time.monotonic() < deadline
+    deadline = time.monotonic() + 2
+    while active_tasks(client):
+        assert time.monotonic() < deadline, "the task goes on for nobody"
+    assert client.get("/v1/cuckoo/status").json()["receipts"] == before

@@ -1,0 +1,96 @@
+"""Every command that the README shows is typed here, against a devnet as `make devnet` starts it."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.market.conftest import REPOSITORY, running_market
+
+pytestmark = pytest.mark.process
+
+README = (REPOSITORY / "README.md").read_text()
+BLOCKS = dict(re.findall(r"^```sh (\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
+
+
+def type_in(folder: Path, *names: str) -> str:
+    """Run blocks of the README in one shell; every command of them must succeed."""
+    script = "\n".join(BLOCKS[name] for name in names)
+    run = subprocess.run(
+        ["bash", "-euo", "pipefail", "-m", "-c", script],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert run.returncode == 0, f"{script}\n{run.stdout}\n{run.stderr}"
+    return run.stdout
+
+
+def prepared(folder: Path) -> Path:
+    """A folder that looks as the repository does to the commands: `.venv` and `.devnet` inside."""
+    folder.mkdir()
+    environment = Path(sys.executable).parents[1]
+    (folder / ".venv").symlink_to(environment)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = prepared(tmp_path_factory.mktemp("readme") / "repository")
+    with running_market(folder / ".devnet", port=8420):
+        yield folder
+
+
+def test_there_is_a_block_for_everybody():
+    people = {"app", "setup", "bootstrap", "coordinator", "miner", "staker", "slasher"}
+    assert set(BLOCKS) == people
+
+
+def test_app_builder(place):
+    output = type_in(place, "app")
+    assert (place / "apple.png").read_bytes().startswith(b"\x89PNG")
+    assert "cuckoo-icons" in output
+    assert '"ready":true' in output
+
+
+def test_bootstrap_peer(place):
+    assert '"role": "bootstrap"' in type_in(place, "setup", "bootstrap")
+
+
+def test_coordinator_then_miner_then_staker(place):
+    output = type_in(place, "setup", "coordinator")
+    assert "registered: coordinator" in output
+    assert '"ready"' in output
+    output = type_in(place, "setup", "miner")
+    assert "registered: miner" in output
+    assert '"role": "miner"' in output
+    output = type_in(place, "setup", "staker")
+    assert "voted with 10,000" in output
+    assert "'my miner'" in output
+
+
+def test_slasher(tmp_path):
+    folder = prepared(tmp_path / "repository")
+    with running_market(folder / ".devnet", "--with-cheat") as market:
+        deadline = time.monotonic() + 60
+        with market.client() as client:
+            while not list((folder / ".devnet").glob("*/evidence/*.json")):
+                assert time.monotonic() < deadline
+                client.post("/v1/images/generations", json={"prompt": "a star", "steps": 2})
+        output = type_in(folder, "setup", "slasher")
+    assert "valid: 0x" in output
+    assert "slashed: 0x" in output
+    assert "withdrawn: " in output
+    shutil.rmtree(folder / ".devnet", ignore_errors=True)
+
+
+def test_every_make_verb_of_the_readme_exists():
+    verbs = set(re.findall(r"`make ([a-z-]+)`", README))
+    targets = set(re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    assert verbs
+    assert verbs <= targets
