@@ -29,6 +29,9 @@ class Evidence(Encoded):
     """Two envelopes of one signer with equal (kind, slot) and different bodies.
 
     Made by `pair`, which orders them, so that everybody who hears both makes the same evidence.
+
+    :ivar first: an envelope.
+    :ivar second: another envelope, the greater of the two.
     """
 
     first: StatementBytes

@@ -76,7 +76,13 @@ class Domain:
 
 @dataclass(frozen=True, slots=True)
 class Envelope(Encoded):
-    """The wire form of a signed statement; see the module."""
+    """The wire form of a signed statement; see the module.
+
+    :ivar version: 1.
+    :ivar kind: what the body is.
+    :ivar body: an encoded message.
+    :ivar signature: r, s and v over the statement's digest.
+    """
 
     version: Annotated[int, Uint(VERSION)]
     kind: Uint8

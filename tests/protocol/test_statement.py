@@ -194,3 +194,10 @@ def test_a_domain_is_a_value():
 def test_a_domain_has_a_chains_number_and_an_address(chain_id, contract):
     with pytest.raises(ValueError):  # noqa: PT011 - each has its own words
         Domain(chain_id, contract)
+
+
+def test_the_digest_of_a_body_is_the_same_whoever_signs_it():
+    """A limit that the specification names: a task's id does not name its coordinator."""
+    first, second = (opened(signer, builders.announcement()) for signer in (builders.COORDINATOR, ANN))
+    assert first.digest == second.digest
+    assert first.signer != second.signer

@@ -1,0 +1,184 @@
+"""The specification says what the code does: its tables are compared, its examples run."""
+
+import ast
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import protocol
+from protocol import draw, evidence, messages, receipt, statement
+from protocol.cbor import BYTES_MAX, DEPTH_MAX
+from protocol.draw import ranking, task_seed
+from protocol.hashing import keccak256
+from protocol.merkle import LEAVES_MAX
+from protocol.messages import MESSAGE_OF, Kind, ModelOffer, RankedMiner, TaskInput, TaskReply
+from protocol.rules import evidence as evidence_rules
+from protocol.rules import offers, results, tasks, view
+from protocol.schema import Bytes, Items, Text, Uint, _kind_of, _kinds
+from protocol.statement import Envelope
+from protocol.task import mermaid
+from tests.protocol.builders import COORDINATOR, EPOCH
+
+README = Path(protocol.__file__).with_name("README.md")
+TEXT = README.read_text()
+MODULES = {"offers": offers, "tasks": tasks, "results": results, "evidence": evidence_rules}
+STRUCTS = [*MESSAGE_OF.values(), ModelOffer, RankedMiner, TaskInput, TaskReply, Envelope, evidence.Evidence]
+
+
+def words_of(kind) -> str:
+    """A field's kind and bounds in words."""
+    match kind:
+        case Uint(maximum):
+            bits = maximum.bit_length()
+            whole = maximum == (1 << bits) - 1 and bits in {8, 16, 32, 64}
+            return f"uint{bits}" if whole else f"uint, 0 to {maximum:,}"
+        case Bytes(minimum, maximum):
+            return f"bytes, {maximum:,}" if minimum == maximum else f"bytes, {minimum} to {maximum:,}"
+        case Text(maximum):
+            return f"text, up to {maximum:,} bytes"
+        case Items(of, minimum, maximum):
+            inner = _kind_of(of)
+            name = inner.__name__ if isinstance(inner, type) else f"({words_of(inner)})"
+            return f"array, {minimum} to {maximum} of {name}"
+        case _:
+            return kind.__name__
+
+
+def meanings_of(struct) -> dict[str, str]:
+    """What `:ivar name: …` lines of a class say."""
+    found = re.findall(r":ivar (\w+): (.*?)(?=\n:ivar|\n\n|\Z)", inspect.cleandoc(struct.__doc__), re.DOTALL)
+    return {name: " ".join(meaning.split()).replace("``", "`") for name, meaning in found}
+
+
+def table_of(struct) -> str:
+    meanings = meanings_of(struct)
+    rows = [f"| `{name}` | {words_of(kind)} | {meanings.get(name, '')} |" for name, kind in _kinds(struct)]
+    return "\n".join(["| field | type | meaning |", "|---|---|---|", *rows])
+
+
+def rules_of(function) -> list[tuple[str, str]]:
+    """(verdict, reason) in the order in which a rule checks them, its helpers in `view` included."""
+    found = []
+
+    def walk(node):
+        for child in ast.iter_child_nodes(node):
+            walk(child)
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            return
+        name = node.func.id
+        if name in {"GossipIgnore", "GossipReject"}:
+            found.append((name.removeprefix("Gossip").upper(), node.args[0].value))
+        elif name in {"read_gossip", "verify_gossip", "check_slot_is_free"}:
+            found.extend(rules_of(getattr(view, name)))
+        elif name == "Equivocation":
+            found.append(("IGNORE", "signer has said something else in this slot"))
+
+    walk(ast.parse(inspect.getsource(function)))
+    return found
+
+
+def section(title: str) -> str:
+    """The text under a heading, up to the next heading of the same or a higher level."""
+    match = re.search(rf"^(#+) {re.escape(title)}$", TEXT, re.MULTILINE)
+    assert match, f"no section {title!r}"
+    level = len(match.group(1))
+    rest = TEXT[match.end() :]
+    end = re.search(rf"^#{{1,{level}}} ", rest, re.MULTILINE)
+    return rest[: end.start()] if end else rest
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
+def test_each_struct_has_its_table(struct):
+    assert dataclasses.is_dataclass(struct)
+    assert table_of(struct) in section(struct.__name__)
+
+
+def test_the_table_of_kinds():
+    for kind in Kind:
+        name, slashable = MESSAGE_OF[kind].__name__, "yes" if kind.slashable else "no"
+        pattern = rf"\| {int(kind)} \| \[`{name}`\]\(#\w+\) \|.*\| {slashable} \|"
+        assert re.search(pattern, section("Kinds and slots")), kind
+    assert len(re.findall(r"^\| \d", section("Kinds and slots"), re.MULTILINE)) == len(Kind)
+
+
+@pytest.mark.parametrize("topic", MODULES)
+def test_each_topic_has_its_rules_in_order(topic):
+    rows = re.findall(
+        r"^\| \d+ \| (IGNORE|REJECT) \| .* \| (.*) \|$", section(f"Topic `{topic}`"), re.MULTILINE
+    )
+    functions = [function for name, function in vars(MODULES[topic]).items() if name.startswith("validate_")]
+    assert len(functions) == 1
+    assert rows == rules_of(functions[0])
+
+
+def test_the_diagram_is_the_generated_one():
+    assert f"```mermaid\n{mermaid()}\n```" in section("The life of a task")
+
+
+def test_the_limits():
+    limits = {
+        "longest encoding": BYTES_MAX,
+        "deepest nesting of arrays": DEPTH_MAX,
+        "most leaves of one tree": LEAVES_MAX,
+        "longest gossip message": view.GOSSIP_BYTES_MAX,
+        "longest statement within evidence": evidence.STATEMENT_BYTES_MAX,
+        "longest body": statement.BODY_BYTES_MAX,
+        "longest image": messages.IMAGE_BYTES_MAX,
+        "most miners of one snapshot": draw.MINERS_MAX,
+        "most miners of one receipt": receipt.MINERS_MAX,
+        "clock disparity in ms": view.CLOCK_DISPARITY_MS_MAX,
+        "longest life of an offer in ms": offers.OFFER_LIFE_MS_MAX,
+        "longest life of a task in ms": tasks.TASK_LIFE_MS_MAX,
+        "least head start of a rank in ms": tasks.RANK_TIMEOUT_MS_MIN,
+        "statements remembered": view.SEEN_STATEMENTS_MAX,
+        "announcements remembered": view.SEEN_TASKS_MAX,
+        "offers remembered": view.SEEN_OFFERS_MAX,
+        "offences remembered": view.SEEN_EVIDENCE_MAX,
+    }
+    for name, limit in limits.items():
+        assert f"| {name} | {limit:,} |" in section("Limits"), f"| {name} | {limit:,} |"
+
+
+def test_the_worked_draw_is_the_draws():
+    """Every number of the example, computed again."""
+    text = section("A worked draw")
+    seed = task_seed(EPOCH.seed, COORDINATOR.address, 0)
+    assert EPOCH.seed.hex() in text
+    assert COORDINATOR.address.hex() in text
+    assert seed.hex() in text
+    remaining = EPOCH.miners.total
+    for j, miner in enumerate(ranking(EPOCH.miners, seed)):
+        point = int.from_bytes(keccak256(seed + j.to_bytes(4, "big")), "big") % remaining
+        row = rf"^\| {j} \| {remaining:,} \| {point:,} \| .*`{miner.hex()[:8]}…` \|$"
+        assert re.search(row, text, re.MULTILINE), (
+            f"| {j} | {remaining:,} | {point:,} | … `{miner.hex()[:8]}…` |"
+        )
+        remaining -= EPOCH.miners.weight_of(miner)
+
+
+def test_the_examples_run():
+    """All blocks in order, as one program."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 4
+    program = "\n".join(blocks)
+    assert "assert" in program
+    exec(compile(program, str(README), "exec"), {"__name__": "readme"})
+
+
+def test_every_link_leads_somewhere():
+    headings = {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    }
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("https://"):
+            assert (README.parent / target).exists(), target
+
+
+def test_each_decision_says_why():
+    assert len(re.findall(r"^\*\*Why .*\?\*\*", TEXT, re.MULTILINE)) >= 20
