@@ -24,6 +24,8 @@ PROMPT_BYTES_MAX: Final = 4 * PROMPT_CHARACTERS_MAX
 PNG_BYTES_MAX: Final = 16 * 1024 * 1024
 TRACE_LEAVES_MAX: Final = 1024
 REASON_BYTES_MAX: Final = 200
+CANCELLED: Final = "cancelled"
+"""Reason of a job that ended because its reader left."""
 
 
 class JobRefused(Refusal):

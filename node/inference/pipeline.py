@@ -17,8 +17,8 @@ from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from node.inference.job import Failed, Finished, ImageJob, JobEvent, Preview, Progress
-from node.inference.package import PackageError, verify
+from node.inference.job import CANCELLED, Failed, Finished, ImageJob, JobEvent, Preview, Progress
+from node.inference.package import PackageError
 from node.inference.prng import PRNG_ID, initial_latent
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from node.inference.package import ModelPackage
 
-CANCELLED: Final = "cancelled"
 NOT_FINITE: Final = "the model produced numbers that are not finite"
 _ONE_MILLI: Final = 1000
 
@@ -45,11 +44,10 @@ class Model:
     """A loaded package. Not thread-safe: one job at a time."""
 
     def __init__(self, package: ModelPackage) -> None:
-        """Check every file of the package, then load it.
+        """Load a package whose files have been verified.
 
-        :raises PackageError: the files are not those of the manifest, or are not such a pipeline.
+        :raises PackageError: it needs another seed rule, or names another scheduler than it holds.
         """
-        verify(package)
         if package.prng != PRNG_ID:
             raise PackageError("the package needs a seed rule that is not known here")
         diffusers_logging.set_verbosity_error()

@@ -61,6 +61,7 @@ class PoolStatistics:
     :ivar jobs_running: jobs that a process is at work on.
     :ivar jobs_waiting: jobs that wait for a free process.
     :ivar load_ms: how long the last process took to load its models.
+    :ivar process_ids: the system's numbers of the processes that are running or starting.
     """
 
     workers_ready: int
@@ -72,6 +73,7 @@ class PoolStatistics:
     workers_started: int
     workers_lost: int
     load_ms: int
+    process_ids: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -132,17 +134,24 @@ class WorkerPool:
         # No buffer: a job that is cancelled while it waits has then never been taken.
         self._jobs, self._take = trio.open_memory_channel[_Ticket](0)
         self._counts = _Counts()
-        self._settled = trio.Event()
+        self._changed = trio.Event()
+        self._process_ids: set[int] = set()
         self._start_failures = 0
         self._reason = ""
 
     async def ready(self) -> None:
-        """Wait until a worker has its models loaded.
+        """Wait until some worker has its models loaded.
 
-        :raises WorkerError: it failed `START_FAILURES_MAX` times in a row.
+        :raises WorkerError: starts have failed `START_FAILURES_MAX` times in a row.
         """
-        await self._settled.wait()
-        self._raise_if_broken()
+        while not self._counts.ready:
+            self._raise_if_broken()
+            await self._changed.wait()
+
+    def _tell_change(self) -> None:
+        """Wake whoever waits in `ready` to look again."""
+        self._changed.set()
+        self._changed = trio.Event()
 
     def _raise_if_broken(self) -> None:
         if not self._counts.ready and self._start_failures >= START_FAILURES_MAX:
@@ -161,6 +170,7 @@ class WorkerPool:
             workers_started=counts.started,
             workers_lost=counts.lost,
             load_ms=counts.load_ms,
+            process_ids=tuple(sorted(self._process_ids)),
         )
 
     @asynccontextmanager
@@ -196,8 +206,7 @@ class WorkerPool:
             finished_before = self._counts.finished
             self._reason = await self._one_process()
             self._counts.lost += 1
-            if self._start_failures >= START_FAILURES_MAX:
-                self._settled.set()
+            self._tell_change()
             if self._counts.finished > finished_before:
                 pause = BACKOFF_SECONDS_MIN
             await trio.sleep(pause)
@@ -212,6 +221,7 @@ class WorkerPool:
         except OSError:
             self._start_failures += 1
             return "the system gives no process for inference"
+        self._process_ids.add(worker.process_id)
         try:
             reason = await self._greet(worker)
             if reason is not None:
@@ -219,7 +229,7 @@ class WorkerPool:
                 return reason
             self._start_failures = 0
             self._counts.ready += 1
-            self._settled.set()
+            self._tell_change()
             try:
                 await self._serve(worker)
             finally:
@@ -227,6 +237,7 @@ class WorkerPool:
             return "the inference process was lost"
         finally:
             await worker.close()
+            self._process_ids.discard(worker.process_id)
 
     async def _greet(self, worker: WorkerProcess) -> str | None:
         """Wait until the models are loaded; return what went wrong, or None."""

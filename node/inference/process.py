@@ -24,6 +24,7 @@ SEND_SECONDS_MAX: Final = 20.0
 """A worker reads its stdin at all times; one that has not taken a frame by then is broken."""
 PRIVATE_PREFIX: Final = "CUCKOO_"
 """Variables of the peer's own configuration, passwords among them; a worker has no use for them."""
+WORKER_MODULE: Final = "node.inference.worker"
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
@@ -48,7 +49,7 @@ class WorkerProcess:
         """
         process = await trio.lowlevel.open_process(
             [
-                *(sys.executable, "-m", "node.inference.worker", "--threads", str(threads)),
+                *(sys.executable, "-m", WORKER_MODULE, "--threads", str(threads)),
                 *(str(folder) for folder in folders),
             ],
             stdin=subprocess.PIPE,

@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from node.inference.frames import (
     LENGTH_BYTES,
@@ -31,19 +31,27 @@ from node.inference.frames import (
     frame_length,
 )
 from node.inference.job import REASON_BYTES_MAX, Failed, ImageJob, JobEvent, JobRefused, check_job
-from node.inference.package import load
+from node.inference.package import load, verify
 from protocol.errors import CuckooError, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from node.inference.package import ModelPackage
-    from node.inference.pipeline import Model
 
 JOBS_WAITING_MAX: Final = 4
 """Jobs read ahead of the running one. The pool sends one at a time; more means that it is broken."""
 EXIT_ORPHANED: Final = 0
 EXIT_BROKEN: Final = 3
+
+
+class RunsJobs(Protocol):
+    """A loaded model, as far as serving it goes; see `pipeline.Model`."""
+
+    package: ModelPackage
+
+    def run(self, job: ImageJob, emit: Callable[[JobEvent], None], cancelled: Callable[[], bool]) -> None:
+        """Run a job; the last event emitted is `Finished` or `Failed`."""
 
 
 class Inbox:
@@ -100,7 +108,7 @@ class Outbox:
             os._exit(EXIT_ORPHANED)
 
 
-def serve(models: dict[bytes, Model], inbox: Inbox, outbox: Outbox) -> None:
+def serve(models: Mapping[bytes, RunsJobs], inbox: Inbox, outbox: Outbox) -> None:
     """Run jobs one after another, for ever. An unexpected exception ends the process loudly."""
     packages: dict[bytes, ModelPackage] = {key: model.package for key, model in models.items()}
     while True:
@@ -120,8 +128,13 @@ def serve(models: dict[bytes, Model], inbox: Inbox, outbox: Outbox) -> None:
         models[job.model_id].run(job, emit, cancelled)
 
 
-def load_models(folders: Sequence[Path], threads: int) -> dict[bytes, Model]:
-    """Load each package, torch on so many threads. :raises CuckooError: a package is not sound."""
+def load_models(folders: Sequence[Path], threads: int) -> Mapping[bytes, RunsJobs]:
+    """Check and load each package, torch on so many threads. :raises CuckooError: one is not sound."""
+    # Checked before anything is imported: a spoilt package is then known within a moment.
+    packages = [load(folder) for folder in folders]
+    for package in packages:
+        verify(package)
+
     # Here and nowhere else: importing these takes seconds and hundreds of megabytes.
     import torch  # noqa: PLC0415
 
@@ -131,11 +144,10 @@ def load_models(folders: Sequence[Path], threads: int) -> dict[bytes, Model]:
     torch.set_num_threads(threads)
     torch.set_grad_enabled(mode=False)
     normal_table()
-    loaded = [Model(load(folder)) for folder in folders]
-    return {model.package.model_id: model for model in loaded}
+    return {package.model_id: Model(package) for package in packages}
 
 
-def main() -> None:
+def main(load_all: Callable[[Sequence[Path], int], Mapping[bytes, RunsJobs]] = load_models) -> None:
     """Load the packages named on the command line, say so, and serve."""
     # The terminal sends Ctrl-C to everybody; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -150,7 +162,7 @@ def main() -> None:
     inbox = Inbox(sys.stdin.buffer)
     threading.Thread(target=inbox.read_forever, name="frames", daemon=True).start()
     try:
-        models = load_models(arguments.folders, arguments.threads)
+        models = load_all(arguments.folders, arguments.threads)
     except (CuckooError, OSError, ValueError, ImportError) as error:
         reason = f"{type(error).__name__}: {error}".encode()[:REASON_BYTES_MAX].decode(errors="ignore")
         outbox.send(Broken(reason))

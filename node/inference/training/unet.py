@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SEED: Final = 20260102
 BATCH: Final = 32
 RECIPE: Final = Recipe(
-    name="unet", steps=7000, peak_rate=1e-3, warmup_steps=200, weight_decay=1e-2, average_decay=0.9993
+    name="unet", steps=6000, peak_rate=1e-3, warmup_steps=200, weight_decay=1e-2, average_decay=0.9993
 )
 CAPTION_DROP_SHARE: Final = 0.1
 """Share of captions replaced by the empty one, which guidance needs."""

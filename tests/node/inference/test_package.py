@@ -12,7 +12,6 @@ from node.inference.package import (
     MANIFEST_NAME,
     PackagedFile,
     PackageError,
-    Settings,
     load,
     model_id_of,
     pack,
@@ -20,18 +19,7 @@ from node.inference.package import (
 )
 from protocol.errors import LocalError
 from protocol.merkle import merkle_root
-
-SETTINGS = Settings(
-    name="test-model",
-    licence="MIT",
-    scheduler="DDIMScheduler",
-    prng="sha256-counter-normal16/1",
-    default_steps=20,
-    steps_max=50,
-    default_guidance_milli=4000,
-    guidance_milli_max=20_000,
-    sizes=((32, 32), (64, 32)),
-)
+from tests.node.inference.builders import SETTINGS
 
 
 @pytest.fixture

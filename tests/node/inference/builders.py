@@ -1,0 +1,53 @@
+"""Jobs and packages for the tests of inference."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from node.inference.job import ImageJob
+from node.inference.package import ModelPackage, Settings, load
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+EMBEDDED_FOLDER = REPOSITORY / "node" / "inference" / "models" / "cuckoo-icons"
+
+SETTINGS = Settings(
+    name="test-model",
+    licence="MIT",
+    scheduler="DDIMScheduler",
+    prng="sha256-counter-normal16/1",
+    default_steps=20,
+    steps_max=50,
+    default_guidance_milli=4000,
+    guidance_milli_max=20_000,
+    sizes=((32, 32), (64, 32)),
+)
+
+
+def embedded() -> ModelPackage:
+    """The model that comes with the source tree."""
+    return load(EMBEDDED_FOLDER)
+
+
+def a_job(model_id: bytes, **changes: object) -> ImageJob:
+    """A job for the embedded model that any test may change."""
+    job = ImageJob(
+        job_id="job-1",
+        model_id=model_id,
+        prompt="a red apple on a blue background",
+        negative_prompt="",
+        seed=7,
+        steps=10,
+        guidance_milli=4000,
+        width=32,
+        height=32,
+        preview_every_steps=0,
+    )
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def is_alive(process_id: int) -> bool:
+    """Whether the process exists and is more than an unreaped entry."""
+    try:
+        fields = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return False
+    return fields[0] not in {"Z", "X"}

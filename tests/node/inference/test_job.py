@@ -1,0 +1,75 @@
+"""What a job may ask for, and that the refusal says why."""
+
+from pathlib import Path
+
+import pytest
+
+from node.inference.job import PROMPT_CHARACTERS_MAX, Failed, Finished, JobRefused, WorkerError, check_job
+from node.inference.package import ModelPackage
+from protocol.errors import LocalError, Refusal
+from tests.node.inference.builders import SETTINGS, a_job
+
+MODEL_ID = b"\x05" * 32
+PACKAGE = ModelPackage(
+    **{name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__},
+    folder=Path("/nowhere"),
+    model_id=MODEL_ID,
+    files={},
+)
+PACKAGES = {MODEL_ID: PACKAGE}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"steps": 1},
+        {"steps": 50},
+        {"width": 64},
+        {"guidance_milli": 0},
+        {"guidance_milli": 20_000},
+        {"seed": 2**64 - 1},
+        {"prompt": "ä" * PROMPT_CHARACTERS_MAX},
+        {"preview_every_steps": 3},
+    ],
+)
+def test_allowed(changes):
+    assert check_job(a_job(MODEL_ID, **changes), PACKAGES) is PACKAGE
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_id": b"\x06" * 32}, "the model is not loaded here"),
+        ({"prompt": ""}, "the prompt is empty"),
+        ({"prompt": " \n\t"}, "the prompt is empty"),
+        ({"prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)}, "the prompt is too long"),
+        ({"negative_prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)}, "the prompt is too long"),
+        ({"steps": 0}, "the model does not allow so many steps"),
+        ({"steps": 51}, "the model does not allow so many steps"),
+        ({"width": 33}, "the model does not allow this image size"),
+        ({"width": 32, "height": 64}, "the model does not allow this image size"),
+        ({"guidance_milli": 20_001}, "the model does not allow this guidance"),
+        ({"guidance_milli": -1}, "the model does not allow this guidance"),
+        ({"seed": -1}, "the job is malformed"),
+        ({"seed": 2**64}, "the job is malformed"),
+        ({"prompt": "\ud800"}, "the job is malformed"),
+        ({"job_id": "a" * 129}, "the job is malformed"),
+        ({"preview_every_steps": -1}, "the job is malformed"),
+    ],
+)
+def test_refused(changes, reason):
+    with pytest.raises(JobRefused) as caught:
+        check_job(a_job(**{"model_id": MODEL_ID, **changes}), PACKAGES)
+    assert caught.value.reason == reason
+
+
+def test_whose_fault_it_is():
+    assert issubclass(JobRefused, Refusal)
+    assert issubclass(WorkerError, LocalError)
+
+
+def test_events_in_friendlier_units():
+    assert Finished("j", b"p", (bytes(32),) * 2, 1500).seconds == 1.5
+    assert Failed("j", "cancelled", 1).retryable
+    assert not Failed("j", "no", 0).retryable

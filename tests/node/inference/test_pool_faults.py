@@ -1,0 +1,176 @@
+"""What the pool makes of workers that hang, die, lie or do not start: a fake model, real processes."""
+
+import os
+import shutil
+import signal
+from dataclasses import replace
+
+import pytest
+import trio
+import trio.testing
+
+from node.inference import pool as subject
+from node.inference import process
+from node.inference.job import Failed, Finished, JobRefused, Progress, WorkerError
+from node.inference.pool import open_pool
+from tests.node.inference.builders import a_job, embedded, is_alive
+
+PACKAGE = embedded()
+REAL_WORKER = process.WORKER_MODULE
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(autouse=True)
+def _fake_worker(monkeypatch):
+    monkeypatch.setattr(process, "WORKER_MODULE", "tests.node.inference.fake_worker")
+
+
+def job(**changes):
+    return a_job(**{"model_id": PACKAGE.model_id, **changes})
+
+
+async def run(pool, asked):
+    async with pool.run(asked) as events:
+        return [event async for event in events]
+
+
+async def test_job():
+    async with open_pool([PACKAGE]) as pool:
+        events = await run(pool, job(steps=3))
+    assert [type(event) for event in events] == [Progress] * 3 + [Finished]
+
+
+@pytest.mark.parametrize("prompt", ["die 2", "raise 2"])
+async def test_worker_that_dies_fails_its_job_alone(prompt):
+    async with open_pool([PACKAGE]) as pool:
+        with pytest.raises(WorkerError, match="lost"):
+            await run(pool, job(prompt=prompt))
+        assert isinstance((await run(pool, job()))[-1], Finished)
+        assert pool.statistics().workers_lost == 1
+
+
+async def test_hung_worker_is_replaced():
+    async with open_pool([PACKAGE], silence_seconds_max=0.5) as pool:
+        await pool.ready()
+        (process_id,) = pool.statistics().process_ids
+        with pytest.raises(WorkerError, match="hung"):
+            await run(pool, job(prompt="hang 2"))
+        assert isinstance((await run(pool, job()))[-1], Finished)
+        assert not is_alive(process_id)
+
+
+async def test_worker_that_ignores_a_cancellation_is_killed(monkeypatch):
+    monkeypatch.setattr(subject, "CANCEL_SECONDS_MAX", 0.2)
+    async with open_pool([PACKAGE]) as pool:
+        async with pool.run(job(prompt="hang 1")) as events:
+            await anext(events)
+        assert isinstance((await run(pool, job()))[-1], Finished)
+        assert pool.statistics().workers_lost == 1
+
+
+async def test_idle_worker_that_dies_is_replaced_before_anybody_asks():
+    async with open_pool([PACKAGE]) as pool:
+        await pool.ready()
+        (process_id,) = pool.statistics().process_ids
+        os.kill(process_id, signal.SIGKILL)
+        with trio.fail_after(20):
+            while pool.statistics().workers_started == 1:
+                await trio.testing.wait_all_tasks_blocked(0.05)
+            await pool.ready()
+        assert not is_alive(process_id)
+
+
+async def test_prints_of_a_library_do_not_disturb_the_frames():
+    async with open_pool([PACKAGE]) as pool:
+        assert isinstance((await run(pool, job(prompt="print 1")))[-1], Finished)
+        assert pool.statistics().workers_lost == 0
+
+
+async def test_leaving_early_cancels_and_keeps_the_worker():
+    async with open_pool([PACKAGE]) as pool:
+        async with pool.run(job(steps=100)) as events:
+            await anext(events)
+        assert isinstance((await run(pool, job(steps=1)))[-1], Finished)
+        statistics = pool.statistics()
+        assert (statistics.jobs_cancelled, statistics.workers_started) == (1, 1)
+
+
+async def test_same_name_may_run_again_after_it_was_cancelled():
+    async with open_pool([PACKAGE]) as pool:
+        async with pool.run(job(steps=100)) as events:
+            await anext(events)
+        assert isinstance((await run(pool, job(steps=2)))[-1], Finished)
+
+
+async def test_slow_reader_gets_every_event():
+    async with open_pool([PACKAGE]) as pool, pool.run(job(steps=100)) as events:
+        await trio.testing.wait_all_tasks_blocked(0.5)
+        assert len([event async for event in events]) == 101
+
+
+async def test_workers_run_side_by_side():
+    one, other = job(steps=100), job(steps=100)
+    async with open_pool([PACKAGE], workers=2) as pool, pool.run(one) as first, pool.run(other) as second:
+        await anext(first)
+        await anext(second)
+        assert pool.statistics().jobs_running == 2
+
+
+async def test_cancelled_while_waiting_was_never_taken():
+    async with open_pool([PACKAGE]) as pool, pool.run(job(steps=50)) as events:
+        with trio.move_on_after(0.05) as scope:
+            await run(pool, job(job_id="waits"))
+        assert scope.cancelled_caught
+        assert isinstance([event async for event in events][-1], Finished)
+        assert pool.statistics().jobs_cancelled == 0
+        assert pool.statistics().jobs_waiting == 0
+
+
+async def test_too_many_waiting_jobs_are_refused(monkeypatch):
+    monkeypatch.setattr(subject, "JOBS_WAITING_MAX", 1)
+    async with open_pool([PACKAGE]) as pool, pool.run(job(steps=100)), trio.open_nursery() as nursery:
+        nursery.start_soon(run, pool, job(job_id="waits"))
+        with trio.fail_after(5):
+            while not pool.statistics().jobs_waiting:
+                await trio.lowlevel.checkpoint()
+        with pytest.raises(JobRefused, match="too many jobs"):
+            await run(pool, job(job_id="refused"))
+        nursery.cancel_scope.cancel()
+
+
+async def test_failed_is_an_answer_not_an_error():
+    """A worker refuses what a careless pool let through: both check."""
+    careless = replace(PACKAGE, steps_max=PACKAGE.steps_max + 1)
+    async with open_pool([careless]) as pool:
+        events = await run(pool, job(steps=careless.steps_max))
+    assert events == [Failed("job-1", "the model does not allow so many steps", 0)]
+
+
+async def test_altered_package_is_not_served(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "WORKER_MODULE", REAL_WORKER)
+    folder = tmp_path / "model"
+    shutil.copytree(PACKAGE.folder, folder)
+    weights = folder / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    async with open_pool([replace(PACKAGE, folder=folder)]) as pool:
+        with pytest.raises(WorkerError, match="altered"):
+            await pool.ready()
+        with pytest.raises(WorkerError, match="altered"):
+            await run(pool, job())
+
+
+async def test_worker_that_cannot_start_at_all(monkeypatch):
+    monkeypatch.setattr(process, "WORKER_MODULE", "no.such.module")
+    async with open_pool([PACKAGE]) as pool:
+        with pytest.raises(WorkerError, match="while it was starting"):
+            await pool.ready()
+
+
+@pytest.mark.parametrize("wrong", [{"packages": []}, {"threads": 0}, {"workers": 0}, {"workers": 17}])
+async def test_pool_with_wrong_numbers(wrong):
+    arguments = {"packages": [PACKAGE], **wrong}
+    with pytest.raises(ValueError, match="a pool needs"):
+        async with open_pool(**arguments):
+            raise AssertionError
