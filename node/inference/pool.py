@@ -11,7 +11,6 @@ the peer along, and half a gigabyte of libraries should not be in the process th
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -29,6 +28,7 @@ from node.inference.job import (
     check_job,
 )
 from node.inference.process import WorkerProcess
+from node.inference.tickets import Counts, JobEvents, PoolStatistics, Ticket
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -53,76 +53,6 @@ START_FAILURES_MAX: Final = 3
 """Failed starts in a row after which the pool says so to whoever waits, and goes on trying."""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolStatistics:
-    """A snapshot of the pool. Counts are since it was opened.
-
-    :ivar workers_ready: processes with their models loaded.
-    :ivar jobs_running: jobs that a process is at work on.
-    :ivar jobs_waiting: jobs that wait for a free process.
-    :ivar load_ms: how long the last process took to load its models.
-    :ivar process_ids: the system's numbers of the processes that are running or starting.
-    """
-
-    workers_ready: int
-    jobs_running: int
-    jobs_waiting: int
-    jobs_finished: int
-    jobs_failed: int
-    jobs_cancelled: int
-    workers_started: int
-    workers_lost: int
-    load_ms: int
-    process_ids: tuple[int, ...]
-
-
-@dataclass(slots=True)
-class _Counts:
-    """The mutable side of `PoolStatistics`."""
-
-    ready: int = 0
-    running: int = 0
-    waiting: int = 0
-    finished: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    started: int = 0
-    lost: int = 0
-    load_ms: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    """A job on its way through the pool."""
-
-    job: ImageJob
-    send: trio.MemorySendChannel[JobEvent]
-    receive: trio.MemoryReceiveChannel[JobEvent]
-    abandoned: trio.Event = field(default_factory=trio.Event)
-    error: str | None = None
-
-
-class JobEvents:
-    """The events of one job: progress and previews, then exactly one `Finished` or `Failed`."""
-
-    def __init__(self, ticket: _Ticket) -> None:
-        """Not for callers; see `WorkerPool.run`."""
-        self._ticket = ticket
-
-    def __aiter__(self) -> JobEvents:
-        """Return itself: the events come once."""
-        return self
-
-    async def __anext__(self) -> JobEvent:
-        """Return the next event. :raises WorkerError: the process died, hung or was not to be had."""
-        try:
-            return await self._ticket.receive.receive()
-        except trio.EndOfChannel:
-            if self._ticket.error is not None:
-                raise WorkerError(self._ticket.error) from None
-            raise StopAsyncIteration from None
-
-
 class WorkerPool:
     """A number of worker processes and the jobs for them. Made by `open_pool`."""
 
@@ -132,10 +62,9 @@ class WorkerPool:
         self._threads = threads
         self._silence_seconds_max = silence_seconds_max
         # No buffer: a job that is cancelled while it waits has then never been taken.
-        self._jobs, self._take = trio.open_memory_channel[_Ticket](0)
-        self._counts = _Counts()
+        self._jobs, self._take = trio.open_memory_channel[Ticket](0)
+        self._counts = Counts()
         self._changed = trio.Event()
-        self._process_ids: set[int] = set()
         self._start_failures = 0
         self._reason = ""
 
@@ -144,7 +73,7 @@ class WorkerPool:
 
         :raises WorkerError: starts have failed `START_FAILURES_MAX` times in a row.
         """
-        while not self._counts.ready:
+        while not self._counts.workers_ready:
             self._raise_if_broken()
             await self._changed.wait()
 
@@ -154,24 +83,12 @@ class WorkerPool:
         self._changed = trio.Event()
 
     def _raise_if_broken(self) -> None:
-        if not self._counts.ready and self._start_failures >= START_FAILURES_MAX:
+        if not self._counts.workers_ready and self._start_failures >= START_FAILURES_MAX:
             raise WorkerError(self._reason)
 
     def statistics(self) -> PoolStatistics:
         """Return the present state and the counts so far."""
-        counts = self._counts
-        return PoolStatistics(
-            workers_ready=counts.ready,
-            jobs_running=counts.running,
-            jobs_waiting=counts.waiting,
-            jobs_finished=counts.finished,
-            jobs_failed=counts.failed,
-            jobs_cancelled=counts.cancelled,
-            workers_started=counts.started,
-            workers_lost=counts.lost,
-            load_ms=counts.load_ms,
-            process_ids=tuple(sorted(self._process_ids)),
-        )
+        return self._counts.snapshot()
 
     @asynccontextmanager
     async def run(self, job: ImageJob) -> AsyncIterator[JobEvents]:
@@ -185,14 +102,14 @@ class WorkerPool:
         """
         check_job(job, self.packages)
         self._raise_if_broken()
-        if self._counts.waiting >= JOBS_WAITING_MAX:
+        if self._counts.jobs_waiting >= JOBS_WAITING_MAX:
             raise JobRefused("too many jobs are waiting")
-        ticket = _Ticket(job, *trio.open_memory_channel[JobEvent](EVENTS_BUFFERED_MAX))
-        self._counts.waiting += 1
+        ticket = Ticket(job, *trio.open_memory_channel[JobEvent](EVENTS_BUFFERED_MAX))
+        self._counts.jobs_waiting += 1
         try:
             await self._jobs.send(ticket)
         finally:
-            self._counts.waiting -= 1
+            self._counts.jobs_waiting -= 1
         try:
             yield JobEvents(ticket)
         finally:
@@ -203,41 +120,41 @@ class WorkerPool:
         """Start one process after another, for ever, with longer and longer pauses between failures."""
         pause = BACKOFF_SECONDS_MIN
         while True:
-            finished_before = self._counts.finished
+            finished_before = self._counts.jobs_finished
             self._reason = await self._one_process()
-            self._counts.lost += 1
+            self._counts.workers_lost += 1
             self._tell_change()
-            if self._counts.finished > finished_before:
+            if self._counts.jobs_finished > finished_before:
                 pause = BACKOFF_SECONDS_MIN
             await trio.sleep(pause)
             pause = min(pause * 2, BACKOFF_SECONDS_MAX)
 
     async def _one_process(self) -> str:
         """Run one process until it is lost; return why."""
-        self._counts.started += 1
+        self._counts.workers_started += 1
         folders = [package.folder for package in self.packages.values()]
         try:
             worker = await WorkerProcess.start(folders, self._threads)
         except OSError:
             self._start_failures += 1
             return "the system gives no process for inference"
-        self._process_ids.add(worker.process_id)
+        self._counts.process_ids.add(worker.process_id)
         try:
             reason = await self._greet(worker)
             if reason is not None:
                 self._start_failures += 1
                 return reason
             self._start_failures = 0
-            self._counts.ready += 1
+            self._counts.workers_ready += 1
             self._tell_change()
             try:
                 await self._serve(worker)
             finally:
-                self._counts.ready -= 1
+                self._counts.workers_ready -= 1
             return "the inference process was lost"
         finally:
             await worker.close()
-            self._process_ids.discard(worker.process_id)
+            self._counts.process_ids.discard(worker.process_id)
 
     async def _greet(self, worker: WorkerProcess) -> str | None:
         """Wait until the models are loaded; return what went wrong, or None."""
@@ -272,7 +189,7 @@ class WorkerPool:
         ticket = await self._take.receive()
         # Whatever ends this without a last event was the worker's end.
         ticket.error = "the inference process was lost during the job"
-        self._counts.running += 1
+        self._counts.jobs_running += 1
         try:
             # Before the watch for cancellation starts: the worker forgets old ones at each new job.
             await worker.send(ticket.job)
@@ -283,11 +200,11 @@ class WorkerPool:
         except (trio.BrokenResourceError, trio.TooSlowError):
             return False
         finally:
-            self._counts.running -= 1
+            self._counts.jobs_running -= 1
             ticket.send.close()
         return fit
 
-    async def _relay(self, worker: WorkerProcess, ticket: _Ticket) -> bool:
+    async def _relay(self, worker: WorkerProcess, ticket: Ticket) -> bool:
         """Pass the job's events on until the last one; return whether there was one."""
         while True:
             try:
@@ -312,16 +229,16 @@ class WorkerPool:
             if last:
                 return True
 
-    def _count(self, event: JobEvent, ticket: _Ticket) -> None:
+    def _count(self, event: JobEvent, ticket: Ticket) -> None:
         if isinstance(event, Finished):
-            self._counts.finished += 1
+            self._counts.jobs_finished += 1
         elif ticket.abandoned.is_set():
-            self._counts.cancelled += 1
+            self._counts.jobs_cancelled += 1
         else:
-            self._counts.failed += 1
+            self._counts.jobs_failed += 1
 
 
-async def _cancel_when_abandoned(worker: WorkerProcess, ticket: _Ticket) -> None:
+async def _cancel_when_abandoned(worker: WorkerProcess, ticket: Ticket) -> None:
     """Once the job's reader has left, ask the worker to stop it; kill the worker if it does not."""
     await ticket.abandoned.wait()
     try:

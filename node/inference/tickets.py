@@ -1,0 +1,91 @@
+"""A job on its way through the pool, and what the pool counts.
+
+Is: the ticket that the asking task and the serving task share, and the asking side's iterator.
+Is not: the serving; see `pool`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import trio
+
+from node.inference.job import ImageJob, JobEvent, WorkerError
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatistics:
+    """A snapshot of the pool. Counts are since it was opened.
+
+    :ivar workers_ready: processes with their models loaded.
+    :ivar jobs_running: jobs that a process is at work on.
+    :ivar jobs_waiting: jobs that wait for a free process.
+    :ivar load_ms: how long the last process took to load its models.
+    :ivar process_ids: the system's numbers of the processes that are running or starting.
+    """
+
+    workers_ready: int
+    jobs_running: int
+    jobs_waiting: int
+    jobs_finished: int
+    jobs_failed: int
+    jobs_cancelled: int
+    workers_started: int
+    workers_lost: int
+    load_ms: int
+    process_ids: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Counts:
+    """The mutable side of `PoolStatistics`, which says what each field is."""
+
+    workers_ready: int = 0
+    jobs_running: int = 0
+    jobs_waiting: int = 0
+    jobs_finished: int = 0
+    jobs_failed: int = 0
+    jobs_cancelled: int = 0
+    workers_started: int = 0
+    workers_lost: int = 0
+    load_ms: int = 0
+    process_ids: set[int] = field(default_factory=set)
+
+    def snapshot(self) -> PoolStatistics:
+        """The counts as they are now."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return PoolStatistics(**{**values, "process_ids": tuple(sorted(self.process_ids))})
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """A job on its way through the pool."""
+
+    job: ImageJob
+    send: trio.MemorySendChannel[JobEvent]
+    receive: trio.MemoryReceiveChannel[JobEvent]
+    # Set once the reader has left, by whatever way.
+    abandoned: trio.Event = field(default_factory=trio.Event)
+    # Why there was no last event; read after the channel has closed.
+    error: str | None = None
+
+
+class JobEvents:
+    """The events of one job: progress and previews, then exactly one `Finished` or `Failed`."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        """Not for callers; see `WorkerPool.run`."""
+        self._ticket = ticket
+
+    def __aiter__(self) -> JobEvents:
+        """Return itself: the events come once."""
+        return self
+
+    async def __anext__(self) -> JobEvent:
+        """Return the next event. :raises WorkerError: the process died, hung or was not to be had."""
+        try:
+            return await self._ticket.receive.receive()
+        except trio.EndOfChannel:
+            if self._ticket.error is not None:
+                raise WorkerError(self._ticket.error) from None
+            raise StopAsyncIteration from None
