@@ -163,6 +163,7 @@ class ConnectionKeeper:
                     with trio.move_on_after(self._params.tick_ms / 1000):
                         await self._changed.wait()
         finally:
+            self._host.unobserve(self)
             self._nursery = None
 
     def statistics(self) -> Mapping[str, int]:

@@ -38,7 +38,7 @@ _END_BODY_BYTES: Final = _COUNT_BYTES + 32
 _DATA, _END, _ERROR = 0, 1, 2
 
 
-class FrameTooLarge(ProtocolError):  # noqa: N818 - names the thing
+class FrameTooLarge(ProtocolError):
     """A frame or the whole transfer exceeds its limit. :ivar bytes_max: the limit that was exceeded."""
 
     def __init__(self, bytes_max: int) -> None:
@@ -46,11 +46,11 @@ class FrameTooLarge(ProtocolError):  # noqa: N818 - names the thing
         self.bytes_max = bytes_max
 
 
-class TruncatedStream(ProtocolError):  # noqa: N818 - names the thing
+class TruncatedStream(ProtocolError):
     """The stream ended without its END frame: the remote went away, reset it, or cut it short."""
 
 
-class CorruptStream(ProtocolError):  # noqa: N818 - names the thing
+class CorruptStream(ProtocolError):
     """The END frame's count or hash is not that of the payloads received."""
 
 

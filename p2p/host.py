@@ -116,6 +116,15 @@ class Host:
         for peer_id in self._peers:
             self._tell_connected(observer, peer_id)
 
+    def unobserve(self, observer: PeerObserver) -> None:
+        """Tell an observer nothing more; no error if it was told nothing."""
+        if observer in self._observers:
+            self._observers.remove(observer)
+
+    def is_outbound(self, peer_id: PeerId) -> bool:
+        """Whether one of the connections with a peer was dialled by us."""
+        return any(connection.direction.name != "INBOUND" for connection in self._connections(peer_id))
+
     def statistics(self) -> dict[str, int]:
         """Named counts since the start, and ``connected_peers`` now."""
         return {
@@ -252,9 +261,8 @@ class Host:
         return [connection for connection in connections if not connection.muxed_conn.is_closed]
 
     def _tell_connected(self, observer: PeerObserver, peer_id: PeerId) -> None:
-        outbound = any(not is_inbound(connection) for connection in self._connections(peer_id))
         try:
-            observer.peer_connected(peer_id, outbound=outbound)
+            observer.peer_connected(peer_id, outbound=self.is_outbound(peer_id))
         except Exception:  # noqa: BLE001 - one observer's fault is not another's, nor the host's
             self.counts["observer_failed"] += 1
             _log.exception("an observer of peers failed")
@@ -263,7 +271,7 @@ class Host:
         if peer_id in self._peers:
             return
         self._peers[peer_id] = None
-        for observer in self._observers:
+        for observer in tuple(self._observers):
             self._tell_connected(observer, peer_id)
 
     def _note_disconnected(self, peer_id: PeerId) -> None:
@@ -273,7 +281,7 @@ class Host:
     def _drop(self, peer_id: PeerId) -> None:
         del self._peers[peer_id]
         self._forget(peer_id)
-        for observer in self._observers:
+        for observer in tuple(self._observers):
             try:
                 observer.peer_disconnected(peer_id)
             except Exception:  # noqa: BLE001 - as above
@@ -286,11 +294,6 @@ class Host:
             self._swarm.peerstore.clear_peerdata(peer_id)
         except PeerStoreError:
             _log.debug("nothing was remembered of %s", peer_id)
-
-
-def is_inbound(connection: Connection) -> bool:
-    """Whether the remote dialled this connection."""
-    return bool(connection.direction.name == "INBOUND")
 
 
 class _ConnectionNotifee(INotifee):  # type: ignore[misc, unused-ignore] # the library counts as untyped

@@ -319,7 +319,8 @@ class Router:
                 wanted.update(dict.fromkeys(unknown))
         room = min(self.params.ihave_ids_max - state.ids_asked, self.params.asked_max - len(self._asked))
         asked = list(wanted)[: max(0, room)]
-        self.counts[Count.DROPPED_IHAVE] += len(wanted) - len(asked)
+        if len(asked) < len(wanted):
+            self.counts[Count.DROPPED_IHAVE] += len(wanted) - len(asked)
         if not asked:
             return
         state.ids_asked += len(asked)

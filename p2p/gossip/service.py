@@ -54,6 +54,8 @@ OPEN_ATTEMPTS_MAX: Final = 3
 """Attempts in a row to open a stream before a peer counts as not speaking gossip."""
 OPEN_RETRY_MS: Final = 250
 """Pause before the second attempt to open a stream; doubles."""
+STREAM_PROVEN_MS: Final = 30_000
+"""A stream that lived so long wipes out the failures before it."""
 
 _log = logging.getLogger(__name__)
 
@@ -102,12 +104,17 @@ class GossipService:
         self._topics: dict[str, _Topic] = {}
         self._counts: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
+        self._started = False
         self._framed: tuple[bytes, bytes] = (b"", b"\0")
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Gossip until cancelled. Consumers then see the end of their channels."""
-        if self._nursery is not None:
-            raise LocalError("the gossip service runs already")
+        """Gossip until cancelled, once. Consumers then see the end of their channels.
+
+        :raises LocalError: it runs already, or has run.
+        """
+        if self._started:
+            raise LocalError("a gossip service runs once")
+        self._started = True
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
@@ -118,7 +125,9 @@ class GossipService:
                 await self._beat()
         finally:
             self._nursery = None
-            self._links.clear()
+            self._host.unobserve(self)
+            for peer in tuple(self._links):
+                self.peer_disconnected(peer)
             for topic in self._topics.values():
                 topic.close()
 
@@ -208,9 +217,16 @@ class GossipService:
                 streams += 1
                 if streams > 1:
                     self._act(self.router.stream_reopened(link.peer))
+                opened = trio.current_time()
                 unsent = await self._write_stream(link, stream, unsent)
-                failures += 1
-            self._counts["peer_without_gossip"] += 1
+                proven = trio.current_time() - opened > STREAM_PROVEN_MS / 1000
+                failures = 1 if proven else failures + 1
+            if streams:
+                # It speaks gossip and its streams keep breaking: a new connection may do better.
+                self._counts["peer_streams_broken"] += 1
+                await self._host.disconnect(link.peer)
+            else:
+                self._counts["peer_without_gossip"] += 1
         if self._links.get(link.peer) is link:
             self.peer_disconnected(link.peer)
 
@@ -237,7 +253,7 @@ class GossipService:
     async def _read(self, stream: Stream, peer: PeerId) -> None:
         """Serve one inbound stream; a peer's newer stream takes the place of its older one."""
         if peer not in self._links:
-            self.peer_connected(peer, outbound=False)
+            self.peer_connected(peer, outbound=self._host.is_outbound(peer))
         link = self._links.get(peer)
         if link is None:
             await reset_stream(stream)

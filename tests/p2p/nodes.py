@@ -52,5 +52,5 @@ async def open_gossip(count: int, **changes):
 async def until(condition, timeout_s: float = 10) -> None:
     """Wait for a condition on real sockets; looks every few milliseconds."""
     with trio.fail_after(timeout_s):
-        while not condition():  # noqa: ASYNC110 - sockets tell no event
+        while not condition():
             await trio.sleep(0.005)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -23,10 +24,9 @@ QUICK = ConnectionParams(
     tick_ms=20,
     backoff_ms=20,
     backoff_max_ms=200,
-    ping_interval_ms=100,
-    ping_timeout_ms=200,
     ask_interval_ms=100,
 )
+IMPATIENT = replace(QUICK, ping_interval_ms=100, ping_timeout_ms=300)
 PEERS = [peer_id_from_secret(secret(number)) for number in range(4)]
 
 
@@ -158,7 +158,7 @@ async def test_a_frozen_process__is_dropped_within_its_pings():
             line = b""
             while not line.endswith(b"\n"):
                 line += await process.stdout.receive_some()
-            async with open_hosts(1) as (host,), keeping([host], []) as (keeper,):
+            async with open_hosts(1) as (host,), keeping([host], [], IMPATIENT) as (keeper,):
                 await host.connect(Multiaddr(line.decode().strip()))
                 os.kill(process.pid, signal.SIGSTOP)
                 started = trio.current_time()

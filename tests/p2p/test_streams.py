@@ -1,4 +1,3 @@
-# ruff: noqa: ARG001 - the clock works by being asked for
 """p2p/streams.py: direct streams, first on streams in memory with a clock of their own, then on sockets."""
 
 import pytest
