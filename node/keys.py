@@ -17,9 +17,13 @@ from pathlib import Path
 
 from coincurve import PrivateKey
 
+from contracts.recursion import kept_recursion_limit
 from node.files import require_private, write_private
 from protocol.errors import LocalError
 from protocol.signature import ADDRESS_BYTES, address_of
+
+with kept_recursion_limit():
+    import eth_keyfile
 
 KEYSTORE_BYTES_MAX = 16 * 1024
 PASSWORD_BYTES_MAX = 1024
@@ -67,8 +71,6 @@ def create_keystore(
 
     :raises KeyUnusable: there is a file already; a key is never overwritten.
     """
-    import eth_keyfile  # noqa: PLC0415 - 0.6 s, needed by few commands
-
     if path.exists():
         message = f"{path} exists already; a key is never overwritten, move it away yourself"
         raise KeyUnusable(message)
@@ -84,8 +86,6 @@ def open_keystore(path: Path, password: bytes) -> Key:
     :raises KeyUnusable: no such file, not a keystore, or a wrong password.
     :raises UnsafeFile: others may read it.
     """
-    import eth_keyfile  # noqa: PLC0415 - 0.6 s, needed by few commands
-
     if not path.is_file():
         message = f"there is no key at {path}; make one with: cuckoo-peer key new {path}"
         raise KeyUnusable(message)

@@ -63,7 +63,7 @@ def test_listens_on_loopback_alone(market):
         )
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"{" * 5000, b'"prompt"'])
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"{" * 5000, b"[" * 60_000, b'"prompt"'])
 def test_body_that_is_no_json_object(client, content):
     assert error_of(client.post("/v1/images/generations", content=content)) == (400, "invalid_json")
 

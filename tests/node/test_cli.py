@@ -1,0 +1,142 @@
+"""Where a setting comes from, what a wrong one costs, and that help comes quickly and complete."""
+
+import subprocess
+import sys
+
+import pytest
+
+from node import cli, key_cli, slash_cli
+from protocol.errors import LocalError
+
+
+@pytest.fixture
+def started(monkeypatch, tmp_path):
+    """Settings that `cuckoo-peer` would run a node with; the node itself is left out."""
+    found = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trio.run", lambda function, settings: found.append(settings))
+    monkeypatch.setattr("node.logs.configure_logs", lambda level, *, as_json: None)
+    return found
+
+
+def run(*arguments):
+    cli.app([*arguments], result_action="return_value")
+
+
+def test_defaults(started, tmp_path):
+    run("--role", "miner", "--data-dir", "here")
+    (settings,) = started
+    assert (settings.network, settings.capacity, settings.threads) == ("devnet", 1, 1)
+    assert settings.listen == ["/ip4/127.0.0.1/tcp/0"]
+    assert [folder.name for folder in settings.models] == ["cuckoo-icons"]
+
+
+def test_flag_then_environment_then_file_then_default(started, tmp_path, monkeypatch):
+    (tmp_path / "cuckoo.toml").write_text(
+        'role = "miner"\ndata_dir = "file"\ncapacity = 2\nthreads = 2\nprice_micro_cai = 2\n'
+    )
+    monkeypatch.setenv("CUCKOO_CAPACITY", "3")
+    monkeypatch.setenv("CUCKOO_THREADS", "3")
+    run("--threads", "4")
+    (settings,) = started
+    assert (settings.threads, settings.capacity, settings.price_micro_cai) == (4, 3, 2)
+    assert str(settings.data_dir) == "file"
+    assert settings.api_port == 8420
+
+
+def test_file_for_nodes_does_not_disturb_other_commands(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cuckoo.toml").write_text('role = "miner"\ndata_dir = "file"\n')
+    monkeypatch.setattr("node.key_cli.print", print, raising=False)
+    (tmp_path / "password").touch(mode=0o600)
+    run("key", "new", "key.json", "--light", "--password-file", "password")
+    run("key", "address", "key.json")
+    first, second = capsys.readouterr().out.split()
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--role", "king", "--data-dir", "x"],
+        ["--role", "miner"],
+        ["--role", "miner", "--data-dir", "x", "--threads", "many"],
+        ["--role", "miner", "--data-dir", "x", "--surprise"],
+        ["reign"],
+    ],
+)
+def test_wrong_usage_exits_with_a_message(started, arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(*arguments)
+    assert caught.value.code == 2
+    assert not started
+    assert "Error" in capsys.readouterr().err
+
+
+def test_our_errors_are_a_line_each_and_status_1(capsys):
+    def fail():
+        raise ExceptionGroup("", [LocalError("first"), ExceptionGroup("", [LocalError("second")])])
+
+    assert cli.show_errors(fail, name="cuckoo-peer") == 1
+    assert capsys.readouterr().err == "cuckoo-peer: first\ncuckoo-peer: second\n"
+
+
+def test_bugs_keep_their_traceback():
+    def fail():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        cli.show_errors(fail, name="cuckoo-peer")
+
+
+def test_ctrl_c_is_130():
+    def fail():
+        raise KeyboardInterrupt
+
+    assert cli.show_errors(fail, name="cuckoo-peer") == 130
+
+
+@pytest.mark.parametrize("module", ["node.cli", "node.slash_cli", "node.devnet"])
+@pytest.mark.process
+def test_help_has_examples_or_commands(module):
+    answer = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage:" in answer.stdout
+
+
+@pytest.mark.process
+def test_help_does_not_wait_for_the_networks_libraries():
+    heavy = {"torch", "libp2p", "web3", "trio", "eth_account"}
+    loaded = f"import sys, node.cli; print(sorted({heavy} & set(sys.modules)))"
+    answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.process
+def test_missing_key_is_one_line_that_says_what_to_do(tmp_path):
+    answer = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "node.cli",
+            "--role",
+            "miner",
+            "--data-dir",
+            str(tmp_path),
+            "--network",
+            "nowhere",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("cuckoo-peer: there is no network 'nowhere'")
+    assert "Traceback" not in answer.stderr
+
+
+def test_commands_are_all_described():
+    for app in (cli.app, cli.chain, key_cli.key, slash_cli.app):
+        for name in app:
+            assert app[name].help, name
