@@ -21,5 +21,6 @@ Importing the package loads nothing; each module loads what it needs::
     deployment.py    which contracts stand where: contracts.json
     deploy.py        putting them there
     anvil.py         a development chain of one's own
+    toolchain.py     where npm has put forge and anvil
     build.py         sources to artefacts, and the check that they are the same
 """

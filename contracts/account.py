@@ -25,7 +25,7 @@ _FEE_MARKET_TYPE: Final = b"\x02"
 _V_BASE: Final = 27
 
 
-class BadSecret(LocalError):  # noqa: N818 - names the thing
+class BadSecret(LocalError):
     """Not a private key of secp256k1."""
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import trio
 
 from contracts.account import Account
 from contracts.rpc import Rpc, connect
+from contracts.toolchain import find_tool
 from protocol.errors import LocalError
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ _DIE_WITH_PARENT: Final = (
 )
 
 
-class AnvilFailed(LocalError):  # noqa: N818 - names the state
-    """anvil is not installed, or did not start, or has died."""
+class AnvilFailed(LocalError):
+    """anvil did not start, or has died, or has no such snapshot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,27 +117,12 @@ class Anvil:
             raise AnvilFailed(message)
 
 
-def find_anvil() -> Path:
-    """The binary that npm has installed for this machine.
-
-    :raises AnvilFailed: there is none.
-    """
-    machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(
-        platform.machine().lower(), "unknown"
-    )
-    package = f"anvil-{platform.system().lower()}-{machine}"
-    path = Path(__file__).resolve().parent / "node_modules" / "@foundry-rs" / package / "bin" / "anvil"
-    if not path.exists():
-        message = "anvil is not installed: run `make setup` (npm ci in contracts/)"
-        raise AnvilFailed(message)
-    return path
-
-
 @asynccontextmanager
 async def run_anvil(options: AnvilOptions | None = None) -> AsyncIterator[Anvil]:
     """Start a chain with a connection to it, and end it with the block.
 
-    :raises AnvilFailed: it is not installed, or does not come up in `START_TIMEOUT_S`.
+    :raises ToolMissing: it is not installed.
+    :raises AnvilFailed: it does not come up in `START_TIMEOUT_S`.
     """
     options = options or AnvilOptions()
     process = AnvilProcess(options)
@@ -159,7 +144,8 @@ async def run_anvil(options: AnvilOptions | None = None) -> AsyncIterator[Anvil]
 def anvil_process(options: AnvilOptions | None = None) -> Iterator[AnvilProcess]:
     """Start a chain without trio, for one that outlives an event loop, and end it with the block.
 
-    :raises AnvilFailed: as `run_anvil`.
+    :raises ToolMissing: it is not installed.
+    :raises AnvilFailed: asked for its endpoint when it has not come up in `START_TIMEOUT_S`.
     """
     process = AnvilProcess(options or AnvilOptions())
     try:
@@ -182,7 +168,7 @@ class AnvilProcess:
     """
 
     def __init__(self, options: AnvilOptions) -> None:
-        """:raises AnvilFailed: it is not installed."""
+        """:raises ToolMissing: it is not installed."""
         self.secrets: list[bytes] = []
         self._port: int | None = None
         self._last: deque[bytes] = deque(maxlen=_LAST_LINES)
@@ -242,7 +228,7 @@ class AnvilProcess:
 
 
 def _start(options: AnvilOptions) -> subprocess.Popen[bytes]:
-    command = [str(find_anvil()), "--host", "127.0.0.1", "--port", str(options.port)]
+    command = [str(find_tool("anvil")), "--host", "127.0.0.1", "--port", str(options.port)]
     command += ["--chain-id", str(options.chain_id), "--accounts", str(options.accounts), "--color", "never"]
     if options.block_time_s is not None:
         command += ["--block-time", f"{options.block_time_s:g}"]

@@ -17,7 +17,7 @@ from protocol.errors import LocalError
 CONTRACT_NAMES: Final = ("CAI", "DevelopmentCAI", "Slashing", "Staking")
 
 
-class ArtifactMissing(LocalError):  # noqa: N818 - names the thing, as its siblings do
+class ArtifactMissing(LocalError):
     """The package was installed without its data, or the name is wrong. :ivar name: of the contract."""
 
     def __init__(self, name: str) -> None:

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from contracts.artifacts import CONTRACT_NAMES
+from contracts.toolchain import CONTRACTS_FOLDER, ToolMissing, find_tool
 from protocol.errors import LocalError
 
-CONTRACTS_FOLDER: Final = Path(__file__).resolve().parent
 ARTIFACTS_FOLDER: Final = CONTRACTS_FOLDER / "artifacts"
 BUILD_TIMEOUT_S: Final = 300
 
 
-class BuildFailed(LocalError):  # noqa: N818 - names the thing, as its siblings do
-    """The toolchain is not installed, or the sources do not compile."""
+class BuildFailed(LocalError):
+    """The sources do not compile, or not in time."""
 
 
 def build() -> dict[str, str]:
@@ -32,12 +32,10 @@ def build() -> dict[str, str]:
 
     The build goes to a folder of its own, so that it neither trusts nor disturbs forge's cache.
 
-    :raises BuildFailed: forge is missing, fails or takes more than `BUILD_TIMEOUT_S`.
+    :raises ToolMissing: it is not installed.
+    :raises BuildFailed: it fails, or takes more than `BUILD_TIMEOUT_S`.
     """
-    forge = CONTRACTS_FOLDER / "node_modules" / ".bin" / "forge"
-    if not forge.exists():
-        message = "forge is not installed: run `make setup` (npm ci in contracts/)"
-        raise BuildFailed(message)
+    forge = find_tool("forge", CONTRACTS_FOLDER)
     with tempfile.TemporaryDirectory(prefix="cuckoo-build-") as folder:
         out = Path(folder) / "out"
         command = [str(forge), "build", "src", "--force", "--out", str(out)]
@@ -84,7 +82,7 @@ def main() -> int:
     check: bool = parser.parse_args().check
     try:
         built = build()
-    except BuildFailed as error:
+    except (BuildFailed, ToolMissing) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     changed = differences(built)

@@ -221,7 +221,7 @@ class SlashingClient:
         self._contract = Contract(rpc, address, "Slashing")
         self._staking = Contract(rpc, staking_address, "Staking")
 
-    async def submit_equivocation(  # noqa: PLR0913 - the contract's six fields, which belong together
+    async def submit_equivocation(
         self,
         sender: Sender,
         *,

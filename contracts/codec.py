@@ -32,7 +32,7 @@ _SOLIDITY_ERRORS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-class BadArguments(LocalError):  # noqa: N818 - names the thing
+class BadArguments(LocalError):
     """Values that do not fit the types of a call, for example an amount below zero: a bug of the caller."""
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contracts.rpc import Rpc
 
 
-class BadDeployment(LocalError):  # noqa: N818 - names the thing
+class BadDeployment(LocalError):
     """``contracts.json`` is missing or malformed, or the chain does not have what it says."""
 
 

@@ -12,7 +12,8 @@ Is not: anything that a peer did.
     │   │   ├── RpcError              the RPC refused the request, and no contract was the reason
     │   │   ├── CostTooHigh           gas or fee above our own bound; nothing was sent
     │   │   └── TransactionNotMined   sent, and not in a block after the time to wait
-    │   ├── ArtifactMissing, BuildFailed, AnvilFailed, BadDeployment   beside what raises them
+    │   ├── ArtifactMissing, BadArguments, BadDeployment, BadSecret     beside what raises them
+    │   ├── ToolMissing, BuildFailed, AnvilFailed                       likewise
     └── Refusal
         └── ContractReverted          a contract said no, and which of its errors says why
 """
@@ -28,7 +29,7 @@ class ChainError(LocalError):
     """The chain's RPC failed us, or we it; never a reason to blame a peer."""
 
 
-class ChainUnreachable(ChainError):  # noqa: N818 - names the state, as the tree does
+class ChainUnreachable(ChainError):
     """No answer in time, or none at all. Whether a transaction in flight was accepted is unknown.
 
     :ivar endpoint: host and port only, since the rest of an RPC's address is often a secret.
@@ -41,7 +42,7 @@ class ChainUnreachable(ChainError):  # noqa: N818 - names the state, as the tree
         self.reason = reason
 
 
-class BadChainAnswer(ChainError):  # noqa: N818 - names the thing
+class BadChainAnswer(ChainError):
     """The RPC answered something that the method cannot answer. :ivar method: :ivar reason: for a log."""
 
     def __init__(self, method: str, reason: str) -> None:
@@ -50,7 +51,7 @@ class BadChainAnswer(ChainError):  # noqa: N818 - names the thing
         self.reason = reason
 
 
-class WrongChain(ChainError):  # noqa: N818 - names the state
+class WrongChain(ChainError):
     """:ivar expected: chain id of the configuration. :ivar actual: chain id that the RPC serves."""
 
     def __init__(self, expected: int, actual: int) -> None:
@@ -76,7 +77,7 @@ class RpcError(ChainError):
         self.data = data
 
 
-class CostTooHigh(ChainError):  # noqa: N818 - names the state
+class CostTooHigh(ChainError):
     """:ivar what: ``gas`` or ``fee per gas in wei``. :ivar needed: now. :ivar limit: our bound."""
 
     def __init__(self, what: str, needed: int, limit: int) -> None:
@@ -86,7 +87,7 @@ class CostTooHigh(ChainError):  # noqa: N818 - names the state
         self.limit = limit
 
 
-class TransactionNotMined(ChainError):  # noqa: N818 - names the state
+class TransactionNotMined(ChainError):
     """It may still be mined. :ivar transaction_hash: 32 bytes. :ivar waited_s: so long."""
 
     def __init__(self, transaction_hash: bytes, waited_s: float) -> None:

@@ -68,7 +68,7 @@ def test_a_signed_transaction_is_byte_for_byte_eth_account_s(transaction):
 
 
 def test_the_client_leaves_the_recursion_limit_alone():
-    """Above some 30,000 a nested text from outside overflows the stack of Python's own JSON parser."""
+    """At 100,000, 70 kB of brackets from outside end the process in Python's own JSON parser."""
     script = (
         "import sys; before = sys.getrecursionlimit()\n"
         "import contracts.client, contracts.deploy, contracts.events, contracts.anvil, contracts.build\n"

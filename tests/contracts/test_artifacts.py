@@ -4,6 +4,7 @@ import pytest
 
 from contracts import build
 from contracts.artifacts import CONTRACT_NAMES, ArtifactMissing, load_artifact
+from contracts.toolchain import ToolMissing
 
 
 @pytest.mark.process
@@ -21,7 +22,16 @@ def test_a_changed_artefact_is_named(tmp_path, monkeypatch):
 
 def test_a_missing_toolchain_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "CONTRACTS_FOLDER", tmp_path)
-    with pytest.raises(build.BuildFailed, match="make setup"):
+    with pytest.raises(ToolMissing, match="make setup"):
+        build.build()
+
+
+def test_sources_that_do_not_compile_are_a_failed_build(tmp_path, monkeypatch):
+    failing = tmp_path / "forge"
+    failing.write_text("#!/bin/sh\necho ParserError; exit 1\n", "utf-8")
+    failing.chmod(0o755)
+    monkeypatch.setattr(build, "find_tool", lambda _name, _folder: failing)
+    with pytest.raises(build.BuildFailed, match="ParserError"):
         build.build()
 
 

@@ -152,7 +152,7 @@ async def test_a_revert_in_a_block_has_its_reason(world):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(withdraw)
             nursery.start_soon(withdraw)
-            while int((await world.chain.rpc.request("txpool_status"))["pending"], 16) < 2:  # noqa: ASYNC110
+            while int((await world.chain.rpc.request("txpool_status"))["pending"], 16) < 2:
                 await trio.sleep(0.01)
             await world.chain.mine()
     finally:
