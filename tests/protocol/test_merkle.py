@@ -91,6 +91,20 @@ def test_the_root_does_not_say_how_many_leaves_it_has():
     assert proves(merkle_root(leaves), b"a", 0, 3, merkle_proof(leaves, 0))
 
 
+def test_an_index_beyond_the_leaves_is_never_proved():
+    assert proves(merkle_root([b"a"]), b"a", 0, 1, [])
+    assert not proves(merkle_root([b"a"]), b"a", 1, 1, [])
+    assert not proves(merkle_root([b"a"]), b"a", -1, 1, [])
+
+
+def test_the_limit_on_leaves(monkeypatch):
+    monkeypatch.setattr(merkle, "LEAVES_MAX", 3)
+    leaves = [b"a", b"b", b"c"]
+    assert proves(merkle_root(leaves), b"c", 2, 3, merkle_proof(leaves, 2))
+    with pytest.raises(ValueError, match="1 to 3 leaves, not 4"):
+        merkle_root([*leaves, b"d"])
+
+
 def test_bounds():
     too_many = [b""] * (merkle.LEAVES_MAX + 1)
     with pytest.raises(ValueError, match="1 to 1048576 leaves, not 1048577"):

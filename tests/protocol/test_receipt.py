@@ -160,6 +160,19 @@ def test_what_is_no_document(document):
         verify_document(document)
 
 
+def test_the_longest_weight_is_read():
+    with pytest.raises(InvalidMessage, match="the ranking is not the draw's"):
+        verify_document(with_epoch(miners=[MINER | {"weight_micro_cai": "9" * receipts.WEIGHT_DIGITS_MAX}]))
+
+
+def test_the_limit_on_miners(monkeypatch):
+    monkeypatch.setattr(receipts, "MINERS_MAX", 5)
+    assert verify_document(DOCUMENT) == RECEIPT
+    monkeypatch.setattr(receipts, "MINERS_MAX", 4)
+    with pytest.raises(DecodeError, match="miners is not a list of at most 4"):
+        verify_document(DOCUMENT)
+
+
 @lawful
 @given(json_values | mutated_documents(DOCUMENT))
 def test_any_json_holds_or_is_a_protocol_error(document):

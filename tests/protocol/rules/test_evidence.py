@@ -63,6 +63,11 @@ def test_evidence__reject_too_long():
 
 
 @reject("message does not decode")
+def test_evidence__reject_bytes_after_the_pair():
+    return Situation(Gossip("evidence", gossip().data, padded_to=GOSSIP_BYTES_MAX))
+
+
+@reject("message does not decode")
 def test_evidence__reject_a_statement_alone():
     return Situation(Gossip("evidence", COMMITTED))
 
