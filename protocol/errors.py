@@ -39,7 +39,7 @@ class SignatureError(ProtocolError):
     """A signature is malformed, not in its canonical form, or by another key than it must be."""
 
 
-class InvalidMessage(ProtocolError):  # noqa: N818 - names the thing, as GossipReject does
+class InvalidMessage(ProtocolError):
     """A message that decodes, but says what no honest peer would say.
 
     :ivar reason: fixed English phrase, the same for every occurrence of the fault.
@@ -50,7 +50,7 @@ class InvalidMessage(ProtocolError):  # noqa: N818 - names the thing, as GossipR
         self.reason = reason
 
 
-class GossipReject(ProtocolError):  # noqa: N818 - the field's term (consensus-specs)
+class GossipReject(ProtocolError):
     """Penalise the forwarder and do not forward.
 
     :ivar reason: fixed English phrase of the rule that failed.
@@ -61,7 +61,7 @@ class GossipReject(ProtocolError):  # noqa: N818 - the field's term (consensus-s
         self.reason = reason
 
 
-class Refusal(CuckooError):  # noqa: N818 - a refusal is not an error of anybody's
+class Refusal(CuckooError):
     """An expected "no". :ivar reason: fixed English phrase to show to whoever asked."""
 
     def __init__(self, reason: str) -> None:

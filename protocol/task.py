@@ -63,7 +63,7 @@ ENDED = frozenset(State) - {state for state, _ in TRANSITIONS}
 """States that nothing follows."""
 
 
-class IllegalTransition(LocalError):  # noqa: N818 - names the thing
+class IllegalTransition(LocalError):
     """Our own code tried what the table does not have. :ivar state, event: the pair that is missing."""
 
     def __init__(self, state: State, event: Event) -> None:
