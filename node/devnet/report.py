@@ -36,10 +36,10 @@ def print_draw(console: Console, receipt: Receipt, names: Mapping[bytes, str]) -
     task, epoch = receipt.announcement.message, receipt.epoch
     seed = task_seed(epoch.seed, receipt.announcement.signer.address, task.sequence)
     console.print(
-        f"\n[bold]Who was drawn, and why[/bold]  epoch {epoch.number}, task seed {short(seed)} = "
-        f"Keccak-256(epoch seed, coordinator, sequence {task.sequence}); nobody chose it."
+        f"\n[bold]Who was drawn, and why[/bold]: epoch {epoch.number}, task seed {short(seed)}\n"
+        f"= Keccak-256(epoch seed, coordinator, sequence {task.sequence}); chances follow the stakes"
     )
-    table = Table("rank", "miner", "address", "stake (CAI)", "chance of rank 0", "then")
+    table = Table("rank", "miner", "address", "stake (CAI)", "chance", "then")
     worker = receipt.commitment.signer.address
     rank = 0
     for place in task.ranking:
@@ -63,28 +63,23 @@ def print_draw(console: Console, receipt: Receipt, names: Mapping[bytes, str]) -
 
 def print_signatures(console: Console, receipt: Receipt, names: Mapping[bytes, str]) -> None:
     """The three signed statements of a receipt that was verified."""
-    table = Table("signed statement", "signed by", "address recovered from the signature", "says")
     commitment = receipt.commitment.message
+    console.print(
+        "\n[bold]Verified here, from the receipt alone[/bold]: each signature gives back its signer"
+    )
     for statement, says in (
-        (receipt.announcement, f"task {short(receipt.announcement.digest)}, ranking as drawn"),
+        (receipt.announcement, f"task {short(receipt.announcement.digest)}, with the ranking as drawn"),
         (receipt.acceptance, f"I take it at rank {receipt.acceptance.message.rank}"),
         (
             receipt.commitment,
-            (
-                f"{commitment.output_bytes} bytes, SHA-256 {short(commitment.output_hash)}, "
-                f"trace {short(commitment.trace_root)}"
-            ),
+            f"{commitment.output_bytes} bytes, SHA-256 {short(commitment.output_hash)}",
         ),
     ):
         signer = statement.signer.address
-        table.add_row(
-            type(statement.message).__name__,
-            names.get(signer, "?"),
-            f"[green]✓[/green] 0x{signer.hex()}",
-            says,
+        console.print(
+            f"  [green]✓[/green] {type(statement.message).__name__:<16} 0x{signer.hex()}  "
+            f"{names.get(signer, '?')}\n    [dim]{says}[/dim]"
         )
-    console.print("\n[bold]Verified here, from the receipt alone[/bold]")
-    console.print(table)
 
 
 def print_slash(
