@@ -83,7 +83,8 @@ class ActiveTask:
         """
         rank, miner = acceptance.message.rank, acceptance.signer.address
         async with self._race.turn(rank) as granted:
-            if not granted:
+            # The task may have ended in the moment between the call and this miner's waking.
+            if not granted or self.over:
                 yield False
                 return
             self.state = life.after(self.state, life.Event.ACCEPT)

@@ -13,6 +13,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+import structlog
 import trio
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -28,6 +29,8 @@ from protocol.errors import Refusal
 from protocol.receipt import to_document
 
 BODY_BYTES_MAX = 64 * 1024
+log = structlog.get_logger()
+
 TOKEN_FILE = "api-token"  # noqa: S105 - the name of a file
 OPEN_PATHS = frozenset({"/health"})
 
@@ -76,6 +79,7 @@ class Api:
 
     def application(self, token: str) -> ASGIApp:
         """The ASGI application, behind the gate."""
+        handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _our_fault}
         routes = [
             Route("/health", self.health),
             Route("/v1/models", self.models),
@@ -83,7 +87,7 @@ class Api:
             Route("/v1/cuckoo/tasks/{task_id}", self.receipt),
             Route("/v1/cuckoo/status", self.status),
         ]
-        return Gate(Starlette(routes=routes, exception_handlers={404: _not_found, 405: _not_found}), token)
+        return Gate(Starlette(routes=routes, exception_handlers=handlers), token)
 
     async def health(self, request: Request) -> Response:
         """`GET /health`: 200 as soon as tasks can be drawn, 503 before. Needs no token."""
@@ -170,6 +174,13 @@ async def _read_json(request: Request) -> dict[str, Any] | errors.ApiError:
     except (ValueError, RecursionError):
         return errors.NOT_JSON
     return document if isinstance(document, dict) else errors.NOT_JSON
+
+
+async def _our_fault(request: Request, error: Exception) -> Response:
+    log.error("a request failed by our fault", path=request.url.path, exc_info=error)
+    return errors.ApiError(
+        500, "server_error", "internal_error", "the node failed; its log says why"
+    ).response()
 
 
 async def _not_found(request: Request, error: Exception) -> Response:

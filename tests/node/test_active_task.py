@@ -9,7 +9,7 @@ from node.requests import Delivered, FailedOver, Progress, TaskFailed
 from protocol.draw import Snapshot
 from protocol.errors import Refusal
 from protocol.hashing import sha256
-from protocol.messages import RankedMiner, ResultCommitment, TaskAcceptance, TaskAnnouncement
+from protocol.messages import NO_TASK, RankedMiner, ResultCommitment, TaskAcceptance, TaskAnnouncement
 from protocol.receipt import Receipt
 from protocol.rules.view import EpochView
 from protocol.signature import sign_digest
@@ -28,8 +28,10 @@ def sealed(message, key):
 
 ANNOUNCEMENT = sealed(
     TaskAnnouncement(
+        coordinator=COORDINATOR.address,
         epoch=1,
         sequence=0,
+        previous=NO_TASK,
         model_id=bytes(32),
         input_commitment=bytes(32),
         width=32,
@@ -114,6 +116,22 @@ async def test_deadline_sends_waiting_miners_home(task, autojump_clock):
         task.fail(Event.EXPIRE, "too late")
     assert answers == [False]
     assert task.state is State.EXPIRED
+
+
+async def test_task_that_ends_as_a_turn_begins_sends_that_miner_home(task, autojump_clock):
+    answers = []
+
+    async def stand_by():
+        async with task.turn(acceptance(SECOND, 1)) as granted:
+            answers.append(granted)
+
+    async with trio.open_nursery() as nursery:
+        async with task.turn(acceptance(FIRST, 0)):
+            nursery.start_soon(stand_by)
+            await trio.sleep(1)
+        # The turn has passed on, and nobody has woken yet.
+        task.fail(Event.EXPIRE, "too late")
+    assert answers == [False]
 
 
 async def test_failing_twice_or_after_the_end_changes_nothing(task):

@@ -1,0 +1,74 @@
+"""The gate and the answers that need no market: in process, through the application's own interface."""
+
+import httpx2
+import pytest
+
+from node.api.app import Api, load_token
+from node.files import UnsafeFile
+from node.requests import Busy, NoMiner
+from protocol.errors import LocalError
+from tests.node.builders import CATALOGUE
+
+TOKEN = "secret-token"
+
+
+class RefusingCoordinator:
+    """Stands where the role would; every submission ends as the test says."""
+
+    ready = False
+
+    def __init__(self, outcome):
+        self.outcome = outcome
+
+    def default_model(self):
+        return "cuckoo-icons"
+
+    def submit(self, request):
+        raise self.outcome
+
+
+def client(outcome):
+    application = Api(RefusingCoordinator(outcome), CATALOGUE).application(TOKEN)
+    transport = httpx2.ASGITransport(app=application, raise_app_exceptions=False)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return httpx2.AsyncClient(transport=transport, base_url="http://node", headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "code", "retry"),
+    [
+        (NoMiner("nobody is here"), 503, "no_miner_available", True),
+        (Busy("as many as we carry"), 429, "too_many_requests", True),
+        (LocalError("our disk is full: /secret/path"), 500, "internal_error", False),
+    ],
+)
+async def test_outcomes_are_told_in_the_openai_shape(outcome, status, code, retry):
+    async with client(outcome) as http:
+        response = await http.post("/v1/images/generations", json={"prompt": "a cat"})
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
+    assert ("retry-after" in response.headers) is retry
+    assert "secret" not in response.text
+
+
+async def test_not_ready_is_a_503():
+    async with client(NoMiner("")) as http:
+        response = await http.get("/health")
+    assert (response.status_code, response.json()) == (503, {"ready": False})
+
+
+@pytest.mark.parametrize(
+    "authorization", ["", "Bearer", "Bearer ", "bearer " + TOKEN, "Basic " + TOKEN, "Bearer " + TOKEN + "x"]
+)
+async def test_only_the_token_opens(authorization):
+    async with client(NoMiner("")) as http:
+        response = await http.get("/v1/cuckoo/tasks/00", headers={"Authorization": authorization})
+    assert response.status_code == 401
+
+
+def test_token_is_made_once_and_kept_private(tmp_path):
+    token = load_token(tmp_path)
+    assert len(token) >= 32
+    assert load_token(tmp_path) == token
+    (tmp_path / "api-token").chmod(0o644)
+    with pytest.raises(UnsafeFile):
+        load_token(tmp_path)
