@@ -73,6 +73,21 @@ class Guard:
             message = f"another {statement.kind.name.lower()} was signed in slot {statement.slot.hex()}"
             raise MustNotSign(message)
 
+    def last_statement(self, kind: Kind) -> bytes | None:
+        """Body of the statement with the highest number signed for a numbered kind; None before the first.
+
+        :raises MustNotSign: the file failed.
+        """
+        try:
+            row = self._connection.execute(
+                "SELECT body FROM signed WHERE signer = ? AND kind = ? ORDER BY slot DESC LIMIT 1",
+                (self._key.address, int(kind)),
+            ).fetchone()
+        except sqlite3.Error as error:
+            message = f"the equivocation guard failed ({error}); nothing was signed"
+            raise MustNotSign(message) from error
+        return None if row is None else bytes(row[0])
+
     def next_sequence(self, kind: Kind) -> int:
         """Number after the highest one signed for a numbered kind; 0 at first. Survives `kill -9`.
 

@@ -13,7 +13,7 @@ from protocol.errors import InvalidMessage
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
-    IMAGE_BYTES_MAX,
+    CHUNK_BYTES_MAX,
     ChunkKind,
     ResultChunk,
     ResultCommitment,
@@ -82,10 +82,14 @@ class ResultIntake:
         self._chunks_in_step = self._chunks_in_step + 1 if chunk.step == self._step else 1
         self._index, self._step = self._index + 1, chunk.step
         if chunk.chunk_kind == ChunkKind.IMAGE_PART:
-            if not chunk.payload or sum(map(len, self._parts)) + len(chunk.payload) > IMAGE_BYTES_MAX:
-                raise InvalidMessage("image is empty or too long")
+            if chunk.part != len(self._parts) or not chunk.payload:
+                raise InvalidMessage("image is not in its parts")
+            if self._parts and len(self._parts[-1]) != CHUNK_BYTES_MAX:
+                raise InvalidMessage("a part follows the last one")
             self._parts.append(chunk.payload)
             return None
+        if chunk.part:
+            raise InvalidMessage("chunk is no part of the image, but has a number")
         if self._parts or self._chunks_in_step > CHUNKS_PER_STEP_MAX:
             raise InvalidMessage("too many chunks")
         if chunk.chunk_kind == ChunkKind.PREVIEW:

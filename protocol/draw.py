@@ -113,6 +113,4 @@ def rank_for_task(
 def follows_draw(snapshot: Snapshot, seed: bytes, places: tuple[RankedMiner, ...]) -> bool:
     """Whether `places` are the first of the draw, in its order. Passing over is the coordinator's claim."""
     drawn = ranking(snapshot, seed)
-    return len(places) <= len(snapshot.miners) and all(
-        place.miner == next(drawn) for place in places
-    )
+    return len(places) <= len(snapshot.miners) and all(place.miner == next(drawn) for place in places)

@@ -72,9 +72,7 @@ def verify_evidence(domain: Domain, evidence: Evidence) -> Offence:
     :raises SignatureError: a signature is malformed.
     :raises InvalidMessage: the two do not contradict each other; its reason says why.
     """
-    (first, first_message), (second, second_message) = map(
-        read_envelope, (evidence.first, evidence.second)
-    )
+    (first, first_message), (second, second_message) = map(read_envelope, (evidence.first, evidence.second))
     if first.kind != second.kind:
         raise InvalidMessage("the statements are of different kinds")
     if not Kind(first.kind).slashable:

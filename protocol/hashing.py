@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 
-from Crypto.Hash import keccak
+import sha3  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 
 def keccak256(data: bytes) -> bytes:
     """Keccak-256 as Ethereum uses it (the original padding, not SHA3-256). Returns 32 bytes."""
-    return keccak.new(data=data, digest_bits=256).digest()
+    digest: bytes = sha3.keccak_256(data).digest()
+    return digest
 
 
 def sha256(data: bytes) -> bytes:

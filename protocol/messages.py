@@ -51,6 +51,19 @@ Multiaddrs = Annotated[
 ]
 
 
+NO_TASK = bytes(32)
+"""What an announcement names as its predecessor when it is its coordinator's first."""
+
+
+def image_parts(image: bytes) -> tuple[bytes, ...]:
+    """The parts of an image: `CHUNK_BYTES_MAX` bytes each, the last one what is left.
+
+    So the number of leaves under `ResultCommitment.output_root` follows from `output_bytes`, which is
+    signed; a Merkle proof against that root needs nobody's word for it.
+    """
+    return tuple(image[start : start + CHUNK_BYTES_MAX] for start in range(0, len(image), CHUNK_BYTES_MAX))
+
+
 def integer_slot(number: int) -> bytes:
     """Slot of a numbered statement: the number as 32 bytes, big-endian."""
     return number.to_bytes(32, "big")
@@ -106,8 +119,10 @@ class RankedMiner(Encoded):
 class TaskAnnouncement(Encoded):
     """A coordinator: "this is my next task, and these miners were drawn for it".
 
-    :ivar epoch: number of the snapshot and seed behind the draw.
+    :ivar coordinator: address of the signer, so that no copy under another signature is the same task.
+    :ivar epoch: number of the snapshot and seed behind the draw; never lower than in the task before.
     :ivar sequence: the coordinator's count of tasks, without gaps; names the slot and feeds the seed.
+    :ivar previous: task id of its announcement with the number before; 32 zero bytes in its first.
     :ivar model_id: model package to run.
     :ivar input_commitment: SHA-256 of the encoded `TaskInput`, which only drawn miners get to see.
     :ivar width: of the image in pixels.
@@ -122,8 +137,10 @@ class TaskAnnouncement(Encoded):
     :ivar multiaddrs: where the coordinator can be dialled, binary form.
     """
 
+    coordinator: Address
     epoch: Uint64
     sequence: Uint64
+    previous: Hash
     model_id: Hash
     input_commitment: Hash
     width: Uint16
@@ -169,7 +186,7 @@ class ResultCommitment(Encoded):
     """A miner: "this is what came out". Streamed to the coordinator and gossiped to everybody.
 
     :ivar task_id: digest of the announcement.
-    :ivar output_root: Merkle root over the parts of the image, in order.
+    :ivar output_root: Merkle root over the parts of the image, in order; see `image_parts`.
     :ivar output_bytes: length of the image.
     :ivar output_hash: SHA-256 of the image.
     :ivar trace_root: Merkle root over the hashes of the latents, from the initial one to the last.
@@ -198,7 +215,7 @@ class ChunkKind(enum.IntEnum):
     PREVIEW = 1
     """A whole PNG of the unfinished image."""
     IMAGE_PART = 2
-    """The next part of the finished PNG."""
+    """A part of the finished PNG: `CHUNK_BYTES_MAX` bytes of it, the last part what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +225,7 @@ class ResultChunk(Encoded):
     :ivar task_id: digest of the announcement.
     :ivar index: number of the chunk in this stream, from 0.
     :ivar chunk_kind: a `ChunkKind`.
+    :ivar part: with IMAGE_PART, number of the part from 0: its place under `output_root`; else 0.
     :ivar step: steps done so far.
     :ivar payload: see `ChunkKind`.
     """
@@ -215,6 +233,7 @@ class ResultChunk(Encoded):
     task_id: Hash
     index: Uint32
     chunk_kind: Annotated[int, Uint(max(ChunkKind))]
+    part: Annotated[int, Uint(IMAGE_PARTS_MAX - 1)]
     step: Uint16
     payload: Annotated[bytes, Bytes(0, CHUNK_BYTES_MAX)]
 

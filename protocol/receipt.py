@@ -101,6 +101,8 @@ def _check(receipt: Receipt) -> None:
     miner = receipt.commitment.signer.address
     if task.epoch != epoch.number:
         raise InvalidMessage("the announcement names another epoch")
+    if task.coordinator != coordinator:
+        raise InvalidMessage("the announcement is signed by somebody else than its coordinator")
     if not epoch.coordinators.weight_of(coordinator):
         raise InvalidMessage("the announcement's signer is not a coordinator")
     if not follows_draw(epoch.miners, task_seed(epoch.seed, coordinator, task.sequence), task.ranking):

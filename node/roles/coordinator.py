@@ -26,6 +26,7 @@ from protocol import task as life
 from protocol.draw import rank_for_task, task_seed
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
 from protocol.messages import (
+    NO_TASK,
     REASON_BYTES_MAX,
     Kind,
     Offer,
@@ -37,8 +38,8 @@ from protocol.messages import (
 )
 from protocol.receipt import Receipt
 from protocol.rules import tasks
-from protocol.rules.view import Bounded
-from protocol.statement import Statement, open_statement
+from protocol.rules.view import Bounded, EpochView
+from protocol.statement import Statement, open_statement, unsigned
 
 ACTIVE_TASKS_MAX = 64
 """Most tasks under way at a time."""
@@ -159,7 +160,7 @@ class Coordinator:
             guidance_milli=request.guidance_milli,
             preview_every_steps=request.preview_every_steps,
         )
-        sequence = peer.guard.next_sequence(Kind.TASK_ANNOUNCEMENT)
+        sequence, previous = self._next_number(epoch)
         offers = self._live_offers(request.model.model_id)
         ranking = rank_for_task(
             epoch.miners,
@@ -172,8 +173,10 @@ class Coordinator:
             raise NoMiner(f"no miner with a live offer for {request.model.name} was drawn")
         announced_at_ms = now_ms()
         announcement = TaskAnnouncement(
+            coordinator=peer.key.address,
             epoch=epoch.number,
             sequence=sequence,
+            previous=previous,
             model_id=request.model.model_id,
             input_commitment=task_input.commitment(),
             width=request.width,
@@ -187,6 +190,19 @@ class Coordinator:
             multiaddrs=peer.multiaddrs(),
         )
         return ActiveTask(peer.seal(announcement), epoch, task_input.encode())
+
+    def _next_number(self, epoch: EpochView) -> tuple[int, bytes]:
+        """Number of the next announcement and the id of the last, from the guard: both survive `kill -9`.
+
+        :raises NoMiner: the chain's epoch is before that of the last announcement; it will catch up.
+        """
+        body = self._peer.guard.last_statement(Kind.TASK_ANNOUNCEMENT)
+        if body is None:
+            return 0, NO_TASK
+        last = TaskAnnouncement.decode(body)
+        if last.epoch > epoch.number:
+            raise NoMiner("the chain's epoch is before that of the last task")
+        return last.sequence + 1, unsigned(self._peer.domain, last).digest
 
     async def expire_tasks(self) -> None:
         """End tasks whose deadline has passed, for as long as the role runs."""

@@ -38,6 +38,7 @@ from protocol.messages import (
     TaskAnnouncement,
     TaskInput,
     TaskReply,
+    image_parts,
 )
 from protocol.rules import offers, results, tasks
 from protocol.rules.view import Bounded
@@ -177,12 +178,8 @@ class Miner:
     async def _deliver(
         self, task: Statement[TaskAnnouncement], finished: Finished, sender: _ChunkSender
     ) -> None:
-        parts = [
-            finished.png[start : start + CHUNK_BYTES_MAX]
-            for start in range(0, len(finished.png), CHUNK_BYTES_MAX)
-        ]
-        for part in parts:
-            await sender.send(ChunkKind.IMAGE_PART, task.message.steps, part)
+        """Sign the commitment, then send the parts: after a crash, no other parts can be sent for it."""
+        parts = image_parts(finished.png)
         commitment = ResultCommitment(
             task_id=task.digest,
             output_root=merkle_root(parts),
@@ -192,6 +189,8 @@ class Miner:
             steps_done=task.message.steps,
         )
         statement = self._peer.seal(commitment)
+        for number, part in enumerate(parts):
+            await sender.send(ChunkKind.IMAGE_PART, task.message.steps, part, number)
         await self.publish_commitment(statement)
         await sender.stream.send(statement.encoded)
 
@@ -209,8 +208,8 @@ class _ChunkSender:
         self._task_id = task_id
         self._index = 0
 
-    async def send(self, kind: ChunkKind, step: int, payload: bytes = b"") -> None:
-        chunk = ResultChunk(self._task_id, self._index, kind, step, payload)
+    async def send(self, kind: ChunkKind, step: int, payload: bytes = b"", part: int = 0) -> None:
+        chunk = ResultChunk(self._task_id, self._index, kind, part, step, payload)
         self._index += 1
         await self.stream.send(self._peer.seal(chunk).encoded)
 

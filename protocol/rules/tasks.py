@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from protocol.draw import follows_draw, task_seed
 from protocol.errors import GossipIgnore, GossipReject
-from protocol.messages import TaskAnnouncement
+from protocol.messages import NO_TASK, TaskAnnouncement
 from protocol.rules.view import (
     CLOCK_DISPARITY_MS_MAX,
     Seen,
@@ -30,15 +30,7 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
     :raises GossipReject: no honest peer forwards this.
     """
     envelope, task = read_gossip(data, TaskAnnouncement)
-    # [REJECT] The task's life is positive and not too long.
-    if not task.announced_at_ms < task.deadline_ms <= task.announced_at_ms + TASK_LIFE_MS_MAX:
-        raise GossipReject("task's life is out of bounds")
-    # [REJECT] Each rank has a head start over the next.
-    if task.rank_timeout_ms < RANK_TIMEOUT_MS_MIN:
-        raise GossipReject("rank timeout is out of bounds")
-    # [REJECT] There is something to do, and somebody to do it.
-    if not (task.steps and task.width and task.height and task.assigned):
-        raise GossipReject("task is empty")
+    check_form(task)
     # [IGNORE] The announcement is not from the future.
     if task.announced_at_ms > now_ms + CLOCK_DISPARITY_MS_MAX:
         raise GossipIgnore("task is from the future")
@@ -49,16 +41,37 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
     epoch = view.epochs.get(task.epoch)
     if epoch is None:
         raise GossipIgnore("epoch is not known")
+    # [REJECT] Whom it names is a coordinator of that epoch, on which all peers agree.
+    if not epoch.coordinators.weight_of(task.coordinator):
+        raise GossipReject("not a coordinator of this epoch")
     statement = verify_gossip(view.domain, envelope, task, data)
-    coordinator = statement.signer.address
-    # [REJECT] The signer is a coordinator of that epoch, on which all peers agree.
-    if not epoch.coordinators.weight_of(coordinator):
-        raise GossipReject("signer is not a coordinator of this epoch")
+    # [REJECT] The signer is the coordinator that it names.
+    if statement.signer.address != task.coordinator:
+        raise GossipReject("signer is not the coordinator")
     check_slot_is_free(seen, statement)
     # [REJECT] The ranking is the draw's.
-    seed = task_seed(epoch.seed, coordinator, task.sequence)
+    seed = task_seed(epoch.seed, task.coordinator, task.sequence)
     if not follows_draw(epoch.miners, seed, task.ranking):
         raise GossipReject("ranking is not the draw's")
     seen.statements[slot_key(statement)] = data
     seen.tasks[statement.digest] = statement
     return statement
+
+
+def check_form(task: TaskAnnouncement) -> None:
+    """What the announcement alone shows; the cheap rules.
+
+    :raises GossipReject: no honest coordinator says this.
+    """
+    # [REJECT] The task's life is positive and not too long.
+    if not task.announced_at_ms < task.deadline_ms <= task.announced_at_ms + TASK_LIFE_MS_MAX:
+        raise GossipReject("task's life is out of bounds")
+    # [REJECT] Each rank has a head start over the next.
+    if task.rank_timeout_ms < RANK_TIMEOUT_MS_MIN:
+        raise GossipReject("rank timeout is out of bounds")
+    # [REJECT] There is something to do, and somebody to do it.
+    if not (task.steps and task.width and task.height and task.assigned):
+        raise GossipReject("task is empty")
+    # [REJECT] The first announcement, and no other, follows none.
+    if (task.sequence == 0) != (task.previous == NO_TASK):
+        raise GossipReject("sequence and predecessor contradict each other")

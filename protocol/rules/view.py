@@ -130,9 +130,7 @@ def read_gossip(data: bytes, expected: type[MessageT]) -> tuple[Envelope, Messag
     return envelope, message
 
 
-def verify_gossip(
-    domain: Domain, envelope: Envelope, message: MessageT, data: bytes
-) -> Statement[MessageT]:
+def verify_gossip(domain: Domain, envelope: Envelope, message: MessageT, data: bytes) -> Statement[MessageT]:
     """Recover the signer: the dear part of every rule.
 
     :raises GossipReject: the signature is malformed.

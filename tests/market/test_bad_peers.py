@@ -24,7 +24,8 @@ from p2p.mesh import Validation
 from p2p.streams import RemoteAborted
 from protocol.draw import rank_for_task, task_seed
 from protocol.errors import ProtocolError, Refusal
-from protocol.messages import TaskAcceptance, TaskAnnouncement
+from protocol.hashing import sha256
+from protocol.messages import NO_TASK, TaskAcceptance, TaskAnnouncement
 from protocol.rules import tasks
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
@@ -54,8 +55,10 @@ class Stranger:
         seed = task_seed(epoch.seed, signer.address, sequence)
         now = now_ms()
         return TaskAnnouncement(
+            coordinator=signer.address,
             epoch=epoch.number,
             sequence=sequence,
+            previous=sha256(b"the task before") if sequence else NO_TASK,
             model_id=bytes(32),
             input_commitment=bytes(32),
             width=32,

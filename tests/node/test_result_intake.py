@@ -9,7 +9,8 @@ from protocol.errors import DecodeError, InvalidMessage, SignatureError
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
-    IMAGE_BYTES_MAX,
+    CHUNK_BYTES_MAX,
+    NO_TASK,
     ChunkKind,
     RankedMiner,
     ResultChunk,
@@ -23,7 +24,7 @@ from protocol.statement import Domain, open_statement, seal
 COORDINATOR, MINER, STRANGER = (Key.of(bytes([number]) * 32) for number in (1, 2, 3))
 DOMAIN = Domain(31337, bytes(20))
 STEPS = 4
-PARTS = (PNG_SIGNATURE + b"first", b"second")
+PARTS = (PNG_SIGNATURE.ljust(CHUNK_BYTES_MAX, b"p"), b"second")
 
 
 def sealed(message, key=MINER):
@@ -34,8 +35,10 @@ TASK = open_statement(
     DOMAIN,
     sealed(
         TaskAnnouncement(
+            coordinator=COORDINATOR.address,
             epoch=1,
             sequence=0,
+            previous=NO_TASK,
             model_id=bytes(32),
             input_commitment=bytes(32),
             width=32,
@@ -54,8 +57,12 @@ TASK = open_statement(
 )
 
 
-def chunk(index, kind=ChunkKind.PROGRESS, step=0, payload=b"", task_id=TASK.digest):
-    return ResultChunk(task_id, index, kind, step, payload)
+def chunk(index, kind=ChunkKind.PROGRESS, step=0, payload=b"", task_id=TASK.digest, part=0):
+    return ResultChunk(task_id, index, kind, part, step, payload)
+
+
+def image_part(index, payload, part):
+    return chunk(index, ChunkKind.IMAGE_PART, STEPS, payload, part=part)
 
 
 def commitment(parts=PARTS, **changes):
@@ -78,15 +85,15 @@ def intake():
 
 def send_parts(intake, parts=PARTS):
     for index, part in enumerate(parts):
-        intake.receive(sealed(chunk(index, ChunkKind.IMAGE_PART, STEPS, part)))
+        intake.receive(sealed(image_part(index, part, index)))
 
 
 def test_whole_stream_gives_events_and_the_image(intake):
     assert intake.receive(sealed(chunk(0, step=1))) == Progress(MINER.address, 1, STEPS)
     preview = PNG_SIGNATURE + b"unfinished"
     assert intake.receive(sealed(chunk(1, ChunkKind.PREVIEW, 1, preview))) == Preview(1, preview)
-    for index, part in enumerate(PARTS, start=2):
-        assert intake.receive(sealed(chunk(index, ChunkKind.IMAGE_PART, STEPS, part))) is None
+    for number, part in enumerate(PARTS):
+        assert intake.receive(sealed(image_part(2 + number, part, number))) is None
     assert intake.commitment is None
     assert intake.receive(sealed(commitment())) is None
     assert intake.commitment.message == commitment()
@@ -158,14 +165,21 @@ def test_progress_after_the_image_began(intake):
 
 
 def test_empty_part(intake):
-    refused(intake, sealed(chunk(0, ChunkKind.IMAGE_PART, STEPS)), "image is empty or too long")
+    refused(intake, sealed(image_part(0, b"", 0)), "image is not in its parts")
 
 
-def test_image_too_long(intake, monkeypatch):
-    assert IMAGE_BYTES_MAX == 16 * 1024 * 1024
-    monkeypatch.setattr("node.result_intake.IMAGE_BYTES_MAX", len(PARTS[0]) + 1)
-    intake.receive(sealed(chunk(0, ChunkKind.IMAGE_PART, STEPS, PARTS[0])))
-    refused(intake, sealed(chunk(1, ChunkKind.IMAGE_PART, STEPS, b"xx")), "image is empty or too long")
+def test_part_under_another_number(intake):
+    refused(intake, sealed(image_part(0, PARTS[0], 1)), "image is not in its parts")
+
+
+def test_part_after_one_that_is_not_full(intake):
+    """The number of parts follows from the image's length, so only the last may be short."""
+    intake.receive(sealed(image_part(0, PARTS[0][:-1], 0)))
+    refused(intake, sealed(image_part(1, b"x", 1)), "a part follows the last one")
+
+
+def test_number_of_a_part_on_what_is_none(intake):
+    refused(intake, sealed(chunk(0, part=1)), "chunk is no part of the image, but has a number")
 
 
 def test_statement_after_the_commitment(intake):

@@ -18,6 +18,7 @@ from protocol.evidence import Evidence
 from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
+    NO_TASK,
     ChunkKind,
     Message,
     ModelOffer,
@@ -28,6 +29,7 @@ from protocol.messages import (
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
+    image_parts,
 )
 from protocol.receipt import Receipt
 from protocol.rules.view import EpochView, View
@@ -40,7 +42,7 @@ DOMAIN = Domain(31337, bytes.fromhex("c0ffee00000000000000000000000000000000aa")
 OTHER_DOMAIN = Domain(1, DOMAIN.verifying_contract)
 MODEL_ID = sha256(b"a model package")
 IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
-IMAGE_PARTS = (IMAGE[:600], IMAGE[600:])
+IMAGE_PARTS = image_parts(IMAGE)
 TRACE_LEAVES = tuple(sha256(bytes([step])) for step in range(5))
 STEPS = len(TRACE_LEAVES) - 1
 
@@ -129,8 +131,10 @@ def task_input(**changes: Any) -> TaskInput:
 
 def announcement(sequence: int = 11, **changes: Any) -> TaskAnnouncement:
     made = TaskAnnouncement(
+        coordinator=COORDINATOR.address,
         epoch=EPOCH.number,
         sequence=sequence,
+        previous=sha256(b"the task before") if sequence else NO_TASK,
         model_id=MODEL_ID,
         input_commitment=task_input().commitment(),
         width=64,
@@ -178,7 +182,7 @@ def commitment(**changes: Any) -> ResultCommitment:
 
 
 def chunk(**changes: Any) -> ResultChunk:
-    return changed(ResultChunk(TASK.digest, 0, ChunkKind.IMAGE_PART, STEPS, IMAGE_PARTS[0]), **changes)
+    return changed(ResultChunk(TASK.digest, 0, ChunkKind.IMAGE_PART, 0, STEPS, IMAGE_PARTS[0]), **changes)
 
 
 def messages() -> tuple[Message, ...]:

@@ -71,8 +71,10 @@ def rules_of(function) -> list[tuple[str, str]]:
         name = node.func.id
         if name in {"GossipIgnore", "GossipReject"}:
             found.append((name.removeprefix("Gossip").upper(), node.args[0].value))
-        elif name in {"read_gossip", "verify_gossip", "check_slot_is_free"}:
+        elif hasattr(view, name) and name.startswith(("read_", "verify_", "check_")):
             found.extend(rules_of(getattr(view, name)))
+        elif name.startswith("check_"):
+            found.extend(rules_of(getattr(inspect.getmodule(function), name)))
         elif name == "Equivocation":
             found.append(("IGNORE", "signer has said something else in this slot"))
 

@@ -59,6 +59,10 @@ MISRANKED = builders.announcement(ranking=builders.announcement().ranking[::-1])
         ({"announcement": opened(COORDINATOR, MISRANKED)}, "the ranking is not the draw's"),
         (
             {"announcement": opened(STRANGER, builders.announcement())},
+            "the announcement is signed by somebody else than its coordinator",
+        ),
+        (
+            {"announcement": opened(STRANGER, builders.announcement(coordinator=STRANGER.address))},
             "the announcement's signer is not a coordinator",
         ),
         ({"announcement": OTHER_TASK}, "acceptance or commitment are of another task"),

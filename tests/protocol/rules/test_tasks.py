@@ -1,6 +1,6 @@
 """One test for each line of the rules of `tasks`; each is also a vector."""
 
-from protocol.messages import RankedMiner
+from protocol.messages import NO_TASK, RankedMiner
 from protocol.rules.tasks import RANK_TIMEOUT_MS_MIN, TASK_LIFE_MS_MAX
 from protocol.rules.view import CLOCK_DISPARITY_MS_MAX, GOSSIP_BYTES_MAX
 from tests.protocol import builders
@@ -121,6 +121,16 @@ def test_tasks__reject_everybody_passed_over():
     return Situation(gossip(ranking=tuple(RankedMiner(place.miner, 1) for place in ranking_for(11))))
 
 
+@reject("sequence and predecessor contradict each other")
+def test_tasks__reject_a_first_task_that_follows_another():
+    return Situation(gossip(sequence=0, previous=bytes(31) + b"\x01"))
+
+
+@reject("sequence and predecessor contradict each other")
+def test_tasks__reject_a_later_task_that_follows_none():
+    return Situation(gossip(previous=NO_TASK))
+
+
 @ignore("task is from the future")
 def test_tasks__ignore_from_the_future():
     ahead = NOW_MS + CLOCK_DISPARITY_MS_MAX + 1
@@ -147,17 +157,29 @@ def test_tasks__reject_a_malformed_signature():
     return Situation(Gossip("tasks", gossip().data[:-1] + b"\x1d"))
 
 
-@reject("signer is not a coordinator of this epoch")
+@reject("not a coordinator of this epoch")
 def test_tasks__reject_a_stranger():
+    return Situation(gossip(signer=STRANGER, coordinator=STRANGER.address))
+
+
+@reject("not a coordinator of this epoch")
+def test_tasks__reject_a_miner():
+    return Situation(gossip(signer=MINERS["eve"], coordinator=MINERS["eve"].address))
+
+
+@reject("not a coordinator of this epoch")
+def test_tasks__reject_a_stranger_before_looking_at_the_signature():
+    """Who may announce is known from the body: a flood by strangers costs no recovery."""
+    data = gossip(signer=STRANGER, coordinator=STRANGER.address).data
+    return Situation(Gossip("tasks", data[:-1] + b"\x1d"))
+
+
+@reject("signer is not the coordinator")
+def test_tasks__reject_a_copy_under_another_signature():
     return Situation(gossip(signer=STRANGER))
 
 
-@reject("signer is not a coordinator of this epoch")
-def test_tasks__reject_a_miner():
-    return Situation(gossip(signer=MINERS["eve"]))
-
-
-@reject("signer is not a coordinator of this epoch")
+@reject("signer is not the coordinator")
 def test_tasks__reject_a_statement_for_another_network():
     return Situation(Gossip("tasks", sealed(COORDINATOR, announcement(), OTHER_DOMAIN)))
 
