@@ -1,0 +1,21 @@
+"""What a node needs to be installed: only miners need the extra, and even they not in their own process."""
+
+import subprocess
+import sys
+
+import pytest
+
+BLOCKED = """
+import sys
+for name in ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers", "PIL"):
+    sys.modules[name] = None  # importing it fails as if it were not installed
+import node.run, node.api.app, node.api.server, node.slash, node.cli, node.slash_cli, node.inference.pool
+from node.catalogue import Catalogue, embedded_folders
+print(Catalogue.of_folders(embedded_folders()).packages()[0].name)
+"""
+
+
+@pytest.mark.process
+def test_every_role_starts_without_the_extra_of_miners():
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", BLOCKED], capture_output=True, text=True)
+    assert (run.returncode, run.stdout.strip()) == (0, "cuckoo-icons"), run.stderr
