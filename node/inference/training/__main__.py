@@ -20,6 +20,7 @@ from node.inference.training.export import export
 from node.inference.training.loop import report
 from node.inference.training.sampling import open_pipeline
 from node.inference.training.score import measure
+from node.inference.training.text import quieten_unknown
 from node.inference.training.unet import train_unet
 from node.inference.training.vae import encode_all, reconstruction_decibels, refine_decoder, train_vae
 
@@ -55,9 +56,12 @@ def main() -> None:
     vae = train_vae(icons, arguments.cache)
     latents = encode_all(vae, icons)
     networks, tokenizer = train_unet(latents, arguments.cache)
+    report(f"{quieten_unknown(networks.text_encoder, tokenizer)} tokens that no caption holds")
     vae = refine_decoder(vae, icons, arguments.cache)
+    # Before the export, which turns the networks to half precision in place.
+    decibels = reconstruction_decibels(vae, icons)
     export(networks, vae, tokenizer, arguments.folder)
-    finish(arguments.folder, icons, reconstruction_decibels(vae, icons))
+    finish(arguments.folder, icons, decibels)
 
 
 if __name__ == "__main__":

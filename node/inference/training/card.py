@@ -65,10 +65,11 @@ thing at a small size.
 
 - Not a general image model. It knows {concepts} things and {grounds} background colours.
 - Mostly a memory: every thing it shows is one icon of its training set, restored with more or less
-  detail. It does not invent a second apple. What it composes is *thing x colour*: each thing was kept
-  from {held_out} of the {grounds} colours in training, and the score below says how well those come out.
-- Not a language model. Words outside the caption table are spelt out in bytes that mean nothing to it;
-  a prompt made of them gives some icon, or a blur. "No", "two" and "left of" mean nothing either.
+  detail. It does not invent a second apple. What it composes is *thing x colour*: the denoiser never saw
+  a thing on {held_out} of the {grounds} colours (the autoencoder did), and the score says how those come out.
+- Not a language model. Words outside the caption table count as padding: "RED HEART!!" gives a red
+  heart, "an astronaut riding a horse" a blur. Two things in one prompt give one of them or a mixture, a
+  strange colour before a thing at best colours the background; "no" and "two" mean nothing.
 - Not sharp. {pixels} pixels through an autoencoder of 0.8 million parameters lose whiskers and dials.
 
 ## Use
@@ -93,8 +94,9 @@ The autoencoder alone restores the training pictures at {decibels:.1f} dB.
 
 ## Data and licence
 
-Noto Color Emoji artwork, Apache License 2.0, from the npm package {package} {version} (tarball
-SHA-256 `{sha256}`). See `NOTICE`. The weights are licensed under Apache-2.0 as well.
+Noto Color Emoji artwork, Apache License 2.0, from the npm package {package} {version}, tarball SHA-256
+`{sha256}`.
+See `NOTICE`. The weights are licensed under Apache-2.0 as well.
 
 ## Recipe
 

@@ -10,6 +10,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Final
 
+import torch
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -98,3 +99,20 @@ def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
         pad_token_id=tokenizer.pad_token_id,
     )
     return CLIPTextModel(config)
+
+
+@torch.no_grad()
+def quieten_unknown(text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer) -> int:
+    """Give every token that no caption holds the embedding of padding; return how many there were.
+
+    Such tokens still have their random start, and a single one in a prompt would drown the words that
+    mean something. Of the stand-ins tried (a comma, "a", padding) padding disturbed least.
+    """
+    known = set(tokenizer.all_special_ids)
+    for row in all_captions():
+        for lines in row:
+            known.update(token for ids in tokenizer(list(lines)).input_ids for token in ids)
+    unknown = sorted(set(range(len(tokenizer))) - known)
+    table = text_encoder.get_input_embeddings().weight
+    table[unknown] = table[tokenizer.pad_token_id].clone()
+    return len(unknown)
