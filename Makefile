@@ -15,9 +15,9 @@ setup: $(INSTALLED) $(NPM_INSTALLED) ## install Python and npm packages into thi
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@PYTHON=$(PYTHON) .ci/preflight
-	@echo "Installing Python packages into $(VENV); the first time takes some minutes."
+	@echo "Installing Python packages into $(VENV); the first time takes two to five minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[miner,dev]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[miner,dev]'
 	@touch $@
 
 $(NPM_INSTALLED): contracts/package.json contracts/package-lock.json
