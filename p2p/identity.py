@@ -19,17 +19,16 @@ from typing import Final, TypeAlias
 
 from coincurve import PrivateKey as _Secret
 from coincurve import PublicKey as _Point
-from Crypto.Hash import keccak
 from libp2p.crypto.keys import KeyPair
 from libp2p.crypto.secp256k1 import Secp256k1PrivateKey
 from libp2p.peer.id import ID
 
 from protocol.errors import LocalError, ProtocolError
+from protocol.signature import address_of
 
 PeerId: TypeAlias = ID
 
 NODE_SECRET_BYTES: Final = 32
-ADDRESS_BYTES: Final = 20
 PEER_ID_BYTES: Final = 39
 
 _PEER_ID_PREFIX: Final = bytes.fromhex("002508021221")
@@ -95,8 +94,7 @@ def address_of_public_key(public_key: bytes) -> bytes:
 
     :raises PeerIdentityError: the bytes are no point of the curve.
     """
-    uncompressed = _point(public_key).format(compressed=False)
-    return keccak.new(digest_bits=256, data=uncompressed[1:]).digest()[-ADDRESS_BYTES:]
+    return address_of(_point(public_key))
 
 
 def peer_id_from_text(text: str) -> PeerId:
