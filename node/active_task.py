@@ -15,9 +15,9 @@ import trio
 from node.race import Race
 from node.requests import Delivered, FailedOver, TaskEvent, TaskFailed
 from protocol import task as life
+from protocol.draw import EpochView
 from protocol.errors import Refusal
 from protocol.messages import TaskAcceptance, TaskAnnouncement
-from protocol.rules.view import EpochView
 from protocol.statement import Statement
 
 EVENTS_MAX = 512

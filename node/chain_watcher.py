@@ -15,8 +15,8 @@ from contracts.client import StakingClient
 from contracts.errors import ChainError, ContractReverted
 from contracts.records import Role
 from contracts.transactions import Sender
-from protocol.draw import Snapshot
-from protocol.rules.view import EpochView, View
+from protocol.draw import EpochView, Snapshot
+from protocol.rules.view import View
 from protocol.statement import Domain
 
 EPOCHS_KEPT = 2

@@ -34,8 +34,8 @@ from p2p.mesh import Mesh, Validation, Validator
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
 from protocol.messages import MULTIADDRS_MAX, Message
-from protocol.rules import evidence, offers, results, tasks
-from protocol.rules.view import Equivocation, Seen, View
+from protocol.rules import evidence, offers, results, tasks, verdicts
+from protocol.rules.view import GOSSIP_BYTES_MAX, Contradiction, Misranked, Seen, View
 from protocol.statement import Domain, Statement, open_statement, seal
 
 EVIDENCE_QUEUE_MAX = 64
@@ -45,6 +45,7 @@ RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
     offers.TOPIC: offers.validate_offer,
     tasks.TOPIC: tasks.validate_task,
     results.TOPIC: results.validate_result,
+    verdicts.TOPIC: verdicts.validate_verdict,
     evidence.TOPIC: evidence.validate_evidence,
 }
 Listener: TypeAlias = Callable[[Any], None]
@@ -132,10 +133,10 @@ class Peer:
             del forwarder
             try:
                 accepted = rule(self.seen, self.view, data, now_ms())
-            except Equivocation as equivocation:
-                self._keep(equivocation.evidence)
+            except (Contradiction, Misranked) as caught:
+                self._keep(caught.evidence)
                 with suppress(trio.WouldBlock):
-                    self._send_evidence.send_nowait(equivocation.evidence)
+                    self._send_evidence.send_nowait(caught.evidence)
                 raise
             for listener in self._listeners[topic]:
                 listener(accepted)
@@ -145,18 +146,21 @@ class Peer:
 
     def _keep(self, found: Evidence) -> None:
         try:
-            path = self.evidence.add(found)
+            path = self.evidence.add(found, self.view.epochs)
         except OSError as error:
             log.warning("evidence could not be written; it was gossiped all the same", error=str(error))
             return
         if path is not None:
-            log.warning("equivocation", file=str(path), next=f"cuckoo-slash submit {path}")
+            log.warning("offence", file=str(path), next=f"cuckoo-slash submit {path}")
 
     async def publish_evidence(self) -> None:
         """Publish what this peer found by itself, for as long as it runs."""
         async for found in self._evidence_found:
+            encoded = found.encode()
+            if len(encoded) > GOSSIP_BYTES_MAX:
+                continue  # a large part of an image; it travels as a file
             with suppress(LocalError):  # somebody was quicker, or the offender has no stake any more
-                await self.publish(evidence.TOPIC, found.encode())
+                await self.publish(evidence.TOPIC, encoded)
 
 
 @asynccontextmanager

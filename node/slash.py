@@ -14,11 +14,10 @@ from contracts.deployment import Deployment
 from contracts.records import SlashOutcome
 from contracts.rpc import Rpc
 from contracts.transactions import Sender
-from protocol.errors import DecodeError, LocalError
-from protocol.evidence import Evidence, Offence, from_document, verify_evidence
+from protocol.errors import DecodeError, InvalidMessage, LocalError
+from protocol.evidence import Evidence, Offence, verify_evidence
+from protocol.evidence_document import DOCUMENT_BYTES_MAX, from_document
 from protocol.statement import Domain
-
-FILE_BYTES_MAX = 256 * 1024
 
 
 class WrongNetwork(LocalError):
@@ -29,11 +28,11 @@ def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
     """What the file at `path` holds and proves.
 
     :raises LocalError: it cannot be read.
-    :raises ProtocolError: it is no evidence file, or proves nothing.
+    :raises ProtocolError: it is no evidence file, proves nothing, or needs an epoch's snapshot to be judged.
     """
     try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            message = f"{path} is longer than {FILE_BYTES_MAX} bytes"
+        if path.stat().st_size > DOCUMENT_BYTES_MAX:
+            message = f"{path} is longer than {DOCUMENT_BYTES_MAX} bytes"
             raise DecodeError(message)
         document = json.loads(path.read_bytes())
     except OSError as error:
@@ -43,7 +42,7 @@ def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
         message = f"{path} is not JSON"
         raise DecodeError(message) from error
     domain, evidence = from_document(document)
-    return domain, evidence, verify_evidence(domain, evidence)
+    return domain, evidence, verify_evidence(domain, evidence, {})
 
 
 async def submit_evidence(
@@ -52,6 +51,7 @@ async def submit_evidence(
     """Send evidence; the contract checks it by itself and slashes at once.
 
     :param reporter: pays the gas and gets the reporter's share.
+    :raises InvalidMessage: the contract cannot judge evidence of this sort.
     :raises WrongNetwork: the evidence is for another chain or contract.
     :raises ContractReverted: the contract refused, for example because this offence is slashed already.
     """
@@ -61,13 +61,16 @@ async def submit_evidence(
             f"the network is chain {deployment.chain_id}, contract 0x{deployment.slashing.hex()}"
         )
         raise WrongNetwork(message)
-    offence = verify_evidence(domain, evidence)
+    offence = verify_evidence(domain, evidence, {})
+    pair = offence.pair
+    if pair is None:
+        raise InvalidMessage("the contract cannot judge this offence")
     return await deployment.slashing_client(rpc).submit_equivocation(
         Sender(rpc, reporter),
         kind=offence.kind,
         slot=offence.slot,
-        body_a=offence.first_body_hash,
-        signature_a=offence.first_signature,
-        body_b=offence.second_body_hash,
-        signature_b=offence.second_signature,
+        body_a=pair.first_body_hash,
+        signature_a=pair.first_signature,
+        body_b=pair.second_body_hash,
+        signature_b=pair.second_signature,
     )

@@ -34,11 +34,17 @@ def verify(file: Path, /) -> None:
     from node.slash import read_evidence  # noqa: PLC0415 - `--help` should not wait for it
 
     domain, _, offence = read_evidence(file)
-    print(f"valid: 0x{offence.signer.hex()} signed two different statements")
+    if offence.pair:
+        print(f"valid: 0x{offence.signer.hex()} signed two different statements")
+    else:
+        print(f"valid: {offence.fault.name.lower().replace('_', ' ')} by 0x{offence.signer.hex()}")
     print(f"  kind  {offence.kind.name.lower()} ({int(offence.kind)})")
     print(f"  slot  0x{offence.slot.hex()}")
-    print(f"  first  body 0x{offence.first_body_hash.hex()}")
-    print(f"  second body 0x{offence.second_body_hash.hex()}")
+    if offence.pair:
+        print(f"  first  body 0x{offence.pair.first_body_hash.hex()}")
+        print(f"  second body 0x{offence.pair.second_body_hash.hex()}")
+    else:
+        print("  the contract cannot judge this offence; people can")
     print(f"  for chain {domain.chain_id}, Slashing contract 0x{domain.verifying_contract.hex()}")
 
 

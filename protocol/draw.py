@@ -1,6 +1,6 @@
 """The draw: who gets a task, by stake, in a way that every peer can re-compute.
 
-Is: the snapshot of an epoch, the seed of a task and the ranking; integers only.
+Is: an epoch's snapshot, a task's seed, the rankings of its miners and of its auditors; integers only.
 Is not: where stakes come from (`contracts`) or who is online (offers; see `rank_for_task`).
 
 Draw j takes ``Keccak-256(seed || j) mod remaining total`` and walks the cumulative stakes, skipping the
@@ -11,15 +11,16 @@ that are left. The coordinator chooses neither the epoch's seed nor its own next
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from protocol.hashing import keccak256
 from protocol.messages import RANKING_MAX, RankedMiner
 from protocol.signature import ADDRESS_BYTES
 
 WEI_PER_MICRO_CAI = 10**12
+AUDITORS_DOMAIN = b"auditors"
 MINERS_MAX = 1 << 20
 """Most miners of one snapshot."""
 
@@ -67,9 +68,40 @@ class Snapshot:
         return self.weights[index] if found else 0
 
 
+@dataclass(frozen=True, slots=True)
+class EpochView:
+    """One epoch as the chain tells it.
+
+    :ivar number: of the epoch.
+    :ivar seed: 32 bytes, recorded on chain after the snapshot's block.
+    :ivar miners: active miners at the snapshot's block.
+    :ivar coordinators: active coordinators at the snapshot's block.
+    """
+
+    number: int
+    seed: bytes
+    miners: Snapshot
+    coordinators: Snapshot
+
+
 def task_seed(epoch_seed: bytes, coordinator: bytes, sequence: int) -> bytes:
     """Seed of a task's draw: Keccak-256 of 32 + 20 + 8 bytes, sequence big-endian."""
     return keccak256(epoch_seed + coordinator + sequence.to_bytes(8, "big"))
+
+
+def auditors_seed(seed: bytes) -> bytes:
+    """Seed of the draw of a task's auditors: Keccak-256 of "auditors" and the task's seed."""
+    return keccak256(AUDITORS_DOMAIN + seed)
+
+
+def auditors(snapshot: Snapshot, seed: bytes, assigned: Container[bytes], wanted: int) -> tuple[bytes, ...]:
+    """The first `wanted` of a task's second draw, in its order; nobody audits what may be its own work.
+
+    :param seed: of the task, as for its first draw.
+    :param assigned: miners of the task; they are skipped.
+    """
+    drawn = (miner for miner in ranking(snapshot, auditors_seed(seed)) if miner not in assigned)
+    return tuple(islice(drawn, wanted))
 
 
 def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:

@@ -1,32 +1,73 @@
-"""Evidence of equivocation: two signed statements that one honest signer cannot both have made.
+"""Evidence: signed statements that no honest signer can have made, and what they prove.
 
-Is: the pair, its check (`verify_evidence`, the same that the Slashing contract does, plus that slots follow
-from bodies) and its form as a JSON document, so that a person can keep, read and send it.
-Is not: other faults, or sending it to the chain (`contracts`).
+Is: one form for each objective fault, their encoding as one tagged union, and `verify_evidence`, which names
+the offence or says why there is none. Objective means: from bytes and facts of the chain alone.
+Is not: the JSON document (`evidence_document`), or sending it to the chain (`contracts`).
 """
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, TypeAlias
 
+from protocol import cbor
+from protocol.draw import EpochView, follows_draw, task_seed
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import keccak256
-from protocol.messages import Kind
-from protocol.schema import Bytes, Encoded
-from protocol.signature import ADDRESS_BYTES
-from protocol.statement import Domain, read_envelope, verify
+from protocol.merkle import leaf_hash, proves_leaf_hash
+from protocol.messages import (
+    CHUNK_BYTES_MAX,
+    ChunkKind,
+    Kind,
+    ResultChunk,
+    ResultCommitment,
+    TaskAnnouncement,
+)
+from protocol.schema import Bytes, Encoded, Hash, Items, checked_items, from_items
+from protocol.statement import Domain, Statement, open_statement, read_envelope, verify
 
 STATEMENT_BYTES_MAX = 30 * 1024
-"""Longest statement in evidence, so that a pair fits into one gossip message."""
-DOCUMENT_FORMAT = "cuckoo-evidence/1"
+"""Longest statement of a pair, so that two fit into one gossip message."""
+CHUNK_STATEMENT_BYTES_MAX = CHUNK_BYTES_MAX + 1024
+"""Longest envelope of a chunk: its payload, the other fields and the signature."""
+PROOF_HASHES_MAX = 20
 
 StatementBytes = Annotated[bytes, Bytes(1, STATEMENT_BYTES_MAX)]
+ChunkStatementBytes = Annotated[bytes, Bytes(1, CHUNK_STATEMENT_BYTES_MAX)]
+
+
+class Fault(enum.IntEnum):
+    """What is proved. The number is the first item of the encoding and never reused."""
+
+    EQUIVOCATION = 1
+    """Two different statements in one slot."""
+    BROKEN_SEQUENCE = 2
+    """An announcement that does not follow the one with the number before it."""
+    WRONG_RANKING = 3
+    """An announcement whose ranking is not the draw's."""
+    FALSE_PART = 4
+    """A part of an image that is not the part committed to."""
+
+
+class _Tagged(Encoded):
+    """Mixin of the forms: on the wire, the fault's number stands before the fields."""
+
+    __slots__ = ()
+    FAULT: ClassVar[Fault]
+
+    def encode(self: Any) -> bytes:
+        """Canonical bytes.
+
+        :raises ValueError: a field outside its bounds; the caller's bug.
+        """
+        return cbor.encode((int(self.FAULT), *checked_items(self)))
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence(Encoded):
-    """Two envelopes of one signer with equal (kind, slot) and different bodies.
+class TwoStatements(_Tagged):
+    """Equivocation: two envelopes of one signer with equal (kind, slot) and different bodies.
 
     Made by `pair`, which orders them, so that everybody who hears both makes the same evidence.
 
@@ -34,124 +75,220 @@ class Evidence(Encoded):
     :ivar second: another envelope, the greater of the two.
     """
 
+    FAULT = Fault.EQUIVOCATION
     first: StatementBytes
     second: StatementBytes
 
     @classmethod
-    def pair(cls, one: bytes, other: bytes) -> Evidence:
+    def pair(cls, one: bytes, other: bytes) -> TwoStatements:
         """Evidence of two envelopes, the lesser bytes first."""
         return cls(*sorted((one, other)))
 
 
 @dataclass(frozen=True, slots=True)
-class Offence:
-    """What verified evidence proves: exactly the arguments of ``Slashing.equivocation`` and the culprit.
+class BrokenSequence(_Tagged):
+    """Two announcements of one coordinator with numbers N - 1 and N that are not one chain.
 
-    :ivar signer: 20 bytes, who signed both.
-    :ivar kind: of both statements.
-    :ivar slot: 32 bytes, of both.
+    :ivar earlier: envelope of announcement N - 1.
+    :ivar later: envelope of announcement N; it names another predecessor, or an earlier epoch.
+    """
+
+    FAULT = Fault.BROKEN_SEQUENCE
+    earlier: StatementBytes
+    later: StatementBytes
+
+
+@dataclass(frozen=True, slots=True)
+class WrongRanking(_Tagged):
+    """An announcement that contradicts the chain: its draw comes out otherwise.
+
+    :ivar announcement: an envelope; the epoch that it names is looked up by whoever checks.
+    """
+
+    FAULT = Fault.WRONG_RANKING
+    announcement: StatementBytes
+
+
+@dataclass(frozen=True, slots=True)
+class FalsePart(_Tagged):
+    """A part of an image and a commitment of one miner for one task that do not fit.
+
+    :ivar chunk: envelope of a `ResultChunk` of the kind IMAGE_PART.
+    :ivar commitment: envelope of the `ResultCommitment`.
+    :ivar leaf: hash of the leaf that stands at the part's number under the committed root.
+    :ivar proof: its siblings, from the leaf up.
+    """
+
+    FAULT = Fault.FALSE_PART
+    chunk: ChunkStatementBytes
+    commitment: StatementBytes
+    leaf: Hash
+    proof: Annotated[tuple[bytes, ...], Items(Hash, 0, PROOF_HASHES_MAX)]
+
+
+Evidence: TypeAlias = TwoStatements | BrokenSequence | WrongRanking | FalsePart
+FORM_OF: dict[Fault, type[Evidence]] = {
+    form.FAULT: form for form in (TwoStatements, BrokenSequence, WrongRanking, FalsePart)
+}
+
+
+class UnknownEpoch(InvalidMessage):
+    """The evidence may be good, but whoever checks it does not know the epoch. :ivar epoch: its number."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__("the epoch of the announcement is not known")
+        self.epoch = epoch
+
+
+@dataclass(frozen=True, slots=True)
+class SignedPair:
+    """Two contradicting statements as ``Slashing.equivocation`` takes them.
+
     :ivar first_body_hash: 32 bytes.
     :ivar first_signature: 65 bytes.
     :ivar second_body_hash: 32 bytes.
     :ivar second_signature: 65 bytes.
     """
 
-    signer: bytes
-    kind: Kind
-    slot: bytes
     first_body_hash: bytes
     first_signature: bytes
     second_body_hash: bytes
     second_signature: bytes
 
 
-def verify_evidence(domain: Domain, evidence: Evidence) -> Offence:
+@dataclass(frozen=True, slots=True)
+class Offence:
+    """What verified evidence proves.
+
+    :ivar fault: of what sort.
+    :ivar signer: 20 bytes, the culprit.
+    :ivar kind: of the statement in question; of both, where there are two alike.
+    :ivar slot: 32 bytes, of the statement in question; of the later, where there are two.
+    :ivar pair: what the contract needs to judge by itself; None when it cannot judge this fault.
+    """
+
+    fault: Fault
+    signer: bytes
+    kind: Kind
+    slot: bytes
+    pair: SignedPair | None = None
+
+    @property
+    def slashable_by_contract(self) -> bool:
+        """Whether the Slashing contract can judge it alone, today: equivocation, which needs no CBOR."""
+        return self.pair is not None
+
+    @property
+    def key(self) -> tuple[int, bytes, int, bytes]:
+        """Equal for all evidence of one and the same offence."""
+        return (int(self.fault), self.signer, int(self.kind), self.slot)
+
+
+def decode_evidence(data: bytes) -> Evidence:
+    """The evidence that `data` canonically encodes.
+
+    :raises DecodeError: not canonical, an unknown fault, or of another shape.
+    """
+    items = cbor.decode(data)
+    if not isinstance(items, tuple) or not items or not isinstance(items[0], int):
+        message = "evidence is an array that begins with the number of a fault"
+        raise DecodeError(message)
+    try:
+        form = FORM_OF[Fault(items[0])]
+    except ValueError as error:
+        message = f"unknown fault {items[0]}"
+        raise DecodeError(message) from error
+    evidence: Evidence = from_items(form, items[1:])
+    return evidence
+
+
+def verify_evidence(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochView]) -> Offence:
     """What `evidence` proves on the network `domain`.
 
-    :raises DecodeError: a statement does not decode.
+    :param epochs: by number, as the chain tells them; only a wrong ranking needs one.
+    :raises DecodeError: a statement does not decode, or is of another kind.
     :raises SignatureError: a signature is malformed.
-    :raises InvalidMessage: the two do not contradict each other; its reason says why.
+    :raises UnknownEpoch: it cannot be judged without an epoch that is not in `epochs`.
+    :raises InvalidMessage: it proves nothing; its reason says why.
     """
+    match evidence:
+        case TwoStatements():
+            return _equivocation(domain, evidence)
+        case BrokenSequence():
+            return _broken_sequence(domain, evidence)
+        case WrongRanking():
+            return _wrong_ranking(domain, evidence, epochs)
+        case FalsePart():
+            return _false_part(domain, evidence)
+
+
+def _equivocation(domain: Domain, evidence: TwoStatements) -> Offence:
     (first, first_message), (second, second_message) = map(read_envelope, (evidence.first, evidence.second))
     if first.kind != second.kind:
         raise InvalidMessage("the statements are of different kinds")
     if not Kind(first.kind).slashable:
         raise InvalidMessage("statements of this kind are not slashable")
-    if first_message.slot() != second_message.slot():
+    slot = first_message.slot()
+    if slot != second_message.slot():
         raise InvalidMessage("the statements take different slots")
     if first.body == second.body:
         raise InvalidMessage("the statements say the same")
     signer = verify(domain, first, first_message, evidence.first).signer
     if signer != verify(domain, second, second_message, evidence.second).signer:
         raise InvalidMessage("the statements have different signers")
-    return Offence(
-        signer=signer.address,
-        kind=Kind(first.kind),
-        slot=first_message.slot(),
-        first_body_hash=keccak256(first.body),
-        first_signature=first.signature,
-        second_body_hash=keccak256(second.body),
-        second_signature=second.signature,
-    )
+    pair = SignedPair(keccak256(first.body), first.signature, keccak256(second.body), second.signature)
+    return Offence(Fault.EQUIVOCATION, signer.address, Kind(first.kind), slot, pair)
 
 
-def to_document(domain: Domain, evidence: Evidence) -> dict[str, Any]:
-    """JSON document of evidence that verifies; carries all that checking it offline needs.
-
-    :raises ProtocolError: the evidence does not verify.
-    """
-    offence = verify_evidence(domain, evidence)
-    return {
-        "format": DOCUMENT_FORMAT,
-        "offence": "equivocation",
-        "chain_id": domain.chain_id,
-        "slashing_contract": _to_hex(domain.verifying_contract),
-        "signer": _to_hex(offence.signer),
-        "kind": int(offence.kind),
-        "kind_name": offence.kind.name.lower(),
-        "slot": _to_hex(offence.slot),
-        "first_statement": _to_hex(evidence.first),
-        "second_statement": _to_hex(evidence.second),
-    }
+def _announcement(domain: Domain, data: bytes) -> Statement[TaskAnnouncement]:
+    statement = open_statement(domain, data, TaskAnnouncement)
+    if statement.signer.address != statement.message.coordinator:
+        raise InvalidMessage("an announcement is signed by somebody else than its coordinator")
+    return statement
 
 
-def from_document(document: object) -> tuple[Domain, Evidence]:
-    """Domain and evidence in a JSON document; what they prove is for `verify_evidence` to say.
-
-    :raises DecodeError: not such a document.
-    """
-    if not isinstance(document, dict) or document.get("format") != DOCUMENT_FORMAT:
-        message = f"not a {DOCUMENT_FORMAT} document"
-        raise DecodeError(message)
-    chain_id = document.get("chain_id")
-    if type(chain_id) is not int or not 0 < chain_id < 1 << 64:
-        message = "chain_id is not a chain's number"
-        raise DecodeError(message)
-    contract = _from_hex(document, "slashing_contract", ADDRESS_BYTES)
-    first = _from_hex(document, "first_statement", STATEMENT_BYTES_MAX)
-    second = _from_hex(document, "second_statement", STATEMENT_BYTES_MAX)
-    if len(contract) != ADDRESS_BYTES:
-        message = "slashing_contract is not an address"
-        raise DecodeError(message)
-    return Domain(chain_id, contract), Evidence.pair(first, second)
+def follows(earlier: Statement[TaskAnnouncement], later: Statement[TaskAnnouncement]) -> bool:
+    """Whether `later`, with the number after that of `earlier`, belongs to the same chain of tasks."""
+    return later.message.previous == earlier.digest and later.message.epoch >= earlier.message.epoch
 
 
-def _to_hex(data: bytes) -> str:
-    return "0x" + data.hex()
+def _broken_sequence(domain: Domain, evidence: BrokenSequence) -> Offence:
+    earlier, later = (_announcement(domain, data) for data in (evidence.earlier, evidence.later))
+    if earlier.signer != later.signer:
+        raise InvalidMessage("the statements have different signers")
+    if earlier.message.sequence + 1 != later.message.sequence:
+        raise InvalidMessage("the announcements do not have consecutive numbers")
+    if follows(earlier, later):
+        raise InvalidMessage("the later announcement follows the earlier")
+    return Offence(Fault.BROKEN_SEQUENCE, later.signer.address, Kind.TASK_ANNOUNCEMENT, later.message.slot())
 
 
-def _from_hex(document: dict[str, Any], name: str, bytes_max: int) -> bytes:
-    text = document.get(name)
-    if not isinstance(text, str) or not text.startswith("0x") or len(text) > 2 + 2 * bytes_max:
-        message = f"{name} is not a hexadecimal string of at most {bytes_max} bytes"
-        raise DecodeError(message)
-    try:
-        data = bytes.fromhex(text[2:])
-    except ValueError as error:
-        message = f"{name} is not a hexadecimal string"
-        raise DecodeError(message) from error
-    # fromhex skips white space, which another implementation would refuse.
-    if 2 + 2 * len(data) != len(text):
-        message = f"{name} is not a hexadecimal string"
-        raise DecodeError(message)
-    return data
+def _wrong_ranking(domain: Domain, evidence: WrongRanking, epochs: Mapping[int, EpochView]) -> Offence:
+    statement = _announcement(domain, evidence.announcement)
+    task, coordinator = statement.message, statement.signer.address
+    epoch = epochs.get(task.epoch)
+    if epoch is None:
+        raise UnknownEpoch(task.epoch)
+    if not epoch.coordinators.weight_of(coordinator):
+        raise InvalidMessage("the signer was not a coordinator of that epoch")
+    if follows_draw(epoch.miners, task_seed(epoch.seed, coordinator, task.sequence), task.ranking):
+        raise InvalidMessage("the ranking is the draw's")
+    return Offence(Fault.WRONG_RANKING, coordinator, Kind.TASK_ANNOUNCEMENT, task.slot())
+
+
+def _false_part(domain: Domain, evidence: FalsePart) -> Offence:
+    chunk = open_statement(domain, evidence.chunk, ResultChunk)
+    commitment = open_statement(domain, evidence.commitment, ResultCommitment)
+    part, committed = chunk.message, commitment.message
+    if part.chunk_kind != ChunkKind.IMAGE_PART:
+        raise InvalidMessage("the chunk is no part of an image")
+    if part.task_id != committed.task_id:
+        raise InvalidMessage("the statements are of different tasks")
+    if chunk.signer != commitment.signer:
+        raise InvalidMessage("the statements have different signers")
+    count = -(-committed.output_bytes // CHUNK_BYTES_MAX)
+    if not proves_leaf_hash(committed.output_root, evidence.leaf, part.part, count, evidence.proof):
+        raise InvalidMessage("the leaf is not under the committed root")
+    if evidence.leaf == leaf_hash(part.payload):
+        raise InvalidMessage("the part is the committed one")
+    return Offence(Fault.FALSE_PART, commitment.signer.address, Kind.RESULT_COMMITMENT, committed.slot())

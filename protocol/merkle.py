@@ -75,9 +75,14 @@ def proves(root: bytes, leaf: bytes, index: int, leaf_count: int, proof: Sequenc
     Total: any wrong argument gives False, since all of them come from a peer; except that the root does
     not say how many leaves it has. So `leaf_count` must follow from what was signed, not from the proof.
     """
+    return proves_leaf_hash(root, leaf_hash(leaf), index, leaf_count, proof)
+
+
+def proves_leaf_hash(root: bytes, node: bytes, index: int, leaf_count: int, proof: Sequence[bytes]) -> bool:
+    """As `proves`, of a leaf of which only the hash `node` is known."""
     if not 0 <= index < leaf_count <= LEAVES_MAX:
         return False
-    node, width, siblings = leaf_hash(leaf), leaf_count, iter(proof)
+    width, siblings = leaf_count, iter(proof)
     while width > 1:
         if index ^ 1 < width:
             sibling = next(siblings, None)

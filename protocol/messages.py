@@ -2,7 +2,7 @@
 
 Is: what each body says, which kind of statement it is and which slot it takes.
 Is not: the envelope (`statement`), the rules (`rules/`) or what travels unsigned on a direct stream
-(`TaskInput` and `TaskReply` are here since their bounds belong together).
+(`TaskInput` and `TaskReply` are here since their bounds belong together); the verdict is in `audit`.
 
 Times are Unix milliseconds. Prices are micro-CAI (1 CAI = 1,000,000 micro-CAI = 10^18 wei).
 """
@@ -13,6 +13,7 @@ import enum
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
+from protocol.audit import AuditVerdict
 from protocol.hashing import keccak256, sha256
 from protocol.schema import Address, Bytes, Encoded, Hash, Items, Text, Uint, Uint8, Uint16, Uint32, Uint64
 
@@ -26,7 +27,6 @@ CHUNK_BYTES_MAX = 256 * 1024
 IMAGE_BYTES_MAX = 16 * 1024 * 1024
 IMAGE_PARTS_MAX = IMAGE_BYTES_MAX // CHUNK_BYTES_MAX
 REASON_BYTES_MAX = 200
-
 NOT_SLASHABLE_KINDS_START = 64
 """Kinds from here on are signed, but two statements in one slot are no offence."""
 
@@ -38,6 +38,7 @@ class Kind(enum.IntEnum):
     TASK_ANNOUNCEMENT = 2
     TASK_ACCEPTANCE = 3
     RESULT_COMMITMENT = 4
+    AUDIT_VERDICT = 5
     RESULT_CHUNK = NOT_SLASHABLE_KINDS_START
 
     @property
@@ -56,11 +57,7 @@ NO_TASK = bytes(32)
 
 
 def image_parts(image: bytes) -> tuple[bytes, ...]:
-    """The parts of an image: `CHUNK_BYTES_MAX` bytes each, the last one what is left.
-
-    So the number of leaves under `ResultCommitment.output_root` follows from `output_bytes`, which is
-    signed; a Merkle proof against that root needs nobody's word for it.
-    """
+    """`CHUNK_BYTES_MAX` bytes each, the last what is left: how many there are follows from the length."""
     return tuple(image[start : start + CHUNK_BYTES_MAX] for start in range(0, len(image), CHUNK_BYTES_MAX))
 
 
@@ -242,13 +239,14 @@ class ResultChunk(Encoded):
         return keccak256(self.task_id + integer_slot(self.index))
 
 
-Message: TypeAlias = Offer | TaskAnnouncement | TaskAcceptance | ResultCommitment | ResultChunk
+Message: TypeAlias = Offer | TaskAnnouncement | TaskAcceptance | ResultCommitment | AuditVerdict | ResultChunk
 
 MESSAGE_OF: dict[Kind, type[Message]] = {
     Kind.OFFER: Offer,
     Kind.TASK_ANNOUNCEMENT: TaskAnnouncement,
     Kind.TASK_ACCEPTANCE: TaskAcceptance,
     Kind.RESULT_COMMITMENT: ResultCommitment,
+    Kind.AUDIT_VERDICT: AuditVerdict,
     Kind.RESULT_CHUNK: ResultChunk,
 }
 KIND_OF: dict[type[Message], Kind] = {struct: kind for kind, struct in MESSAGE_OF.items()}

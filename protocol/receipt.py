@@ -12,11 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from protocol.draw import WEI_PER_MICRO_CAI, Snapshot, follows_draw, task_seed
+from protocol.draw import WEI_PER_MICRO_CAI, EpochView, Snapshot, follows_draw, task_seed
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import sha256
 from protocol.messages import ResultCommitment, TaskAcceptance, TaskAnnouncement
-from protocol.rules.view import EpochView
 from protocol.statement import Domain, Statement, open_statement
 
 DOCUMENT_FORMAT = "cuckoo-receipt/1"

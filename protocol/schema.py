@@ -77,13 +77,7 @@ class Encoded:
 
         :raises ValueError: a field outside its bounds; the caller's bug.
         """
-        items = to_items(self)
-        try:
-            from_items(type(self), items)
-        except DecodeError as error:
-            message = f"{type(self).__name__} cannot be encoded: {error}"
-            raise ValueError(message) from error
-        return cbor.encode(items)
+        return cbor.encode(checked_items(self))
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
@@ -114,6 +108,20 @@ def to_items(value: Any) -> cbor.Value:
     if isinstance(value, tuple | list):
         return tuple(to_items(item) for item in value)
     return typing.cast("cbor.Value", value)
+
+
+def checked_items(value: Dataclass) -> tuple[cbor.Value, ...]:
+    """The fields of a struct as nested arrays.
+
+    :raises ValueError: a field outside its bounds; the caller's bug.
+    """
+    items = to_items(value)
+    try:
+        from_items(type(value), items)
+    except DecodeError as error:
+        message = f"{type(value).__name__} cannot be encoded: {error}"
+        raise ValueError(message) from error
+    return typing.cast("tuple[cbor.Value, ...]", items)
 
 
 def from_items(struct: type[Struct], items: cbor.Value) -> Struct:

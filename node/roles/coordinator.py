@@ -23,7 +23,7 @@ from node.result_intake import ResultIntake
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol import task as life
-from protocol.draw import rank_for_task, task_seed
+from protocol.draw import EpochView, rank_for_task, task_seed
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
 from protocol.messages import (
     NO_TASK,
@@ -38,7 +38,7 @@ from protocol.messages import (
 )
 from protocol.receipt import Receipt
 from protocol.rules import tasks
-from protocol.rules.view import Bounded, EpochView
+from protocol.rules.view import Bounded
 from protocol.statement import Statement, open_statement, unsigned
 
 ACTIVE_TASKS_MAX = 64

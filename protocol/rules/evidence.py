@@ -1,10 +1,18 @@
-"""Rules of the topic `evidence`: proof of equivocation reaches everybody, each piece once."""
+"""Rules of the topic `evidence`: proof of an offence reaches everybody, each offence once."""
 
 from __future__ import annotations
 
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, ProtocolError
-from protocol.evidence import Evidence, Offence, verify_evidence
-from protocol.rules.view import GOSSIP_BYTES_MAX, Seen, View
+from protocol.evidence import (
+    Evidence,
+    Offence,
+    TwoStatements,
+    UnknownEpoch,
+    decode_evidence,
+    verify_evidence,
+)
+from protocol.hashing import sha256
+from protocol.rules.view import Seen, View, check_size_and_novelty
 
 TOPIC = "evidence"
 
@@ -13,29 +21,29 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     """The evidence in `data`, to be accepted, and what it proves.
 
     :param now_ms: not looked at; every rule has the same arguments.
-    :raises GossipIgnore: this offence is known, or the offender has no stake to lose.
+    :raises GossipIgnore: this offence is known, the offender has no stake to lose, or the epoch is unknown.
     :raises GossipReject: it proves nothing.
     """
     del now_ms
-    # [REJECT] The message is at most GOSSIP_BYTES_MAX long.
-    if len(data) > GOSSIP_BYTES_MAX:
-        raise GossipReject("message is too long")
-    # [REJECT] The message is a canonical pair of statements.
+    check_size_and_novelty(seen, data, Evidence)
+    # [REJECT] The message is canonical evidence of a fault that is known.
     try:
-        evidence = Evidence.decode(data)
+        evidence = decode_evidence(data)
     except DecodeError as error:
         raise GossipReject("message does not decode") from error
-    # [REJECT] The pair is in its one order; otherwise each piece could circulate twice.
-    if evidence.first >= evidence.second:
+    # [REJECT] A pair is in its one order; otherwise each piece could circulate twice.
+    if isinstance(evidence, TwoStatements) and evidence.first >= evidence.second:
         raise GossipReject("statements are not in order")
-    # [REJECT] The pair proves an offence.
     try:
-        offence = verify_evidence(view.domain, evidence)
+        offence = verify_evidence(view.domain, evidence, view.epochs)
+    # [IGNORE] The epoch that judging needs is known. No penalty: another peer may hear of it first.
+    except UnknownEpoch as unknown:
+        raise GossipIgnore("epoch is not known") from unknown
+    # [REJECT] The evidence proves an offence.
     except ProtocolError as error:
         raise GossipReject("evidence proves nothing") from error
-    key = (offence.signer, int(offence.kind), offence.slot)
     # [IGNORE] The offence is not known yet.
-    if key in seen.offenders:
+    if offence.key in seen.offenders:
         raise GossipIgnore("offence is known")
     # [IGNORE] The offender has stake in an epoch that this peer knows; evidence about anybody would be spam.
     if not any(
@@ -43,5 +51,6 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
         for epoch in view.epochs.values()
     ):
         raise GossipIgnore("offender has no stake")
-    seen.offenders[key] = None
+    seen.offenders[offence.key] = None
+    seen.messages[sha256(data)] = Evidence
     return evidence, offence

@@ -10,7 +10,7 @@ from protocol.rules.view import (
     View,
     check_slot_is_free,
     read_gossip,
-    slot_key,
+    remember,
     verify_gossip,
 )
 from protocol.statement import Statement
@@ -26,7 +26,7 @@ def validate_offer(seen: Seen, view: View, data: bytes, now_ms: int) -> Statemen
     :raises GossipIgnore: stale, seen, or by a miner that this peer's snapshot does not have (yet).
     :raises GossipReject: no honest peer forwards this.
     """
-    envelope, offer = read_gossip(data, Offer)
+    envelope, offer = read_gossip(seen, data, Offer)
     # [REJECT] The offer's life is positive and not too long.
     if not offer.issued_at_ms < offer.valid_until_ms <= offer.issued_at_ms + OFFER_LIFE_MS_MAX:
         raise GossipReject("offer's life is out of bounds")
@@ -49,6 +49,6 @@ def validate_offer(seen: Seen, view: View, data: bytes, now_ms: int) -> Statemen
     newest = seen.offers.get(miner)
     if newest is not None and newest.message.sequence > offer.sequence:
         raise GossipIgnore("a newer offer is known")
-    seen.statements[slot_key(statement)] = data
+    remember(seen, statement)
     seen.offers[miner] = statement
     return statement

@@ -9,7 +9,7 @@ from protocol.rules.view import (
     View,
     check_slot_is_free,
     read_gossip,
-    slot_key,
+    remember,
     verify_gossip,
 )
 from protocol.statement import Statement
@@ -24,7 +24,7 @@ def validate_result(seen: Seen, view: View, data: bytes, now_ms: int) -> Stateme
     :raises GossipIgnore: seen, or of a task that this peer does not know.
     :raises GossipReject: no honest peer forwards this.
     """
-    envelope, commitment = read_gossip(data, ResultCommitment)
+    envelope, commitment = read_gossip(seen, data, ResultCommitment)
     # [IGNORE] The task is known. No penalty: its announcement may still be under way.
     task = seen.tasks.get(commitment.task_id)
     if task is None:
@@ -37,5 +37,5 @@ def validate_result(seen: Seen, view: View, data: bytes, now_ms: int) -> Stateme
     if statement.signer.address not in task.message.assigned:
         raise GossipReject("signer was not drawn for this task")
     check_slot_is_free(seen, statement)
-    seen.statements[slot_key(statement)] = data
+    remember(seen, statement)
     return statement

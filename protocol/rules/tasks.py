@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from protocol.draw import follows_draw, task_seed
 from protocol.errors import GossipIgnore, GossipReject
+from protocol.evidence import BrokenSequence, WrongRanking, follows
 from protocol.messages import NO_TASK, TaskAnnouncement
 from protocol.rules.view import (
     CLOCK_DISPARITY_MS_MAX,
+    Misranked,
     Seen,
+    SequenceContradiction,
     View,
     check_slot_is_free,
     read_gossip,
-    slot_key,
+    remember,
     verify_gossip,
 )
 from protocol.statement import Statement
@@ -26,10 +29,12 @@ RANK_TIMEOUT_MS_MIN = 100
 def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement[TaskAnnouncement]:
     """The announcement in `data`, to be accepted.
 
-    :raises GossipIgnore: over, seen, contradicted, or of an epoch that this peer does not know (yet).
+    :raises Contradiction: the coordinator contradicts itself; carries the evidence.
+    :raises GossipIgnore: over, seen, or of an epoch that this peer does not know (yet).
+    :raises Misranked: it contradicts the chain; carries the evidence.
     :raises GossipReject: no honest peer forwards this.
     """
-    envelope, task = read_gossip(data, TaskAnnouncement)
+    envelope, task = read_gossip(seen, data, TaskAnnouncement)
     check_form(task)
     # [IGNORE] The announcement is not from the future.
     if task.announced_at_ms > now_ms + CLOCK_DISPARITY_MS_MAX:
@@ -49,12 +54,14 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
     if statement.signer.address != task.coordinator:
         raise GossipReject("signer is not the coordinator")
     check_slot_is_free(seen, statement)
-    # [REJECT] The ranking is the draw's.
+    check_sequence(seen, statement)
+    # [REJECT] The ranking is the draw's; if it is not, the announcement is evidence.
     seed = task_seed(epoch.seed, task.coordinator, task.sequence)
     if not follows_draw(epoch.miners, seed, task.ranking):
-        raise GossipReject("ranking is not the draw's")
-    seen.statements[slot_key(statement)] = data
+        raise Misranked(WrongRanking(data))
     seen.tasks[statement.digest] = statement
+    seen.task_ids[task.coordinator, task.sequence] = statement.digest
+    remember(seen, statement)
     return statement
 
 
@@ -75,3 +82,22 @@ def check_form(task: TaskAnnouncement) -> None:
     # [REJECT] The first announcement, and no other, follows none.
     if (task.sequence == 0) != (task.previous == NO_TASK):
         raise GossipReject("sequence and predecessor contradict each other")
+
+
+def check_sequence(seen: Seen, statement: Statement[TaskAnnouncement]) -> None:
+    """Compare `statement` with its coordinator's announcements one number before and after it.
+
+    :raises SequenceContradiction: they are not one chain.
+    """
+    task = statement.message
+    before = _announced(seen, task.coordinator, task.sequence - 1)
+    after = _announced(seen, task.coordinator, task.sequence + 1)
+    # [IGNORE] It names its predecessor's id and no earlier epoch, and its successor likewise, if seen.
+    for earlier, later in ((before, statement), (statement, after)):
+        if earlier is not None and later is not None and not follows(earlier, later):
+            raise SequenceContradiction(BrokenSequence(earlier.encoded, later.encoded))
+
+
+def _announced(seen: Seen, coordinator: bytes, sequence: int) -> Statement[TaskAnnouncement] | None:
+    task_id = seen.task_ids.get((coordinator, sequence))
+    return None if task_id is None else seen.tasks.get(task_id)

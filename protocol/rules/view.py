@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from protocol.draw import Snapshot
+from protocol.draw import EpochView
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, SignatureError
-from protocol.evidence import Evidence
+from protocol.evidence import BrokenSequence, Evidence, TwoStatements, WrongRanking
+from protocol.hashing import sha256
 from protocol.messages import Message, Offer, TaskAnnouncement
 from protocol.statement import Domain, Envelope, Statement, read_envelope, verify
 
@@ -21,6 +22,7 @@ CLOCK_DISPARITY_MS_MAX = 500
 """How far two honest clocks may differ; the field's constant."""
 GOSSIP_BYTES_MAX = 64 * 1024
 """Longest gossip message."""
+SEEN_MESSAGES_MAX = 65_536
 SEEN_STATEMENTS_MAX = 16_384
 SEEN_TASKS_MAX = 4_096
 SEEN_OFFERS_MAX = 16_384
@@ -29,22 +31,6 @@ SEEN_EVIDENCE_MAX = 4_096
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 MessageT = TypeVar("MessageT", bound=Message)
-
-
-@dataclass(frozen=True, slots=True)
-class EpochView:
-    """One epoch as the chain tells it.
-
-    :ivar number: of the epoch.
-    :ivar seed: 32 bytes, recorded on chain after the snapshot's block.
-    :ivar miners: active miners at the snapshot's block.
-    :ivar coordinators: active coordinators at the snapshot's block.
-    """
-
-    number: int
-    seed: bytes
-    miners: Snapshot
-    coordinators: Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,43 +68,85 @@ class Bounded(OrderedDict[Key, Item], Generic[Key, Item]):
 class Seen:
     """What was accepted before, each mapping bounded; one instance a peer.
 
+    :ivar messages: by SHA-256 of the whole message, what it was read as: where a duplicate ends.
     :ivar statements: envelope first said by (kind, signer's address, slot); the memory behind evidence.
     :ivar tasks: announcements by task id.
+    :ivar task_ids: of announcements, by (coordinator, sequence).
+    :ivar auditors: drawn for a task, by task id; kept from the first verdict on it.
     :ivar offers: newest offer by miner's address.
-    :ivar offenders: (signer, kind, slot) of evidence that was already accepted.
+    :ivar offenders: `Offence.key` of evidence that was already accepted.
     """
 
+    messages: Bounded[bytes, object] = field(default_factory=lambda: Bounded(SEEN_MESSAGES_MAX))
     statements: Bounded[tuple[int, bytes, bytes], bytes] = field(
         default_factory=lambda: Bounded(SEEN_STATEMENTS_MAX)
     )
     tasks: Bounded[bytes, Statement[TaskAnnouncement]] = field(
         default_factory=lambda: Bounded(SEEN_TASKS_MAX)
     )
+    task_ids: Bounded[tuple[bytes, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
+    auditors: Bounded[bytes, tuple[bytes, ...]] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
     offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))
-    offenders: Bounded[tuple[bytes, int, bytes], None] = field(
+    offenders: Bounded[tuple[int, bytes, int, bytes], None] = field(
         default_factory=lambda: Bounded(SEEN_EVIDENCE_MAX)
     )
 
 
-class Equivocation(GossipIgnore):
+class Contradiction(GossipIgnore):
     """A signer contradicted itself: the message goes no further, the evidence does.
 
-    :ivar evidence: both statements.
+    :ivar evidence: that it did.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
-        super().__init__("signer has said something else in this slot")
+    def __init__(self, reason: str, evidence: Evidence) -> None:
+        super().__init__(reason)
         self.evidence = evidence
 
 
-def read_gossip(data: bytes, expected: type[MessageT]) -> tuple[Envelope, MessageT]:
-    """Decode a gossip message, signature unchecked: the cheap start of every rule.
+class Equivocation(Contradiction):
+    """Another statement in the same slot."""
 
-    :raises GossipReject: too long, not canonical, or another kind of message.
+    def __init__(self, evidence: TwoStatements) -> None:
+        super().__init__("signer has said something else in this slot", evidence)
+
+
+class SequenceContradiction(Contradiction):
+    """Announcements with consecutive numbers that are not one chain."""
+
+    def __init__(self, evidence: BrokenSequence) -> None:
+        super().__init__("announcement contradicts its neighbour", evidence)
+
+
+class Misranked(GossipReject):
+    """An announcement that contradicts the chain. :ivar evidence: the announcement."""
+
+    def __init__(self, evidence: WrongRanking) -> None:
+        super().__init__("ranking is not the draw's")
+        self.evidence: Evidence = evidence
+
+
+def check_size_and_novelty(seen: Seen, data: bytes, expected: object) -> None:
+    """What is decided before a byte is decoded.
+
+    :param expected: what it would be read as; the same bytes may be wrong on another topic.
+    :raises GossipReject: too long.
+    :raises GossipIgnore: these very bytes were accepted before.
     """
     # [REJECT] The message is at most GOSSIP_BYTES_MAX long.
     if len(data) > GOSSIP_BYTES_MAX:
         raise GossipReject("message is too long")
+    # [IGNORE] The message was not accepted before.
+    if seen.messages.get(sha256(data)) is expected:
+        raise GossipIgnore("message was seen before")
+
+
+def read_gossip(seen: Seen, data: bytes, expected: type[MessageT]) -> tuple[Envelope, MessageT]:
+    """Decode a gossip message, signature unchecked: the cheap start of every rule.
+
+    :raises GossipIgnore: it was accepted before.
+    :raises GossipReject: too long, not canonical, or another kind of message.
+    """
+    check_size_and_novelty(seen, data, expected)
     # [REJECT] The message is a canonical envelope around a canonical body.
     try:
         envelope, message = read_envelope(data)
@@ -155,7 +183,13 @@ def check_slot_is_free(seen: Seen, statement: Statement[Any]) -> None:
     if first == statement.encoded or Envelope.decode(first).body == Envelope.decode(statement.encoded).body:
         raise GossipIgnore("statement was seen before")
     # ... and if another was first, the pair is evidence.
-    raise Equivocation(Evidence.pair(first, statement.encoded))
+    raise Equivocation(TwoStatements.pair(first, statement.encoded))
+
+
+def remember(seen: Seen, statement: Statement[Any]) -> None:
+    """Note an accepted statement; the last thing that a rule does."""
+    seen.statements[slot_key(statement)] = statement.encoded
+    seen.messages[sha256(statement.encoded)] = type(statement.message)
 
 
 def slot_key(statement: Statement[Any]) -> tuple[int, bytes, bytes]:

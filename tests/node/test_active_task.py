@@ -6,12 +6,11 @@ import trio
 from node.active_task import EVENTS_MAX, ActiveTask, require_drawn
 from node.keys import Key
 from node.requests import Delivered, FailedOver, Progress, TaskFailed
-from protocol.draw import Snapshot
+from protocol.draw import EpochView, Snapshot
 from protocol.errors import Refusal
 from protocol.hashing import sha256
 from protocol.messages import NO_TASK, RankedMiner, ResultCommitment, TaskAcceptance, TaskAnnouncement
 from protocol.receipt import Receipt
-from protocol.rules.view import EpochView
 from protocol.signature import sign_digest
 from protocol.statement import Domain, open_statement, seal
 from protocol.task import Event, State

@@ -6,7 +6,7 @@ from node.evidence_store import EvidenceStore
 from node.keys import Key
 from node.slash import read_evidence
 from protocol.errors import InvalidMessage, LocalError, ProtocolError
-from protocol.evidence import Evidence
+from protocol.evidence import TwoStatements
 from protocol.messages import ModelOffer, Offer, TaskAcceptance
 from protocol.signature import sign_digest
 from protocol.statement import Domain, seal
@@ -20,7 +20,7 @@ def sealed(message):
 
 
 def evidence(sequence=1):
-    return Evidence.pair(
+    return TwoStatements.pair(
         *(sealed(Offer(sequence, 1, 2, 1, (ModelOffer(bytes(32), price),))) for price in (5, 6))
     )
 
@@ -31,7 +31,7 @@ def store(tmp_path):
 
 
 def test_file_holds_what_was_found(store):
-    path = store.add(evidence())
+    path = store.add(evidence(), {})
     domain, found, offence = read_evidence(path)
     assert (domain.chain_id, domain.verifying_contract) == (31337, b"\x05" * 20)
     assert found == evidence()
@@ -40,20 +40,20 @@ def test_file_holds_what_was_found(store):
 
 
 def test_same_offence_again_makes_no_second_file(store):
-    assert store.add(evidence()) is not None
-    assert store.add(evidence()) is None
-    assert store.add(evidence(2)) is not None
+    assert store.add(evidence(), {}) is not None
+    assert store.add(evidence(), {}) is None
+    assert store.add(evidence(2), {}) is not None
 
 
 def test_full_folder_takes_no_more(store, monkeypatch):
     monkeypatch.setattr("node.evidence_store.FILES_MAX", 2)
-    assert [store.add(evidence(number)) is not None for number in range(4)] == [True, True, False, False]
+    assert [store.add(evidence(number), {}) is not None for number in range(4)] == [True, True, False, False]
 
 
 def test_what_proves_nothing_is_not_written(store):
     one = sealed(TaskAcceptance(bytes(32), 0))
     with pytest.raises(InvalidMessage):
-        store.add(Evidence.pair(one, one))
+        store.add(TwoStatements.pair(one, one), {})
     assert store.files() == []
 
 
@@ -69,6 +69,6 @@ def test_file_too_long_or_missing(tmp_path):
     path = tmp_path / "evidence.json"
     with pytest.raises(LocalError):
         read_evidence(path)
-    path.write_bytes(b" " * 300_000)
+    path.write_bytes(b" " * 2_000_000)
     with pytest.raises(ProtocolError, match="longer"):
         read_evidence(path)

@@ -13,10 +13,11 @@ from typing import Any
 
 from coincurve import PrivateKey
 
-from protocol.draw import Snapshot, rank_for_task, task_seed
-from protocol.evidence import Evidence
+from protocol.audit import AuditReason, AuditVerdict, Verdict
+from protocol.draw import EpochView, Snapshot, auditors, rank_for_task, task_seed
+from protocol.evidence import BrokenSequence, Evidence, FalsePart, TwoStatements, WrongRanking
 from protocol.hashing import keccak256, sha256
-from protocol.merkle import merkle_root
+from protocol.merkle import leaf_hash, merkle_proof, merkle_root
 from protocol.messages import (
     NO_TASK,
     ChunkKind,
@@ -32,12 +33,23 @@ from protocol.messages import (
     image_parts,
 )
 from protocol.receipt import Receipt
-from protocol.rules.view import EpochView, View
-from protocol.signature import address_of, sign_digest
-from protocol.statement import Domain, Statement, Unsigned, open_statement, seal
+from protocol.rules.verdicts import AUDITORS_PER_TASK
+from protocol.rules.view import View
+from protocol.signature import HALF_ORDER, address_of, sign_digest
+from protocol.statement import (
+    VERSION,
+    Domain,
+    Envelope,
+    Statement,
+    Unsigned,
+    open_statement,
+    seal,
+    unsigned,
+)
 
 NOW_MS = 1_800_000_000_000
 WEI_PER_CAI = 10**18
+ORDER = 2 * HALF_ORDER + 1
 DOMAIN = Domain(31337, bytes.fromhex("c0ffee00000000000000000000000000000000aa"))
 OTHER_DOMAIN = Domain(1, DOMAIN.verifying_contract)
 MODEL_ID = sha256(b"a model package")
@@ -154,6 +166,19 @@ def sealed(signer: Key, message: Message, domain: Domain = DOMAIN) -> bytes:
     return seal(domain, message, signer.sign)
 
 
+def resigned(signer: Key, message: Message) -> bytes:
+    """The envelope of `message` under a second valid signature, as ECDSA with another nonce gives."""
+    statement = unsigned(DOMAIN, message)
+    nonce = 2
+    x, y = PrivateKey(nonce.to_bytes(32, "big")).public_key.point()
+    z, d = (int.from_bytes(number, "big") for number in (statement.digest, signer.secret))
+    s = pow(nonce, -1, ORDER) * (z + x * d) % ORDER
+    is_high = s > HALF_ORDER
+    v = bytes([27 + ((y & 1) ^ is_high)])
+    signature = x.to_bytes(32, "big") + (ORDER - s if is_high else s).to_bytes(32, "big") + v
+    return Envelope(VERSION, statement.kind, statement.body, signature).encode()
+
+
 def opened(signer: Key, message: Message) -> Statement[Any]:
     return open_statement(DOMAIN, sealed(signer, message), type(message))
 
@@ -185,15 +210,65 @@ def chunk(**changes: Any) -> ResultChunk:
     return changed(ResultChunk(TASK.digest, 0, ChunkKind.IMAGE_PART, 0, STEPS, IMAGE_PARTS[0]), **changes)
 
 
+AUDITORS = tuple(
+    KEY_OF[address]
+    for address in auditors(
+        EPOCH.miners,
+        task_seed(EPOCH.seed, COORDINATOR.address, TASK.message.sequence),
+        TASK.message.assigned,
+        AUDITORS_PER_TASK,
+    )
+)
+AUDITOR = AUDITORS[0]
+
+
+def verdict(**changes: Any) -> AuditVerdict:
+    made = AuditVerdict(TASK.digest, FIRST_RANKED.address, Verdict.HONEST, (0, 2), AuditReason.NONE)
+    return changed(made, **changes)
+
+
+def next_announcement(**changes: Any) -> TaskAnnouncement:
+    """The task after `TASK`, of the same chain."""
+    made = announcement(TASK.message.sequence + 1, previous=TASK.digest)
+    return changed(made, **changes)
+
+
 def messages() -> tuple[Message, ...]:
     """One valid message of each kind."""
-    return (offer(), announcement(), acceptance(), commitment(), chunk())
+    return (offer(), announcement(), acceptance(), commitment(), verdict(), chunk())
 
 
-def evidence() -> Evidence:
+def broken_sequence() -> BrokenSequence:
+    """Two announcements with consecutive numbers, the later of which follows another."""
+    later = sealed(COORDINATOR, next_announcement(previous=sha256(b"another task")))
+    return BrokenSequence(TASK.encoded, later)
+
+
+def wrong_ranking() -> WrongRanking:
+    """An announcement that puts the last of its ranking first."""
+    return WrongRanking(sealed(COORDINATOR, announcement(ranking=ranking_for(11)[::-1])))
+
+
+def false_part() -> FalsePart:
+    """A part of an image with a byte changed, against the commitment to the image."""
+    lie = chunk(payload=IMAGE_PARTS[0][:-1] + b"!")
+    return FalsePart(
+        sealed(FIRST_RANKED, lie),
+        sealed(FIRST_RANKED, commitment()),
+        leaf_hash(IMAGE_PARTS[0]),
+        merkle_proof(IMAGE_PARTS, 0),
+    )
+
+
+def all_evidence() -> tuple[Evidence, ...]:
+    """One piece of evidence of each fault."""
+    return (evidence(), broken_sequence(), wrong_ranking(), false_part())
+
+
+def evidence() -> TwoStatements:
     """Two commitments of one miner for one task."""
     lie = commitment(output_hash=sha256(b"another image"))
-    return Evidence.pair(sealed(FIRST_RANKED, commitment()), sealed(FIRST_RANKED, lie))
+    return TwoStatements.pair(sealed(FIRST_RANKED, commitment()), sealed(FIRST_RANKED, lie))
 
 
 def receipt(**statements: Statement[Any]) -> Receipt:

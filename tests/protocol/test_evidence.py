@@ -1,26 +1,32 @@
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import DecodeError, InvalidMessage, ProtocolError
 from protocol.evidence import (
+    CHUNK_STATEMENT_BYTES_MAX,
+    FORM_OF,
     STATEMENT_BYTES_MAX,
-    Evidence,
-    from_document,
-    to_document,
+    BrokenSequence,
+    FalsePart,
+    Fault,
+    TwoStatements,
+    UnknownEpoch,
+    WrongRanking,
+    decode_evidence,
     verify_evidence,
 )
 from protocol.hashing import keccak256
-from protocol.messages import Kind
+from protocol.merkle import leaf_hash, merkle_proof, merkle_root
+from protocol.messages import CHUNK_BYTES_MAX, ChunkKind, Kind, image_parts
+from protocol.rules.view import GOSSIP_BYTES_MAX
 from protocol.signature import recover
 from tests.protocol import builders
 from tests.protocol.builders import DOMAIN, FIRST_RANKED, MINERS, OTHER_DOMAIN, SECOND_RANKED, sealed
-from tests.protocol.strategies import json_values, lawful, mutated_documents, mutations, structs, values
+from tests.protocol.strategies import lawful, mutations, structs, values
 
 EVIDENCE = builders.evidence()
-DOCUMENT = to_document(DOMAIN, EVIDENCE)
+EPOCHS = builders.view().epochs
 
 
 @pytest.mark.parametrize(
@@ -36,11 +42,11 @@ DOCUMENT = to_document(DOMAIN, EVIDENCE)
 )
 def test_two_statements_in_one_slot_prove_equivocation(signer, one, other):
     first, second = sealed(signer, one), sealed(signer, other)
-    assert Evidence.pair(first, second) == Evidence.pair(second, first)
-    offence = verify_evidence(DOMAIN, Evidence.pair(first, second))
+    assert TwoStatements.pair(first, second) == TwoStatements.pair(second, first)
+    offence = verify_evidence(DOMAIN, TwoStatements.pair(first, second), EPOCHS)
     assert offence.signer == signer.address
     assert offence.slot == one.slot()
-    assert {offence.first_body_hash, offence.second_body_hash} == {
+    assert {offence.pair.first_body_hash, offence.pair.second_body_hash} == {
         keccak256(one.encode()),
         keccak256(other.encode()),
     }
@@ -48,16 +54,16 @@ def test_two_statements_in_one_slot_prove_equivocation(signer, one, other):
 
 def test_an_offence_is_what_the_contract_checks():
     """The contract has nothing but these arguments: digest from kind, slot and body hash; one signer."""
-    offence = verify_evidence(DOMAIN, EVIDENCE)
+    offence = verify_evidence(DOMAIN, EVIDENCE, EPOCHS)
     for body_hash, signature in [
-        (offence.first_body_hash, offence.first_signature),
-        (offence.second_body_hash, offence.second_signature),
+        (offence.pair.first_body_hash, offence.pair.first_signature),
+        (offence.pair.second_body_hash, offence.pair.second_signature),
     ]:
         assert (
             recover(DOMAIN.digest(int(offence.kind), offence.slot, body_hash), signature).address
             == offence.signer
         )
-    assert offence.first_body_hash != offence.second_body_hash
+    assert offence.pair.first_body_hash != offence.pair.second_body_hash
     assert offence.kind is Kind.RESULT_COMMITMENT
 
 
@@ -75,7 +81,7 @@ def test_what_proves_nothing():
         ),
     ]:
         with pytest.raises(InvalidMessage) as caught:
-            verify_evidence(DOMAIN, Evidence.pair(one, other))
+            verify_evidence(DOMAIN, TwoStatements.pair(one, other), EPOCHS)
         assert caught.value.reason == why
 
 
@@ -83,33 +89,33 @@ def test_a_miner_that_streams_again_commits_no_offence():
     """Chunks are of a kind that is not slashable: a restarted miner may stream other previews."""
     one, other = (sealed(FIRST_RANKED, builders.chunk(payload=payload)) for payload in (b"one", b"other"))
     with pytest.raises(InvalidMessage, match="statements of this kind are not slashable"):
-        verify_evidence(DOMAIN, Evidence.pair(one, other))
+        verify_evidence(DOMAIN, TwoStatements.pair(one, other), EPOCHS)
 
 
 def test_the_limit_on_a_statement():
-    assert Evidence(bytes(STATEMENT_BYTES_MAX), b"x").encode()
-    with pytest.raises(ValueError, match="Evidence cannot be encoded: first is not Bytes"):
-        Evidence(bytes(STATEMENT_BYTES_MAX + 1), b"x").encode()
+    assert TwoStatements(bytes(STATEMENT_BYTES_MAX), b"x").encode()
+    with pytest.raises(ValueError, match="TwoStatements cannot be encoded: first is not Bytes"):
+        TwoStatements(bytes(STATEMENT_BYTES_MAX + 1), b"x").encode()
 
 
 @lawful
 @given(
     st.binary(max_size=60)
     | values.map(repr).map(str.encode)
-    | mutations(st.just(EVIDENCE.encode()))
-    | structs(Evidence).map(Evidence.encode)
+    | mutations(st.sampled_from([piece.encode() for piece in builders.all_evidence()]))
+    | st.one_of(*(structs(form).map(form.encode) for form in FORM_OF.values()))
 )
 def test_any_bytes_are_evidence_or_a_protocol_error(data):
     try:
-        evidence = Evidence.decode(data)
+        evidence = decode_evidence(data)
     except DecodeError:
         return
     assert evidence.encode() == data
     try:
-        offence = verify_evidence(DOMAIN, evidence)
+        offence = verify_evidence(DOMAIN, evidence, EPOCHS)
     except ProtocolError:
         return
-    assert offence.first_body_hash != offence.second_body_hash
+    assert offence.slashable_by_contract == isinstance(evidence, TwoStatements)
 
 
 @lawful
@@ -117,65 +123,143 @@ def test_any_bytes_are_evidence_or_a_protocol_error(data):
 def test_nobody_can_be_framed_by_editing_what_he_said(edited):
     """From one statement of an honest signer, no second one can be made."""
     try:
-        offence = verify_evidence(DOMAIN, Evidence.pair(sealed(FIRST_RANKED, builders.commitment()), edited))
+        offence = verify_evidence(
+            DOMAIN, TwoStatements.pair(sealed(FIRST_RANKED, builders.commitment()), edited), {}
+        )
     except ProtocolError:
         return
     pytest.fail(f"framed: {offence}")
 
 
-def test_a_document_says_what_is_proved():
-    assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
-    assert DOCUMENT["signer"] == "0x" + FIRST_RANKED.address.hex()
-    assert DOCUMENT["kind_name"] == "result_commitment"
-    domain, evidence = from_document(DOCUMENT)
-    assert (domain, evidence) == (DOMAIN, EVIDENCE)
-    assert to_document(domain, evidence) == DOCUMENT
+BIG_IMAGE = bytes(range(256)) * 2_100
+BIG_PARTS = image_parts(BIG_IMAGE)
+BIG_COMMITMENT = builders.commitment(output_root=merkle_root(BIG_PARTS), output_bytes=len(BIG_IMAGE))
 
 
-def test_no_document_is_made_of_what_proves_nothing():
-    with pytest.raises(InvalidMessage, match="the statements say the same"):
-        to_document(DOMAIN, Evidence(EVIDENCE.first, EVIDENCE.first))
-    with pytest.raises(InvalidMessage, match="different signers"):
-        to_document(OTHER_DOMAIN, EVIDENCE)
+def false_part(number: int, payload: bytes, **changes) -> FalsePart:
+    """A signed part against the commitment to an image of three parts."""
+    made = FalsePart(
+        sealed(FIRST_RANKED, builders.chunk(part=number, payload=payload)),
+        sealed(FIRST_RANKED, BIG_COMMITMENT),
+        leaf_hash(BIG_PARTS[number]),
+        merkle_proof(BIG_PARTS, number),
+    )
+    return builders.changed(made, **changes)
 
 
-def test_a_documents_summary_proves_nothing():
-    """Signer, kind and slot are for the reader; a checker takes them from the statements alone."""
-    domain, evidence = from_document(DOCUMENT | {"signer": "0x" + bytes(20).hex(), "kind": 1, "slot": "0x"})
-    assert verify_evidence(domain, evidence).signer == FIRST_RANKED.address
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_part_that_is_not_the_committed_one_is_an_offence(number):
+    offence = verify_evidence(DOMAIN, false_part(number, b"another"), EPOCHS)
+    assert (offence.fault, offence.signer) == (Fault.FALSE_PART, FIRST_RANKED.address)
+    assert (offence.kind, offence.slot) == (Kind.RESULT_COMMITMENT, BIG_COMMITMENT.slot())
+    assert not offence.slashable_by_contract
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_committed_parts_prove_nothing(number):
+    with pytest.raises(InvalidMessage, match="the part is the committed one"):
+        verify_evidence(DOMAIN, false_part(number, BIG_PARTS[number]), EPOCHS)
+
+
+PART_OF = {"part": 1, "payload": b"another"}
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"format": "cuckoo-evidence/2"}, "not a cuckoo-evidence/1 document"),
-        ({"chain_id": "31337"}, "chain_id is not a chain's number"),
-        ({"chain_id": True}, "chain_id is not a chain's number"),
-        ({"chain_id": 0}, "chain_id is not a chain's number"),
-        ({"chain_id": 1 << 64}, "chain_id is not a chain's number"),
-        ({"slashing_contract": "0x00"}, "slashing_contract is not an address"),
+        ({"leaf": bytes(32)}, "the leaf is not under the committed root"),
+        ({"proof": ()}, "the leaf is not under the committed root"),
+        ({"chunk": sealed(FIRST_RANKED, builders.chunk(part=3))}, "the leaf is not under the committed root"),
         (
-            {"slashing_contract": "0x" + "00" * 21},
-            "slashing_contract is not a hexadecimal string of at most 20 bytes",
+            {"chunk": sealed(FIRST_RANKED, builders.chunk(chunk_kind=ChunkKind.PREVIEW))},
+            "the chunk is no part of an image",
         ),
-        ({"first_statement": "00"}, "first_statement is not a hexadecimal string of at most 30720 bytes"),
-        ({"first_statement": None}, "first_statement is not a hexadecimal string of at most 30720 bytes"),
-        ({"second_statement": "0x0"}, "second_statement is not a hexadecimal string"),
-        ({"second_statement": "0x0 0"}, "second_statement is not a hexadecimal string"),
-        ({"second_statement": "0x00 00"}, "second_statement is not a hexadecimal string"),
+        (
+            {"chunk": sealed(FIRST_RANKED, builders.chunk(**PART_OF, task_id=bytes(32)))},
+            "the statements are of different tasks",
+        ),
+        (
+            {"chunk": sealed(SECOND_RANKED, builders.chunk(**PART_OF))},
+            "the statements have different signers",
+        ),
     ],
 )
-def test_what_is_no_document(changes, why):
-    with pytest.raises(DecodeError, match=why):
-        from_document(DOCUMENT | changes)
+def test_a_part_that_proves_nothing(changes, why):
+    with pytest.raises(InvalidMessage) as caught:
+        verify_evidence(DOMAIN, false_part(1, b"another", **changes), EPOCHS)
+    assert caught.value.reason == why
 
 
-@lawful
-@given(json_values | mutated_documents(DOCUMENT))
-def test_any_json_is_a_document_or_a_protocol_error(document):
-    try:
-        domain, evidence = from_document(document)
-        verify_evidence(domain, evidence)
-    except ProtocolError:
-        return
-    assert evidence == EVIDENCE
+def test_the_largest_part_travels_as_a_file_and_the_rest_by_gossip():
+    full = false_part(0, bytes(CHUNK_BYTES_MAX)).encode()
+    assert len(full) > GOSSIP_BYTES_MAX
+    assert decode_evidence(full)
+    for piece in builders.all_evidence():
+        assert len(piece.encode()) <= GOSSIP_BYTES_MAX
+    assert len(sealed(FIRST_RANKED, builders.chunk(payload=bytes(CHUNK_BYTES_MAX)))) < (
+        CHUNK_STATEMENT_BYTES_MAX
+    )
+
+
+COORDINATOR = builders.COORDINATOR
+NEXT = builders.next_announcement()
+SIXTH = builders.ranking_for(12, builders.epoch_view(6))
+
+
+@pytest.mark.parametrize("changes", [{"previous": bytes(32)}, {"epoch": 6, "ranking": SIXTH}])
+def test_a_chain_that_breaks_is_an_offence(changes):
+    later = builders.changed(NEXT, **changes)
+    evidence = BrokenSequence(builders.TASK.encoded, sealed(COORDINATOR, later))
+    offence = verify_evidence(DOMAIN, evidence, {})
+    assert (offence.fault, offence.signer) == (Fault.BROKEN_SEQUENCE, COORDINATOR.address)
+    assert (offence.kind, offence.slot, offence.pair) == (Kind.TASK_ANNOUNCEMENT, later.slot(), None)
+
+
+@pytest.mark.parametrize(
+    ("later", "signer", "why"),
+    [
+        (NEXT, COORDINATOR, "the later announcement follows the earlier"),
+        (builders.changed(NEXT, epoch=8), COORDINATOR, "the later announcement follows the earlier"),
+        (builders.announcement(13), COORDINATOR, "the announcements do not have consecutive numbers"),
+        (NEXT, FIRST_RANKED, "an announcement is signed by somebody else than its coordinator"),
+        (
+            builders.changed(NEXT, coordinator=FIRST_RANKED.address),
+            FIRST_RANKED,
+            "the statements have different signers",
+        ),
+    ],
+)
+def test_a_chain_that_holds_or_is_none(later, signer, why):
+    with pytest.raises(InvalidMessage) as caught:
+        verify_evidence(DOMAIN, BrokenSequence(builders.TASK.encoded, sealed(signer, later)), {})
+    assert caught.value.reason == why
+
+
+def test_a_wrong_ranking_is_an_offence_for_whoever_knows_the_epoch():
+    offence = verify_evidence(DOMAIN, builders.wrong_ranking(), EPOCHS)
+    assert (offence.fault, offence.signer) == (Fault.WRONG_RANKING, COORDINATOR.address)
+    with pytest.raises(UnknownEpoch) as caught:
+        verify_evidence(DOMAIN, builders.wrong_ranking(), {})
+    assert caught.value.epoch == builders.EPOCH.number
+
+
+def test_a_ranking_that_proves_nothing():
+    stranger = builders.announcement(coordinator=builders.STRANGER.address)
+    for statement, why in [
+        (builders.TASK.encoded, "the ranking is the draw's"),
+        (sealed(builders.STRANGER, stranger), "the signer was not a coordinator of that epoch"),
+    ]:
+        with pytest.raises(InvalidMessage) as caught:
+            verify_evidence(DOMAIN, WrongRanking(statement), EPOCHS)
+        assert caught.value.reason == why
+
+
+@pytest.mark.parametrize("data", ["80", "00", "8100", "8105", "814101", "8101", "820141"])
+def test_what_is_no_evidence(data):
+    with pytest.raises(DecodeError):
+        decode_evidence(bytes.fromhex(data))
+
+
+def test_the_offences_key_tells_faults_apart():
+    keys = {verify_evidence(DOMAIN, piece, EPOCHS).key for piece in builders.all_evidence()}
+    assert len(keys) == len(Fault) == len(FORM_OF)

@@ -117,6 +117,7 @@ def test_kinds_are_numbers_that_never_change():
         "TASK_ANNOUNCEMENT": (2, True),
         "TASK_ACCEPTANCE": (3, True),
         "RESULT_COMMITMENT": (4, True),
+        "AUDIT_VERDICT": (5, True),
         "RESULT_CHUNK": (64, False),
     }
     assert set(MESSAGE_OF) == set(Kind)
@@ -127,6 +128,9 @@ def test_slots():
     assert builders.announcement().slot() == bytes(31) + b"\x0b"
     assert builders.acceptance().slot() == builders.TASK.digest
     assert builders.commitment().slot() == builders.TASK.digest
+    assert builders.verdict().slot() == keccak256(
+        builders.TASK.digest + bytes(12) + builders.FIRST_RANKED.address
+    )
     assert builders.chunk(index=3).slot() == keccak256(builders.TASK.digest + bytes(31) + b"\x03")
     assert integer_slot(0) == bytes(32)
 

@@ -16,16 +16,31 @@ from protocol.hashing import keccak256
 from protocol.merkle import LEAVES_MAX
 from protocol.messages import MESSAGE_OF, Kind, ModelOffer, RankedMiner, TaskInput, TaskReply
 from protocol.rules import evidence as evidence_rules
-from protocol.rules import offers, results, tasks, view
+from protocol.rules import offers, results, tasks, verdicts, view
 from protocol.schema import Bytes, Items, Text, Uint, _kind_of, _kinds
 from protocol.statement import Envelope
 from protocol.task import mermaid
 from tests.protocol.builders import COORDINATOR, EPOCH
+from tests.protocol.rules.test_all_rules import CAUGHT
 
 README = Path(protocol.__file__).with_name("README.md")
 TEXT = README.read_text()
-MODULES = {"offers": offers, "tasks": tasks, "results": results, "evidence": evidence_rules}
-STRUCTS = [*MESSAGE_OF.values(), ModelOffer, RankedMiner, TaskInput, TaskReply, Envelope, evidence.Evidence]
+MODULES = {
+    "offers": offers,
+    "tasks": tasks,
+    "results": results,
+    "verdicts": verdicts,
+    "evidence": evidence_rules,
+}
+STRUCTS = [
+    *MESSAGE_OF.values(),
+    ModelOffer,
+    RankedMiner,
+    TaskInput,
+    TaskReply,
+    Envelope,
+    *evidence.FORM_OF.values(),
+]
 
 
 def words_of(kind) -> str:
@@ -75,8 +90,9 @@ def rules_of(function) -> list[tuple[str, str]]:
             found.extend(rules_of(getattr(view, name)))
         elif name.startswith("check_"):
             found.extend(rules_of(getattr(inspect.getmodule(function), name)))
-        elif name == "Equivocation":
-            found.append(("IGNORE", "signer has said something else in this slot"))
+        elif name in CAUGHT:
+            verdict, reason = CAUGHT[name]
+            found.append((verdict.upper(), reason))
 
     walk(ast.parse(inspect.getsource(function)))
     return found
@@ -135,6 +151,10 @@ def test_the_limits():
         "longest life of an offer in ms": offers.OFFER_LIFE_MS_MAX,
         "longest life of a task in ms": tasks.TASK_LIFE_MS_MAX,
         "least head start of a rank in ms": tasks.RANK_TIMEOUT_MS_MIN,
+        "longest statement of a chunk within evidence": evidence.CHUNK_STATEMENT_BYTES_MAX,
+        "most auditors of one task": verdicts.AUDITORS_PER_TASK,
+        "time for verdicts after the deadline in ms": verdicts.AUDIT_LIFE_MS,
+        "messages remembered": view.SEEN_MESSAGES_MAX,
         "statements remembered": view.SEEN_STATEMENTS_MAX,
         "announcements remembered": view.SEEN_TASKS_MAX,
         "offers remembered": view.SEEN_OFFERS_MAX,

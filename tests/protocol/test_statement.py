@@ -149,7 +149,7 @@ def test_refusals():
     for data, why in [
         (envelope_of(version=0), "version 0 where 1 is spoken"),
         (cbor.encode((2, 1, b"\x80", bytes(65))), "version is not Uint"),
-        (envelope_of(kind=5), "unknown kind 5"),
+        (envelope_of(kind=6), "unknown kind 6"),
         (envelope_of(kind=Kind.TASK_ACCEPTANCE), "TaskAcceptance is an array of 2"),
         (cbor.encode((1, 1, b"", bytes(65))), "body is not Bytes"),
         (cbor.encode((1, 1, b"\x80", bytes(64))), "signature is not Bytes"),
@@ -197,7 +197,7 @@ def test_a_domain_has_a_chains_number_and_an_address(chain_id, contract):
 
 
 def test_the_digest_of_a_body_is_the_same_whoever_signs_it():
-    """A limit that the specification names: a task's id does not name its coordinator."""
+    """So an announcement names its coordinator, and the rules refuse it under another signature."""
     first, second = (opened(signer, builders.announcement()) for signer in (builders.COORDINATOR, ANN))
     assert first.digest == second.digest
     assert first.signer != second.signer

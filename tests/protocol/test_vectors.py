@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 
 from protocol import cbor, draw, receipt
-from protocol.draw import WEI_PER_MICRO_CAI, Snapshot
+from protocol.draw import WEI_PER_MICRO_CAI, EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject
-from protocol.evidence import Evidence, from_document, verify_evidence
+from protocol.evidence import decode_evidence, verify_evidence
+from protocol.evidence_document import from_document
 from protocol.hashing import keccak256
 from protocol.merkle import merkle_proof, merkle_root, proves
 from protocol.messages import KIND_OF, TaskInput
-from protocol.rules import evidence, offers, results, tasks
-from protocol.rules.view import EpochView, Equivocation, Seen, View
+from protocol.rules import evidence, offers, results, tasks, verdicts
+from protocol.rules.view import Contradiction, Misranked, Seen, View
 from protocol.signature import sign_digest
 from protocol.statement import Domain, Envelope, open_statement, read_envelope
 from tests.vectors import generate
@@ -23,6 +24,7 @@ RULES = {
     "offers": offers.validate_offer,
     "tasks": tasks.validate_task,
     "results": results.validate_result,
+    "verdicts": verdicts.validate_verdict,
     "evidence": evidence.validate_evidence,
 }
 
@@ -102,7 +104,10 @@ def test_draw():
 
     for task in vectors["tasks"]:
         assert seed_of(task["sequence"]).hex() == task["seed"]
-        assert [miner.hex() for miner in draw.ranking(snapshot, of_hex(task["seed"]))] == task["ranking"]
+        ranking = list(draw.ranking(snapshot, of_hex(task["seed"])))
+        assert [miner.hex() for miner in ranking] == task["ranking"]
+        auditors = draw.auditors(snapshot, of_hex(task["seed"]), ranking[:2], 5)
+        assert [miner.hex() for miner in auditors] == task["auditors_when_the_first_two_are_assigned"]
     passed = vectors["passed_over"]
     places = draw.rank_for_task(
         snapshot,
@@ -128,12 +133,19 @@ def test_merkle():
 
 def test_evidence():
     vectors = load("evidence.json")
-    domain, pair = from_document(vectors["document"])
-    assert pair == Evidence.decode(of_hex(vectors["encoded"]))
-    offence, arguments = verify_evidence(domain, pair), vectors["contract_arguments"]
-    assert "0x" + offence.signer.hex() == vectors["document"]["signer"]
-    assert int(offence.kind) == arguments.pop("kind")
-    assert {name: getattr(offence, name).hex() for name in arguments} == arguments
+    known = view_of(vectors["view"])
+    assert len(vectors["pieces"]) == 4
+    for vector in vectors["pieces"]:
+        domain, evidence = from_document(vector["document"])
+        assert domain == known.domain
+        assert evidence == decode_evidence(of_hex(vector["encoded"]))
+        offence, arguments = verify_evidence(domain, evidence, known.epochs), vector["contract_arguments"]
+        assert "0x" + offence.signer.hex() == vector["document"]["signer"]
+        assert "0x" + offence.slot.hex() == vector["document"]["slot"]
+        assert offence.slashable_by_contract == (arguments is not None)
+        if arguments:
+            assert (int(offence.kind), offence.slot.hex()) == (arguments.pop("kind"), arguments.pop("slot"))
+            assert {name: getattr(offence.pair, name).hex() for name in arguments} == arguments
 
 
 def test_receipt():
@@ -160,11 +172,11 @@ def outcome_of(seen, view, message):
     data = of_hex(message["data"]).ljust(message.get("padded_to", 0), b"\x00")
     try:
         RULES[message["topic"]](seen, view, data, message["now_ms"])
-    except Equivocation as equivocation:
+    except (Contradiction, Misranked) as caught:
         return {
-            "expected": "ignore",
-            "reason": equivocation.reason,
-            "evidence": equivocation.evidence.encode().hex(),
+            "expected": "ignore" if isinstance(caught, Contradiction) else "reject",
+            "reason": caught.reason,
+            "evidence": caught.evidence.encode().hex(),
         }
     except GossipIgnore as ignored:
         return {"expected": "ignore", "reason": ignored.reason}
@@ -181,6 +193,7 @@ def test_rules(topic):
         seen, view = Seen(), view_of(case["view"])
         for message in case["before"]:
             assert outcome_of(seen, view, message) == {"expected": "accept"}, case["name"]
-        outcome = outcome_of(seen, view, case["message"])
+        later = view_of(case["later_view"]) if "later_view" in case else view
+        outcome = outcome_of(seen, later, case["message"])
         expected = {name: case[name] for name in ("expected", "reason", "evidence") if name in case}
         assert outcome == expected, case["name"]

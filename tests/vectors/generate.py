@@ -8,20 +8,23 @@ Is not: the check that they are right. That is what the unit tests are, and the 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from protocol import cbor, receipt
-from protocol.draw import rank_for_task, ranking, task_seed
-from protocol.evidence import to_document, verify_evidence
+from protocol.draw import auditors, rank_for_task, ranking, task_seed
+from protocol.evidence import verify_evidence
+from protocol.evidence_document import to_document
 from protocol.merkle import merkle_proof, merkle_root
 from protocol.statement import unsigned
 from tests.protocol import builders
 from tests.protocol.builders import COORDINATOR, DOMAIN, EPOCH, MINERS, sealed
-from tests.protocol.rules import test_evidence, test_offers, test_results, test_tasks
+from tests.protocol.rules import test_evidence, test_offers, test_results, test_tasks, test_verdicts
 from tests.vectors.situations import Gossip, Situation, judge, snapshot_document, view_document
 
 FOLDER = Path(__file__).parent
@@ -29,6 +32,7 @@ TOPIC_TESTS: dict[str, ModuleType] = {
     "offers": test_offers,
     "tasks": test_tasks,
     "results": test_results,
+    "verdicts": test_verdicts,
     "evidence": test_evidence,
 }
 CBOR_VALID: tuple[cbor.Value, ...] = (
@@ -130,11 +134,15 @@ def draw_vectors() -> Any:
     tasks = []
     for sequence in (0, 1, 2, 11, 2**64 - 1):
         seed = task_seed(EPOCH.seed, COORDINATOR.address, sequence)
+        assigned = list(islice(ranking(EPOCH.miners, seed), 2))
         tasks.append(
             {
                 "sequence": str(sequence),
                 "seed": seed.hex(),
                 "ranking": [miner.hex() for miner in ranking(EPOCH.miners, seed)],
+                "auditors_when_the_first_two_are_assigned": [
+                    miner.hex() for miner in auditors(EPOCH.miners, seed, assigned, 5)
+                ],
             }
         )
     seed = task_seed(EPOCH.seed, COORDINATOR.address, 0)
@@ -170,20 +178,22 @@ def merkle_vectors() -> Any:
 
 
 def evidence_vectors() -> Any:
-    pair = builders.evidence()
-    offence = verify_evidence(DOMAIN, pair)
-    return {
-        "encoded": pair.encode().hex(),
-        "document": to_document(DOMAIN, pair),
-        "contract_arguments": {
-            "kind": int(offence.kind),
-            "slot": offence.slot.hex(),
-            "first_body_hash": offence.first_body_hash.hex(),
-            "first_signature": offence.first_signature.hex(),
-            "second_body_hash": offence.second_body_hash.hex(),
-            "second_signature": offence.second_signature.hex(),
-        },
-    }
+    """One piece of each fault; the epoch that judging a wrong ranking needs stands beside them."""
+    epochs, pieces = builders.view().epochs, []
+    for evidence in builders.all_evidence():
+        offence = verify_evidence(DOMAIN, evidence, epochs)
+        pair = dataclasses.asdict(offence.pair) if offence.pair else {}
+        arguments = {"kind": int(offence.kind), "slot": offence.slot.hex()}
+        pieces.append(
+            {
+                "encoded": evidence.encode().hex(),
+                "document": to_document(DOMAIN, evidence, epochs),
+                "contract_arguments": arguments | {name: data.hex() for name, data in pair.items()}
+                if pair
+                else None,
+            }
+        )
+    return {"view": view_document(builders.view()), "pieces": pieces}
 
 
 def receipt_vectors() -> Any:
@@ -211,6 +221,11 @@ def rule_vectors(topic: str) -> Any:
         case = {
             "name": name,
             "view": view_document(situation.known),
+            **(
+                {"later_view": view_document(situation.later_view)}
+                if situation.later_view is not None
+                else {}
+            ),
             "before": [gossip_document(gossip) for gossip in situation.before],
             "message": gossip_document(situation.message),
             "expected": outcome.expected,
@@ -233,6 +248,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "rules/offers.json": lambda: rule_vectors("offers"),
     "rules/tasks.json": lambda: rule_vectors("tasks"),
     "rules/results.json": lambda: rule_vectors("results"),
+    "rules/verdicts.json": lambda: rule_vectors("verdicts"),
     "rules/evidence.json": lambda: rule_vectors("evidence"),
 }
 

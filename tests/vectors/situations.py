@@ -6,21 +6,23 @@ exact outcome and keep it, so that `generate` writes what was tested and nothing
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from protocol.draw import Snapshot
+from protocol.draw import EpochView, Snapshot
 from protocol.errors import GossipIgnore, GossipReject
-from protocol.rules import evidence, offers, results, tasks
-from protocol.rules.view import EpochView, Equivocation, Seen, View
+from protocol.rules import evidence, offers, results, tasks, verdicts
+from protocol.rules.view import Contradiction, Misranked, Seen, View
 from tests.protocol.builders import NOW_MS, view
 
 RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
     offers.TOPIC: offers.validate_offer,
     tasks.TOPIC: tasks.validate_task,
     results.TOPIC: results.validate_result,
+    verdicts.TOPIC: verdicts.validate_verdict,
     evidence.TOPIC: evidence.validate_evidence,
 }
 
@@ -48,11 +50,13 @@ class Situation:
     """A message, and all that its rule may look at.
 
     :ivar before: messages that the same peer accepted before.
+    :ivar later_view: what it knows when `message` comes, if the chain has gone on since.
     """
 
     message: Gossip
     before: tuple[Gossip, ...] = ()
     view: View | None = None
+    later_view: View | None = None
 
     @property
     def known(self) -> View:
@@ -76,13 +80,15 @@ def judge(situation: Situation) -> Outcome:
     remembered = memory(seen)
     try:
         message = situation.message
-        RULES[message.topic](seen, situation.known, message.padded, message.now_ms)
+        known = situation.known if situation.later_view is None else situation.later_view
+        RULES[message.topic](seen, known, message.padded, message.now_ms)
     except GossipIgnore as ignored:
         outcome = Outcome("ignore", ignored.reason)
-        if isinstance(ignored, Equivocation):
+        if isinstance(ignored, Contradiction):
             outcome = Outcome("ignore", ignored.reason, ignored.evidence.encode())
     except GossipReject as rejected:
-        outcome = Outcome("reject", rejected.reason)
+        caught = rejected.evidence.encode() if isinstance(rejected, Misranked) else b""
+        outcome = Outcome("reject", rejected.reason, caught)
     else:
         assert memory(seen) != remembered, "what is accepted is remembered"
         return Outcome("accept")
@@ -91,7 +97,7 @@ def judge(situation: Situation) -> Outcome:
 
 
 def memory(seen: Seen) -> list[Any]:
-    return [list(getattr(seen, name).items()) for name in ("statements", "tasks", "offers", "offenders")]
+    return [list(getattr(seen, field.name).items()) for field in dataclasses.fields(seen)]
 
 
 Make = Callable[[], Situation]

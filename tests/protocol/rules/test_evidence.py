@@ -1,6 +1,6 @@
 """One test for each line of the rules of `evidence`; each is also a vector."""
 
-from protocol.evidence import STATEMENT_BYTES_MAX, Evidence
+from protocol.evidence import STATEMENT_BYTES_MAX, BrokenSequence, TwoStatements, WrongRanking
 from protocol.rules.view import GOSSIP_BYTES_MAX
 from tests.protocol import builders
 from tests.protocol.builders import (
@@ -15,7 +15,7 @@ from tests.protocol.builders import (
     epoch_view,
     sealed,
 )
-from tests.vectors.situations import Gossip, Situation, accept, ignore, reject
+from tests.vectors.situations import Gossip, Situation, accept, ignore, reject, view_without_epoch
 
 COMMITTED = sealed(FIRST_RANKED, commitment())
 
@@ -24,8 +24,8 @@ def gossip(evidence=None) -> Gossip:
     return Gossip("evidence", (builders.evidence() if evidence is None else evidence).encode())
 
 
-def against(signer) -> Evidence:
-    return Evidence.pair(sealed(signer, commitment()), sealed(signer, commitment(steps_done=1)))
+def against(signer) -> TwoStatements:
+    return TwoStatements.pair(sealed(signer, commitment()), sealed(signer, commitment(steps_done=1)))
 
 
 @accept
@@ -36,13 +36,44 @@ def test_evidence__accept_against_a_miner():
 @accept
 def test_evidence__accept_against_a_coordinator():
     return Situation(
-        gossip(Evidence.pair(sealed(COORDINATOR, announcement()), sealed(COORDINATOR, announcement(steps=1))))
+        gossip(
+            TwoStatements.pair(
+                sealed(COORDINATOR, announcement()), sealed(COORDINATOR, announcement(steps=1))
+            )
+        )
     )
 
 
 @accept
+def test_evidence__accept_a_broken_sequence():
+    return Situation(gossip(builders.broken_sequence()))
+
+
+@accept
+def test_evidence__accept_an_epoch_that_goes_back():
+    back = builders.next_announcement(epoch=6, ranking=builders.ranking_for(12, epoch_view(6)))
+    return Situation(gossip(BrokenSequence(builders.TASK.encoded, sealed(COORDINATOR, back))))
+
+
+@accept
+def test_evidence__accept_a_wrong_ranking():
+    return Situation(gossip(builders.wrong_ranking()))
+
+
+@accept
+def test_evidence__accept_a_false_part():
+    return Situation(gossip(builders.false_part()))
+
+
+@accept
+def test_evidence__accept_another_fault_in_the_same_slot():
+    doubled = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=1)))
+    return Situation(gossip(builders.false_part()), before=(gossip(doubled),))
+
+
+@accept
 def test_evidence__accept_another_offence_of_the_same_signer():
-    offers = Evidence.pair(
+    offers = TwoStatements.pair(
         sealed(FIRST_RANKED, builders.offer()), sealed(FIRST_RANKED, builders.offer(capacity=2))
     )
     return Situation(gossip(offers), before=(gossip(),))
@@ -62,6 +93,17 @@ def test_evidence__reject_too_long():
     return Situation(Gossip("evidence", gossip().data, padded_to=GOSSIP_BYTES_MAX + 1))
 
 
+@ignore("message was seen before")
+def test_evidence__ignore_a_duplicate():
+    return Situation(gossip(), before=(gossip(),))
+
+
+@reject("message does not decode")
+def test_evidence__reject_an_unknown_fault():
+    data = gossip().data
+    return Situation(Gossip("evidence", data[:1] + b"\x05" + data[2:]))
+
+
 @reject("message does not decode")
 def test_evidence__reject_bytes_after_the_pair():
     return Situation(Gossip("evidence", gossip().data, padded_to=GOSSIP_BYTES_MAX))
@@ -75,75 +117,94 @@ def test_evidence__reject_a_statement_alone():
 @reject("message does not decode")
 def test_evidence__reject_too_long_a_statement():
     """The head of a pair whose second statement is a byte longer than it may be; zero bytes are the rest."""
-    head = bytes.fromhex("824100597801")
+    head = bytes.fromhex("83014100597801")
     return Situation(Gossip("evidence", head, padded_to=len(head) + STATEMENT_BYTES_MAX + 1))
 
 
 @reject("statements are not in order")
 def test_evidence__reject_out_of_order():
     pair = builders.evidence()
-    return Situation(gossip(Evidence(pair.second, pair.first)))
+    return Situation(gossip(TwoStatements(pair.second, pair.first)))
 
 
 @reject("statements are not in order")
 def test_evidence__reject_one_statement_twice():
-    return Situation(gossip(Evidence(COMMITTED, COMMITTED)))
+    return Situation(gossip(TwoStatements(COMMITTED, COMMITTED)))
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_what_is_no_statement():
-    return Situation(gossip(Evidence(b"\x00", b"\x01")))
+    return Situation(gossip(TwoStatements(b"\x00", b"\x01")))
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_different_kinds():
-    return Situation(gossip(Evidence.pair(COMMITTED, sealed(FIRST_RANKED, builders.acceptance()))))
+    return Situation(gossip(TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, builders.acceptance()))))
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_a_kind_that_is_not_slashable():
     chunks = (sealed(FIRST_RANKED, builders.chunk(payload=payload)) for payload in (b"1", b"2"))
-    return Situation(gossip(Evidence.pair(*chunks)))
+    return Situation(gossip(TwoStatements.pair(*chunks)))
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_different_slots():
-    return Situation(gossip(Evidence.pair(COMMITTED, sealed(FIRST_RANKED, commitment(task_id=bytes(32))))))
+    return Situation(
+        gossip(TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(task_id=bytes(32)))))
+    )
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_the_same_statement_signed_twice():
     """A second signature of the same words, as another nonce would give; here simply a false one."""
-    return Situation(gossip(Evidence.pair(COMMITTED, COMMITTED[:-1] + bytes([COMMITTED[-1] ^ 7]))))
+    return Situation(gossip(TwoStatements.pair(COMMITTED, COMMITTED[:-1] + bytes([COMMITTED[-1] ^ 7]))))
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_different_signers():
-    return Situation(gossip(Evidence.pair(COMMITTED, sealed(SECOND_RANKED, commitment(steps_done=1)))))
+    return Situation(gossip(TwoStatements.pair(COMMITTED, sealed(SECOND_RANKED, commitment(steps_done=1)))))
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_statements_for_different_networks():
     """Whoever runs the same key on two networks says different things there, and honestly."""
     return Situation(
-        gossip(Evidence.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=1), OTHER_DOMAIN)))
+        gossip(TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=1), OTHER_DOMAIN)))
     )
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_a_malformed_signature():
     lie = sealed(FIRST_RANKED, commitment(steps_done=1))
-    return Situation(gossip(Evidence.pair(COMMITTED, lie[:-1] + b"\x00")))
+    return Situation(gossip(TwoStatements.pair(COMMITTED, lie[:-1] + b"\x00")))
 
 
-@ignore("offence is known")
-def test_evidence__ignore_the_same_again():
-    return Situation(gossip(), before=(gossip(),))
+@reject("evidence proves nothing")
+def test_evidence__reject_a_sequence_that_is_not_broken():
+    good = BrokenSequence(builders.TASK.encoded, sealed(COORDINATOR, builders.next_announcement()))
+    return Situation(gossip(good))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_ranking_that_is_the_draws():
+    return Situation(gossip(WrongRanking(builders.TASK.encoded)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_part_that_is_the_committed_one():
+    honest = changed(builders.false_part(), chunk=sealed(FIRST_RANKED, builders.chunk()))
+    return Situation(gossip(honest))
+
+
+@ignore("epoch is not known")
+def test_evidence__ignore_a_ranking_of_an_unknown_epoch():
+    return Situation(gossip(builders.wrong_ranking()), view=view_without_epoch(7))
 
 
 @ignore("offence is known")
 def test_evidence__ignore_a_third_statement_in_the_same_slot():
-    third = Evidence.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=2)))
+    third = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=2)))
     return Situation(gossip(third), before=(gossip(),))
 
 

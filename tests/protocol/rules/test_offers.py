@@ -14,6 +14,7 @@ from tests.protocol.builders import (
     STRANGER,
     changed,
     offer,
+    resigned,
     sealed,
 )
 from tests.vectors.situations import Gossip, Situation, accept, ignore, reject, view_with, view_without_epoch
@@ -80,7 +81,7 @@ def test_offers__reject_another_version():
 @reject("message does not decode")
 def test_offers__reject_an_unknown_kind():
     data = gossip().data
-    return Situation(Gossip("offers", data[:2] + b"\x05" + data[3:]))
+    return Situation(Gossip("offers", data[:2] + b"\x06" + data[3:]))
 
 
 @reject("message is of another topic")
@@ -156,9 +157,14 @@ def test_offers__ignore_before_the_first_epoch():
     return Situation(gossip(), view=changed(view_without_epoch(7), epochs={}))
 
 
-@ignore("statement was seen before")
-def test_offers__ignore_seen_before():
+@ignore("message was seen before")
+def test_offers__ignore_a_duplicate():
     return Situation(gossip(), before=(gossip(),))
+
+
+@ignore("statement was seen before")
+def test_offers__ignore_the_same_words_under_another_signature():
+    return Situation(Gossip("offers", resigned(ANN, offer())), before=(gossip(),))
 
 
 @ignore("signer has said something else in this slot")

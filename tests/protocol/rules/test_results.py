@@ -12,6 +12,7 @@ from tests.protocol.builders import (
     TASK,
     changed,
     commitment,
+    resigned,
     sealed,
 )
 from tests.vectors.situations import Gossip, Situation, accept, ignore, reject
@@ -101,9 +102,14 @@ def test_results__reject_a_statement_for_another_network():
     return Situation(Gossip("results", sealed(FIRST_RANKED, commitment(), OTHER_DOMAIN)), before=(ANNOUNCED,))
 
 
-@ignore("statement was seen before")
-def test_results__ignore_seen_before():
+@ignore("message was seen before")
+def test_results__ignore_a_duplicate():
     return Situation(gossip(), before=(ANNOUNCED, gossip()))
+
+
+@ignore("statement was seen before")
+def test_results__ignore_the_same_words_under_another_signature():
+    return Situation(Gossip("results", resigned(FIRST_RANKED, commitment())), before=(ANNOUNCED, gossip()))
 
 
 @ignore("signer has said something else in this slot")

@@ -10,9 +10,12 @@ from tests.protocol.builders import (
     NOW_MS,
     OTHER_DOMAIN,
     STRANGER,
+    TASK,
     announcement,
     epoch_view,
+    next_announcement,
     ranking_for,
+    resigned,
     sealed,
 )
 from tests.vectors.situations import Gossip, Situation, accept, ignore, reject, view_without_epoch
@@ -50,7 +53,20 @@ def test_tasks__accept_the_epoch_before():
 @accept
 def test_tasks__accept_a_lower_sequence_after_a_higher():
     """Gossip has no order; only the slot says what belongs together."""
-    return Situation(gossip(sequence=10), before=(gossip(sequence=11),))
+    task = Gossip("tasks", TASK.encoded)
+    return Situation(task, before=(Gossip("tasks", sealed(COORDINATOR, next_announcement())),))
+
+
+@accept
+def test_tasks__accept_the_next_of_the_chain():
+    task = Gossip("tasks", sealed(COORDINATOR, next_announcement()))
+    return Situation(task, before=(Gossip("tasks", TASK.encoded),))
+
+
+@accept
+def test_tasks__accept_after_a_gap():
+    """What is between has not come here, or was never published; a gap alone proves nothing."""
+    return Situation(gossip(sequence=13), before=(gossip(),))
 
 
 @accept
@@ -184,9 +200,14 @@ def test_tasks__reject_a_statement_for_another_network():
     return Situation(Gossip("tasks", sealed(COORDINATOR, announcement(), OTHER_DOMAIN)))
 
 
-@ignore("statement was seen before")
-def test_tasks__ignore_seen_before():
+@ignore("message was seen before")
+def test_tasks__ignore_a_duplicate():
     return Situation(gossip(), before=(gossip(),))
+
+
+@ignore("statement was seen before")
+def test_tasks__ignore_the_same_words_under_another_signature():
+    return Situation(Gossip("tasks", resigned(COORDINATOR, announcement())), before=(gossip(),))
 
 
 @ignore("signer has said something else in this slot")
@@ -198,6 +219,25 @@ def test_tasks__ignore_an_equivocation():
 def test_tasks__ignore_an_equivocation_across_epochs():
     """A slot is a sequence number alone: the same number in two epochs would be two draws to choose from."""
     return Situation(gossip(epoch=6, ranking=ranking_for(11, epoch_view(6))), before=(gossip(),))
+
+
+@ignore("announcement contradicts its neighbour")
+def test_tasks__ignore_another_predecessor():
+    other = sealed(COORDINATOR, next_announcement(previous=bytes(31) + b"\x01"))
+    return Situation(Gossip("tasks", other), before=(gossip(),))
+
+
+@ignore("announcement contradicts its neighbour")
+def test_tasks__ignore_one_that_its_successor_does_not_name():
+    other = sealed(COORDINATOR, next_announcement(previous=bytes(31) + b"\x01"))
+    return Situation(gossip(), before=(Gossip("tasks", other),))
+
+
+@ignore("announcement contradicts its neighbour")
+def test_tasks__ignore_an_epoch_that_goes_back():
+    """Between two epochs that are both good, a coordinator may not choose the draw it likes."""
+    back = next_announcement(epoch=6, ranking=ranking_for(12, epoch_view(6)))
+    return Situation(Gossip("tasks", sealed(COORDINATOR, back)), before=(gossip(),))
 
 
 @reject("ranking is not the draw's")

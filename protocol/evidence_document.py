@@ -1,0 +1,133 @@
+"""Evidence as a JSON document, for people to keep, read and send.
+
+Is: one form for every fault; it carries all that checking offline needs, but not the chain: a wrong ranking
+names its epoch, whose snapshot the checker has to know.
+Is not: the check (`evidence`) or a file (`node`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from protocol.draw import EpochView
+from protocol.errors import DecodeError
+from protocol.evidence import (
+    CHUNK_STATEMENT_BYTES_MAX,
+    PROOF_HASHES_MAX,
+    STATEMENT_BYTES_MAX,
+    BrokenSequence,
+    Evidence,
+    FalsePart,
+    Fault,
+    TwoStatements,
+    WrongRanking,
+    verify_evidence,
+)
+from protocol.signature import ADDRESS_BYTES
+from protocol.statement import Domain
+
+DOCUMENT_FORMAT = "cuckoo-evidence/1"
+DOCUMENT_BYTES_MAX = 1 << 20
+"""Longest document as a file; the largest chunk in hexadecimal has half of it."""
+HASH_BYTES = 32
+NAME_OF = {fault: fault.name.lower().replace("_", " ") for fault in Fault}
+_FAULT_OF = {name: fault for fault, name in NAME_OF.items()}
+
+
+def to_document(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochView]) -> dict[str, Any]:
+    """JSON document of evidence that verifies.
+
+    :raises ProtocolError: the evidence does not verify.
+    """
+    offence = verify_evidence(domain, evidence, epochs)
+    document = {
+        "format": DOCUMENT_FORMAT,
+        "offence": NAME_OF[offence.fault],
+        "slashable_by_contract": offence.slashable_by_contract,
+        "chain_id": domain.chain_id,
+        "slashing_contract": _to_hex(domain.verifying_contract),
+        "signer": _to_hex(offence.signer),
+        "kind": int(offence.kind),
+        "kind_name": offence.kind.name.lower(),
+        "slot": _to_hex(offence.slot),
+    }
+    match evidence:
+        case TwoStatements():
+            statements = {"first_statement": evidence.first, "second_statement": evidence.second}
+        case BrokenSequence():
+            statements = {"earlier_statement": evidence.earlier, "later_statement": evidence.later}
+        case WrongRanking():
+            statements = {"statement": evidence.announcement}
+        case FalsePart():
+            statements = {"chunk": evidence.chunk, "commitment": evidence.commitment, "leaf": evidence.leaf}
+            document["proof"] = [_to_hex(node) for node in evidence.proof]
+    return document | {name: _to_hex(data) for name, data in statements.items()}
+
+
+def from_document(document: object) -> tuple[Domain, Evidence]:
+    """Domain and evidence in a JSON document; what they prove is for `verify_evidence` to say.
+
+    :raises DecodeError: not such a document.
+    """
+    if not isinstance(document, dict) or document.get("format") != DOCUMENT_FORMAT:
+        message = f"not a {DOCUMENT_FORMAT} document"
+        raise DecodeError(message)
+    chain_id = document.get("chain_id")
+    if type(chain_id) is not int or not 0 < chain_id < 1 << 64:
+        message = "chain_id is not a chain's number"
+        raise DecodeError(message)
+    contract = _from_hex(document, "slashing_contract", ADDRESS_BYTES)
+    if len(contract) != ADDRESS_BYTES:
+        message = "slashing_contract is not an address"
+        raise DecodeError(message)
+    return Domain(chain_id, contract), _evidence(document)
+
+
+def _evidence(document: dict[str, Any]) -> Evidence:
+    def statement(name: str, bytes_max: int = STATEMENT_BYTES_MAX) -> bytes:
+        return _from_hex(document, name, bytes_max)
+
+    offence = document.get("offence")
+    fault = _FAULT_OF.get(offence) if isinstance(offence, str) else None
+    match fault:
+        case Fault.EQUIVOCATION:
+            return TwoStatements.pair(statement("first_statement"), statement("second_statement"))
+        case Fault.BROKEN_SEQUENCE:
+            return BrokenSequence(statement("earlier_statement"), statement("later_statement"))
+        case Fault.WRONG_RANKING:
+            return WrongRanking(statement("statement"))
+        case Fault.FALSE_PART:
+            chunk = statement("chunk", CHUNK_STATEMENT_BYTES_MAX)
+            return FalsePart(chunk, statement("commitment"), statement("leaf", HASH_BYTES), _proof(document))
+    message = "offence is not one that this version knows"
+    raise DecodeError(message)
+
+
+def _proof(document: dict[str, Any]) -> tuple[bytes, ...]:
+    nodes = document.get("proof")
+    if not isinstance(nodes, list) or len(nodes) > PROOF_HASHES_MAX:
+        message = f"proof is not a list of at most {PROOF_HASHES_MAX}"
+        raise DecodeError(message)
+    return tuple(_from_hex({"proof": node}, "proof", HASH_BYTES) for node in nodes)
+
+
+def _to_hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def _from_hex(document: dict[str, Any], name: str, bytes_max: int) -> bytes:
+    text = document.get(name)
+    if not isinstance(text, str) or not text.startswith("0x") or len(text) > 2 + 2 * bytes_max:
+        message = f"{name} is not a hexadecimal string of at most {bytes_max} bytes"
+        raise DecodeError(message)
+    try:
+        data = bytes.fromhex(text[2:])
+    except ValueError as error:
+        message = f"{name} is not a hexadecimal string"
+        raise DecodeError(message) from error
+    # fromhex skips white space, which another implementation would refuse.
+    if 2 + 2 * len(data) != len(text):
+        message = f"{name} is not a hexadecimal string"
+        raise DecodeError(message)
+    return data
