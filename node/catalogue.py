@@ -13,9 +13,6 @@ from node.inference import package
 from node.inference.package import ModelPackage
 from protocol.errors import Refusal
 
-EMBEDDED_MODELS = Path(__file__).parent / "inference" / "models"
-"""Folder of the model packages that come with the node."""
-
 
 class UnknownModel(Refusal):
     """No package of that name or id is known. :ivar model: what was asked for."""
@@ -59,8 +56,3 @@ class Catalogue:
     def get(self, model_id: bytes) -> ModelPackage | None:
         """The package of a 32-byte model id, if it is known."""
         return self._by_id.get(model_id)
-
-
-def embedded_folders() -> list[Path]:
-    """Folders of the packages that come with the node."""
-    return sorted(manifest.parent for manifest in EMBEDDED_MODELS.glob("*/manifest.json"))

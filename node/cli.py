@@ -11,17 +11,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from typing import Annotated, Literal
 
 import cyclopts
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from node.chain_cli import chain
 from node.key_cli import key
+from node.settings import NodeSettings
 from protocol.errors import CuckooError
-
-RoleChoice = Literal["bootstrap", "coordinator", "miner"]
 
 app = App(
     name="cuckoo-peer",
@@ -43,76 +40,14 @@ app.command(chain)
 
 
 @app.default
-def node(
-    *,
-    role: RoleChoice,
-    data_dir: Path,
-    network: str = "devnet",
-    password_file: Path | None = None,
-    rpc_url: str | None = None,
-    listen: Annotated[list[str] | None, Parameter(consume_multiple=True)] = None,
-    api_port: int = 8420,
-    models: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    price_micro_cai: int = 10_000,
-    capacity: int = 1,
-    threads: int = 1,
-    log_level: Literal["debug", "info", "warning", "error"] = "info",
-    log_json: bool = False,
-) -> None:
-    """Run a node until Ctrl-C.
-
-    Parameters
-    ----------
-    role
-        What the node does: *bootstrap* relays and helps newcomers, *coordinator* serves apps, *miner* runs
-        models.
-    data_dir
-        Folder of this node alone: node-key.json, the equivocation guard, evidence, and a coordinator's
-        api-token.
-    network
-        Folder of the network (params.toml, contracts.json, bootnodes.txt), or the name of one that comes with
-        the package.
-    password_file
-        File (mode 0600) with the key's password in its first line; without it, the password is asked for.
-    rpc_url
-        JSON-RPC URL of a node of the chain; default: the network's.
-    listen
-        Multiaddrs to listen on, such as /ip4/192.0.2.7/tcp/4001; default: any port of 127.0.0.1.
-    api_port
-        Port of the coordinator's local API on 127.0.0.1; 0 takes any.
-    models
-        Folders of model packages; default: those that come with the node.
-    price_micro_cai
-        Price that a miner asks for one image, in millionths of a CAI.
-    capacity
-        Tasks that a miner takes at a time.
-    threads
-        Threads of a miner's inference process; more than one is slower when the cores are busy.
-    log_level
-        Least level that is logged, on standard error.
-    log_json
-        Log JSON, one object a line.
-    """
+def node(settings: NodeSettings) -> None:
+    """Run a node until Ctrl-C."""
     import trio  # noqa: PLC0415 - `--help` should not wait for the network's libraries
 
-    from node.catalogue import embedded_folders  # noqa: PLC0415
     from node.logs import configure_logs  # noqa: PLC0415
-    from node.run import NodeSettings, RoleName, run_node  # noqa: PLC0415
+    from node.run import run_node  # noqa: PLC0415
 
-    configure_logs(log_level, as_json=log_json)
-    settings = NodeSettings(
-        role=RoleName(role),
-        network=network,
-        data_dir=data_dir,
-        password_file=password_file,
-        rpc_url=rpc_url,
-        listen=listen or ["/ip4/127.0.0.1/tcp/0"],
-        api_port=api_port,
-        models=models or embedded_folders(),
-        price_micro_cai=price_micro_cai,
-        capacity=capacity,
-        threads=threads,
-    )
+    configure_logs(settings.log_level, as_json=settings.log_json)
     trio.run(run_node, settings)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -165,7 +165,7 @@ class Peer:
 
 @asynccontextmanager
 async def open_peer(
-    key: Key, network: Network, rpc_url: str, listen: list[str], data_dir: Path
+    key: Key, network: Network, rpc_url: str, listen: Sequence[str], data_dir: Path
 ) -> AsyncIterator[Peer]:
     """A running peer on `network`, until the context ends.
 

@@ -7,19 +7,16 @@ Is not: the parsing of flags (`cli`).
 from __future__ import annotations
 
 import contextlib
-import enum
 import json
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 import trio
 
-from node.catalogue import Catalogue, embedded_folders
+from node.catalogue import Catalogue
 from node.files import write_private
 from node.inference import package
 from node.inference.pool import open_pool
@@ -30,6 +27,7 @@ from node.protocols import TASK_PROTOCOL
 from node.roles.bootstrap import run_bootstrap
 from node.roles.coordinator import Coordinator, run_coordinator
 from node.roles.miner import Miner, Terms
+from node.settings import NodeSettings
 
 NODE_FILE = "node.json"
 """In the data directory while the node runs: its process, its addresses and its API."""
@@ -39,31 +37,6 @@ MINER_CLASS: type[Miner] = Miner
 """Replaced by nobody but `devnet/cheat`, in a process of its own."""
 
 log = structlog.get_logger()
-
-
-class RoleName(enum.Enum):
-    """What a node does."""
-
-    BOOTSTRAP = "bootstrap"
-    COORDINATOR = "coordinator"
-    MINER = "miner"
-
-
-@dataclass(frozen=True, slots=True)
-class NodeSettings:
-    """All that a node is told. See `cuckoo-peer --help` for each."""
-
-    role: RoleName
-    network: str
-    data_dir: Path
-    password_file: Path | None = None
-    rpc_url: str | None = None
-    listen: list[str] = field(default_factory=lambda: ["/ip4/127.0.0.1/tcp/0"])
-    api_port: int = 8420
-    models: list[Path] = field(default_factory=embedded_folders)
-    price_micro_cai: int = 10_000
-    capacity: int = 1
-    threads: int = 1
 
 
 async def run_node(settings: NodeSettings) -> None:
@@ -79,13 +52,13 @@ async def run_node(settings: NodeSettings) -> None:
         open_peer(key, network, rpc_url, settings.listen, settings.data_dir) as peer,
     ):
         match settings.role:
-            case RoleName.BOOTSTRAP:
+            case "bootstrap":
                 with node_file(settings, peer):
                     await run_bootstrap(peer)
-            case RoleName.COORDINATOR:
+            case "coordinator":
                 await _run_coordinator(settings, peer)
-            case RoleName.MINER:
-                packages = [package.load(folder) for folder in settings.models]
+            case "miner":
+                packages = [package.load(folder) for folder in settings.model_folders]
                 for item in packages:
                     await trio.to_thread.run_sync(package.verify, item)
                 async with open_pool(packages, threads=settings.threads) as workers:
@@ -99,7 +72,7 @@ async def _run_coordinator(settings: NodeSettings, peer: Peer) -> None:
     from node.api.app import Api, load_token  # noqa: PLC0415 - only this role needs a web server
     from node.api.server import serve_api  # noqa: PLC0415
 
-    catalogue = Catalogue.of_folders(settings.models)
+    catalogue = Catalogue.of_folders(settings.model_folders)
     coordinator = Coordinator(peer, catalogue)
     peer.host.handle_direct_streams(TASK_PROTOCOL, coordinator.handle_stream)
     application = Api(coordinator, catalogue).application(load_token(settings.data_dir))
@@ -115,7 +88,7 @@ def node_file(settings: NodeSettings, peer: Peer, api_url: str | None = None) ->
     """Say in the data directory that and where this node runs, as long as it does."""
     path = settings.data_dir / NODE_FILE
     document = {
-        "role": settings.role.value,
+        "role": settings.role,
         "process": os.getpid(),
         "address": "0x" + peer.key.address.hex(),
         "multiaddrs": [str(address) for address in peer.host.listen_addresses()],

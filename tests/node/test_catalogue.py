@@ -2,7 +2,8 @@
 
 import pytest
 
-from node.catalogue import Catalogue, UnknownModel, embedded_folders
+from node.catalogue import Catalogue, UnknownModel
+from node.settings import embedded_folders
 from tests.node.builders import CATALOGUE, PACKAGE
 
 

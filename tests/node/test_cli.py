@@ -27,8 +27,8 @@ def test_defaults(started, tmp_path):
     run("--role", "miner", "--data-dir", "here")
     (settings,) = started
     assert (settings.network, settings.capacity, settings.threads) == ("devnet", 1, 1)
-    assert settings.listen == ["/ip4/127.0.0.1/tcp/0"]
-    assert [folder.name for folder in settings.models] == ["cuckoo-icons"]
+    assert settings.listen == ("/ip4/127.0.0.1/tcp/0",)
+    assert [folder.name for folder in settings.model_folders] == ["cuckoo-icons"]
 
 
 def test_flag_then_environment_then_file_then_default(started, tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ import sys
 for name in ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers", "PIL"):
     sys.modules[name] = None  # importing it fails as if it were not installed
 import node.run, node.api.app, node.api.server, node.slash, node.cli, node.slash_cli, node.inference.pool
-from node.catalogue import Catalogue, embedded_folders
+from node.catalogue import Catalogue
+from node.settings import embedded_folders
 print(Catalogue.of_folders(embedded_folders()).packages()[0].name)
 """
 

@@ -1,0 +1,65 @@
+"""All that a node is told: one dataclass, whose fields are the flags of `cuckoo-peer` and their help.
+
+Is: names, types, defaults and help, once.
+Is not: where a value comes from (`cli`) or what is done with it (`run`). Imports nothing heavy, since
+`--help` waits for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+EMBEDDED_MODELS = Path(__file__).parent / "inference" / "models"
+"""Folder of the model packages that come with the node."""
+
+RoleName = Literal["bootstrap", "coordinator", "miner"]
+_SEVERAL = Parameter(consume_multiple=True, negative="", show_default=False)
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+def embedded_folders() -> list[Path]:
+    """Folders of the packages that come with the node."""
+    return sorted(manifest.parent for manifest in EMBEDDED_MODELS.glob("*/manifest.json"))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """One node."""
+
+    role: RoleName
+    """What the node does: bootstrap helps newcomers, coordinator serves apps, miner runs models."""
+    data_dir: Path
+    """Folder of this node alone: node-key.json, its guard, evidence, and a coordinator's api-token."""
+    network: str = "devnet"
+    """Folder of the network (params.toml, contracts.json, bootnodes.txt), or the name of a packaged one."""
+    password_file: Path | None = None
+    """File (mode 0600) with the key's password in its first line; without it, the password is asked for."""
+    rpc_url: str | None = None
+    """JSON-RPC URL of a node of the chain; default: the network's."""
+    listen: Annotated[tuple[str, ...], _SEVERAL] = ("/ip4/127.0.0.1/tcp/0",)
+    """Multiaddrs to listen on, such as /ip4/192.0.2.7/tcp/4001; default: any port of 127.0.0.1."""
+    api_port: int = 8420
+    """Port of the coordinator's local API on 127.0.0.1; 0 takes any."""
+    models: Annotated[tuple[Path, ...], _SEVERAL] = ()
+    """Folders of model packages; default: those that come with the node."""
+    price_micro_cai: int = 10_000
+    """Price that a miner asks for one image, in millionths of a CAI."""
+    capacity: int = 1
+    """Tasks that a miner takes at a time."""
+    threads: int = 1
+    """Threads of a miner's inference process; more than one is slower when the cores are busy."""
+    log_level: LogLevel = "info"
+    """Least level that is logged, on standard error."""
+    log_json: Annotated[bool, Parameter(negative="")] = False
+    """Log JSON, one object a line."""
+
+    @property
+    def model_folders(self) -> list[Path]:
+        """Folders of the model packages to use."""
+        return list(self.models) or embedded_folders()
