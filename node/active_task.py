@@ -33,7 +33,7 @@ class ActiveTask:
         self.announcement = announcement
         self.epoch = epoch
         self.input_encoded = input_encoded
-        self.state = life.after(life.State.QUEUED, life.Event.ANNOUNCE)
+        self.state = life.after(life.COORDINATOR, life.COORDINATOR.start, life.CoordinatorEvent.ANNOUNCE)
         self._race = Race()
         self._work = trio.CancelScope()
         self._ended = trio.Event()
@@ -87,27 +87,27 @@ class ActiveTask:
             if not granted or self.over:
                 yield False
                 return
-            self.state = life.after(self.state, life.Event.ACCEPT)
+            self.state = life.after(life.COORDINATOR, self.state, life.CoordinatorEvent.ACCEPT)
             try:
                 # The scope belongs to one turn; `end` cancels whichever is the present one.
                 with trio.CancelScope() as self._work:
                     yield True
             finally:
                 if not self.over:
-                    self.state = life.after(self.state, life.Event.LOSE_MINER)
+                    self.state = life.after(life.COORDINATOR, self.state, life.CoordinatorEvent.LOSE_MINER)
                     self.tell(FailedOver(miner, "it made no more progress"))
 
     def deliver(self, delivered: Delivered) -> None:
         """The result is complete and verified: the task ends well."""
-        self.state = life.after(self.state, life.Event.COMMIT)
-        self.state = life.after(self.state, life.Event.DELIVER)
+        self.state = life.after(life.COORDINATOR, self.state, life.CoordinatorEvent.COMMIT)
+        self.state = life.after(life.COORDINATOR, self.state, life.CoordinatorEvent.DELIVER)
         self._delivered = delivered
         self._end()
 
-    def fail(self, event: life.Event, reason: str) -> None:
+    def fail(self, event: life.CoordinatorEvent, reason: str) -> None:
         """The task ends without a result (EXPIRE or CANCEL); whoever works on it is stopped. Idempotent."""
         if not self.over:
-            self.state = life.after(self.state, event)
+            self.state = life.after(life.COORDINATOR, self.state, event)
             self._failure = reason
             self._end()
             self._work.cancel()

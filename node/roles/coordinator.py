@@ -141,7 +141,7 @@ class Coordinator:
             task.tell(Announced(announcement.digest, announcement.message.assigned))
             yield task
         finally:
-            task.fail(life.Event.CANCEL, "the app went away")
+            task.fail(life.CoordinatorEvent.CANCEL, "the app went away")
             del self._active[announcement.digest]
 
     def _make_task(self, request: ImageRequest) -> ActiveTask:
@@ -210,7 +210,7 @@ class Coordinator:
             now = now_ms()
             for task in self._active.values():
                 if task.announcement.message.deadline_ms <= now:
-                    task.fail(life.Event.EXPIRE, "no miner finished it before its deadline")
+                    task.fail(life.CoordinatorEvent.EXPIRE, "no miner finished it before its deadline")
             await trio.sleep(EXPIRY_POLL_S)
 
     def _live_offers(self, model_id: bytes | None = None) -> dict[bytes, Offer]:

@@ -43,6 +43,7 @@ from protocol.messages import (
 from protocol.rules import offers, results, tasks
 from protocol.rules.view import Bounded
 from protocol.statement import Statement
+from protocol.task import MINER, Life, MinerEvent, MinerState
 
 TASKS_WAITING_MAX = 64
 """Tasks that this miner follows at a time, from waiting for its rank to the last chunk."""
@@ -117,39 +118,51 @@ class Miner:
 
     async def _follow(self, task: Statement[TaskAnnouncement]) -> None:
         """From the announcement to its end, for this miner; a failure ends this task here, nothing else."""
-        message = task.message
+        message, life = task.message, Life(MINER)
         rank = message.assigned.index(self._peer.key.address)
         try:
             with trio.move_on_after((message.deadline_ms - now_ms()) / 1000):
                 starts_at_ms = message.announced_at_ms + rank * message.rank_timeout_ms
                 await trio.sleep(max(0, starts_at_ms - now_ms()) / 1000)
                 async with self._slots:
-                    if task.digest not in self._finished:
-                        await self._serve(task, rank)
+                    if task.digest in self._finished:
+                        life.move(MinerEvent.HEAR_NOT_NEEDED)
+                    else:
+                        await self._serve(task, rank, life)
         except* CuckooError as failures:
             log.warning(
                 "task given up", task=task.digest.hex(), errors=[str(error) for error in failures.exceptions]
             )
         finally:
+            if not life.over:
+                life.move(MinerEvent.GIVE_UP)
+            log.info("task over", task=task.digest.hex(), rank=rank, state=life.state.value)
             self._following -= 1
 
-    async def _serve(self, task: Statement[TaskAnnouncement], rank: int) -> None:
+    async def _serve(
+        self, task: Statement[TaskAnnouncement], rank: int, life: Life[MinerState, MinerEvent]
+    ) -> None:
         coordinator = await dial(self._peer.host, task)
         async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
             await stream.send(self._peer.seal(TaskAcceptance(task.digest, rank)).encoded)
+            life.move(MinerEvent.ACCEPT)
             reply = await self._hear(stream, task)
             if reply.reply_kind != ReplyKind.INPUT:
+                life.move(MinerEvent.HEAR_NOT_NEEDED)
                 log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
                 return
             task_input = TaskInput.decode(reply.payload)
             if task_input.commitment() != task.message.input_commitment:
                 raise InvalidMessage("input is not the one that was announced")
+            life.move(MinerEvent.GET_INPUT)
             log.info("working", task=task.digest.hex(), rank=rank)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._work, task, task_input, stream)
+                nursery.start_soon(self._work, task, task_input, stream, life)
                 # Whatever the coordinator says ends the work: received, or not needed any more.
                 reply = await self._hear(stream, task)
                 nursery.cancel_scope.cancel()
+            received = reply.reply_kind == ReplyKind.RECEIVED and life.state is MinerState.COMMITTED
+            life.move(MinerEvent.HEAR_RECEIVED if received else MinerEvent.HEAR_NOT_NEEDED)
             log.info("done", task=task.digest.hex(), reply=ReplyKind(reply.reply_kind).name.lower())
 
     async def _hear(self, stream: DirectStream, task: Statement[TaskAnnouncement]) -> TaskReply:
@@ -159,7 +172,11 @@ class Miner:
         return TaskReply.decode(payload)
 
     async def _work(
-        self, task: Statement[TaskAnnouncement], task_input: TaskInput, stream: DirectStream
+        self,
+        task: Statement[TaskAnnouncement],
+        task_input: TaskInput,
+        stream: DirectStream,
+        life: Life[MinerState, MinerEvent],
     ) -> None:
         """Run the job and stream what comes of it, the commitment last."""
         sender = _ChunkSender(self._peer, stream, task.digest)
@@ -171,12 +188,16 @@ class Miner:
                     case Preview(step=step, png=png) if len(png) <= CHUNK_BYTES_MAX:
                         await sender.send(ChunkKind.PREVIEW, step, png)
                     case Finished():
-                        await self._deliver(task, event, sender)
+                        await self._deliver(task, event, sender, life)
                     case Failed(reason=reason):
                         raise Refusal(reason)
 
     async def _deliver(
-        self, task: Statement[TaskAnnouncement], finished: Finished, sender: _ChunkSender
+        self,
+        task: Statement[TaskAnnouncement],
+        finished: Finished,
+        sender: _ChunkSender,
+        life: Life[MinerState, MinerEvent],
     ) -> None:
         """Sign the commitment, then send the parts: after a crash, no other parts can be sent for it."""
         parts = image_parts(finished.png)
@@ -189,6 +210,7 @@ class Miner:
             steps_done=task.message.steps,
         )
         statement = self._peer.seal(commitment)
+        life.move(MinerEvent.COMMIT)
         for number, part in enumerate(parts):
             await sender.send(ChunkKind.IMAGE_PART, task.message.steps, part, number)
         await self.publish_commitment(statement)

@@ -13,7 +13,7 @@ from protocol.messages import NO_TASK, RankedMiner, ResultCommitment, TaskAccept
 from protocol.receipt import Receipt
 from protocol.signature import sign_digest
 from protocol.statement import Domain, open_statement, seal
-from protocol.task import Event, State
+from protocol.task import CoordinatorEvent, CoordinatorState
 
 COORDINATOR, FIRST, SECOND = (Key.of(bytes([number]) * 32) for number in (1, 2, 3))
 DOMAIN = Domain(31337, bytes(20))
@@ -65,19 +65,19 @@ def task():
 async def test_delivery_ends_the_task_well(task):
     async with task.turn(acceptance(FIRST, 0)) as granted:
         assert granted
-        assert (task.state, task.working_miner) == (State.RUNNING, FIRST.address)
+        assert (task.state, task.working_miner) == (CoordinatorState.RUNNING, FIRST.address)
         task.tell(Progress(FIRST.address, 1, 4))
         task.deliver(delivered(FIRST, 0))
     assert [event async for event in task.events] == [Progress(FIRST.address, 1, 4)]
     assert (await task.outcome()).png == b"png"
-    assert (task.state, task.delivered_by) == (State.DELIVERED, FIRST.address)
+    assert (task.state, task.delivered_by) == (CoordinatorState.DELIVERED, FIRST.address)
 
 
 async def test_lost_miner_gives_the_turn_to_the_next(task):
     with pytest.raises(ConnectionError):
         async with task.turn(acceptance(FIRST, 0)):
             raise ConnectionError
-    assert task.state is State.FAILED_OVER
+    assert task.state is CoordinatorState.FAILED_OVER
     async with task.turn(acceptance(SECOND, 1)) as granted:
         assert granted
         task.deliver(delivered(SECOND, 1))
@@ -96,7 +96,7 @@ async def test_app_that_goes_away_stops_the_working_miner(task, autojump_clock):
 
     async with trio.open_nursery() as nursery:
         await nursery.start(work)
-        task.fail(Event.CANCEL, "the app went away")
+        task.fail(CoordinatorEvent.CANCEL, "the app went away")
     assert left == [(True, None)]
     with pytest.raises(TaskFailed, match="the app went away"):
         await task.outcome()
@@ -112,9 +112,9 @@ async def test_deadline_sends_waiting_miners_home(task, autojump_clock):
     async with trio.open_nursery() as nursery, task.turn(acceptance(FIRST, 0)):
         nursery.start_soon(stand_by)
         await trio.sleep(1)
-        task.fail(Event.EXPIRE, "too late")
+        task.fail(CoordinatorEvent.EXPIRE, "too late")
     assert answers == [False]
-    assert task.state is State.EXPIRED
+    assert task.state is CoordinatorState.EXPIRED
 
 
 async def test_task_that_ends_as_a_turn_begins_sends_that_miner_home(task, autojump_clock):
@@ -129,14 +129,14 @@ async def test_task_that_ends_as_a_turn_begins_sends_that_miner_home(task, autoj
             nursery.start_soon(stand_by)
             await trio.sleep(1)
         # The turn has passed on, and nobody has woken yet.
-        task.fail(Event.EXPIRE, "too late")
+        task.fail(CoordinatorEvent.EXPIRE, "too late")
     assert answers == [False]
 
 
 async def test_failing_twice_or_after_the_end_changes_nothing(task):
     async with task.turn(acceptance(FIRST, 0)):
         task.deliver(delivered(FIRST, 0))
-    task.fail(Event.CANCEL, "late")
+    task.fail(CoordinatorEvent.CANCEL, "late")
     assert (await task.outcome()).png == b"png"
 
 

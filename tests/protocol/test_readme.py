@@ -19,6 +19,9 @@ from protocol.rules import evidence as evidence_rules
 from protocol.rules import offers, results, tasks, verdicts, view
 from protocol.schema import Bytes, Items, Text, Uint, _kind_of, _kinds
 from protocol.statement import Envelope
+from protocol.task import AUDITOR as AUDITOR_TABLE
+from protocol.task import COORDINATOR as COORDINATOR_TABLE
+from protocol.task import MINER as MINER_TABLE
 from protocol.task import mermaid
 from tests.protocol.builders import COORDINATOR, EPOCH
 from tests.protocol.rules.test_all_rules import CAUGHT
@@ -132,8 +135,9 @@ def test_each_topic_has_its_rules_in_order(topic):
     assert rows == rules_of(functions[0])
 
 
-def test_the_diagram_is_the_generated_one():
-    assert f"```mermaid\n{mermaid()}\n```" in section("The life of a task")
+@pytest.mark.parametrize("table", [COORDINATOR_TABLE, MINER_TABLE, AUDITOR_TABLE])
+def test_the_diagrams_are_the_generated_ones(table):
+    assert f"```mermaid\n{mermaid(table)}\n```" in section("The life of a task")
 
 
 def test_the_limits():

@@ -3,65 +3,136 @@ import itertools
 import pytest
 
 from protocol.errors import LocalError
-from protocol.task import ENDED, TRANSITIONS, Event, IllegalTransition, State, after, mermaid
+from protocol.task import (
+    AUDITOR,
+    COORDINATOR,
+    MINER,
+    AuditorState,
+    CoordinatorEvent,
+    CoordinatorState,
+    IllegalTransition,
+    Life,
+    MinerEvent,
+    MinerState,
+    after,
+    mermaid,
+)
 
-PAIRS = list(itertools.product(State, Event))
+TABLES = {"coordinator": COORDINATOR, "miner": MINER, "auditor": AUDITOR}
+EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 
 
-def reachable(start: State) -> set[State]:
+def states_of(table):
+    return list(type(table.start))
+
+
+def pairs_of(table):
+    events = type(next(iter(table.transitions))[1])
+    return list(itertools.product(states_of(table), events))
+
+
+EVERY_PAIR = pytest.mark.parametrize(
+    ("table", "state", "event"),
+    [
+        pytest.param(table, state, event, id=f"{name}: {state.value}, {event.value}")
+        for name, table in TABLES.items()
+        for state, event in pairs_of(table)
+    ],
+)
+
+
+def reachable(table, start):
     found, new = set(), {start}
     while new:
         found |= new
-        new = {TRANSITIONS[pair] for pair in PAIRS if pair in TRANSITIONS and pair[0] in found} - found
+        new = {target for (state, _), target in table.transitions.items() if state in found} - found
     return found
 
 
-@pytest.mark.parametrize(("state", "event"), [pair for pair in PAIRS if pair in TRANSITIONS])
-def test_each_pair_of_the_table_leads_on(state, event):
-    assert after(state, event) is TRANSITIONS[state, event]
-    assert after(state, event) is not state
-
-
-@pytest.mark.parametrize(("state", "event"), [pair for pair in PAIRS if pair not in TRANSITIONS])
-def test_every_other_pair_is_our_own_bug(state, event):
+@EVERY_PAIR
+def test_a_pair_of_the_table_leads_on_and_every_other_is_our_own_bug(table, state, event):
+    if (state, event) in table.transitions:
+        assert after(table, state, event) is table.transitions[state, event]
+        assert after(table, state, event) is not state
+        return
     with pytest.raises(IllegalTransition) as caught:
-        after(state, event)
+        after(table, state, event)
     assert (caught.value.state, caught.value.event) == (state, event)
     assert str(caught.value) == f"a task that is {state.value} cannot {event.value}"
     assert isinstance(caught.value, LocalError)
 
 
 def test_the_ended_states():
-    assert {State.DELIVERED, State.EXPIRED, State.CANCELLED} == ENDED
+    assert COORDINATOR.ended == {
+        CoordinatorState.DELIVERED,
+        CoordinatorState.EXPIRED,
+        CoordinatorState.CANCELLED,
+    }
+    assert MINER.ended == {MinerState.DELIVERED, MinerState.NOT_NEEDED, MinerState.GIVEN_UP}
+    assert AUDITOR.ended == {AuditorState.PUBLISHED, AuditorState.EXPIRED}
 
 
-@pytest.mark.parametrize("state", ENDED)
-def test_nothing_leads_out_of_an_ended_state(state):
-    assert reachable(state) == {state}
+@EVERY_TABLE
+def test_nothing_leads_out_of_an_ended_state_and_an_end_can_be_reached_from_every_other(table):
+    for state in states_of(table):
+        if state in table.ended:
+            assert reachable(table, state) == {state}
+        else:
+            assert reachable(table, state) & table.ended
 
 
-@pytest.mark.parametrize("state", set(State) - ENDED)
-def test_from_everywhere_else_an_end_can_be_reached(state):
-    assert reachable(state) & ENDED
+@EVERY_TABLE
+def test_everything_can_happen_in_a_new_life(table):
+    assert reachable(table, table.start) == set(states_of(table))
 
 
-def test_everything_can_happen_to_a_new_task():
-    assert reachable(State.QUEUED) == set(State)
-
-
-@pytest.mark.parametrize("state", [State.ANNOUNCED, State.RUNNING, State.FAILED_OVER])
+@pytest.mark.parametrize(
+    "state", [CoordinatorState.ANNOUNCED, CoordinatorState.RUNNING, CoordinatorState.FAILED_OVER]
+)
 def test_a_published_task_always_has_a_way_to_expire(state):
     """Its deadline passes whatever the state; no table may be surprised by that."""
-    assert after(state, Event.EXPIRE) is State.EXPIRED
+    assert after(COORDINATOR, state, CoordinatorEvent.EXPIRE) is CoordinatorState.EXPIRED
 
 
-def test_a_result_that_was_committed_is_never_thrown_away():
-    assert {event for state, event in TRANSITIONS if state is State.COMMITTED} == {Event.DELIVER}
+def test_a_miner_can_always_give_up_and_always_be_told_that_it_is_not_needed():
+    for state in set(MinerState) - MINER.ended:
+        assert after(MINER, state, MinerEvent.GIVE_UP) is MinerState.GIVEN_UP
+        assert after(MINER, state, MinerEvent.HEAR_NOT_NEEDED) is MinerState.NOT_NEEDED
 
 
-def test_the_diagram_has_every_transition_once():
-    lines = mermaid().splitlines()
-    assert lines[:2] == ["stateDiagram-v2", "    [*] --> queued"]
-    assert len(lines) == 2 + len(TRANSITIONS) + len(ENDED)
+@pytest.mark.parametrize(
+    ("table", "state"),
+    [(COORDINATOR, CoordinatorState.COMMITTED), (AUDITOR, AuditorState.JUDGED)],
+    ids=["a result that was committed", "a verdict that was signed"],
+)
+def test_what_is_never_thrown_away(table, state):
+    assert len([event for before, event in table.transitions if before is state]) == 1
+
+
+def test_no_work_is_delivered_without_a_commitment():
+    assert [state for (state, event) in MINER.transitions if event is MinerEvent.HEAR_RECEIVED] == [
+        MinerState.COMMITTED
+    ]
+
+
+def test_a_life_moves_by_its_table():
+    life = Life(MINER)
+    for event in (MinerEvent.ACCEPT, MinerEvent.GET_INPUT, MinerEvent.COMMIT, MinerEvent.HEAR_RECEIVED):
+        assert not life.over
+        life.move(event)
+    assert life.over
+    assert life.state is MinerState.DELIVERED
+    with pytest.raises(IllegalTransition):
+        life.move(MinerEvent.GIVE_UP)
+
+
+@EVERY_TABLE
+def test_the_diagram_has_every_transition_once(table):
+    lines = mermaid(table).splitlines()
+    assert lines[:2] == ["stateDiagram-v2", f"    [*] --> {table.start.value}"]
+    assert len(lines) == 2 + len(table.transitions) + len(table.ended)
     assert len(set(lines)) == len(lines)
-    assert "    running --> failed_over: lose miner" in lines
+
+
+def test_states_of_two_words_are_one_name():
+    assert "    running --> failed_over: lose miner" in mermaid(COORDINATOR).splitlines()
