@@ -1,7 +1,8 @@
 """The equivocation guard: no key of ours ever signs two different statements in one slot.
 
 Is: check and record in one exclusive transaction of a SQLite file, and only then sign. The same body again
-is safe; another body, or any failure to read or write, means *do not sign*. The shape of EIP-3076.
+is safe; another body, or any failure to read or write, means *do not sign*. What may be signed is decided in
+`protocol/guard`; a history moves to another machine by `export_history` and `import_history`.
 Is not: protection of one key run on two machines, each with a file of its own. Don't do that.
 
 Called synchronously on purpose: 0.2 ms, and no await can come between the check and the signature.
@@ -14,10 +15,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from node.files import OWNER_ONLY, OWNER_ONLY_FOLDER
+from node.guard_interchange import BadHistory, Record, from_document, to_document
 from node.keys import Key
 from protocol.errors import LocalError
+from protocol.guard import NUMBERED_KINDS, Decision, decide
 from protocol.messages import Kind
 from protocol.signature import sign_digest
 from protocol.statement import Unsigned
@@ -26,7 +30,15 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS signed (
     signer BLOB NOT NULL, kind INTEGER NOT NULL, slot BLOB NOT NULL, body BLOB NOT NULL,
     PRIMARY KEY (signer, kind, slot)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS watermark (
+    signer BLOB NOT NULL, kind INTEGER NOT NULL, slot BLOB NOT NULL, PRIMARY KEY (signer, kind)
+) WITHOUT ROWID;
+"""
+_FIND = "SELECT body FROM signed WHERE signer = ? AND kind = ? AND slot = ?"
+_RAISE_WATERMARK = """
+INSERT INTO watermark VALUES (?, ?, ?)
+ON CONFLICT (signer, kind) DO UPDATE SET slot = max(slot, excluded.slot)
 """
 
 
@@ -58,20 +70,32 @@ class Guard:
         slot = (self._key.address, int(statement.kind), statement.slot)
         try:
             with self._connection:
-                self._connection.execute("BEGIN IMMEDIATE")
-                row = self._connection.execute(
-                    "SELECT body FROM signed WHERE signer = ? AND kind = ? AND slot = ?", slot
-                ).fetchone()
-                if row is None:
+                self._connection.execute("BEGIN EXCLUSIVE")
+                decision = self._decide(statement, slot)
+                if decision is Decision.SIGN:
                     self._connection.execute(
                         "INSERT INTO signed VALUES (?, ?, ?, ?)", (*slot, statement.body)
                     )
         except sqlite3.Error as error:
             message = f"the equivocation guard failed ({error}); nothing was signed"
             raise MustNotSign(message) from error
-        if row is not None and row[0] != statement.body:
-            message = f"another {statement.kind.name.lower()} was signed in slot {statement.slot.hex()}"
+        if decision is Decision.REFUSE:
+            message = (
+                f"another {statement.kind.name.lower()} was or may have been signed in slot "
+                f"{statement.slot.hex()}"
+            )
             raise MustNotSign(message)
+
+    def _decide(self, statement: Unsigned, slot: tuple[bytes, int, bytes]) -> Decision:
+        row = self._connection.execute(_FIND, slot).fetchone()
+        previous = None if row is None else row[0]
+        if statement.kind not in NUMBERED_KINDS:
+            return decide(previous, statement.body)
+        mark = self._connection.execute(
+            "SELECT slot FROM watermark WHERE signer = ? AND kind = ?", slot[:2]
+        ).fetchone()
+        watermark = None if mark is None else int.from_bytes(mark[0], "big")
+        return decide(previous, statement.body, int.from_bytes(statement.slot, "big"), watermark)
 
     def last_statement(self, kind: Kind) -> bytes | None:
         """Body of the statement with the highest number signed for a numbered kind; None before the first.
@@ -109,6 +133,70 @@ def open_guard(path: Path, key: Key) -> Iterator[Guard]:
 
     :raises GuardUnavailable: another process holds it, or it is not a guard's file.
     """
+    with _hold(path) as connection:
+        yield Guard(connection, key)
+
+
+def export_history(path: Path) -> dict[str, Any]:
+    """Everything that was ever signed under the guard at `path`, as an interchange document.
+
+    Only while no node holds the guard; and that node must not run again where it was.
+
+    :raises GuardUnavailable: a node holds it, or it is not a guard's file.
+    """
+    with _hold(path) as connection:
+        try:
+            rows = connection.execute("SELECT signer, kind, slot, body FROM signed").fetchall()
+        except sqlite3.Error as error:
+            message = f"the equivocation guard at {path} cannot be read: {error}"
+            raise GuardUnavailable(message) from error
+    return to_document([Record(signer, Kind(kind), slot, body) for signer, kind, slot, body in rows])
+
+
+def import_history(path: Path, document: object) -> int:
+    """Take a history into the guard at `path`, all of it or nothing.
+
+    What either knows stays known. Per numbered kind, the highest number of both becomes a watermark: at or
+    below it, only what is recorded may be signed again.
+
+    :returns: how many statements were new here.
+    :raises BadHistory: not a history, or it contradicts what was signed here.
+    :raises GuardUnavailable: a node holds the guard, or its file failed; nothing was imported.
+    """
+    records = from_document(document)
+    with _hold(path) as connection:
+        try:
+            with connection:
+                connection.execute("BEGIN EXCLUSIVE")
+                return sum(_take(connection, record) for record in records)
+        except sqlite3.Error as error:
+            message = f"the equivocation guard at {path} failed ({error}); nothing was imported"
+            raise GuardUnavailable(message) from error
+
+
+def _take(connection: sqlite3.Connection, record: Record) -> bool:
+    slot = (record.signer, int(record.kind), record.slot)
+    row = connection.execute(_FIND, slot).fetchone()
+    decision = decide(None if row is None else row[0], record.body)
+    if decision is Decision.REFUSE:
+        message = f"another {record.kind.name.lower()} was signed here in slot {record.slot.hex()}"
+        raise BadHistory(message)
+    if decision is Decision.SIGN:
+        connection.execute("INSERT INTO signed VALUES (?, ?, ?, ?)", (*slot, record.body))
+    if record.kind in NUMBERED_KINDS:
+        highest = connection.execute(
+            "SELECT max(slot) FROM signed WHERE signer = ? AND kind = ?", slot[:2]
+        ).fetchone()
+        connection.execute(_RAISE_WATERMARK, (*slot[:2], highest[0]))
+    return decision is Decision.SIGN
+
+
+@contextmanager
+def _hold(path: Path) -> Iterator[sqlite3.Connection]:
+    """The guard's file, open and locked against everybody else.
+
+    :raises GuardUnavailable: another process holds it, or it is not a guard's file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY_FOLDER)
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
@@ -121,12 +209,12 @@ def open_guard(path: Path, key: Key) -> Iterator[Guard]:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(_SCHEMA)
+            connection.executescript(_SCHEMA)
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             message = f"the equivocation guard at {path} is held by another process or broken: {error}"
             raise GuardUnavailable(message) from error
-        yield Guard(connection, key)
+        yield connection
     finally:
         connection.close()
