@@ -1,20 +1,23 @@
 """What the chain enforces, and how to talk to it.
 
 Is: the Solidity sources and their tests (``src/``, ``test/``), the committed artefacts (``artifacts/``) and
-a typed client of the chain for trio.
+a typed client of the chain for trio, on web3 and eth-account.
 Is not: a view on what the network does between its transactions; that is `protocol` and `node`.
 
 Importing the package loads nothing; each module loads what it needs::
 
     artifacts.py     ABI and bytecode as package data
-    codec.py         calls, results, events and errors of one contract, between Python and ABI bytes
-    rpc.py           JSON-RPC over HTTP with typed errors
+    libraries.py     web3, eth-account and eth-abi, imported in one place
+    recursion.py     the recursion limit, kept while they are
+    provider.py      how web3 reaches an RPC on trio: bounds, and typed errors
+    rpc.py           a connection: web3 as we use it
+    errors.py        what can go wrong
+    reverts.py       why a contract said no: its custom errors by name
     account.py       a key that signs transactions
     consent.py       a node key's consent to its registration
-    rlp.py           the form of transactions
     transactions.py  one sender's transactions: nonce, gas, fees, receipt, decoded reverts
     records.py       what the client takes and gives: frozen dataclasses
-    contract.py      one deployed contract: address, codec, chain
+    contract.py      one deployed contract: web3's object, with our addresses and errors
     cai.py           the token, one method a function
     client.py        staking and slashing, likewise
     events.py        registrations as they happen, with a cursor

@@ -102,8 +102,8 @@ class Anvil:
 
     async def time_s(self) -> int:
         """Unix time of the newest block."""
-        block = await self.rpc.request("eth_getBlockByNumber", "latest", False)
-        return int(block["timestamp"], 16)
+        block = await self.rpc.web3.eth.get_block("latest")
+        return block["timestamp"]
 
     async def snapshot(self) -> str:
         """Remember the whole state; returns what `revert` wants. A snapshot can be reverted to once."""

@@ -8,18 +8,23 @@ registers only once, so signing two consents harms nobody.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
+from contracts.libraries import EthAccount, SignableMessage, Web3, encode_typed_data
 from contracts.records import Consent
 from protocol.hashing import keccak256
-from protocol.signature import ADDRESS_BYTES, sign_digest
+from protocol.signature import ADDRESS_BYTES
 
-_DOMAIN_TYPE: Final = keccak256(
-    b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
-_CONSENT_TYPE: Final = keccak256(b"Consent(address owner,address node,uint8 role,uint256 deadline)")
-_NAME_HASH: Final = keccak256(b"Cuckoo Staking")
-_VERSION_HASH: Final = keccak256(b"1")
+_NAME: Final = "Cuckoo Staking"
+_VERSION: Final = "1"
+_TYPES: Final = {
+    "Consent": [
+        {"name": "owner", "type": "address"},
+        {"name": "node", "type": "address"},
+        {"name": "role", "type": "uint8"},
+        {"name": "deadline", "type": "uint256"},
+    ]
+}
 
 
 def consent_digest(consent: Consent, chain_id: int, staking_address: bytes) -> bytes:
@@ -27,34 +32,36 @@ def consent_digest(consent: Consent, chain_id: int, staking_address: bytes) -> b
 
     :param chain_id: of the chain on which it will be used, and nowhere else.
     :param staking_address: 20 bytes, the contract that will check it.
+    :raises ValueError: an address is not 20 bytes.
     """
-    domain = keccak256(
-        _DOMAIN_TYPE + _NAME_HASH + _VERSION_HASH + _word(chain_id) + _address_word(staking_address)
-    )
-    struct = keccak256(
-        _CONSENT_TYPE
-        + _address_word(consent.owner)
-        + _address_word(consent.node)
-        + _word(consent.role)
-        + _word(consent.deadline_s)
-    )
-    return keccak256(b"\x19\x01" + domain + struct)
+    message = _signable(consent, chain_id, staking_address)
+    return keccak256(b"\x19" + message.version + message.header + message.body)
 
 
 def sign_consent(node_secret: bytes, consent: Consent, chain_id: int, staking_address: bytes) -> bytes:
     """Sign a consent with the node's key: 65 bytes r‖s‖v.
 
     :param node_secret: 32 bytes, of `Consent.node`.
+    :raises ValueError: as `consent_digest`.
     """
-    return sign_digest(node_secret, consent_digest(consent, chain_id, staking_address))
+    message = _signable(consent, chain_id, staking_address)
+    return bytes(EthAccount.sign_message(message, node_secret).signature)
 
 
-def _word(value: int) -> bytes:
-    return value.to_bytes(32, "big")
-
-
-def _address_word(address: bytes) -> bytes:
-    if len(address) != ADDRESS_BYTES:
-        message = f"an address has {ADDRESS_BYTES} bytes, not {len(address)}"
+def _signable(consent: Consent, chain_id: int, staking_address: bytes) -> SignableMessage:
+    if {ADDRESS_BYTES} != {len(staking_address), len(consent.owner), len(consent.node)}:
+        message = f"an address has {ADDRESS_BYTES} bytes"
         raise ValueError(message)
-    return bytes(12) + address
+    domain: dict[str, Any] = {
+        "name": _NAME,
+        "version": _VERSION,
+        "chainId": chain_id,
+        "verifyingContract": Web3.to_checksum_address(staking_address),
+    }
+    fields: dict[str, Any] = {
+        "owner": Web3.to_checksum_address(consent.owner),
+        "node": Web3.to_checksum_address(consent.node),
+        "role": int(consent.role),
+        "deadline": consent.deadline_s,
+    }
+    return encode_typed_data(domain, _TYPES, fields)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from contracts.artifacts import load_artifact
-from contracts.codec import codec_of
+from contracts.contract import creation_data
 from contracts.deployment import Deployment, check_deployment
 from contracts.errors import BadChainAnswer
+from contracts.libraries import Nonce, Web3, get_create_address
 from contracts.records import WEI_PER_CAI
-from contracts.rlp import encode, number
-from contracts.rpc import to_hex
-from protocol.hashing import keccak256
-from protocol.signature import ADDRESS_BYTES
+from contracts.rpc import address_bytes
 
 if TYPE_CHECKING:
     from contracts.rpc import Receipt, Rpc
@@ -60,12 +57,12 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
     cai = parameters.token
     if cai is None:
         token_name = "DevelopmentCAI" if parameters.development else "CAI"
-        cai = _created(await _create(sender, token_name, holder, parameters.supply_wei))
-    nonce = await rpc.quantity("eth_getTransactionCount", to_hex(sender.address), "latest")
+        cai = _created(await _create(rpc, sender, token_name, holder, parameters.supply_wei))
+    nonce = await rpc.next_nonce(sender.address, pending=False)
     slasher = created_address(sender.address, nonce + 1)
     bounds = (parameters.unbonding_delay_s, parameters.epoch_blocks, parameters.seed_delay_blocks)
-    staking = _created(await _create(sender, "Staking", cai, slasher, *bounds))
-    slashing = _created(await _create(sender, "Slashing", staking))
+    staking = _created(await _create(rpc, sender, "Staking", cai, slasher, *bounds))
+    slashing = _created(await _create(rpc, sender, "Slashing", staking))
     deployment = Deployment(
         chain_id=rpc.chain_id,
         cai=cai,
@@ -77,10 +74,8 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
     return deployment
 
 
-async def _create(sender: Sender, name: str, *arguments: bytes | int) -> Receipt:
-    return await sender.send(
-        None, load_artifact(name).bytecode + codec_of(name).encode_constructor(*arguments)
-    )
+async def _create(rpc: Rpc, sender: Sender, name: str, *arguments: bytes | int) -> Receipt:
+    return await sender.send(None, creation_data(rpc, name, arguments))
 
 
 def _created(receipt: Receipt) -> bytes:
@@ -90,5 +85,5 @@ def _created(receipt: Receipt) -> bytes:
 
 
 def created_address(creator: bytes, nonce: int) -> bytes:
-    """Address, 20 bytes, of the contract that an account creates with a nonce (Yellow Paper, chapter 7)."""
-    return keccak256(encode([creator, number(nonce)]))[-ADDRESS_BYTES:]
+    """Address, 20 bytes, of the contract that an account creates with a nonce."""
+    return address_bytes(get_create_address(Web3.to_checksum_address(creator), Nonce(nonce)))

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from contracts.codec import codec_of
-from contracts.errors import BadChainAnswer
+from contracts.contract import LOG_BLOCKS_MAX, Contract
 from contracts.records import NodeRegistered, Role
-from contracts.rpc import LOG_BLOCKS_MAX
 
 if TYPE_CHECKING:
     from contracts.rpc import Rpc
@@ -34,9 +32,8 @@ class RegistrationFeed:
             raise ValueError(message)
         self.next_block = first_block
         self._rpc = rpc
-        self._address = staking_address
+        self._contract = Contract(rpc, staking_address, "Staking")
         self._confirmations = confirmations
-        self._codec = codec_of("Staking")
 
     async def read(self) -> tuple[NodeRegistered, ...]:
         """Registrations since the last read, of at most `LOG_BLOCKS_MAX` blocks; empty if there are none.
@@ -47,23 +44,17 @@ class RegistrationFeed:
         last = min(confirmed, self.next_block + LOG_BLOCKS_MAX - 1)
         if last < self.next_block:
             return ()
-        topics = (self._codec.topic("NodeRegistered"),)
-        logs = await self._rpc.logs(self._address, topics, self.next_block, last)
-        registrations = []
-        for log in logs:
-            event = self._codec.decode_event(log)
-            if event is None or event.name != "NodeRegistered":
-                raise BadChainAnswer("eth_getLogs", "an event that was not asked for")
-            fields = event.arguments
-            registrations.append(
-                NodeRegistered(
-                    node=fields["node"],
-                    owner=fields["owner"],
-                    role=Role(fields["role"]),
-                    metadata=fields["metadata"],
-                    block_number=log.block_number,
-                    transaction_hash=log.transaction_hash,
-                )
+        found = await self._contract.events("NodeRegistered", self.next_block, last)
+        registrations = tuple(
+            NodeRegistered(
+                node=event.arguments["node"],
+                owner=event.arguments["owner"],
+                role=Role(event.arguments["role"]),
+                metadata=event.arguments["metadata"],
+                block_number=event.block_number,
+                transaction_hash=event.transaction_hash,
             )
+            for event in found
+        )
         self.next_block = last + 1
-        return tuple(registrations)
+        return registrations

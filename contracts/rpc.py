@@ -1,56 +1,43 @@
-"""JSON-RPC to a chain over HTTP, on trio, with typed answers and typed errors.
+"""A connection to a chain: `AsyncWeb3` on trio, of the right chain, with typed answers.
 
-Is: the one place where bytes go to and come from the chain's RPC. An Ethereum JSON-RPC client over httpx2,
-whose anyio back end runs under trio.
-Is not: ``web3``: its AsyncHTTPProvider needs asyncio, a provider of one's own under AsyncWeb3 works except
-for waiting on receipts, and its synchronous side would need a thread for each call. Here a call is one
-request, and every error has a type.
+Is: where web3 is set up, and the few questions that are about the chain and not about one contract. Addresses
+are 20 ``bytes`` on our side; they become web3's checksummed text here.
+Is not: all of web3. Without its middleware, which would look up names, set prices and ask for more than was
+asked for; without its cache and without ENS.
+
+web3 waits for receipts with asyncio's clock: see `transactions`, which polls instead.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
 
 import httpx2
-import trio
 
-from contracts.errors import BadChainAnswer, ChainUnreachable, RpcError, WrongChain
+from contracts.errors import BadChainAnswer, WrongChain
+from contracts.libraries import (
+    AsyncWeb3,
+    ExtraDataToPOAMiddleware,
+    LogReceipt,
+    RPCEndpoint,
+    TransactionNotFound,
+    TxParams,
+    Web3,
+)
+from contracts.provider import TIMEOUT_S, TrioProvider, reading
 
 Json: TypeAlias = Any
 """Whatever JSON can say; narrowed by the function that asked."""
 
-TIMEOUT_S: Final = 15.0
-ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
-"""An RPC that sends more is broken or hostile; our largest answers, pages of logs, stay far below."""
-_QUANTITY_CHARACTERS_MAX: Final = 2 + 64
-LOG_BLOCKS_MAX: Final = 2_000
-"""Blocks in one request for logs: the least that public RPCs allow."""
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """One event as the chain has it."""
-
-    address: bytes
-    """Of the contract, 20 bytes."""
-    topics: tuple[bytes, ...]
-    """32 bytes each, up to four."""
-    data: bytes
-    block_number: int
-    transaction_hash: bytes
-    index: int
-    """Position in the block."""
+_NUMBER_MAX: Final = 2**256 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A transaction that is in a block and has succeeded."""
+    """A transaction that is in a block."""
 
     transaction_hash: bytes
     block_number: int
@@ -58,7 +45,8 @@ class Receipt:
     succeeded: bool
     contract_address: bytes | None
     """20 bytes, of the contract that it created."""
-    logs: tuple[Log, ...]
+    logs: tuple[LogReceipt, ...]
+    """As web3 has them; `contract` decodes them."""
 
 
 @asynccontextmanager
@@ -80,14 +68,14 @@ async def connect(
     """
     # No proxy from the environment: which way a node reaches its chain belongs in its configuration.
     async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=timeout_s) as http:
-        rpc = Rpc(http, endpoint, timeout_s, await _chain_id(http, endpoint, timeout_s))
-        if chain_id is not None and rpc.chain_id != chain_id:
-            raise WrongChain(chain_id, rpc.chain_id)
-        yield rpc
-
-
-async def _chain_id(http: httpx2.AsyncClient, endpoint: str, timeout_s: float) -> int:
-    return await Rpc(http, endpoint, timeout_s, 0).quantity("eth_chainId")
+        provider = TrioProvider(http, endpoint, timeout_s)
+        # A chain with proof of authority has blocks that web3 reads with this alone.
+        web3 = AsyncWeb3(provider, middleware=[(ExtraDataToPOAMiddleware, "authority")], ens=None)
+        with reading("eth_chainId"):
+            served = number("eth_chainId", await web3.eth.chain_id)
+        if chain_id is not None and served != chain_id:
+            raise WrongChain(chain_id, served)
+        yield Rpc(web3, served, provider.endpoint)
 
 
 class Rpc:
@@ -95,182 +83,108 @@ class Rpc:
 
     Every method raises `ChainUnreachable`, `BadChainAnswer` and `RpcError`.
 
+    :ivar web3: the library, for what stands on it; use it inside of `provider.reading`.
     :ivar chain_id: of the chain, as it said when the connection was opened.
     :ivar endpoint: host and port, for logs.
     """
 
-    def __init__(self, http: httpx2.AsyncClient, endpoint: str, timeout_s: float, chain_id: int) -> None:
+    def __init__(self, web3: AsyncWeb3[TrioProvider], chain_id: int, endpoint: str) -> None:
+        self.web3 = web3
         self.chain_id = chain_id
-        self.endpoint = urlsplit(endpoint).netloc.rpartition("@")[2]
-        self._http = http
-        self._url = endpoint
-        self._timeout_s = timeout_s
-        self._ids = itertools.count(1)
+        self.endpoint = endpoint
 
     async def request(self, method: str, *parameters: Json) -> Json:
-        """Call one method and return its result as decoded JSON."""
-        identifier = next(self._ids)
-        body = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": parameters}
-        answer = await self._post(method, json.dumps(body).encode("utf-8"))
-        if not isinstance(answer, dict) or answer.get("id") != identifier:
-            raise BadChainAnswer(method, "not an answer to this request")
-        if (error := answer.get("error")) is not None:
-            raise _rpc_error(method, error)
-        if "result" not in answer:
-            raise BadChainAnswer(method, "neither a result nor an error")
-        return answer["result"]
-
-    async def _post(self, method: str, body: bytes) -> Json:
-        headers = {"content-type": "application/json"}
-        try:
-            with trio.fail_after(self._timeout_s):
-                async with self._http.stream("POST", self._url, content=body, headers=headers) as response:
-                    received = bytearray()
-                    async with aclosing(response.aiter_bytes()) as pieces:
-                        async for piece in pieces:
-                            received += piece
-                            if len(received) > ANSWER_BYTES_MAX:
-                                raise BadChainAnswer(method, f"more than {ANSWER_BYTES_MAX} bytes")
-        except trio.TooSlowError as error:
-            raise ChainUnreachable(self.endpoint, f"no answer in {self._timeout_s:g} s") from error
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise ChainUnreachable(self.endpoint, reason) from error
-        try:
-            return json.loads(received)
-        except (ValueError, RecursionError) as error:
-            # A gateway in front of a node that is down answers in HTML.
-            if response.is_error:
-                raise ChainUnreachable(self.endpoint, f"HTTP {response.status_code}") from error
-            raise BadChainAnswer(method, "not JSON") from error
-
-    async def quantity(self, method: str, *parameters: Json) -> int:
-        """Call a method that returns an integer."""
-        return to_int(method, await self.request(method, *parameters))
+        """Call a method that web3 has no name for, and return its result as JSON."""
+        with reading(method):
+            return await self.web3.manager.coro_request(RPCEndpoint(method), parameters)
 
     async def block_number(self) -> int:
         """Number of the newest block. Contracts on a rollup may count differently: see ``clock()``."""
-        return await self.quantity("eth_blockNumber")
+        with reading("eth_blockNumber"):
+            return number("eth_blockNumber", await self.web3.eth.block_number)
+
+    async def base_fee_wei(self) -> int:
+        """Base fee of the newest block (EIP-1559) for a unit of gas; 0 on a chain without one."""
+        method = "eth_getBlockByNumber"
+        with reading(method):
+            block = await self.web3.eth.get_block("latest")
+            return number(method, block.get("baseFeePerGas", 0))
 
     async def balance(self, address: bytes) -> int:
         """Of the chain's own coin, in wei."""
-        return await self.quantity("eth_getBalance", to_hex(address), "latest")
+        account = Web3.to_checksum_address(address)
+        with reading("eth_getBalance"):
+            return number("eth_getBalance", await self.web3.eth.get_balance(account))
+
+    async def next_nonce(self, address: bytes, *, pending: bool) -> int:
+        """How many transactions an account has sent.
+
+        :param pending: also count those that are in no block yet, as far as the RPC knows them.
+        """
+        account, method = Web3.to_checksum_address(address), "eth_getTransactionCount"
+        with reading(method):
+            found = await self.web3.eth.get_transaction_count(account, "pending" if pending else "latest")
+            return number(method, found)
 
     async def code(self, address: bytes) -> bytes:
         """Code that stands at an address; empty if it is no contract."""
-        return to_bytes("eth_getCode", await self.request("eth_getCode", to_hex(address), "latest"))
+        account = Web3.to_checksum_address(address)
+        with reading("eth_getCode"):
+            return bytes(await self.web3.eth.get_code(account))
 
-    async def call(
-        self, to: bytes, data: bytes, *, sender: bytes | None = None, block: int | None = None
-    ) -> bytes:
-        """Run a call without a transaction.
+    async def call(self, transaction: TxParams, block: int) -> bytes:
+        """Run a transaction's call on the end state of a block, without sending it.
 
-        :param block: whose end state it sees; the newest if ``None``.
         :raises RpcError: with the revert data in `RpcError.data` if a contract refused.
         """
-        fields = {"to": to_hex(to), "data": to_hex(data)}
-        if sender is not None:
-            fields["from"] = to_hex(sender)
-        at = "latest" if block is None else hex(block)
-        return to_bytes("eth_call", await self.request("eth_call", fields, at))
+        with reading("eth_call"):
+            return bytes(await self.web3.eth.call(transaction, block))
+
+    async def estimate_gas(self, transaction: TxParams) -> int:
+        """Gas that a transaction would use in the next block.
+
+        The next and not, as web3 would have it, the newest: what is first of its kind in a block may cost
+        more, such as a checkpoint of stakes.
+
+        :raises RpcError: with the revert data in `RpcError.data` if a contract would refuse.
+        """
+        with reading("eth_estimateGas"):
+            return number("eth_estimateGas", await self.web3.eth.estimate_gas(transaction, "pending"))
+
+    async def send_raw(self, raw: bytes) -> None:
+        """Give the chain a signed transaction."""
+        with reading("eth_sendRawTransaction"):
+            await self.web3.eth.send_raw_transaction(raw)
 
     async def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """The receipt of a transaction; ``None`` while it is in no block."""
         method = "eth_getTransactionReceipt"
-        found = await self.request(method, to_hex(transaction_hash))
-        if found is None:
-            return None
-        created = _field(method, found, "contractAddress") if "contractAddress" in found else None
-        return Receipt(
-            transaction_hash=transaction_hash,
-            block_number=to_int(method, _field(method, found, "blockNumber")),
-            gas_used=to_int(method, _field(method, found, "gasUsed")),
-            succeeded=to_int(method, _field(method, found, "status")) == 1,
-            contract_address=None if created is None else to_bytes(method, created),
-            logs=_logs(method, _field(method, found, "logs")),
-        )
-
-    async def logs(
-        self, address: bytes, topics: Sequence[bytes], first_block: int, last_block: int
-    ) -> tuple[Log, ...]:
-        """Events of one contract, in the order of the chain.
-
-        :param topics: the first topics that they must have.
-        :param first_block: included, as is `last_block`; at most `LOG_BLOCKS_MAX` of them.
-        """
-        if last_block - first_block >= LOG_BLOCKS_MAX:
-            message = f"more than {LOG_BLOCKS_MAX} blocks"
-            raise ValueError(message)
-        method = "eth_getLogs"
-        wanted = {
-            "address": to_hex(address),
-            "topics": [to_hex(topic) for topic in topics],
-            "fromBlock": hex(first_block),
-            "toBlock": hex(last_block),
-        }
-        return _logs(method, await self.request(method, wanted))
+        with reading(method):
+            try:
+                found = await self.web3.eth.get_transaction_receipt(Web3.to_hex(transaction_hash))
+            except TransactionNotFound:
+                return None
+            created = found.get("contractAddress")
+            return Receipt(
+                transaction_hash=transaction_hash,
+                block_number=number(method, found["blockNumber"]),
+                gas_used=number(method, found["gasUsed"]),
+                succeeded=number(method, found["status"]) == 1,
+                contract_address=None if created is None else address_bytes(created),
+                logs=tuple(found["logs"]),
+            )
 
 
-def to_hex(data: bytes) -> str:
-    """JSON-RPC's form of bytes."""
-    return "0x" + data.hex()
+def number(method: str, value: Any) -> int:
+    """What web3 took for a number, if it is one from zero to 2^256 - 1; web3 lets anything else through.
+
+    :raises BadChainAnswer: it is something else.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _NUMBER_MAX:
+        raise BadChainAnswer(method, "not a number")
+    return value
 
 
-def to_bytes(method: str, value: Json) -> bytes:
-    """Read JSON-RPC's form of bytes. :raises BadChainAnswer: it is something else."""
-    try:
-        if value[:2] != "0x":
-            raise BadChainAnswer(method, "not hexadecimal bytes")
-        return bytes.fromhex(value[2:])
-    except (TypeError, ValueError, KeyError) as error:
-        raise BadChainAnswer(method, "not hexadecimal bytes") from error
-
-
-def to_int(method: str, value: Json) -> int:
-    """Read JSON-RPC's form of an integer. :raises BadChainAnswer: it is something else."""
-    try:
-        if value[:2] != "0x" or len(value) > _QUANTITY_CHARACTERS_MAX:
-            raise BadChainAnswer(method, "not a hexadecimal integer")
-        return int(value, base=16)
-    except (TypeError, ValueError, KeyError) as error:
-        raise BadChainAnswer(method, "not a hexadecimal integer") from error
-
-
-def _field(method: str, fields: Json, name: str) -> Json:
-    if not isinstance(fields, dict) or name not in fields:
-        raise BadChainAnswer(method, f"no field {name}")
-    return fields[name]
-
-
-def _logs(method: str, found: Json) -> tuple[Log, ...]:
-    if not isinstance(found, list):
-        raise BadChainAnswer(method, "logs are not a list")
-    return tuple(_log(method, fields) for fields in found)
-
-
-def _log(method: str, fields: Json) -> Log:
-    topics = _field(method, fields, "topics")
-    if not isinstance(topics, list):
-        raise BadChainAnswer(method, "topics are not a list")
-    return Log(
-        address=to_bytes(method, _field(method, fields, "address")),
-        topics=tuple(to_bytes(method, topic) for topic in topics),
-        data=to_bytes(method, _field(method, fields, "data")),
-        block_number=to_int(method, _field(method, fields, "blockNumber")),
-        transaction_hash=to_bytes(method, _field(method, fields, "transactionHash")),
-        index=to_int(method, _field(method, fields, "logIndex")),
-    )
-
-
-def _rpc_error(method: str, error: Json) -> RpcError | BadChainAnswer:
-    if not isinstance(error, dict):
-        return BadChainAnswer(method, "an error that is not an object")
-    code, message, data = error.get("code"), error.get("message"), error.get("data")
-    # Some RPCs put the revert data one level deeper.
-    if isinstance(data, dict):
-        data = data.get("data")
-    try:
-        revert_data = to_bytes(method, data) if isinstance(data, str) else None
-    except BadChainAnswer:
-        revert_data = None
-    return RpcError(method, code if isinstance(code, int) else 0, str(message), revert_data)
+def address_bytes(address: str) -> bytes:
+    """Our form, 20 bytes, of web3's form of an address. :raises ValueError: it is none."""
+    return bytes.fromhex(Web3.to_checksum_address(address)[2:])

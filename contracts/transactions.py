@@ -2,20 +2,25 @@
 
 Is: `Sender`, which any number of tasks may use at once; it numbers their transactions one after another.
 Is not: two senders for one account: they would fight over nonces. One process, one `Sender` an account.
+
+What web3 has for this is not used, each for its reason: `wait_for_transaction_receipt` sleeps by asyncio's
+clock, which fails under trio; `build_transaction` fills in gas and fees without a bound, and asks for the
+nonce anew each time, so that two tasks would take the same one.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import trio
 
-from contracts.account import Account, Transaction
-from contracts.codec import revert_from
+from contracts.account import Account
 from contracts.errors import ChainUnreachable, ContractReverted, CostTooHigh, RpcError, TransactionNotMined
-from contracts.rpc import Receipt, Rpc, to_hex, to_int
+from contracts.libraries import Nonce, TxParams, Web3, Wei
+from contracts.reverts import reason_of, revert_from
+from contracts.rpc import Receipt, Rpc
 
 _NONCE_ATTEMPTS: Final = 4
 _NONCE_TAKEN: Final = ("nonce too low", "replacement transaction underpriced")
@@ -79,47 +84,44 @@ class Sender:
         :raises ChainUnreachable: before or while sending; it may have arrived, so ask the chain before trying
             again. Outages after that are waited for.
         """
-        transaction_hash = await self._submit(await self._priced(to, data, value_wei))
+        call: TxParams = {
+            "from": Web3.to_checksum_address(self.address),
+            "data": data,
+            "value": Wei(value_wei),
+        }
+        if to is not None:
+            call["to"] = Web3.to_checksum_address(to)
+        transaction_hash = await self._submit(await self._priced(call))
         receipt = await self._wait(transaction_hash)
         if not receipt.succeeded:
-            raise await self._reason(to, data, receipt)
+            raise await self._reason(call, receipt)
         return receipt
 
-    async def _priced(self, to: bytes | None, data: bytes, value_wei: int) -> Transaction:
+    async def _priced(self, call: TxParams) -> TxParams:
         """Everything of a transaction but its nonce."""
-        request = {"from": to_hex(self.address), "data": to_hex(data), "value": hex(value_wei)}
-        if to is not None:
-            request["to"] = to_hex(to)
         try:
-            estimate = await self._rpc.quantity("eth_estimateGas", request)
+            estimate = await self._rpc.estimate_gas(call)
         except RpcError as error:
-            raise _reverted(error) from error
+            raise reason_of(error) from error
         # State may change between the estimate and the block; what is not used is given back.
         gas = estimate + estimate // 4
         if gas > self._limits.gas_max:
             raise CostTooHigh("gas", gas, self._limits.gas_max)
-        return Transaction(
-            chain_id=self._rpc.chain_id,
-            nonce=0,
-            priority_fee_per_gas_wei=self._limits.priority_fee_per_gas_wei,
-            fee_per_gas_max_wei=await self._fee_per_gas_wei(),
-            gas=gas,
-            to=to or b"",
-            value_wei=value_wei,
-            data=data,
-        )
-
-    async def _fee_per_gas_wei(self) -> int:
-        """Enough for some six full blocks, each of which raises the base fee by an eighth (EIP-1559)."""
-        method = "eth_getBlockByNumber"
-        block = await self._rpc.request(method, "latest", False)
-        base = to_int(method, block.get("baseFeePerGas", "0x0") if isinstance(block, dict) else None)
-        fee = 2 * base + self._limits.priority_fee_per_gas_wei
+        tip = self._limits.priority_fee_per_gas_wei
+        # Enough for some six full blocks, each of which raises the base fee by an eighth (EIP-1559).
+        fee = 2 * await self._rpc.base_fee_wei() + tip
         if fee > self._limits.fee_per_gas_max_wei:
             raise CostTooHigh("fee per gas in wei", fee, self._limits.fee_per_gas_max_wei)
-        return fee
+        return {
+            **call,
+            "type": 2,
+            "chainId": self._rpc.chain_id,
+            "gas": gas,
+            "maxFeePerGas": Wei(fee),
+            "maxPriorityFeePerGas": Wei(tip),
+        }
 
-    async def _submit(self, transaction: Transaction) -> bytes:
+    async def _submit(self, transaction: TxParams) -> bytes:
         """Give a transaction its number and send it; returns its hash.
 
         The lock spans the choice of a nonce and the answer to it, so no two tasks take the same one.
@@ -128,22 +130,21 @@ class Sender:
             for attempt in range(_NONCE_ATTEMPTS):
                 nonce = self._next_nonce
                 if nonce is None:
-                    count = ("eth_getTransactionCount", to_hex(self.address), "pending")
-                    nonce = await self._rpc.quantity(*count)
+                    nonce = await self._rpc.next_nonce(self.address, pending=True)
                 # Until the answer is there, the number is unknown: a waiting task may run meanwhile, and this
                 # one may be cancelled.
                 self._next_nonce = None
-                signed = self._account.sign_transaction(replace(transaction, nonce=nonce))
+                signed = self._account.sign_transaction({**transaction, "nonce": Nonce(nonce)})
                 try:
-                    await self._rpc.request("eth_sendRawTransaction", to_hex(signed.raw))
+                    await self._rpc.send_raw(signed.raw_transaction)
                 except RpcError as error:
                     if not _says(error, _ALREADY_SENT):
                         # A number is taken if somebody else uses the account, or the chain has gone back.
                         if not _says(error, _NONCE_TAKEN) or attempt == _NONCE_ATTEMPTS - 1:
-                            raise _reverted(error) from error
+                            raise reason_of(error) from error
                         continue
                 self._next_nonce = nonce + 1
-                return signed.hash
+                return bytes(signed.hash)
         message = "the last attempt returns or raises"
         raise AssertionError(message)
 
@@ -162,11 +163,11 @@ class Sender:
         self._next_nonce = None
         raise TransactionNotMined(transaction_hash, self._limits.receipt_wait_s)
 
-    async def _reason(self, to: bytes | None, data: bytes, receipt: Receipt) -> ContractReverted:
+    async def _reason(self, call: TxParams, receipt: Receipt) -> ContractReverted:
         """Run a failed transaction again where it failed: a receipt does not say why."""
-        if to is not None:
+        if "to" in call:
             try:
-                await self._rpc.call(to, data, sender=self.address, block=receipt.block_number)
+                await self._rpc.call(call, receipt.block_number)
             except RpcError as error:
                 if error.data is not None:
                     return revert_from(error.data)
@@ -175,8 +176,3 @@ class Sender:
 
 def _says(error: RpcError, phrases: tuple[str, ...]) -> bool:
     return any(phrase in error.rpc_message.lower() for phrase in phrases)
-
-
-def _reverted(error: RpcError) -> RpcError | ContractReverted:
-    """The contract's reason if the RPC passed one on, else the RPC's own error."""
-    return error if error.data is None else revert_from(error.data)

@@ -23,7 +23,7 @@ from contracts.consent import sign_consent
 from contracts.deploy import DeployParameters, deploy
 from contracts.deployment import Deployment, write_deployment
 from contracts.records import WEI_PER_CAI, Consent, Role
-from contracts.rpc import Rpc, to_hex
+from contracts.rpc import Rpc
 from contracts.transactions import Sender
 from node.api.app import TOKEN_FILE
 from node.devnet.processes import NodeProcess, node_process
@@ -204,7 +204,7 @@ async def _stake(
         key = create_keystore(market.folder / item.name / KEY_FILE, password, scrypt_n=SCRYPT_N_LIGHT)
         keys[item.name] = key
         await register(market, Sender(market.rpc, owner), key, item)
-        await market.rpc.request("anvil_setBalance", to_hex(key.address), hex(GAS_MONEY_WEI))
+        await market.rpc.request("anvil_setBalance", "0x" + key.address.hex(), hex(GAS_MONEY_WEI))
     staker = anvil.secrets()[STAKER_ACCOUNT]
     create_keystore(market.staker_key, password, secret=staker, scrypt_n=SCRYPT_N_LIGHT)
     return keys

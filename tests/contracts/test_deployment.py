@@ -4,9 +4,6 @@ import dataclasses
 import json
 
 import pytest
-import rlp
-from hypothesis import given
-from hypothesis import strategies as st
 
 from contracts.deploy import DeployParameters, created_address, deploy
 from contracts.deployment import (
@@ -18,8 +15,6 @@ from contracts.deployment import (
 )
 from contracts.errors import ContractReverted
 from contracts.transactions import Sender
-from protocol.hashing import keccak256
-from tests.contracts.world import lawful
 
 SOME = Deployment(chain_id=1, cai=b"c" * 20, staking=b"s" * 20, slashing=b"l" * 20, deployed_at_block=7)
 
@@ -63,12 +58,6 @@ def test_what_is_no_deployment_is_refused(tmp_path, content):
 def test_a_missing_deployment_is_refused(tmp_path):
     with pytest.raises(BadDeployment, match="FileNotFoundError"):
         read_deployment(tmp_path / "contracts.json")
-
-
-@lawful
-@given(st.binary(min_size=20, max_size=20), st.integers(0, 2**64 - 2))
-def test_the_address_of_a_creation_is_known_before(creator, nonce):
-    assert created_address(creator, nonce) == keccak256(rlp.encode([creator, nonce]))[-20:]
 
 
 def test_a_known_creation_has_its_known_address():

@@ -4,7 +4,6 @@ import pytest
 
 from contracts.errors import ContractReverted
 from contracts.records import Epoch
-from contracts.rpc import to_bytes
 from protocol.hashing import keccak256
 from tests.contracts.world import EPOCH_BLOCKS, SEED_DELAY_BLOCKS
 
@@ -16,8 +15,7 @@ async def go_to(world, block):
 
 
 async def block_hash(world, number):
-    block = await world.chain.rpc.request("eth_getBlockByNumber", hex(number), False)
-    return to_bytes("eth_getBlockByNumber", block["hash"])
+    return (await world.chain.rpc.web3.eth.get_block(number))["hash"]
 
 
 async def test_a_seed_is_chained_to_the_hash_of_a_later_block(world):

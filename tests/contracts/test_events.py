@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from contracts import events
+from contracts.contract import Contract
 from contracts.errors import ChainUnreachable
 from contracts.events import RegistrationFeed
 from contracts.records import Role
@@ -65,7 +66,7 @@ async def test_an_outage_does_not_move_the_cursor(world, monkeypatch):
         raise ChainUnreachable("here", "test")
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.chain.rpc, "logs", fail)
+        patch.setattr(Contract, "events", fail)
         with pytest.raises(ChainUnreachable):
             await feed.read()
     assert feed.next_block == before

@@ -1,51 +1,14 @@
 from __future__ import annotations
 
-import json
-
 import httpx2
 import pytest
 import trio
 import trio.lowlevel
-import trio.testing
 
-from contracts import rpc as rpc_module
+from contracts import provider
 from contracts.errors import BadChainAnswer, ChainUnreachable, RpcError, WrongChain
-from contracts.rpc import LOG_BLOCKS_MAX, connect
-
-ENDPOINT = "http://user:secret@chain.example:8545/v3/secret-key"
-
-
-class FakeChain(httpx2.AsyncBaseTransport):
-    """Answers the chain id properly and everything else as told."""
-
-    def __init__(self, answer, chain_id="0x539"):
-        self.answer = answer
-        self.chain_id = chain_id
-
-    async def handle_async_request(self, request):
-        call = json.loads(await request.aread())
-        if call["method"] == "eth_chainId":
-            return self.json(call, result=self.chain_id)
-        return await self.answer(self, call)
-
-    def json(self, call, **fields):
-        return httpx2.Response(200, json={"jsonrpc": "2.0", "id": call["id"], **fields})
-
-
-def fake(**fields):
-    async def answer(chain, call):
-        await trio.lowlevel.checkpoint()
-        return chain.json(call, **fields)
-
-    return FakeChain(answer)
-
-
-def raw(status, content):
-    async def answer(_chain, _call):
-        await trio.lowlevel.checkpoint()
-        return httpx2.Response(status, content=content)
-
-    return FakeChain(answer)
+from contracts.rpc import connect
+from tests.contracts.fakes import ENDPOINT, FakeChain, fake, raw
 
 
 async def ask(transport, timeout_s=5.0):
@@ -57,7 +20,7 @@ async def test_a_quantity_is_an_integer():
     assert await ask(fake(result="0x10")) == 16
 
 
-@pytest.mark.parametrize("result", [None, 16, "16", "0x", "0xzz", [], {}, "0x" + "1" * 65])
+@pytest.mark.parametrize("result", [None, True, "0x", "0xzz", "-0x1", -1, [], {}, "0x" + "1" * 65])
 async def test_anything_else_is_a_bad_answer(result):
     with pytest.raises(BadChainAnswer) as caught:
         await ask(fake(result=result))
@@ -78,7 +41,7 @@ async def test_a_gateway_s_error_page_means_unreachable():
 
 
 async def test_an_answer_has_a_limit(monkeypatch):
-    monkeypatch.setattr(rpc_module, "ANSWER_BYTES_MAX", 1000)
+    monkeypatch.setattr(provider, "ANSWER_BYTES_MAX", 1000)
     with pytest.raises(BadChainAnswer, match="more than 1000 bytes"):
         await ask(raw(200, b" " * 1001))
 
@@ -134,26 +97,22 @@ async def test_the_wrong_chain_is_refused_at_once():
 
 
 @pytest.mark.parametrize(
-    "result", [{}, [], "0x", {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1", "logs": {}}]
+    "result",
+    [
+        {},
+        [],
+        1,
+        "text",
+        {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1"},
+        {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1", "logs": 1},
+        {"blockNumber": None, "gasUsed": "0x1", "status": "0x1", "logs": []},
+        {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1", "logs": [], "contractAddress": "0x1"},
+    ],
 )
 async def test_a_receipt_in_the_wrong_shape_is_a_bad_answer(result):
     async with connect(ENDPOINT, transport=fake(result=result)) as rpc:
         with pytest.raises(BadChainAnswer):
             await rpc.receipt(bytes(32))
-
-
-@pytest.mark.parametrize("result", [None, [1], [{}], [{"address": "0x", "topics": {}}]])
-async def test_logs_in_the_wrong_shape_are_a_bad_answer(result):
-    async with connect(ENDPOINT, transport=fake(result=result)) as rpc:
-        with pytest.raises(BadChainAnswer):
-            await rpc.logs(bytes(20), (), 0, 1)
-
-
-async def test_logs_are_asked_for_in_bounds():
-    async with connect(ENDPOINT, transport=fake(result=[])) as rpc:
-        assert await rpc.logs(bytes(20), (), 1, LOG_BLOCKS_MAX) == ()
-        with pytest.raises(ValueError, match="blocks"):
-            await rpc.logs(bytes(20), (), 0, LOG_BLOCKS_MAX)
 
 
 async def test_many_tasks_share_a_connection():
@@ -165,7 +124,7 @@ async def test_many_tasks_share_a_connection():
     async with connect(ENDPOINT, transport=FakeChain(answer)) as rpc, trio.open_nursery() as nursery:
 
         async def one(number):
-            found.append(await rpc.quantity("echo", number))
+            found.append(int(await rpc.request("echo", number), 16))
 
         for number in range(50):
             nursery.start_soon(one, number)

@@ -84,8 +84,7 @@ async def test_a_nonce_taken_in_the_pool_is_replaced(world):
         await world.chain.mine()
     finally:
         await world.chain.rpc.request("evm_setAutomine", True)
-    count = await world.chain.rpc.quantity("eth_getTransactionCount", "0x" + one.address.hex(), "latest")
-    assert count == 4
+    assert await world.chain.rpc.next_nonce(one.address, pending=False) == 4
 
 
 async def test_a_transaction_that_never_arrived_can_be_sent_again(world):
