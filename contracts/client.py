@@ -28,7 +28,7 @@ from contracts.rpc import Receipt, Rpc
 from contracts.transactions import Sender
 
 PAGE_NODES: Final = 200
-"""Nodes in one read of a list: some 2 million gas, which every RPC allows for a call, and some 30 ms in which
+"""Nodes in one read of a list: some 2 million gas, which every RPC allows for a call, and some 15 ms in which
 web3 decodes the page and nothing else runs."""
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from eth_account.messages import encode_typed_data
-from eth_utils.crypto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.contract import Contract
+from contracts.libraries import encode_typed_data
+from protocol.hashing import keccak256
 from protocol.statement import Domain
 from tests.contracts.world import lawful
 
@@ -27,7 +27,7 @@ def digest_by_eth_account(domain: Domain, kind: int, slot: bytes, body: bytes) -
         {"Statement": [{"name": name, "type": type_} for name, type_ in names.items()]},
         {"kind": kind, "slot": slot, "body": body},
     )
-    return keccak(b"\x19" + signable.version + signable.header + signable.body)
+    return keccak256(b"\x19" + signable.version + signable.header + signable.body)
 
 
 @lawful
