@@ -22,8 +22,8 @@ DOCUMENT_FORMAT = "cuckoo-receipt/1"
 MINERS_MAX = 200_000
 """Most miners in a receipt's snapshot."""
 SEED_BYTES = 32
-WEIGHT_DIGITS_MAX = 78
-"""Longest weight: the digits of 2^256."""
+WEIGHT_DIGITS_MAX = 20
+"""Longest weight: the digits of 2^64."""
 
 Value = TypeVar("Value")
 

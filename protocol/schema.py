@@ -17,6 +17,15 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 from protocol import cbor
+from protocol.compiled import (
+    Deviation,
+    Reader,
+    bytes_reader,
+    items_reader,
+    struct_reader,
+    text_reader,
+    uint_reader,
+)
 from protocol.errors import DecodeError
 
 
@@ -85,8 +94,14 @@ class Encoded:
 
         :raises DecodeError: not canonical, of another shape, or a bound broken.
         """
-        struct: Any = from_items(typing.cast("Any", cls), cbor.decode(data))
-        return typing.cast("Self", struct)
+        struct: Any = typing.cast("Any", cls)
+        try:
+            value, end = _reader(struct)(data, 0)
+        except (Deviation, IndexError, KeyError, ValueError):
+            end = -1
+        if end != len(data) or end > cbor.BYTES_MAX:
+            value = from_items(struct, cbor.decode(data))
+        return typing.cast("Self", value)
 
 
 @functools.cache
@@ -94,6 +109,26 @@ def _kinds(struct: type[Dataclass]) -> tuple[tuple[str, Any], ...]:
     """Name and kind of each field of `struct`, in order."""
     hints = typing.get_type_hints(struct, include_extras=True)
     return tuple((field.name, _kind_of(hints[field.name])) for field in dataclasses.fields(struct))
+
+
+@functools.cache
+def _reader(struct: type[Dataclass]) -> Reader:
+    """The short way to a struct's bytes; see `compiled`."""
+    return struct_reader(struct, tuple(_reader_of(kind) for _, kind in _kinds(struct)))
+
+
+def _reader_of(kind: Any) -> Reader:
+    match kind:
+        case Uint(maximum):
+            return uint_reader(maximum)
+        case Bytes(minimum, maximum):
+            return bytes_reader(minimum, maximum)
+        case Text(maximum):
+            return text_reader(maximum)
+        case Items(of, minimum, maximum):
+            return items_reader(_reader_of(_kind_of(of)), minimum, maximum)
+        case _:
+            return _reader(kind)
 
 
 def _kind_of(hint: Any) -> Any:

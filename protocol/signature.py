@@ -18,6 +18,7 @@ ADDRESS_BYTES = 20
 HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half of the order of secp256k1: a larger s would be a second signature of the same statement."""
 _V_BASE = 27
+_COMPRESSED_EVEN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,7 @@ def recover(digest: bytes, signature: bytes) -> Signer:
     except Exception as error:  # coincurve raises bare Exception or ValueError, by the step that fails
         message = "no public key fits this signature"
         raise SignatureError(message) from error
-    return Signer(address_of(public_key), public_key.format())
+    # One serialisation gives both: the compressed form is x behind the parity of y (SEC 1, 2.3.3).
+    point = public_key.format(compressed=False)
+    compressed = bytes([_COMPRESSED_EVEN + (point[-1] & 1)]) + point[1:33]
+    return Signer(keccak256(point[1:])[-ADDRESS_BYTES:], compressed)

@@ -44,11 +44,13 @@ class Domain:
     :ivar chain_id: of the chain with the contracts, below 2^256.
     :ivar verifying_contract: 20 bytes, address of the Slashing contract, which verifies statements.
     :ivar separator: 32 bytes, computed once from the two.
+    :ivar prefix: what every digest begins with: 19 01 and the separator.
     """
 
     chain_id: int
     verifying_contract: bytes
     separator: bytes = field(init=False, repr=False, compare=False)
+    prefix: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """:raises ValueError: the chain's number or the contract's address is out of bounds."""
@@ -67,11 +69,12 @@ class Domain:
             + self.verifying_contract
         )
         object.__setattr__(self, "separator", separator)
+        object.__setattr__(self, "prefix", b"\x19\x01" + separator)
 
     def digest(self, kind: int, slot: bytes, body_hash: bytes) -> bytes:
         """32 bytes to be signed (EIP-712): what the contract re-computes from its arguments."""
         struct_hash = keccak256(_STATEMENT_TYPE + kind.to_bytes(32, "big") + slot + body_hash)
-        return keccak256(b"\x19\x01" + self.separator + struct_hash)
+        return keccak256(self.prefix + struct_hash)
 
 
 @dataclass(frozen=True, slots=True)

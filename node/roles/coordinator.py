@@ -89,7 +89,7 @@ class Coordinator:
             "address": "0x" + self._peer.key.address.hex(),
             "peers": len(self._peer.host.connected_peers()),
             "epoch": None if latest is None else latest.number,
-            "miners_in_epoch": 0 if latest is None else len(latest.miners.miners),
+            "miners_in_epoch": 0 if latest is None else len(latest.miners),
             "live_offers": len(self._live_offers()),
             "tasks_active": len(self._active),
             "tasks_announced": self._published,

@@ -1,6 +1,7 @@
 import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,7 +176,8 @@ def test_a_snapshot_is_sorted_and_leaves_out_dust():
             (b"a" * 20, WEI_PER_MICRO_CAI),
         ]
     )
-    assert snapshot == Snapshot((b"a" * 20, b"b" * 20), (1, 2), (1, 3))
+    assert snapshot.miners == (b"a" * 20, b"b" * 20)
+    assert (list(snapshot.weights), list(snapshot.cumulative), len(snapshot)) == ([1, 2], [1, 3], 2)
     assert snapshot.total == 3
     weights = {miner: snapshot.weight_of(miner * 20) for miner in (b"\x00", b"a", b"b", b"c")}
     assert weights == {b"\x00": 0, b"a": 1, b"b": 2, b"c": 0}
@@ -192,6 +194,58 @@ def test_an_empty_snapshot_draws_nobody():
 def test_a_snapshot_names_each_miner_once_by_its_address(miners):
     with pytest.raises(ValueError, match="a snapshot names each miner once, by its address"):
         Snapshot.of((miner, 10**18) for miner in miners)
+
+
+@lawful
+@given(
+    st.dictionaries(
+        st.builds(lambda start, end: bytes(start) + bytes([end]), st.just(19), st.integers(0, 255))
+        | st.builds(lambda middle: bytes(8) + middle + bytes(4), st.binary(min_size=8, max_size=8))
+        | addresses,
+        st.integers(0, 10**12),
+        max_size=40,
+    )
+)
+def test_a_snapshot_is_that_of_its_plain_twin(weights):
+    """Sorted and summed without numpy: the oracle of the vectorised one, also where addresses begin alike."""
+    miners = sorted(miner for miner, weight in weights.items() if weight)
+    sums = list(itertools.accumulate(weights[miner] for miner in miners))
+    snapshot = snapshot_of(weights)
+    assert list(snapshot.miners) == miners
+    assert list(snapshot.weights) == [weights[miner] for miner in miners]
+    assert list(snapshot.cumulative) == sums
+    arrays = Snapshot.of_arrays(b"".join(weights), np.array(list(weights.values()), dtype=np.uint64))
+    assert arrays == snapshot
+    assert hash(arrays) == hash(snapshot)
+    assert all(snapshot.weight_of(miner) == weight for miner, weight in weights.items())
+
+
+def test_a_hundred_thousand_miners_are_drawn_as_by_the_definition():
+    """The definition walks; it is slow, so few draws, but at the size that matters."""
+    weights = {keccak256(number.to_bytes(4, "big"))[:20]: 1 + number**2 for number in range(100_000)}
+    snapshot, seed = snapshot_of(weights), keccak256(b"many")
+    left, expected = sorted(weights), []
+    for j in range(5):
+        point = int.from_bytes(keccak256(seed + j.to_bytes(4, "big")), "big")
+        point %= sum(weights[miner] for miner in left)
+        sums = itertools.accumulate(weights[miner] for miner in left)
+        expected.append(next(miner for miner, upto in zip(left, sums, strict=True) if point < upto))
+        left.remove(expected[-1])
+    assert list(itertools.islice(ranking(snapshot, seed), 5)) == expected
+
+
+def test_all_stakes_together_have_a_limit():
+    most = 2**64 - 1
+    assert snapshot_of({b"a" * 20: most - 1, b"b" * 20: 1}).total == most
+    for stakes in ({b"a" * 20: most + 1}, {b"a" * 20: most, b"b" * 20: 1}, {b"a" * 20: -1}):
+        with pytest.raises(ValueError, match="below 2\\^64 micro-CAI"):
+            snapshot_of(stakes)
+
+
+@pytest.mark.parametrize("length", [19, 21, 40])
+def test_arrays_that_do_not_fit_each_other(length):
+    with pytest.raises(ValueError, match="a snapshot names each miner once"):
+        Snapshot.of_arrays(bytes(length), np.array([1], dtype=np.uint64))
 
 
 def test_a_snapshot_has_a_limit(monkeypatch):

@@ -10,9 +10,7 @@ from pathlib import Path
 import protocol
 
 PACKAGE = Path(protocol.__file__).parent
-FORBIDDEN = frozenset(
-    {"socket", "ssl", "asyncio", "trio", "anyio", "sqlite3", "random", "torch", "numpy"}
-) | {
+FORBIDDEN = frozenset({"socket", "ssl", "asyncio", "trio", "anyio", "sqlite3", "torch"}) | {
     *("web3", "libp2p", "multiaddr", "eth_account", "eth_keyfile", "httpx", "structlog"),
     *("node", "p2p", "contracts"),
 }
