@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 import trio
@@ -28,6 +29,10 @@ from node.roles.bootstrap import run_bootstrap
 from node.roles.coordinator import Coordinator, run_coordinator
 from node.roles.miner import Miner, Terms
 from node.settings import NodeSettings
+from protocol.errors import CuckooError
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
 NODE_FILE = "node.json"
 """In the data directory while the node runs: its process, its addresses and its API."""
@@ -103,15 +108,28 @@ def node_file(settings: NodeSettings, peer: Peer, api_url: str | None = None) ->
 
 @asynccontextmanager
 async def stopped_by_signals() -> AsyncIterator[None]:
-    """Cancel the body at SIGINT or SIGTERM; the context then ends without an error."""
+    """Cancel the body at SIGINT or SIGTERM; the context then ends without an error.
 
-    async def watch() -> None:
+    What fails in the body from then on is a consequence, and logged only: Ctrl-C may reach a child process
+    before us, and its death is no news then.
+    """
+    stopping = False
+
+    async def watch(*, task_status: TaskStatus[None]) -> None:
+        nonlocal stopping
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
             async for number in signals:
+                stopping = True
                 log.info("stopping", signal=signal.Signals(number).name)
                 nursery.cancel_scope.cancel()
 
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        yield
-        nursery.cancel_scope.cancel()
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watch)
+            yield
+            nursery.cancel_scope.cancel()
+    except* CuckooError as failures:
+        if not stopping:
+            raise
+        log.info("failed while stopping", errors=[str(error) for error in failures.exceptions])

@@ -31,15 +31,16 @@ def processes_that_name(folder: Path) -> list[str]:
     return found
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "node.devnet", "up", "--folder", str(folder), "--api-port", "0"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=REPOSITORY,
-        env=os.environ | {"CUCKOO_TEST_MARKET": str(folder)},
-        start_new_session=True,
-    )
+def start(folder: Path, output: Path) -> subprocess.Popen[bytes]:
+    with output.open("wb") as file:
+        return subprocess.Popen(
+            [sys.executable, "-m", "node.devnet", "up", "--folder", str(folder), "--api-port", "0"],
+            stdout=file,
+            stderr=file,
+            cwd=REPOSITORY,
+            env=os.environ | {"CUCKOO_TEST_MARKET": str(folder)},
+            start_new_session=True,
+        )
 
 
 def wait_until(condition, timeout_s, what):
@@ -57,7 +58,8 @@ def wait_until(condition, timeout_s, what):
 )
 def test_no_process_outlives_its_market(tmp_path, blow, status):
     folder = tmp_path / "devnet"
-    market = start(folder)
+    output = tmp_path / "output"
+    market = start(folder, output)
     try:
         # As soon as nodes are starting: an early end must be as clean as a late one.
         wait_until(lambda: len(processes_that_name(folder)) >= 6, 60, lambda: processes_that_name(folder))
@@ -65,7 +67,7 @@ def test_no_process_outlives_its_market(tmp_path, blow, status):
             os.killpg(market.pid, blow)  # what a terminal does
         else:
             market.send_signal(blow)
-        assert market.wait(GONE_TIMEOUT_S) == status
+        assert market.wait(GONE_TIMEOUT_S) == status, output.read_text()
         wait_until(
             lambda: not processes_that_name(folder), GONE_TIMEOUT_S, lambda: processes_that_name(folder)
         )
