@@ -23,6 +23,7 @@ from protocol.errors import LocalError
 
 READY_POLL_S = 0.05
 READY_TIMEOUT_S = 90
+INTERRUPT_GRACE_S = 1
 STOP_TIMEOUT_S = 5
 """From SIGTERM to SIGKILL."""
 LOG_LINES_SHOWN = 15
@@ -62,6 +63,9 @@ class NodeProcess:
                     if document["process"] == self.process.pid:
                         return document
                 await trio.sleep(READY_POLL_S)
+        if self.process.returncode == -signal.SIGINT:
+            # Ctrl-C reached it before it had left our session; the same signal is about to stop us.
+            await trio.sleep(INTERRUPT_GRACE_S)
         raise NodeDied(f"{self.name} did not become ready; the end of {self.log_file}:\n{self.log_end()}")
 
     def log_end(self) -> str:
