@@ -12,7 +12,11 @@ from contracts.recursion import kept_recursion_limit
 
 with kept_recursion_limit():
     from eth_abi.abi import decode as decode_abi
+    from eth_abi.codec import ABICodec
+    from eth_abi.decoding import StringDecoder
     from eth_abi.exceptions import DecodingError, EncodingError
+    from eth_abi.registry import ABIRegistry
+    from eth_abi.registry import registry as abi_registry
     from eth_account import Account as EthAccount
     from eth_account.datastructures import SignedTransaction
     from eth_account.messages import SignableMessage, encode_typed_data
@@ -27,6 +31,8 @@ with kept_recursion_limit():
 
 __all__ = [
     "DISCARD",
+    "ABICodec",
+    "ABIRegistry",
     "AsyncJSONBaseProvider",
     "AsyncWeb3",
     "DecodingError",
@@ -41,11 +47,13 @@ __all__ = [
     "RPCResponse",
     "SignableMessage",
     "SignedTransaction",
+    "StringDecoder",
     "TransactionNotFound",
     "TxParams",
     "Web3",
     "Web3Exception",
     "Wei",
+    "abi_registry",
     "decode_abi",
     "encode_typed_data",
     "function_abi_to_4byte_selector",

@@ -19,13 +19,17 @@ import httpx2
 
 from contracts.errors import BadChainAnswer, WrongChain
 from contracts.libraries import (
+    ABICodec,
+    ABIRegistry,
     AsyncWeb3,
     ExtraDataToPOAMiddleware,
     LogReceipt,
     RPCEndpoint,
+    StringDecoder,
     TransactionNotFound,
     TxParams,
     Web3,
+    abi_registry,
 )
 from contracts.provider import TIMEOUT_S, TrioProvider, reading
 
@@ -71,11 +75,23 @@ async def connect(
         provider = TrioProvider(http, endpoint, timeout_s)
         # A chain with proof of authority has blocks that web3 reads with this alone.
         web3 = AsyncWeb3(provider, middleware=[(ExtraDataToPOAMiddleware, "authority")], ens=None)
+        web3.codec = ABICodec(_lenient_registry())
         with reading("eth_chainId"):
             served = number("eth_chainId", await web3.eth.chain_id)
         if chain_id is not None and served != chain_id:
             raise WrongChain(chain_id, served)
         yield Rpc(web3, served, provider.endpoint)
+
+
+def _lenient_registry() -> ABIRegistry:
+    """ABI types as eth-abi has them, but a text that is not UTF-8 is read with replacement characters.
+
+    The contract does not look inside of a node's metadata; one owner's bad bytes must not hide all nodes.
+    """
+    lenient: ABIRegistry = abi_registry.copy()  # type: ignore[no-untyped-call]
+    lenient.unregister_decoder("string")
+    lenient.register_decoder("string", StringDecoder(handle_string_errors="replace"))  # type: ignore[no-untyped-call]
+    return lenient
 
 
 class Rpc:

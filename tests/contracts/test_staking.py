@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import eth_abi
 import pytest
 
 from contracts.consent import consent_digest, sign_consent
 from contracts.contract import Contract
 from contracts.errors import ContractReverted
 from contracts.records import METADATA_BYTES_MAX, WEI_PER_CAI, NodeWeight, Role
+from protocol.hashing import keccak256
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
     MINER_STAKE_WEI,
@@ -107,6 +109,17 @@ async def test_metadata_has_a_limit_and_can_be_replaced(world):
     await world.staking.set_metadata(world.owner, NODE, "new")
     assert (await world.staking.node_info(NODE)).metadata == "new"
     await refused("NotOwner", world.staking.set_metadata(world.ann, NODE, "hers"))
+
+
+async def test_metadata_that_is_no_text_hides_nobody(world):
+    await world.register()
+    selector = keccak256(b"setMetadata(address,string)")[:4]
+    # The ABI's bytes and string have one form, and the contract does not look inside.
+    arguments = eth_abi.encode(["address", "bytes"], [NODE, b"bad \xff\xfe"])
+    await world.owner.send(world.staking.address, selector + arguments)
+    info = await world.staking.node_info(NODE)
+    assert info.metadata == "bad \ufffd\ufffd"
+    assert info.active
 
 
 async def test_votes_go_in_and_come_out_after_the_delay(world):
