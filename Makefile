@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NPM_INSTALLED := contracts/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet test lint contracts lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet test lint contracts bench fuzz lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -40,12 +40,20 @@ test: lint contracts ## everything that is checked
 
 lint: setup ## style, types and the walls between the rooms
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 contracts: setup ## Solidity tests, and the committed artefacts against their sources
 	cd contracts && npm test --silent
 	$(BIN)/python -m contracts.build --check
+
+bench: setup ## measured speed, as ratios of what it stands on
+	$(BIN)/python -m tests.bench.protocol
+
+fuzz: setup ## hostile bytes for every decoder and rule (SECONDS=60 for each)
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
 lock: setup ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \
