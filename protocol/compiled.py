@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 Reader: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 """From bytes and an offset to a value and the offset behind it."""
@@ -19,6 +20,9 @@ _INLINE_MAX = 23
 _WIDTHS = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
 """By additional information: how many bytes the argument has, and the least that needs so many."""
 _BYTES, _TEXT, _ARRAY = 2 << 5, 3 << 5, 4 << 5
+_FIXED: WeakKeyDictionary[Reader, int] = WeakKeyDictionary()
+_MAXIMUM: WeakKeyDictionary[Reader, int] = WeakKeyDictionary()
+"""Readers of byte strings of one length, and of integers, with that length or maximum: to be written out."""
 
 
 class Deviation(Exception):
@@ -40,16 +44,23 @@ def uint_reader(maximum: int) -> Reader:
         value = data[at]
         at += 1
         if value > _INLINE_MAX:
-            width, least = _WIDTHS[value]
-            value = int.from_bytes(data[at : at + width], "big")
-            at += width
-            if value < least:
-                raise Deviation
+            value, at = _wide(data, at, value)
         if value > maximum:
             raise Deviation
         return value, at
 
+    _MAXIMUM[read] = maximum
     return read
+
+
+def _wide(data: bytes, at: int, additional: int) -> tuple[int, int]:
+    """An argument of its own bytes, and the offset behind it."""
+    width, least = _WIDTHS[additional]
+    end = at + width
+    value = int.from_bytes(data[at:end], "big")
+    if value < least:
+        raise Deviation
+    return value, end
 
 
 def bytes_reader(minimum: int, maximum: int) -> Reader:
@@ -66,6 +77,7 @@ def bytes_reader(minimum: int, maximum: int) -> Reader:
         end = at + whole
         return data[at + head_bytes : end], end
 
+    _FIXED[read] = maximum
     return read
 
 
@@ -84,13 +96,7 @@ def _argument(data: bytes, at: int, major: int) -> tuple[int, int]:
     """Length of a string or an array of type `major`, and the offset behind its head."""
     length = data[at] - major
     at += 1
-    if 0 <= length <= _INLINE_MAX:
-        return length, at
-    width, least = _WIDTHS[length]
-    length = int.from_bytes(data[at : at + width], "big")
-    if length < least:
-        raise Deviation
-    return length, at + width
+    return (length, at) if 0 <= length <= _INLINE_MAX else _wide(data, at, length)
 
 
 def _string_reader(major: int, minimum: int, maximum: int) -> Reader:
@@ -121,18 +127,31 @@ def items_reader(read_item: Reader, minimum: int, maximum: int) -> Reader:
 
 
 def struct_reader(struct: Callable[..., Any], readers: tuple[Reader, ...]) -> Reader:
-    """Reads the array of a struct's fields."""
-    expected = head(_ARRAY, len(readers))
-    head_bytes = len(expected)
+    """Reads the array of a struct's fields.
 
-    def read(data: bytes, at: int) -> tuple[Any, int]:
-        if not data.startswith(expected, at):
-            raise Deviation
-        at += head_bytes
-        fields = []
-        for read_field in readers:
-            field, at = read_field(data, at)
-            fields.append(field)
-        return struct(*fields), at
-
+    The function is written out field by field, as the standard library writes a dataclass's ``__init__``:
+    a call for each number and each hash would cost more than reading them.
+    """
+    names = [f"field_{place}" for place in range(len(readers))]
+    known: dict[str, Any] = {"struct": struct, "Deviation": Deviation, "wide": _wide}
+    expected = known["expected"] = head(_ARRAY, len(readers))
+    lines = ["if not data.startswith(expected, at): raise Deviation", f"at += {len(expected)}"]
+    for name, reader in zip(names, readers, strict=True):
+        fixed, maximum = _FIXED.get(reader), _MAXIMUM.get(reader)
+        if fixed is not None:
+            known[f"{name}_head"] = fixed_head = head(_BYTES, fixed)
+            start, end = len(fixed_head), len(fixed_head) + fixed
+            lines.append(f"if not data.startswith({name}_head, at): raise Deviation")
+            lines.append(f"{name} = data[at + {start} : at + {end}]; at += {end}")
+        elif maximum is not None:
+            lines.append(f"{name} = data[at]; at += 1")
+            lines.append(f"if {name} > {_INLINE_MAX}: {name}, at = wide(data, at, {name})")
+            lines.append(f"if {name} > {maximum}: raise Deviation")
+        else:
+            known[f"{name}_reader"] = reader
+            lines.append(f"{name}, at = {name}_reader(data, at)")
+    lines.append(f"return struct({', '.join(names)}), at")
+    source = "def read(data, at):\n" + "\n".join(f"    {line}" for line in lines)
+    exec(source, known)  # noqa: S102 - made of names and numbers of ours alone
+    read: Reader = known["read"]
     return read

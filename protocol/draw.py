@@ -39,7 +39,7 @@ class Snapshot:
     :ivar addresses: of the miners, 20 bytes each, ascending, no address twice, joined.
     :ivar weight_bytes: whole micro-CAI of stake (own and voted), each at least 1; 64-bit integers, joined.
     :ivar weights: the same as integers.
-    :ivar cumulative: sums of `weights` up to and including each.
+    :ivar cumulative: sums of `weights` up to and including each; a list, which a draw bisects fastest.
     """
 
     addresses: bytes
@@ -82,7 +82,7 @@ class Snapshot:
         # A sum that wrapped around is less than the one before it.
         if np.any(cumulative[1:] <= cumulative[:-1]):
             raise ValueError(_TOO_MUCH)
-        return cls(table.tobytes(), weights.tobytes(), weights.data, cumulative.data)
+        return cls(table.tobytes(), weights.tobytes(), weights.data, cumulative.tolist())
 
     def __len__(self) -> int:
         """How many miners there are."""
@@ -171,19 +171,21 @@ def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:
 
     Draw j costs O(j + log n): winners' intervals are kept sorted and skipped.
     """
-    cumulative, weights = snapshot.cumulative, snapshot.weights
-    drawn: list[int] = []  # indices of winners, ascending
+    cumulative = snapshot.cumulative
+    drawn: list[tuple[int, int]] = []  # start and length of winners' intervals, ascending
     remaining = snapshot.total
     for j in range(len(snapshot)):
         point = int.from_bytes(keccak256(seed + j.to_bytes(4, "big")), "big") % remaining
         # Shift the point past every winner's interval at or below it: ascending order makes it exact.
-        for winner in drawn:
-            weight = weights[winner]
-            if cumulative[winner] - weight <= point:
-                point += weight
+        for start, weight in drawn:
+            if start > point:
+                break
+            point += weight
         index = bisect.bisect_right(cumulative, point)
-        bisect.insort(drawn, index)
-        remaining -= weights[index]
+        start = cumulative[index - 1] if index else 0
+        weight = cumulative[index] - start
+        bisect.insort(drawn, (start, weight))
+        remaining -= weight
         yield snapshot.miner(index)
 
 
@@ -208,5 +210,7 @@ def rank_for_task(
 
 def follows_draw(snapshot: Snapshot, seed: bytes, places: tuple[RankedMiner, ...]) -> bool:
     """Whether `places` are the first of the draw, in its order. Passing over is the coordinator's claim."""
-    drawn = ranking(snapshot, seed)
-    return len(places) <= len(snapshot) and all(place.miner == next(drawn) for place in places)
+    if len(places) > len(snapshot):
+        return False
+    drawn = islice(ranking(snapshot, seed), len(places))
+    return [place.miner for place in places] == list(drawn)

@@ -17,6 +17,7 @@ SIGNATURE_BYTES = 65
 ADDRESS_BYTES = 20
 HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half of the order of secp256k1: a larger s would be a second signature of the same statement."""
+_HALF_ORDER_BYTES = HALF_ORDER.to_bytes(32, "big")
 _V_BASE = 27
 _COMPRESSED_EVEN = 2
 
@@ -56,7 +57,7 @@ def recover(digest: bytes, signature: bytes) -> Signer:
     if v not in {_V_BASE, _V_BASE + 1}:
         message = f"v is {v}, not 27 or 28"
         raise SignatureError(message)
-    if int.from_bytes(signature[32:64], "big") > HALF_ORDER:
+    if signature[32:64] > _HALF_ORDER_BYTES:
         message = "s is in the upper half of the order"
         raise SignatureError(message)
     raw = signature[:64] + bytes([v - _V_BASE])

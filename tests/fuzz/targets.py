@@ -1,0 +1,144 @@
+"""What is fuzzed: every decoder and every validator, each as a function of bytes.
+
+The law of all: any bytes give a value, or a `ProtocolError` or `GossipIgnore`; anything else is a bug. Where
+something decodes, encoding it must give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from protocol import cbor, receipt
+from protocol.draw import follows_draw
+from protocol.errors import GossipIgnore, ProtocolError
+from protocol.evidence import decode_evidence, verify_evidence
+from protocol.evidence_document import from_document, to_document
+from protocol.messages import MESSAGE_OF, TaskInput, TaskReply
+from protocol.rules.view import Seen
+from protocol.signature import recover
+from protocol.statement import Envelope, open_statement, read_envelope
+from tests.protocol import builders
+from tests.protocol.builders import AUDITOR, COORDINATOR, DOMAIN, FIRST_RANKED, MINERS, NOW_MS, TASK, sealed
+from tests.vectors.situations import RULES
+
+EPOCHS = builders.view().epochs
+SIGNERS = (MINERS["ann"], COORDINATOR, FIRST_RANKED, FIRST_RANKED, AUDITOR, FIRST_RANKED)
+STATEMENTS = tuple(
+    sealed(signer, message) for signer, message in zip(SIGNERS, builders.messages(), strict=True)
+)
+EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Something that takes bytes from anybody. :ivar seeds: valid inputs to begin with."""
+
+    name: str
+    judge: Callable[[bytes], None]
+    seeds: tuple[bytes, ...]
+
+    def __call__(self, data: bytes) -> None:
+        """Try `data`; raises what no peer's bytes may raise."""
+        with suppress(ProtocolError, GossipIgnore):
+            self.judge(data)
+
+
+def _cbor(data: bytes) -> None:
+    assert cbor.encode(cbor.decode(data)) == data
+
+
+def _decoder(struct: type[Any]) -> Callable[[bytes], None]:
+    def judge(data: bytes) -> None:
+        assert struct.decode(data).encode() == data
+
+    return judge
+
+
+def _statement(data: bytes) -> None:
+    envelope, message = read_envelope(data)
+    again = Envelope(envelope.version, envelope.kind, message.encode(), envelope.signature)
+    assert again.encode() == data
+    open_statement(DOMAIN, data, type(message))
+
+
+def _signature(data: bytes) -> None:
+    assert len(recover(data[:32].ljust(32, b"\x00"), data[32:]).address) == 20
+
+
+def _evidence(data: bytes) -> None:
+    evidence = decode_evidence(data)
+    assert evidence.encode() == data
+    verify_evidence(DOMAIN, evidence, EPOCHS)
+
+
+def _ranking(data: bytes) -> None:
+    task = MESSAGE_OF[TASK.kind].decode(data)
+    follows_draw(builders.EPOCH.miners, task.input_commitment, task.ranking)
+
+
+def _json(read: Callable[[object], Any]) -> Callable[[bytes], None]:
+    def judge(data: bytes) -> None:
+        try:
+            document = json.loads(data)
+        except (ValueError, RecursionError):
+            return
+        read(document)
+
+    return judge
+
+
+def _evidence_document(document: object) -> None:
+    domain, evidence = from_document(document)
+    verify_evidence(domain, evidence, EPOCHS)
+
+
+def _rule(topic: str) -> Callable[[bytes], None]:
+    """One peer that hears everything: what it remembers must stay bounded, too."""
+    seen, view = Seen(), builders.view()
+    RULES["tasks"](seen, view, TASK.encoded, NOW_MS)
+
+    def judge(data: bytes) -> None:
+        RULES[topic](seen, view, data, NOW_MS)
+
+    return judge
+
+
+def targets() -> list[Target]:
+    """All targets, each with a state of its own."""
+    decoders = [
+        (MESSAGE_OF[statement.kind], statement.message.encode()) for statement in map(_opened, STATEMENTS)
+    ]
+    decoders += [
+        (TaskInput, builders.task_input().encode()),
+        (TaskReply, TaskReply(0, b"input", "why").encode()),
+        (Envelope, STATEMENTS[0]),
+    ]
+    documents = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_evidence()]
+    return [
+        Target("cbor", _cbor, (*STATEMENTS, *EVIDENCE)),
+        *(Target(f"decode {struct.__name__}", _decoder(struct), (seed,)) for struct, seed in decoders),
+        Target("open a statement", _statement, STATEMENTS),
+        Target("recover a signer", _signature, (TASK.digest + TASK.encoded[-65:],)),
+        Target("follow the draw", _ranking, (TASK.message.encode(),)),
+        Target("evidence", _evidence, EVIDENCE),
+        Target("evidence document", _json(_evidence_document), tuple(_dump(one) for one in documents)),
+        Target(
+            "receipt document",
+            _json(receipt.verify_document),
+            (_dump(receipt.to_document(builders.receipt())),),
+        ),
+        *(Target(f"validate {topic}", _rule(topic), (*STATEMENTS, *EVIDENCE)) for topic in RULES),
+    ]
+
+
+def _opened(data: bytes) -> Any:
+    _, message = read_envelope(data)
+    return open_statement(DOMAIN, data, type(message))
+
+
+def _dump(document: object) -> bytes:
+    return json.dumps(document).encode()
