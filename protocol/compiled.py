@@ -9,6 +9,7 @@ Slices beyond the end of the bytes come out short and move the offset past the e
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -17,23 +18,36 @@ Reader: TypeAlias = Callable[[bytes, int], tuple[Any, int]]
 """From bytes and an offset to a value and the offset behind it."""
 
 _INLINE_MAX = 23
-_WIDTHS = {24: (1, 24), 25: (2, 1 << 8), 26: (4, 1 << 16), 27: (8, 1 << 32)}
-"""By additional information: how many bytes the argument has, and the least that needs so many."""
 _BYTES, _TEXT, _ARRAY = 2 << 5, 3 << 5, 4 << 5
 _FIXED: WeakKeyDictionary[Reader, int] = WeakKeyDictionary()
 _MAXIMUM: WeakKeyDictionary[Reader, int] = WeakKeyDictionary()
 """Readers of byte strings of one length, and of integers, with that length or maximum: to be written out."""
 
 
+_UNPACK = {
+    24: (struct.Struct(">B").unpack_from, 1, 24),
+    25: (struct.Struct(">H").unpack_from, 2, 1 << 8),
+    26: (struct.Struct(">I").unpack_from, 4, 1 << 16),
+    27: (struct.Struct(">Q").unpack_from, 8, 1 << 32),
+}
+"""By additional information: how an argument is read, how many bytes it has, the least that needs so many."""
+
+
 class Deviation(Exception):
     """The bytes are not what the short way is for."""
+
+
+DEVIATIONS = (Deviation, IndexError, KeyError, struct.error, ValueError)
+"""All that a reader raises: no such byte, no such head, bytes that end too soon, text that is none."""
 
 
 def head(major: int, argument: int) -> bytes:
     """Initial byte and argument of an item, in their shortest form; `major` is shifted to its place."""
     if argument <= _INLINE_MAX:
         return bytes([major | argument])
-    additional, width = next((key, wide) for key, (wide, _) in _WIDTHS.items() if argument < 1 << (8 * wide))
+    additional, width = next(
+        (key, wide) for key, (_, wide, _) in _UNPACK.items() if argument < 1 << (8 * wide)
+    )
     return bytes([major | additional]) + argument.to_bytes(width, "big")
 
 
@@ -55,12 +69,11 @@ def uint_reader(maximum: int) -> Reader:
 
 def _wide(data: bytes, at: int, additional: int) -> tuple[int, int]:
     """An argument of its own bytes, and the offset behind it."""
-    width, least = _WIDTHS[additional]
-    end = at + width
-    value = int.from_bytes(data[at:end], "big")
+    unpack, width, least = _UNPACK[additional]
+    value: int = unpack(data, at)[0]
     if value < least:
         raise Deviation
-    return value, end
+    return value, at + width
 
 
 def bytes_reader(minimum: int, maximum: int) -> Reader:
@@ -126,14 +139,14 @@ def items_reader(read_item: Reader, minimum: int, maximum: int) -> Reader:
     return read
 
 
-def struct_reader(struct: Callable[..., Any], readers: tuple[Reader, ...]) -> Reader:
+def struct_reader(make: Callable[..., Any], readers: tuple[Reader, ...]) -> Reader:
     """Reads the array of a struct's fields.
 
     The function is written out field by field, as the standard library writes a dataclass's ``__init__``:
     a call for each number and each hash would cost more than reading them.
     """
     names = [f"field_{place}" for place in range(len(readers))]
-    known: dict[str, Any] = {"struct": struct, "Deviation": Deviation, "wide": _wide}
+    known: dict[str, Any] = {"make": make, "Deviation": Deviation, "wide": _wide}
     expected = known["expected"] = head(_ARRAY, len(readers))
     lines = ["if not data.startswith(expected, at): raise Deviation", f"at += {len(expected)}"]
     for name, reader in zip(names, readers, strict=True):
@@ -150,7 +163,7 @@ def struct_reader(struct: Callable[..., Any], readers: tuple[Reader, ...]) -> Re
         else:
             known[f"{name}_reader"] = reader
             lines.append(f"{name}, at = {name}_reader(data, at)")
-    lines.append(f"return struct({', '.join(names)}), at")
+    lines.append(f"return make({', '.join(names)}), at")
     source = "def read(data, at):\n" + "\n".join(f"    {line}" for line in lines)
     exec(source, known)  # noqa: S102 - made of names and numbers of ours alone
     read: Reader = known["read"]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 
-import sha3  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from sha3 import keccak_256  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 
 def keccak256(data: bytes) -> bytes:
     """Keccak-256 as Ethereum uses it (the original padding, not SHA3-256). Returns 32 bytes."""
-    digest: bytes = sha3.keccak_256(data).digest()
+    digest: bytes = keccak_256(data).digest()
     return digest
 
 

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ClassVar, Protocol, Self, TypeVar
 
 from protocol import cbor
 from protocol.compiled import (
-    Deviation,
+    DEVIATIONS,
     Reader,
     bytes_reader,
     items_reader,
@@ -94,14 +94,15 @@ class Encoded:
 
         :raises DecodeError: not canonical, of another shape, or a bound broken.
         """
-        struct: Any = typing.cast("Any", cls)
+        struct: Any = cls
         try:
             value, end = _reader(struct)(data, 0)
-        except (Deviation, IndexError, KeyError, ValueError):
+        except DEVIATIONS:
             end = -1
         if end != len(data) or end > cbor.BYTES_MAX:
             value = from_items(struct, cbor.decode(data))
-        return typing.cast("Self", value)
+        decoded: Self = value
+        return decoded
 
 
 @functools.cache

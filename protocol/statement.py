@@ -30,8 +30,12 @@ _DOMAIN_TYPE = keccak256(
     b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
 _STATEMENT_TYPE = keccak256(b"Statement(uint8 kind,bytes32 slot,bytes32 body)")
+_STATEMENT_HEADS = tuple(_STATEMENT_TYPE + kind.to_bytes(32, "big") for kind in range(256))
+"""What the hash of a statement's struct begins with, by kind."""
 _NAME_HASH = keccak256(b"Cuckoo")
 _VERSION_HASH = keccak256(b"1")
+
+_STRUCT_OF = {kind.value: struct for kind, struct in MESSAGE_OF.items()}
 
 MessageT = TypeVar("MessageT", bound=Message)
 MessageT_co = TypeVar("MessageT_co", bound=Message, covariant=True)
@@ -73,7 +77,7 @@ class Domain:
 
     def digest(self, kind: int, slot: bytes, body_hash: bytes) -> bytes:
         """32 bytes to be signed (EIP-712): what the contract re-computes from its arguments."""
-        struct_hash = keccak256(_STATEMENT_TYPE + kind.to_bytes(32, "big") + slot + body_hash)
+        struct_hash = keccak256(_STATEMENT_HEADS[kind] + slot + body_hash)
         return keccak256(self.prefix + struct_hash)
 
 
@@ -162,11 +166,10 @@ def read_envelope(data: bytes) -> tuple[Envelope, Message]:
     if envelope.version != VERSION:
         message = f"version {envelope.version} where {VERSION} is spoken"
         raise DecodeError(message)
-    try:
-        struct = MESSAGE_OF[Kind(envelope.kind)]
-    except ValueError as error:
+    struct = _STRUCT_OF.get(envelope.kind)
+    if struct is None:
         message = f"unknown kind {envelope.kind}"
-        raise DecodeError(message) from error
+        raise DecodeError(message)
     return envelope, struct.decode(envelope.body)
 
 

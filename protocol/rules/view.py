@@ -58,8 +58,9 @@ class Bounded(OrderedDict[Key, Item], Generic[Key, Item]):
         self._items_max: Final = items_max
 
     def __setitem__(self, key: Key, item: Item) -> None:
+        if key in self:
+            self.move_to_end(key)
         super().__setitem__(key, item)
-        self.move_to_end(key)
         if len(self) > self._items_max:
             self.popitem(last=False)
 
@@ -194,4 +195,5 @@ def remember(seen: Seen, statement: Statement[Any]) -> None:
 
 def slot_key(statement: Statement[Any]) -> tuple[int, bytes, bytes]:
     """Key of `statement` in `Seen.statements`."""
-    return (statement.kind, statement.signer.address, statement.message.slot())
+    # A plain number: hashing an enum's member costs as much as all the rest.
+    return (statement.kind.value, statement.signer.address, statement.message.slot())
