@@ -27,6 +27,8 @@ CHUNK_BYTES_MAX = 256 * 1024
 IMAGE_BYTES_MAX = 16 * 1024 * 1024
 IMAGE_PARTS_MAX = IMAGE_BYTES_MAX // CHUNK_BYTES_MAX
 REASON_BYTES_MAX = 200
+NO_TASK = bytes(32)
+"""What an announcement names as its predecessor when it is its coordinator's first."""
 NOT_SLASHABLE_KINDS_START = 64
 """Kinds from here on are signed, but two statements in one slot are no offence."""
 
@@ -50,10 +52,6 @@ class Kind(enum.IntEnum):
 Multiaddrs = Annotated[
     tuple[bytes, ...], Items(Annotated[bytes, Bytes(1, MULTIADDR_BYTES_MAX)], 0, MULTIADDRS_MAX)
 ]
-
-
-NO_TASK = bytes(32)
-"""What an announcement names as its predecessor when it is its coordinator's first."""
 
 
 def image_parts(image: bytes) -> tuple[bytes, ...]:
