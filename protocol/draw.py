@@ -171,7 +171,7 @@ def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:
 
     Draw j costs O(j + log n): winners' intervals are kept sorted and skipped.
     """
-    cumulative = snapshot.cumulative
+    addresses, cumulative = snapshot.addresses, snapshot.cumulative
     drawn: list[tuple[int, int]] = []  # start and length of winners' intervals, ascending
     remaining = snapshot.total
     for j in range(len(snapshot)):
@@ -186,7 +186,7 @@ def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:
         weight = cumulative[index] - start
         bisect.insort(drawn, (start, weight))
         remaining -= weight
-        yield snapshot.miner(index)
+        yield addresses[index * ADDRESS_BYTES : (index + 1) * ADDRESS_BYTES]
 
 
 def rank_for_task(

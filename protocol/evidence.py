@@ -16,7 +16,7 @@ from protocol import cbor
 from protocol.draw import EpochView, follows_draw, task_seed
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import keccak256
-from protocol.merkle import leaf_hash, proves_leaf_hash
+from protocol.merkle import leaf_hash, merkle_proof, proves_leaf_hash
 from protocol.messages import (
     CHUNK_BYTES_MAX,
     ChunkKind,
@@ -24,6 +24,7 @@ from protocol.messages import (
     ResultChunk,
     ResultCommitment,
     TaskAnnouncement,
+    image_parts,
 )
 from protocol.schema import Bytes, Encoded, Hash, Items, checked_items, from_items
 from protocol.statement import Domain, Statement, open_statement, read_envelope, verify
@@ -58,10 +59,7 @@ class _Tagged(Encoded):
     FAULT: ClassVar[Fault]
 
     def encode(self: Any) -> bytes:
-        """Canonical bytes.
-
-        :raises ValueError: a field outside its bounds; the caller's bug.
-        """
+        """Canonical bytes. :raises ValueError: a field outside its bounds; the caller's bug."""
         return cbor.encode((int(self.FAULT), *checked_items(self)))
 
 
@@ -124,6 +122,12 @@ class FalsePart(_Tagged):
     commitment: StatementBytes
     leaf: Hash
     proof: Annotated[tuple[bytes, ...], Items(Hash, 0, PROOF_HASHES_MAX)]
+
+    @classmethod
+    def of(cls, chunk: bytes, commitment: bytes, image: bytes, part: int) -> FalsePart:
+        """Evidence that `chunk` is not part number `part` of the `image` that was committed to."""
+        parts = image_parts(image)
+        return cls(chunk, commitment, leaf_hash(parts[part]), merkle_proof(parts, part))
 
 
 Evidence: TypeAlias = TwoStatements | BrokenSequence | WrongRanking | FalsePart

@@ -17,7 +17,7 @@ from protocol.audit import AuditReason, AuditVerdict, Verdict
 from protocol.draw import EpochView, Snapshot, auditors, rank_for_task, task_seed
 from protocol.evidence import BrokenSequence, Evidence, FalsePart, TwoStatements, WrongRanking
 from protocol.hashing import keccak256, sha256
-from protocol.merkle import leaf_hash, merkle_proof, merkle_root
+from protocol.merkle import merkle_root
 from protocol.messages import (
     NO_TASK,
     ChunkKind,
@@ -252,12 +252,7 @@ def wrong_ranking() -> WrongRanking:
 def false_part() -> FalsePart:
     """A part of an image with a byte changed, against the commitment to the image."""
     lie = chunk(payload=IMAGE_PARTS[0][:-1] + b"!")
-    return FalsePart(
-        sealed(FIRST_RANKED, lie),
-        sealed(FIRST_RANKED, commitment()),
-        leaf_hash(IMAGE_PARTS[0]),
-        merkle_proof(IMAGE_PARTS, 0),
-    )
+    return FalsePart.of(sealed(FIRST_RANKED, lie), sealed(FIRST_RANKED, commitment()), IMAGE, 0)
 
 
 def all_evidence() -> tuple[Evidence, ...]:
