@@ -1,6 +1,6 @@
 """One key, three names: node secret, libp2p PeerID and Ethereum address.
 
-Is: the pure conversions between them (DESIGN §3). A secp256k1 PeerID carries its compressed public
+Is: the pure conversions between them. A secp256k1 PeerID carries its compressed public
 key inline, so PeerID to address needs no lookup and no signature.
 Is not: key storage, and no signing; `node/keys` and `protocol/statement` do those.
 
