@@ -335,7 +335,7 @@ async def open_host(
 ) -> AsyncIterator[Host]:
     """A host that listens at the given addresses until the context is left.
 
-    :param node_secret: 32 bytes; the node key, at once the registered address and the signer of every message.
+    :param node_secret: 32 bytes; the node key, which is the registered address and signs every message.
     :param listen: TCP addresses such as ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any, none only dials.
     :param connections_max: connections in and out together; a quarter is kept for our own dials.
     :raises LocalError: the secret is none, or an address cannot be listened at.

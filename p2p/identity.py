@@ -1,7 +1,7 @@
 """One key, three names: node secret, libp2p PeerID and Ethereum address.
 
-Is: the pure conversions between them. A secp256k1 PeerID carries its compressed public
-key inline, so PeerID to address needs no lookup and no signature.
+Is: the pure conversions between them. A secp256k1 PeerID carries its compressed public key inline, so
+PeerID to address needs no lookup and no signature.
 Is not: key storage, and no signing; `node/keys` and `protocol/statement` do those.
 
 Layout of a secp256k1 PeerID, 39 bytes (libp2p peer-ids specification):
