@@ -16,6 +16,7 @@ import cyclopts
 from cyclopts import App
 
 from node.chain_cli import chain
+from node.guard_cli import guard
 from node.key_cli import key
 from node.settings import NodeSettings
 from protocol.errors import CuckooError
@@ -37,6 +38,7 @@ cuckoo-peer chain nodes --network .devnet/network""",
 )
 app.command(key)
 app.command(chain)
+app.command(guard)
 
 
 @app.default

@@ -26,6 +26,9 @@ from protocol.messages import Kind
 from protocol.signature import sign_digest
 from protocol.statement import Unsigned
 
+GUARD_FILE = "guard.sqlite"
+"""In a node's data directory."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS signed (
     signer BLOB NOT NULL, kind INTEGER NOT NULL, slot BLOB NOT NULL, body BLOB NOT NULL,

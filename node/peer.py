@@ -23,7 +23,7 @@ from contracts.transactions import Sender
 from node.chain_watcher import ChainWatcher
 from node.clock import now_ms
 from node.evidence_store import EvidenceStore
-from node.guard import Guard, open_guard
+from node.guard import GUARD_FILE, Guard, open_guard
 from node.keys import Key
 from node.network import Network
 from p2p.connections import ConnectionKeeper
@@ -173,7 +173,7 @@ async def open_peer(
     :raises LocalError: the guard is held, an address is taken, or the chain is another one.
     """
     rng = random.SystemRandom()
-    with open_guard(data_dir / "guard.sqlite", key) as guard:
+    with open_guard(data_dir / GUARD_FILE, key) as guard:
         async with (
             connect(rpc_url, chain_id=network.deployment.chain_id) as rpc,
             open_host(key.secret, [Multiaddr(address) for address in listen]) as host,

@@ -112,12 +112,11 @@ async def test_what_is_no_result_is_a_bad_answer(result):
             await contract.read("nodeCount")
 
 
-async def test_a_text_that_is_no_utf_8_is_a_bad_answer():
+async def test_a_text_that_is_no_utf_8_is_read_with_replacements():
     fields = (OWNER, 1, False, True, 1, 2, 3, b"\xff\xfe")
     data = encode(["(address,uint8,bool,bool,uint256,uint256,uint256,bytes)"], [fields])
     async with contract_with(fake(result="0x" + data.hex())) as contract:
-        with pytest.raises(BadChainAnswer, match="utf-8"):
-            await contract.read("nodeInfo", NODE)
+        assert (await contract.read("nodeInfo", NODE))[-1] == "\ufffd\ufffd"
 
 
 @pytest.mark.parametrize(

@@ -32,13 +32,12 @@ from protocol.statement import open_statement, seal
 
 pytestmark = pytest.mark.process
 
-STRANGER = Key.of(b"\x11" * 32)
-
 
 class Stranger:
     """A peer of ours in this process, connected to the market's bootstrap peer and able to say anything."""
 
-    def __init__(self, host, gossip, network, view, coordinator):
+    def __init__(self, key, host, gossip, network, view, coordinator):
+        self.key = key
         self.host, self.gossip, self.network, self.view = host, gossip, network, view
         self.coordinator = coordinator
 
@@ -46,7 +45,8 @@ class Stranger:
     def topic(self):
         return self.network.topic(tasks.TOPIC)
 
-    def sealed(self, message, key=STRANGER):
+    def sealed(self, message, key=None):
+        key = key or self.key
         return seal(self.network.domain, message, lambda unsigned: sign_digest(key.secret, unsigned.digest))
 
     def announcement(self, signer, sequence):
@@ -77,13 +77,15 @@ class Stranger:
 
 @asynccontextmanager
 async def stranger_in(market):
+    # Another one each time: the market remembers who misbehaved.
+    key = Key.of(os.urandom(32))
     network = load_network(market.description["network"])
     data_dir = Path(market.description["nodes"]["coordinator"]["data_dir"])
     password = read_password(Path(market.description["password_file"]))
     coordinator = open_keystore(data_dir / "node-key.json", password)
     async with (
         connect(market.description["rpc_url"]) as rpc,
-        open_host(STRANGER.secret, [Multiaddr("/ip4/127.0.0.1/tcp/0")]) as host,
+        open_host(key.secret, [Multiaddr("/ip4/127.0.0.1/tcp/0")]) as host,
         trio.open_nursery() as nursery,
     ):
         watcher = ChainWatcher(network.deployment.staking_client(rpc), network.domain, 1000)
@@ -96,7 +98,7 @@ async def stranger_in(market):
         with trio.fail_after(10):
             while not gossip.peers(network.topic(tasks.TOPIC)):
                 await trio.sleep(0.05)
-        yield Stranger(host, gossip, network, watcher.view, coordinator)
+        yield Stranger(key, host, gossip, network, watcher.view, coordinator)
         nursery.cancel_scope.cancel()
 
 
@@ -111,7 +113,7 @@ def assert_market_works(market):
 def bad_announcements(stranger):
     """(name, envelope) of what must neither be forwarded nor worked on."""
     good = stranger.announcement(stranger.coordinator, 1_000_000)
-    unregistered = stranger.sealed(stranger.announcement(STRANGER, 0))
+    unregistered = stranger.sealed(stranger.announcement(stranger.key, 0))
     yield "unregistered coordinator", unregistered
     yield "bad signature", unregistered[:-1] + b"\x63"
     yield (
