@@ -47,7 +47,7 @@ def place(tmp_path_factory):
 
 
 def test_there_is_a_block_for_everybody():
-    people = {"app", "setup", "bootstrap", "coordinator", "miner", "staker", "slasher"}
+    people = {"app", "setup", "bootstrap", "coordinator", "miner", "staker", "slasher", "move"}
     assert set(BLOCKS) == people
 
 
@@ -69,6 +69,7 @@ def test_coordinator_then_miner_then_staker(place):
     output = type_in(place, "setup", "miner")
     assert "registered: miner" in output
     assert '"role": "miner"' in output
+    assert "taken: " in type_in(place, "setup", "move")
     output = type_in(place, "setup", "staker")
     assert "voted with 10,000" in output
     assert "'my miner'" in output

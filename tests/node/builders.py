@@ -1,9 +1,12 @@
-"""What the node's unit tests share: a model package without files, and an ordinary request."""
+"""What the node's unit tests share: a model package without files, and an announcement to work on."""
 
 from pathlib import Path
 
 from node.catalogue import Catalogue
 from node.inference.package import ModelPackage
+from node.keys import Key
+from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement
+from protocol.statement import Domain
 
 PACKAGE = ModelPackage(
     name="cuckoo-icons",
@@ -20,3 +23,27 @@ PACKAGE = ModelPackage(
     files={},
 )
 CATALOGUE = Catalogue([PACKAGE])
+COORDINATOR = Key.of(b"\x01" * 32)
+DOMAIN = Domain(31337, bytes(20))
+STEPS = 4
+
+
+def announcement(*ranking: RankedMiner) -> TaskAnnouncement:
+    """The coordinator's first task, of `STEPS` steps."""
+    return TaskAnnouncement(
+        coordinator=COORDINATOR.address,
+        epoch=1,
+        sequence=0,
+        previous=NO_TASK,
+        model_id=bytes(32),
+        input_commitment=bytes(32),
+        width=32,
+        height=32,
+        steps=STEPS,
+        price_micro_cai=1,
+        announced_at_ms=1,
+        rank_timeout_ms=1000,
+        deadline_ms=10_000,
+        ranking=ranking,
+        multiaddrs=(),
+    )

@@ -9,14 +9,14 @@ from node.requests import Delivered, FailedOver, Progress, TaskFailed
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import Refusal
 from protocol.hashing import sha256
-from protocol.messages import NO_TASK, RankedMiner, ResultCommitment, TaskAcceptance, TaskAnnouncement
+from protocol.messages import RankedMiner, ResultCommitment, TaskAcceptance
 from protocol.receipt import Receipt
 from protocol.signature import sign_digest
-from protocol.statement import Domain, open_statement, seal
+from protocol.statement import open_statement, seal
 from protocol.task import CoordinatorEvent, CoordinatorState
+from tests.node.builders import COORDINATOR, DOMAIN, announcement
 
-COORDINATOR, FIRST, SECOND = (Key.of(bytes([number]) * 32) for number in (1, 2, 3))
-DOMAIN = Domain(31337, bytes(20))
+FIRST, SECOND = (Key.of(bytes([number]) * 32) for number in (2, 3))
 EPOCH = EpochView(1, bytes(32), Snapshot.of([]), Snapshot.of([]))
 
 
@@ -26,23 +26,7 @@ def sealed(message, key):
 
 
 ANNOUNCEMENT = sealed(
-    TaskAnnouncement(
-        coordinator=COORDINATOR.address,
-        epoch=1,
-        sequence=0,
-        previous=NO_TASK,
-        model_id=bytes(32),
-        input_commitment=bytes(32),
-        width=32,
-        height=32,
-        steps=4,
-        price_micro_cai=1,
-        announced_at_ms=1,
-        rank_timeout_ms=1000,
-        deadline_ms=10_000,
-        ranking=(RankedMiner(FIRST.address, 0), RankedMiner(b"\x09" * 20, 1), RankedMiner(SECOND.address, 0)),
-        multiaddrs=(),
-    ),
+    announcement(RankedMiner(FIRST.address, 0), RankedMiner(b"\x09" * 20, 1), RankedMiner(SECOND.address, 0)),
     COORDINATOR,
 )
 

@@ -74,6 +74,7 @@ def test_chunks_are_signed_without_a_record(path):
     with open_guard(path, KEY) as guard:
         for payload in (b"a", b"b"):
             guard.sign(unsigned(DOMAIN, ResultChunk(bytes(32), 0, ChunkKind.IMAGE_PART, 0, 1, payload)))
+        assert guard._connection.execute("SELECT count(*) FROM signed").fetchone() == (0,)
 
 
 def test_sequences_rise_and_survive_a_restart(path):

@@ -10,7 +10,6 @@ from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
     CHUNK_BYTES_MAX,
-    NO_TASK,
     ChunkKind,
     RankedMiner,
     ResultChunk,
@@ -19,11 +18,10 @@ from protocol.messages import (
     TaskAnnouncement,
 )
 from protocol.signature import sign_digest
-from protocol.statement import Domain, open_statement, seal
+from protocol.statement import open_statement, seal
+from tests.node.builders import COORDINATOR, DOMAIN, STEPS, announcement
 
-COORDINATOR, MINER, STRANGER = (Key.of(bytes([number]) * 32) for number in (1, 2, 3))
-DOMAIN = Domain(31337, bytes(20))
-STEPS = 4
+MINER, STRANGER = (Key.of(bytes([number]) * 32) for number in (2, 3))
 PARTS = (PNG_SIGNATURE.ljust(CHUNK_BYTES_MAX, b"p"), b"second")
 
 
@@ -32,28 +30,7 @@ def sealed(message, key=MINER):
 
 
 TASK = open_statement(
-    DOMAIN,
-    sealed(
-        TaskAnnouncement(
-            coordinator=COORDINATOR.address,
-            epoch=1,
-            sequence=0,
-            previous=NO_TASK,
-            model_id=bytes(32),
-            input_commitment=bytes(32),
-            width=32,
-            height=32,
-            steps=STEPS,
-            price_micro_cai=1,
-            announced_at_ms=1,
-            rank_timeout_ms=1000,
-            deadline_ms=10_000,
-            ranking=(RankedMiner(MINER.address, 0),),
-            multiaddrs=(),
-        ),
-        COORDINATOR,
-    ),
-    TaskAnnouncement,
+    DOMAIN, sealed(announcement(RankedMiner(MINER.address, 0)), COORDINATOR), TaskAnnouncement
 )
 
 
