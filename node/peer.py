@@ -134,15 +134,19 @@ class Peer:
             try:
                 accepted = rule(self.seen, self.view, data, now_ms())
             except (Contradiction, Misranked) as caught:
-                self._keep(caught.evidence)
-                with suppress(trio.WouldBlock):
-                    self._send_evidence.send_nowait(caught.evidence)
+                self.accuse(caught.evidence)
                 raise
             for listener in self._listeners[topic]:
                 listener(accepted)
             return Validation.ACCEPT
 
         return validate
+
+    def accuse(self, found: Evidence) -> None:
+        """Keep evidence that this peer found, and gossip it; what does not fit the queue is kept only."""
+        self._keep(found)
+        with suppress(trio.WouldBlock):
+            self._send_evidence.send_nowait(found)
 
     def _keep(self, found: Evidence) -> None:
         try:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from node.requests import Preview, Progress
 from protocol.errors import InvalidMessage
+from protocol.evidence import FalsePart
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
@@ -28,6 +29,14 @@ CHUNKS_PER_STEP_MAX = 3
 Event: TypeAlias = Progress | Preview | None
 
 
+class FalseImage(InvalidMessage):
+    """The miner committed to another image than it sent. :ivar evidence: its two statements."""
+
+    def __init__(self, evidence: FalsePart) -> None:
+        super().__init__("parts are not the committed ones")
+        self.evidence = evidence
+
+
 class ResultIntake:
     """The stream of one miner for one task."""
 
@@ -39,6 +48,7 @@ class ResultIntake:
         self._step = 0
         self._chunks_in_step = 0
         self._parts: list[bytes] = []
+        self._first_part = b""
         self.commitment: Statement[ResultCommitment] | None = None
 
     @property
@@ -63,18 +73,18 @@ class ResultIntake:
         if isinstance(message, ResultCommitment):
             commitment = verify(self._domain, envelope, message, payload)
             self._require_miner(commitment.signer.address)
-            self._check_commitment(message)
+            self._check_commitment(message, payload)
             self.commitment = commitment
             return None
         chunk = verify(self._domain, envelope, message, payload)
         self._require_miner(chunk.signer.address)
-        return self._take_chunk(message)
+        return self._take_chunk(message, payload)
 
     def _require_miner(self, signer: bytes) -> None:
         if signer != self._miner:
             raise InvalidMessage("statement is signed by somebody else")
 
-    def _take_chunk(self, chunk: ResultChunk) -> Event:
+    def _take_chunk(self, chunk: ResultChunk, encoded: bytes) -> Event:
         if chunk.index != self._index:
             raise InvalidMessage("chunks are out of order")
         if not self._step <= chunk.step <= self._task.message.steps:
@@ -82,11 +92,7 @@ class ResultIntake:
         self._chunks_in_step = self._chunks_in_step + 1 if chunk.step == self._step else 1
         self._index, self._step = self._index + 1, chunk.step
         if chunk.chunk_kind == ChunkKind.IMAGE_PART:
-            if chunk.part != len(self._parts) or not chunk.payload:
-                raise InvalidMessage("image is not in its parts")
-            if self._parts and len(self._parts[-1]) != CHUNK_BYTES_MAX:
-                raise InvalidMessage("a part follows the last one")
-            self._parts.append(chunk.payload)
+            self._take_part(chunk, encoded)
             return None
         if chunk.part:
             raise InvalidMessage("chunk is no part of the image, but has a number")
@@ -98,13 +104,25 @@ class ResultIntake:
             return Preview(chunk.step, chunk.payload)
         return Progress(self._miner, chunk.step, self._task.message.steps)
 
-    def _check_commitment(self, commitment: ResultCommitment) -> None:
+    def _take_part(self, chunk: ResultChunk, encoded: bytes) -> None:
+        if chunk.part != len(self._parts) or not chunk.payload:
+            raise InvalidMessage("image is not in its parts")
+        if self._parts and len(self._parts[-1]) != CHUNK_BYTES_MAX:
+            raise InvalidMessage("a part follows the last one")
+        if not self._parts:
+            self._first_part = encoded
+        self._parts.append(chunk.payload)
+
+    def _check_commitment(self, commitment: ResultCommitment, encoded: bytes) -> None:
         image = self.image
         if commitment.steps_done != self._task.message.steps:
             raise InvalidMessage("not all steps were done")
         if not image.startswith(PNG_SIGNATURE):
             raise InvalidMessage("image is not a PNG")
+        if commitment.output_root != merkle_root(self._parts):
+            if len(self._parts) == 1 and 0 < commitment.output_bytes <= CHUNK_BYTES_MAX:
+                # The root of one leaf is that leaf's hash. Of a larger tree the miner alone knows the leaves.
+                raise FalseImage(FalsePart(self._first_part, encoded, commitment.output_root, ()))
+            raise InvalidMessage("parts are not the committed ones")
         if commitment.output_bytes != len(image) or commitment.output_hash != sha256(image):
             raise InvalidMessage("image is not the committed one")
-        if commitment.output_root != merkle_root(self._parts):
-            raise InvalidMessage("parts are not the committed ones")

@@ -28,7 +28,7 @@ def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
     """What the file at `path` holds and proves.
 
     :raises LocalError: it cannot be read.
-    :raises ProtocolError: it is no evidence file, proves nothing, or needs an epoch's snapshot to be judged.
+    :raises ProtocolError: it is no evidence file, proves nothing, or needs an epoch that it lacks.
     """
     try:
         if path.stat().st_size > DOCUMENT_BYTES_MAX:
@@ -41,8 +41,8 @@ def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
     except (ValueError, RecursionError) as error:
         message = f"{path} is not JSON"
         raise DecodeError(message) from error
-    domain, evidence = from_document(document)
-    return domain, evidence, verify_evidence(domain, evidence, {})
+    domain, evidence, epochs = from_document(document)
+    return domain, evidence, verify_evidence(domain, evidence, epochs)
 
 
 async def submit_evidence(

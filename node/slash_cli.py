@@ -32,6 +32,7 @@ def verify(file: Path, /) -> None:
         Evidence that a peer has written to the folder `evidence` of its data directory.
     """
     from node.slash import read_evidence  # noqa: PLC0415 - `--help` should not wait for it
+    from protocol.evidence import Fault  # noqa: PLC0415
 
     domain, _, offence = read_evidence(file)
     if offence.pair:
@@ -45,6 +46,8 @@ def verify(file: Path, /) -> None:
         print(f"  second body 0x{offence.pair.second_body_hash.hex()}")
     else:
         print("  the contract cannot judge this offence; people can")
+    if offence.fault is Fault.WRONG_RANKING:
+        print("  judged by the epoch in the file; compare its seed and stakes with the chain")
     print(f"  for chain {domain.chain_id}, Slashing contract 0x{domain.verifying_contract.hex()}")
 
 

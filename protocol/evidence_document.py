@@ -1,7 +1,7 @@
 """Evidence as a JSON document, for people to keep, read and send.
 
-Is: one form for every fault; it carries all that checking offline needs, but not the chain: a wrong ranking
-names its epoch, whose snapshot the checker has to know.
+Is: one form for every fault; it carries all that checking offline needs. With a wrong ranking that is the
+epoch as its finder saw it; who does not take its word for the stakes compares them with the chain.
 Is not: the check (`evidence`) or a file (`node`).
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from protocol.draw import EpochView
+from protocol.epoch_document import epoch_from_document, epoch_to_document, read
 from protocol.errors import DecodeError
 from protocol.evidence import (
     CHUNK_STATEMENT_BYTES_MAX,
@@ -24,12 +25,15 @@ from protocol.evidence import (
     WrongRanking,
     verify_evidence,
 )
+from protocol.messages import TaskAnnouncement
 from protocol.signature import ADDRESS_BYTES
-from protocol.statement import Domain
+from protocol.statement import Domain, read_envelope
 
 DOCUMENT_FORMAT = "cuckoo-evidence/1"
 DOCUMENT_BYTES_MAX = 1 << 20
 """Longest document as a file; the largest chunk in hexadecimal has half of it."""
+EPOCH_MINERS_MAX = 5_000
+"""Most miners of an epoch that a document carries: half a megabyte. A larger one the checker has to know."""
 HASH_BYTES = 32
 NAME_OF = {fault: fault.name.lower().replace("_", " ") for fault in Fault}
 _FAULT_OF = {name: fault for fault, name in NAME_OF.items()}
@@ -38,6 +42,7 @@ _FAULT_OF = {name: fault for fault, name in NAME_OF.items()}
 def to_document(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochView]) -> dict[str, Any]:
     """JSON document of evidence that verifies.
 
+    :param epochs: as for `verify_evidence`.
     :raises ProtocolError: the evidence does not verify.
     """
     offence = verify_evidence(domain, evidence, epochs)
@@ -59,14 +64,19 @@ def to_document(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochVi
             statements = {"earlier_statement": evidence.earlier, "later_statement": evidence.later}
         case WrongRanking():
             statements = {"statement": evidence.announcement}
+            epoch = epochs[_task_of(evidence).epoch]
+            if len(epoch.miners) <= EPOCH_MINERS_MAX:
+                document["epoch"] = epoch_to_document(epoch, offence.signer)
         case FalsePart():
             statements = {"chunk": evidence.chunk, "commitment": evidence.commitment, "leaf": evidence.leaf}
             document["proof"] = [_to_hex(node) for node in evidence.proof]
     return document | {name: _to_hex(data) for name, data in statements.items()}
 
 
-def from_document(document: object) -> tuple[Domain, Evidence]:
+def from_document(document: object) -> tuple[Domain, Evidence, dict[int, EpochView]]:
     """Domain and evidence in a JSON document; what they prove is for `verify_evidence` to say.
+
+    :returns: also the epochs by number that the document carries: one, or none.
 
     :raises DecodeError: not such a document.
     """
@@ -81,7 +91,27 @@ def from_document(document: object) -> tuple[Domain, Evidence]:
     if len(contract) != ADDRESS_BYTES:
         message = "slashing_contract is not an address"
         raise DecodeError(message)
-    return Domain(chain_id, contract), _evidence(document)
+    evidence = _evidence(document)
+    return Domain(chain_id, contract), evidence, _epochs(document, evidence)
+
+
+def _epochs(document: dict[str, Any], evidence: Evidence) -> dict[int, EpochView]:
+    if not isinstance(evidence, WrongRanking) or "epoch" not in document:
+        return {}
+    coordinator = _task_of(evidence).coordinator
+    epoch = read(lambda: epoch_from_document(document["epoch"], coordinator), "an epoch")
+    if len(epoch.miners) > EPOCH_MINERS_MAX:
+        message = f"the epoch has more than {EPOCH_MINERS_MAX} miners"
+        raise DecodeError(message)
+    return {epoch.number: epoch}
+
+
+def _task_of(evidence: WrongRanking) -> TaskAnnouncement:
+    _, message = read_envelope(evidence.announcement)
+    if not isinstance(message, TaskAnnouncement):
+        text = "the statement is no announcement"
+        raise DecodeError(text)
+    return message
 
 
 def _evidence(document: dict[str, Any]) -> Evidence:

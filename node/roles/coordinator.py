@@ -19,7 +19,7 @@ from node.catalogue import Catalogue
 from node.clock import now_ms
 from node.peer import Peer
 from node.requests import Announced, Busy, Delivered, ImageRequest, NoMiner
-from node.result_intake import ResultIntake
+from node.result_intake import FalseImage, ResultIntake
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol import task as life
@@ -269,6 +269,8 @@ class Coordinator:
                     task.tell(event)
         except (ProtocolError, Refusal) as error:
             log.warning("miner lost", miner=miner.hex(), error=str(error))
+            if isinstance(error, FalseImage):
+                self._peer.accuse(error.evidence)
             raise
         receipt = Receipt(self._peer.domain, task.epoch, task.announcement, acceptance, intake.commitment)
         log.info("result received", miner=miner.hex(), bytes=len(intake.image))

@@ -92,8 +92,8 @@ def _json(read: Callable[[object], Any]) -> Callable[[bytes], None]:
 
 
 def _evidence_document(document: object) -> None:
-    domain, evidence = from_document(document)
-    verify_evidence(domain, evidence, EPOCHS)
+    domain, evidence, epochs = from_document(document)
+    verify_evidence(domain, evidence, epochs)
 
 
 def _rule(topic: str) -> Callable[[bytes], None]:

@@ -4,8 +4,9 @@ import pytest
 
 from node.keys import Key
 from node.requests import Preview, Progress
-from node.result_intake import CHUNKS_PER_STEP_MAX, PNG_SIGNATURE, ResultIntake
+from node.result_intake import CHUNKS_PER_STEP_MAX, PNG_SIGNATURE, FalseImage, ResultIntake
 from protocol.errors import DecodeError, InvalidMessage, SignatureError
+from protocol.evidence import Fault, verify_evidence
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
@@ -182,3 +183,31 @@ def test_commitment_that_does_not_fit(intake, changes, reason):
 
 def test_commitment_without_an_image(intake):
     refused(intake, sealed(commitment(parts=())), "image is not a PNG")
+
+
+SMALL = (PNG_SIGNATURE + b"small",)
+
+
+def false_image(intake, **changes):
+    send_parts(intake, SMALL)
+    with pytest.raises(FalseImage) as caught:
+        intake.receive(sealed(commitment(SMALL, **changes)))
+    return caught.value.evidence
+
+
+def test_image_of_one_part_that_is_not_the_committed_one__is_evidence(intake):
+    other = PNG_SIGNATURE + b"other"
+    for changes in (
+        {"output_root": merkle_root([other])},
+        {"output_root": bytes(32), "output_hash": bytes(32)},
+    ):
+        evidence = false_image(ResultIntake(DOMAIN, TASK, MINER.address), **changes)
+        offence = verify_evidence(DOMAIN, evidence, {})
+        assert (offence.fault, offence.signer) == (Fault.FALSE_PART, MINER.address)
+
+
+def test_commitment_to_more_parts_than_were_sent__proves_nothing_yet(intake):
+    """Which leaves are under the root, only an opening would show."""
+    send_parts(intake, SMALL)
+    false = commitment(SMALL, output_root=bytes(32), output_bytes=CHUNK_BYTES_MAX + 1)
+    refused(intake, sealed(false), "parts are not the committed ones")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import DecodeError, InvalidMessage, ProtocolError
-from protocol.evidence import TwoStatements, verify_evidence
+from protocol.evidence import Fault, TwoStatements, UnknownEpoch, WrongRanking, verify_evidence
 from protocol.evidence_document import from_document, to_document
 from tests.protocol import builders
 from tests.protocol.builders import DOMAIN, FIRST_RANKED, OTHER_DOMAIN
@@ -17,6 +17,8 @@ EVIDENCE = builders.evidence()
 EPOCHS = builders.view().epochs
 DOCUMENT = to_document(DOMAIN, EVIDENCE, EPOCHS)
 PART = to_document(DOMAIN, builders.false_part(), EPOCHS)
+MISRANKED = next(piece for piece in builders.all_evidence() if isinstance(piece, WrongRanking))
+MISRANKED_DOCUMENT = to_document(DOMAIN, MISRANKED, EPOCHS)
 DOCUMENTS = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_evidence()]
 
 
@@ -24,7 +26,7 @@ DOCUMENTS = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_eviden
 def test_every_fault_has_its_document(evidence):
     document = to_document(DOMAIN, evidence, EPOCHS)
     assert json.loads(json.dumps(document)) == document
-    assert from_document(document) == (DOMAIN, evidence)
+    assert from_document(document)[:2] == (DOMAIN, evidence)
     assert document["slashable_by_contract"] == isinstance(evidence, TwoStatements)
 
 
@@ -32,9 +34,52 @@ def test_a_document_says_what_is_proved():
     assert json.loads(json.dumps(DOCUMENT)) == DOCUMENT
     assert DOCUMENT["signer"] == "0x" + FIRST_RANKED.address.hex()
     assert DOCUMENT["kind_name"] == "result_commitment"
-    domain, evidence = from_document(DOCUMENT)
-    assert (domain, evidence) == (DOMAIN, EVIDENCE)
+    domain, evidence, epochs = from_document(DOCUMENT)
+    assert (domain, evidence, epochs) == (DOMAIN, EVIDENCE, {})
     assert to_document(domain, evidence, EPOCHS) == DOCUMENT
+
+
+def test_a_wrong_ranking_brings_the_epoch_that_it_is_judged_by():
+    document = to_document(DOMAIN, MISRANKED, EPOCHS)
+    domain, evidence, epochs = from_document(json.loads(json.dumps(document)))
+    assert epochs[7].miners == EPOCHS[7].miners
+    assert verify_evidence(domain, evidence, epochs).fault is Fault.WRONG_RANKING
+
+
+def test_another_epoch_in_the_document_proves_another_thing():
+    document = to_document(DOMAIN, MISRANKED, EPOCHS)
+    drawn = document["epoch"] | {"coordinator_weight_micro_cai": "0"}
+    domain, evidence, epochs = from_document(document | {"epoch": drawn})
+    with pytest.raises(InvalidMessage, match="the signer was not a coordinator of that epoch"):
+        verify_evidence(domain, evidence, epochs)
+
+
+def test_an_epoch_too_large_is_left_out_and_has_to_be_known(monkeypatch):
+    monkeypatch.setattr("protocol.evidence_document.EPOCH_MINERS_MAX", 4)
+    document = to_document(DOMAIN, MISRANKED, EPOCHS)
+    assert "epoch" not in document
+    domain, evidence, epochs = from_document(document)
+    with pytest.raises(UnknownEpoch):
+        verify_evidence(domain, evidence, epochs)
+    with pytest.raises(DecodeError, match="the epoch has more than 4 miners"):
+        from_document(MISRANKED_DOCUMENT)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epoch": None},
+        {"epoch": {}},
+        {"epoch": MISRANKED_DOCUMENT["epoch"] | {"seed": "00"}},
+        {"epoch": MISRANKED_DOCUMENT["epoch"] | {"number": "7"}},
+        {"epoch": MISRANKED_DOCUMENT["epoch"] | {"miners": [{}]}},
+        {"statement": "0x00"},
+        {"statement": to_document(DOMAIN, EVIDENCE, EPOCHS)["first_statement"]},
+    ],
+)
+def test_what_is_no_epoch_or_no_announcement(changes):
+    with pytest.raises(DecodeError):
+        from_document(MISRANKED_DOCUMENT | changes)
 
 
 def test_no_document_is_made_of_what_proves_nothing():
@@ -46,7 +91,9 @@ def test_no_document_is_made_of_what_proves_nothing():
 
 def test_a_documents_summary_proves_nothing():
     """Signer, kind and slot are for the reader; a checker takes them from the statements alone."""
-    domain, evidence = from_document(DOCUMENT | {"signer": "0x" + bytes(20).hex(), "kind": 1, "slot": "0x"})
+    domain, evidence, _ = from_document(
+        DOCUMENT | {"signer": "0x" + bytes(20).hex(), "kind": 1, "slot": "0x"}
+    )
     assert verify_evidence(domain, evidence, {}).signer == FIRST_RANKED.address
 
 
@@ -85,8 +132,8 @@ def test_what_is_no_document(changes, why):
 @given(json_values | st.sampled_from(DOCUMENTS).flatmap(mutated_documents))
 def test_any_json_is_a_document_or_a_protocol_error(document):
     try:
-        domain, evidence = from_document(document)
-        verify_evidence(domain, evidence, EPOCHS)
+        domain, evidence, epochs = from_document(document)
+        verify_evidence(domain, evidence, epochs)
     except ProtocolError:
         return
     assert evidence in builders.all_evidence()

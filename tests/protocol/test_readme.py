@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import protocol
-from protocol import draw, evidence, messages, receipt, statement
+from protocol import draw, epoch_document, evidence, messages, statement
 from protocol.cbor import BYTES_MAX, DEPTH_MAX
 from protocol.draw import ranking, task_seed
 from protocol.hashing import keccak256
@@ -150,7 +150,7 @@ def test_the_limits():
         "longest body": statement.BODY_BYTES_MAX,
         "longest image": messages.IMAGE_BYTES_MAX,
         "most miners of one snapshot": draw.MINERS_MAX,
-        "most miners of one receipt": receipt.MINERS_MAX,
+        "most miners of one receipt": epoch_document.MINERS_MAX,
         "clock disparity in ms": view.CLOCK_DISPARITY_MS_MAX,
         "longest life of an offer in ms": offers.OFFER_LIFE_MS_MAX,
         "longest life of a task in ms": tasks.TASK_LIFE_MS_MAX,

@@ -157,7 +157,6 @@ MINER = DOCUMENT["epoch"]["miners"][0]
         with_epoch(miners=[MINER | {"weight_micro_cai": "\u0665"}]),
         with_epoch(miners=[MINER | {"weight_micro_cai": "9" * 21}]),
         with_epoch(miners=[MINER | {"weight_micro_cai": str(2**64)}]),
-        with_epoch(miners=[MINER] * (receipts.MINERS_MAX + 1)),
     ],
 )
 def test_what_is_no_document(document):
@@ -168,14 +167,6 @@ def test_what_is_no_document(document):
 def test_the_longest_weight_is_read():
     with pytest.raises(InvalidMessage, match="the ranking is not the draw's"):
         verify_document(with_epoch(miners=[MINER | {"weight_micro_cai": str(2**64 - 1)}]))
-
-
-def test_the_limit_on_miners(monkeypatch):
-    monkeypatch.setattr(receipts, "MINERS_MAX", 5)
-    assert verify_document(DOCUMENT) == RECEIPT
-    monkeypatch.setattr(receipts, "MINERS_MAX", 4)
-    with pytest.raises(DecodeError, match="miners is not a list of at most 4"):
-        verify_document(DOCUMENT)
 
 
 @lawful

@@ -136,8 +136,9 @@ def test_evidence():
     known = view_of(vectors["view"])
     assert len(vectors["pieces"]) == 4
     for vector in vectors["pieces"]:
-        domain, evidence = from_document(vector["document"])
+        domain, evidence, epochs = from_document(vector["document"])
         assert domain == known.domain
+        assert verify_evidence(domain, evidence, epochs) == verify_evidence(domain, evidence, known.epochs)
         assert evidence == decode_evidence(of_hex(vector["encoded"]))
         offence, arguments = verify_evidence(domain, evidence, known.epochs), vector["contract_arguments"]
         assert "0x" + offence.signer.hex() == vector["document"]["signer"]
