@@ -45,11 +45,17 @@ class SenderLimits:
     """First pause between two looks for a receipt; each is 1.5 times the one before it..."""
     poll_max_s: float = 1.0
     """...up to this."""
+    replace_after_s: float = 30.0
+    """How long a transaction may be passed over before it is sent again for more; again after each such time,
+    until the fee limit."""
 
     def __post_init__(self) -> None:
         """:raises ValueError: a limit is not positive, or the tip alone is above the fee limit."""
-        values = (self.gas_max, self.priority_fee_per_gas_wei, self.receipt_wait_s, self.poll_first_s)
-        if min(values) <= 0 or self.priority_fee_per_gas_wei > self.fee_per_gas_max_wei:
+        waits = (self.receipt_wait_s, self.poll_first_s, self.replace_after_s)
+        if (
+            min(self.gas_max, self.priority_fee_per_gas_wei, *waits) <= 0
+            or self.priority_fee_per_gas_wei > self.fee_per_gas_max_wei
+        ):
             message = "limits of a sender are positive, and its tip is within its fee limit"
             raise ValueError(message)
         if self.poll_max_s < self.poll_first_s:
@@ -57,10 +63,19 @@ class SenderLimits:
             raise ValueError(message)
 
 
+@dataclass(slots=True)
+class _Sent:
+    """A transaction that was given to the chain. :ivar hashes: of its versions, of which one will count."""
+
+    transaction: TxParams
+    hashes: list[bytes]
+
+
 class Sender:
     """Sends one account's transactions and waits for them.
 
     :ivar address: 20 bytes, the account's.
+    :ivar replaced: how many were sent again for more.
     """
 
     def __init__(self, rpc: Rpc, account: Account, limits: SenderLimits | None = None) -> None:
@@ -70,6 +85,7 @@ class Sender:
         self._limits = limits or SenderLimits()
         self._lock = trio.Lock()
         self._next_nonce: int | None = None
+        self.replaced = 0
 
     async def send(self, to: bytes | None, data: bytes, *, value_wei: int = 0) -> Receipt:
         """Send one transaction and wait until it is in a block.
@@ -91,8 +107,7 @@ class Sender:
         }
         if to is not None:
             call["to"] = Web3.to_checksum_address(to)
-        transaction_hash = await self._submit(await self._priced(call))
-        receipt = await self._wait(transaction_hash)
+        receipt = await self._wait(await self._submit(await self._priced(call)))
         if not receipt.succeeded:
             raise await self._reason(call, receipt)
         return receipt
@@ -121,8 +136,8 @@ class Sender:
             "maxPriorityFeePerGas": Wei(tip),
         }
 
-    async def _submit(self, transaction: TxParams) -> bytes:
-        """Give a transaction its number and send it; returns its hash.
+    async def _submit(self, transaction: TxParams) -> _Sent:
+        """Give a transaction its number and send it.
 
         The lock spans the choice of a nonce and the answer to it, so no two tasks take the same one.
         """
@@ -134,7 +149,8 @@ class Sender:
                 # Until the answer is there, the number is unknown: a waiting task may run meanwhile, and this
                 # one may be cancelled.
                 self._next_nonce = None
-                signed = self._account.sign_transaction({**transaction, "nonce": Nonce(nonce)})
+                numbered: TxParams = {**transaction, "nonce": Nonce(nonce)}
+                signed = self._account.sign_transaction(numbered)
                 try:
                     await self._rpc.send_raw(signed.raw_transaction)
                 except RpcError as error:
@@ -144,24 +160,53 @@ class Sender:
                             raise reason_of(error) from error
                         continue
                 self._next_nonce = nonce + 1
-                return bytes(signed.hash)
+                return _Sent(numbered, [bytes(signed.hash)])
         message = "the last attempt returns or raises"
         raise AssertionError(message)
 
-    async def _wait(self, transaction_hash: bytes) -> Receipt:
+    async def _wait(self, sent: _Sent) -> Receipt:
         pause_s = self._limits.poll_first_s
+        replace_at = trio.current_time() + self._limits.replace_after_s
         with trio.move_on_after(self._limits.receipt_wait_s):
             while True:
                 # It is sent: an outage now is a reason to go on looking, not to tell the caller to try again.
                 with suppress(ChainUnreachable):
-                    receipt = await self._rpc.receipt(transaction_hash)
-                    if receipt is not None:
-                        return receipt
+                    for transaction_hash in reversed(sent.hashes):
+                        receipt = await self._rpc.receipt(transaction_hash)
+                        if receipt is not None:
+                            return receipt
+                    if trio.current_time() >= replace_at:
+                        replace_at += self._limits.replace_after_s
+                        await self._replace(sent)
                 await trio.sleep(pause_s)
                 pause_s = min(pause_s * 1.5, self._limits.poll_max_s)
         # It may have been dropped, and then its number is free again.
         self._next_nonce = None
-        raise TransactionNotMined(transaction_hash, self._limits.receipt_wait_s)
+        raise TransactionNotMined(sent.hashes[-1], self._limits.receipt_wait_s)
+
+    async def _replace(self, sent: _Sent) -> None:
+        """Send a transaction again under its number for more, if the limit allows.
+
+        Only one of all versions can count, since they share a number; whichever it is has the same effect.
+        """
+        tip = _raised(sent.transaction["maxPriorityFeePerGas"])
+        base_fee = await self._rpc.base_fee_wei()
+        fee = max(_raised(sent.transaction["maxFeePerGas"]), 2 * base_fee + tip)
+        if fee > self._limits.fee_per_gas_max_wei:
+            return
+        dearer: TxParams = {
+            **sent.transaction,
+            "maxFeePerGas": Wei(fee),
+            "maxPriorityFeePerGas": Wei(tip),
+        }
+        signed = self._account.sign_transaction(dearer)
+        # Noted before it is sent: if the answer is lost, it may be the one that counts.
+        sent.transaction = dearer
+        sent.hashes.append(bytes(signed.hash))
+        self.replaced += 1
+        # A refusal says that a version is in a block, or that this one arrived already: found out next.
+        with suppress(RpcError):
+            await self._rpc.send_raw(signed.raw_transaction)
 
     async def _reason(self, call: TxParams, receipt: Receipt) -> ContractReverted:
         """Run a failed transaction again where it failed: a receipt does not say why."""
@@ -172,6 +217,11 @@ class Sender:
                 if error.data is not None:
                     return revert_from(error.data)
         return ContractReverted("unknown", {}, b"")
+
+
+def _raised(wei: int | str) -> int:
+    """An eighth more, and a wei: all clients want a tenth at least before they replace."""
+    return int(wei) * 9 // 8 + 1
 
 
 def _says(error: RpcError, phrases: tuple[str, ...]) -> bool:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from functools import partial
+
 import httpx2
 import pytest
 import trio
 
+from contracts.anvil import run_anvil
 from contracts.errors import (
     ChainUnreachable,
     ContractReverted,
@@ -122,6 +125,59 @@ async def test_a_cancelled_task_leaves_the_numbers_usable(world):
         with trio.move_on_after(pause_s):
             await sender.send(world.ben.address, b"", value_wei=1)
     assert (await sender.send(world.ben.address, b"")).succeeded
+
+
+@pytest.fixture
+async def chain():
+    """A chain of one's own, whose blocks come when asked for: fees would outlive a test on the shared one."""
+    async with run_anvil() as found:
+        await found.rpc.request("evm_setAutomine", False)
+        yield found
+
+
+def own_sender(chain, **limits):
+    return Sender(chain.rpc, chain.accounts()[0], SenderLimits(poll_max_s=0.05, **limits))
+
+
+async def test_a_stuck_transaction_is_sent_again_for_more(chain):
+    """The fee rises above what was offered, so blocks pass it over until it is replaced, under its number."""
+    sender, ben = own_sender(chain, replace_after_s=0.2), b"\xbe" * 20
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(sender.send, ben, b"", value_wei=1))
+        while await chain.rpc.next_nonce(sender.address, pending=True) == 0:
+            await trio.sleep(0.01)
+        await chain.rpc.request("anvil_setNextBlockBaseFeePerGas", hex(20 * 10**9))
+        await chain.mine()
+        assert await chain.rpc.next_nonce(sender.address, pending=False) == 0
+        while sender.replaced == 0:
+            await trio.sleep(0.01)
+        while await chain.rpc.next_nonce(sender.address, pending=False) == 0:
+            await chain.mine()
+    assert await chain.rpc.balance(ben) == 1
+    assert await chain.rpc.next_nonce(sender.address, pending=True) == 1
+
+
+async def test_a_replacement_stops_at_the_fee_limit(chain):
+    fee = 2 * await chain.rpc.base_fee_wei() + 10**9
+    sender = own_sender(chain, replace_after_s=0.05, receipt_wait_s=0.6, fee_per_gas_max_wei=fee + fee // 7)
+    with pytest.raises(TransactionNotMined):
+        await sender.send(b"\xbe" * 20, b"")
+    assert sender.replaced == 1
+
+
+async def test_the_version_that_counts_may_be_the_first(chain):
+    sender = own_sender(chain, replace_after_s=0.1)
+    send_raw, sent = chain.rpc.send_raw, []
+
+    async def late(raw):
+        if sent:
+            await chain.mine()  # with the first version; the second is refused, since its number is used
+        sent.append(raw)
+        await send_raw(raw)
+
+    chain.rpc.send_raw = late
+    assert (await sender.send(b"\xbe" * 20, b"", value_wei=1)).succeeded
+    assert (len(sent), await chain.rpc.balance(b"\xbe" * 20)) == (2, 1)
 
 
 async def test_what_would_revert_costs_nothing(world):
