@@ -6,14 +6,24 @@ Is not: typed by itself; nobody outside this package calls it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.artifacts import load_artifact
 from contracts.errors import BadChainAnswer, RpcError
-from contracts.libraries import DISCARD, EncodingError, EventData, Web3, Web3Exception
+from contracts.libraries import (
+    DISCARD,
+    ABIEvent,
+    EncodingError,
+    EventData,
+    HexStr,
+    LogReceipt,
+    Web3,
+    Web3Exception,
+    event_abi_to_log_topic,
+)
 from contracts.provider import reading
 from contracts.reverts import canonical, reason_of
 from contracts.rpc import Receipt, Rpc, number
@@ -37,6 +47,8 @@ class Event:
     """By parameter name; addresses as 20 bytes."""
     block_number: int
     """In the RPC's numbers."""
+    log_index: int
+    """Its place in its block."""
     transaction_hash: bytes
 
 
@@ -46,6 +58,7 @@ class Contract:
     def __init__(self, rpc: Rpc, address: bytes, artifact_name: str) -> None:
         """:raises ArtifactMissing: no such contract of ours."""
         self.address = address
+        self._rpc = rpc
         self._checksum_address = Web3.to_checksum_address(address)
         abi = load_artifact(artifact_name).abi
         self._contract = rpc.web3.eth.contract(address=self._checksum_address, abi=abi)
@@ -91,19 +104,33 @@ class Contract:
                 return self._event(name, event)
         raise BadChainAnswer(name, "the transaction has not emitted this event")
 
-    async def events(self, name: str, first_block: int, last_block: int) -> tuple[Event, ...]:
-        """This contract's events of a name, in the order of the chain.
+    async def events(self, names: Sequence[str], first_block: int, last_block: int) -> tuple[Event, ...]:
+        """This contract's events of some names, in the order of the chain.
 
         :param first_block: included, as is `last_block`; at most `LOG_BLOCKS_MAX` of them.
         :raises ValueError: more of them.
-        :raises BadChainAnswer: one is not of this name, or not as the ABI has it.
+        :raises BadChainAnswer: one is not of these names, or not as the ABI has it.
         """
         if last_block - first_block >= LOG_BLOCKS_MAX:
             message = f"more than {LOG_BLOCKS_MAX} blocks"
             raise ValueError(message)
+        kinds = {_topic(self._contract.events[name]().abi): name for name in names}
         with reading("eth_getLogs"):
-            found = await self._contract.events[name]().get_logs(from_block=first_block, to_block=last_block)
-            return tuple(self._event(name, event) for event in found)
+            logs = await self._rpc.web3.eth.get_logs(
+                {
+                    "address": self._checksum_address,
+                    "topics": [list(kinds)],
+                    "fromBlock": first_block,
+                    "toBlock": last_block,
+                }
+            )
+            found = [self._decoded(kinds, log) for log in logs]
+        found.sort(key=lambda event: (event.block_number, event.log_index))
+        return tuple(found)
+
+    def _decoded(self, kinds: Mapping[HexStr, str], log: LogReceipt) -> Event:
+        name = kinds[Web3.to_hex(log["topics"][0])]
+        return self._event(name, self._contract.events[name]().process_log(log))
 
     def _event(self, name: str, event: EventData) -> Event:
         inputs = {part["name"]: part for part in self._contract.events[name]().abi["inputs"]}
@@ -111,8 +138,14 @@ class Contract:
             name=name,
             arguments={key: canonical(inputs[key], value) for key, value in event["args"].items()},
             block_number=number(name, event["blockNumber"]),
+            log_index=number(name, event["logIndex"]),
             transaction_hash=bytes(event["transactionHash"]),
         )
+
+
+def _topic(abi: ABIEvent) -> HexStr:
+    """What a log of an event begins with: the hash of its signature."""
+    return Web3.to_hex(event_abi_to_log_topic(abi))
 
 
 def creation_data(rpc: Rpc, artifact_name: str, arguments: Sequence[Any]) -> bytes:

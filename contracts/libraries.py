@@ -21,25 +21,35 @@ with kept_recursion_limit():
     from eth_account.datastructures import SignedTransaction
     from eth_account.messages import SignableMessage, encode_typed_data
     from eth_account.signers.local import LocalAccount
+    from eth_typing import ABIEvent, BlockNumber, HexStr
     from web3 import AsyncWeb3, Web3
-    from web3.exceptions import TransactionNotFound, Web3Exception
+    from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception
     from web3.logs import DISCARD
     from web3.middleware import ExtraDataToPOAMiddleware
     from web3.providers.async_base import AsyncJSONBaseProvider
     from web3.types import EventData, LogReceipt, Nonce, RPCEndpoint, RPCResponse, TxParams, Wei
-    from web3.utils import function_abi_to_4byte_selector, get_abi_input_types, get_create_address
+    from web3.utils import (
+        event_abi_to_log_topic,
+        function_abi_to_4byte_selector,
+        get_abi_input_types,
+        get_create_address,
+    )
 
 __all__ = [
     "DISCARD",
     "ABICodec",
+    "ABIEvent",
     "ABIRegistry",
     "AsyncJSONBaseProvider",
     "AsyncWeb3",
+    "BlockNotFound",
+    "BlockNumber",
     "DecodingError",
     "EncodingError",
     "EthAccount",
     "EventData",
     "ExtraDataToPOAMiddleware",
+    "HexStr",
     "LocalAccount",
     "LogReceipt",
     "Nonce",
@@ -56,6 +66,7 @@ __all__ = [
     "abi_registry",
     "decode_abi",
     "encode_typed_data",
+    "event_abi_to_log_topic",
     "function_abi_to_4byte_selector",
     "get_abi_input_types",
     "get_create_address",

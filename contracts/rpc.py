@@ -22,6 +22,8 @@ from contracts.libraries import (
     ABICodec,
     ABIRegistry,
     AsyncWeb3,
+    BlockNotFound,
+    BlockNumber,
     ExtraDataToPOAMiddleware,
     LogReceipt,
     RPCEndpoint,
@@ -118,6 +120,15 @@ class Rpc:
         """Number of the newest block. Contracts on a rollup may count differently: see ``clock()``."""
         with reading("eth_blockNumber"):
             return number("eth_blockNumber", await self.web3.eth.block_number)
+
+    async def block_hash(self, block_number: int) -> bytes | None:
+        """Hash, 32 bytes, of the block that has this number now; ``None`` if the chain is not that long."""
+        with reading("eth_getBlockByNumber"):
+            try:
+                block = await self.web3.eth.get_block(BlockNumber(block_number))
+            except BlockNotFound:
+                return None
+            return bytes(block["hash"])
 
     async def base_fee_wei(self) -> int:
         """Base fee of the newest block (EIP-1559) for a unit of gas; 0 on a chain without one."""

@@ -167,7 +167,7 @@ async def test_an_event_of_others_or_in_the_wrong_shape_is_a_bad_answer(log):
 
 async def test_events_of_a_range_are_decoded():
     async with contract_with(fake(result=[STAKED_LOG])) as contract:
-        (event,) = await contract.events("Staked", 0, 9)
+        (event,) = await contract.events(["Staked"], 0, 9)
     assert event.arguments["amount"] == 7
     assert event.transaction_hash == b"t".rjust(32, b"\0")
 
@@ -179,11 +179,11 @@ async def test_events_of_a_range_are_decoded():
 async def test_logs_in_the_wrong_shape_are_a_bad_answer(result):
     async with contract_with(fake(result=result)) as contract:
         with pytest.raises(BadChainAnswer):
-            await contract.events("Staked", 0, 1)
+            await contract.events(["Staked"], 0, 1)
 
 
 async def test_logs_are_asked_for_in_bounds():
     async with contract_with(fake(result=[])) as contract:
-        assert await contract.events("Staked", 1, LOG_BLOCKS_MAX) == ()
+        assert await contract.events(["Staked"], 1, LOG_BLOCKS_MAX) == ()
         with pytest.raises(ValueError, match="blocks"):
-            await contract.events("Staked", 0, LOG_BLOCKS_MAX)
+            await contract.events(["Staked"], 0, LOG_BLOCKS_MAX)

@@ -103,8 +103,13 @@ async def deploy_for_tests(process: AnvilProcess) -> Deployment:
 
 
 @asynccontextmanager
-async def visit(process: AnvilProcess, deployment: Deployment) -> AsyncIterator[World]:
-    """The world as it was deployed, whatever the test before did to it."""
+async def visit(
+    process: AnvilProcess, deployment: Deployment, *, put_back: bool = True
+) -> AsyncIterator[World]:
+    """The world as it was deployed, whatever the test before did to it.
+
+    :param put_back: undo everything afterwards; a chain that was reorganised has nothing to go back to.
+    """
     async with connect(process.endpoint) as rpc:
         chain = Anvil(rpc, process)
         snapshot = await chain.snapshot()
@@ -122,5 +127,6 @@ async def visit(process: AnvilProcess, deployment: Deployment) -> AsyncIterator[
                 reporter=reporter,
             )
         finally:
-            with trio.CancelScope(shield=True):
-                await chain.revert(snapshot)
+            if put_back:
+                with trio.CancelScope(shield=True):
+                    await chain.revert(snapshot)
