@@ -31,6 +31,7 @@ from p2p.gossip.service import GossipService
 from p2p.host import Host, open_host
 from p2p.identity import PeerId
 from p2p.mesh import Mesh, Validation, Validator
+from p2p.record_store import PeerRecords
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
 from protocol.messages import MULTIADDRS_MAX, Message
@@ -97,7 +98,7 @@ class Peer:
 
     def multiaddrs(self) -> tuple[bytes, ...]:
         """Where this peer can be dialled, binary form, without the peer id."""
-        return tuple(address.decapsulate_code(0x01A5).to_bytes() for address in self.host.listen_addresses())[
+        return tuple(address.decapsulate_code(0x01A5).to_bytes() for address in self.host.addresses())[
             :MULTIADDRS_MAX
         ]
 
@@ -169,24 +170,32 @@ class Peer:
 
 @asynccontextmanager
 async def open_peer(
-    key: Key, network: Network, rpc_url: str, listen: Sequence[str], data_dir: Path
+    key: Key,
+    network: Network,
+    rpc_url: str,
+    listen: Sequence[str],
+    data_dir: Path,
+    *,
+    announce: Sequence[str] = (),
 ) -> AsyncIterator[Peer]:
     """A running peer on `network`, until the context ends.
 
     :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
-    :raises LocalError: the guard is held, an address is taken, or the chain is another one.
+    :param announce: multiaddrs at which others can dial us, if they are other ones.
+    :raises LocalError: the guard is held, an address is taken or none, or the chain is another one.
     """
     rng = random.SystemRandom()
     with open_guard(data_dir / GUARD_FILE, key) as guard:
         async with (
             connect(rpc_url, chain_id=network.deployment.chain_id) as rpc,
-            open_host(key.secret, [Multiaddr(address) for address in listen]) as host,
+            open_host(key.secret, multiaddrs_of(listen), announce=multiaddrs_of(announce)) as host,
         ):
             staking = network.deployment.staking_client(rpc)
             watcher = ChainWatcher(staking, network.domain, network.parameters.chain_poll_ms)
             await watcher.refresh()
             gossip = GossipService(host, rng)
-            keeper = ConnectionKeeper(host, [Multiaddr(bootnode) for bootnode in network.bootnodes], rng)
+            records = PeerRecords(key.secret)
+            keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
             sender = Sender(rpc, Account(key.secret))
             peer = Peer(key, network, host, gossip, watcher, guard, sender, data_dir)
             async with trio.open_nursery() as nursery:
@@ -198,6 +207,14 @@ async def open_peer(
                 nursery.start_soon(keeper.run)
                 yield peer
                 nursery.cancel_scope.cancel()
+
+
+def multiaddrs_of(texts: Sequence[str]) -> list[Multiaddr]:
+    """What an operator wrote, read. :raises LocalError: one of them is no multiaddr."""
+    try:
+        return [Multiaddr(text) for text in texts]
+    except Exception as error:  # the multiaddr library raises what it likes
+        raise LocalError(f"not a multiaddr among: {', '.join(texts)}") from error
 
 
 async def _drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:

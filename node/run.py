@@ -54,7 +54,9 @@ async def run_node(settings: NodeSettings) -> None:
     rpc_url = settings.rpc_url or network.parameters.default_rpc_url
     async with (
         stopped_by_signals(),
-        open_peer(key, network, rpc_url, settings.listen, settings.data_dir) as peer,
+        open_peer(
+            key, network, rpc_url, settings.listen, settings.data_dir, announce=settings.announce
+        ) as peer,
     ):
         match settings.role:
             case "bootstrap":
@@ -96,7 +98,7 @@ def node_file(settings: NodeSettings, peer: Peer, api_url: str | None = None) ->
         "role": settings.role,
         "process": os.getpid(),
         "address": "0x" + peer.key.address.hex(),
-        "multiaddrs": [str(address) for address in peer.host.listen_addresses()],
+        "multiaddrs": [str(address) for address in peer.host.addresses()],
         "api_url": api_url,
     }
     write_private(path, json.dumps(document, indent=2).encode() + b"\n")

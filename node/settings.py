@@ -44,6 +44,8 @@ class NodeSettings:
     """JSON-RPC URL of a node of the chain; default: the network's."""
     listen: Annotated[tuple[str, ...], _SEVERAL] = ("/ip4/127.0.0.1/tcp/0",)
     """Multiaddrs to listen on, such as /ip4/192.0.2.7/tcp/4001; default: any port of 127.0.0.1."""
+    announce: Annotated[tuple[str, ...], _SEVERAL] = ()
+    """Multiaddrs at which others can dial this node, if they are not those it listens on: NAT, containers."""
     api_port: int = 8420
     """Port of the coordinator's local API on 127.0.0.1; 0 takes any."""
     models: Annotated[tuple[Path, ...], _SEVERAL] = ()

@@ -8,27 +8,30 @@ Is not: a transport, nor a judge of peers' behaviour; a graylisted peer is refus
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2p.discovery import AddressBook, PeerExchange, peer_of
+from p2p.discovery import PeerExchange
 from p2p.host import NotConnected, StreamRefused
+from p2p.records import peer_of
 from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import reset_stream
 from protocol.errors import LocalError, Refusal
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from multiaddr import Multiaddr
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
     from p2p.host import Host
     from p2p.identity import PeerId
+    from p2p.record_store import PeerRecords
 
 PING_PROTOCOL: Final = "/ipfs/ping/1.0.0"
 PING_BYTES: Final = 32
@@ -117,16 +120,19 @@ class Backoff:
 class ConnectionKeeper:
     """Keeps a host connected while :meth:`run` runs.
 
-    :ivar book: the addresses known.
+    :ivar records: the address book; also what we say of ourselves.
+    :ivar exchange: what asks peers for others.
     """
 
     def __init__(
         self,
         host: Host,
+        records: PeerRecords,
         bootnodes: Sequence[Multiaddr],
         rng: random.Random,
         *,
         params: ConnectionParams | None = None,
+        wall_clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Take the addresses to stay connected to, each ending in ``/p2p/<PeerID>``; our own is passed over.
 
@@ -135,12 +141,13 @@ class ConnectionKeeper:
         """
         if len(bootnodes) > BOOTNODES_MAX:
             raise LocalError("too many bootnodes")
-        self.book = AddressBook(host.peer_id)
+        self.records = records
         self._host = host
         self._rng = rng
         self._params = params or ConnectionParams()
         self._bootnodes = {peer_of(item): item for item in bootnodes if peer_of(item) != host.peer_id}
-        self._exchange = PeerExchange(host, self.book, rng)
+        self.exchange = PeerExchange(host, records, rng)
+        self._wall_clock_ms = wall_clock_ms
         self._backoff = Backoff(self._params, rng)
         self._dialling: set[PeerId] = set()
         self._attended: dict[PeerId, trio.CancelScope] = {}
@@ -155,6 +162,7 @@ class ConnectionKeeper:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                self.records.renew_own(self._host.addresses(), self._wall_clock_ms())
                 self._host.observe(self)
                 task_status.started()
                 while True:
@@ -169,10 +177,10 @@ class ConnectionKeeper:
     def statistics(self) -> Mapping[str, int]:
         """Named counts since the start, and the size of the book."""
         return {
-            "book_peers": len(self.book),
-            "book_evicted": self.book.evicted,
+            "records": len(self.records),
             **self._counts,
-            **{f"exchange_{name}": count for name, count in self._exchange.counts.items()},
+            **{f"record_{name}": count for name, count in self.records.counts.items()},
+            **{f"exchange_{name}": count for name, count in self.exchange.counts.items()},
         }
 
     # PeerObserver
@@ -182,6 +190,7 @@ class ConnectionKeeper:
         del outbound
         self._counts["connected"] += 1
         self._backoff.succeeded(peer_id)
+        self.records.note_met(peer_id)
         if self._nursery is not None:
             scope = self._attended[peer_id] = trio.CancelScope()
             self._nursery.start_soon(self._attend, peer_id, scope)
@@ -202,7 +211,7 @@ class ConnectionKeeper:
         connected = {*self._host.connected_peers(), self._host.peer_id}
         wanted = [peer for peer in self._bootnodes if peer not in connected]
         missing = self._params.connections_target - len(connected) - len(self._dialling) + 1
-        strangers = [peer for peer in self.book.candidates(connected) if peer not in self._bootnodes]
+        strangers = [peer for peer in self.records.candidates(connected) if peer not in self._bootnodes]
         due = [peer for peer in strangers if self._backoff.is_due(peer, _now_ms())]
         wanted += self._rng.sample(due, max(0, min(missing, len(due))))
         for peer in wanted:
@@ -214,7 +223,7 @@ class ConnectionKeeper:
 
     async def _dial(self, peer: PeerId) -> None:
         bootnode = self._bootnodes.get(peer)
-        addresses = self.book.addresses(peer) if bootnode is None else (bootnode,)
+        addresses = self.records.addresses(peer) if bootnode is None else (bootnode,)
         try:
             for address in addresses:
                 try:
@@ -226,7 +235,7 @@ class ConnectionKeeper:
             self._counts["dial_failed"] += 1
             failures = self._backoff.failed(peer, _now_ms())
             if bootnode is None and failures >= self._params.candidate_failures_max:
-                self.book.forget(peer)
+                self.records.forget(peer)
                 self._backoff.succeeded(peer)
         finally:
             self._dialling.discard(peer)
@@ -240,7 +249,8 @@ class ConnectionKeeper:
 
     async def _keep_asking(self, peer: PeerId) -> None:
         while True:
-            await self._exchange.ask(peer)
+            self.records.renew_own(self._host.addresses(), self._wall_clock_ms())
+            await self.exchange.ask(peer)
             await trio.sleep(self._params.ask_interval_ms * self._rng.uniform(0.9, 1) / 1000)
 
     async def _keep_pinging(self, peer: PeerId) -> None:

@@ -21,10 +21,14 @@ from libp2p.custom_types import TProtocol
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PeerStoreError
 from libp2p.stream_muxer.yamux.yamux import Yamux
+from multiaddr import Multiaddr
+from multiaddr.utils import get_network_addrs
 
 from p2p.identity import PeerId, key_pair_from_secret
+from p2p.own_addresses import OwnAddresses
+from p2p.records import ip_of
 from p2p.streams import DirectStream, DirectStreamGate, leaving
-from p2p.swarm import CONNECTIONS_MAX, build_host, close_connection, sever
+from p2p.swarm import CONNECTIONS_MAX, build_host, close_connection, hear_observations, sever
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -32,7 +36,6 @@ if TYPE_CHECKING:
 
     from libp2p.abc import INetConn, INetStream, INetwork
     from libp2p.host.basic_host import BasicHost
-    from multiaddr import Multiaddr
 
     from p2p.swarm import Connection, GuardedSwarm, Stream, StreamGuard
 
@@ -42,6 +45,8 @@ OPEN_STREAM_TIMEOUT_MS: Final = 5_000
 """Time for a new stream to agree on its protocol."""
 CLOSE_TIMEOUT_MS: Final = 800
 """Time for the connections to come down on closing; the sockets are closed in any case."""
+LOOPBACK_IPS: Final = ("127.0.0.1", "::1")
+"""Announced last by a listener on all addresses; they count only for peers of this machine."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +77,15 @@ class Host:
     """One node on the network. Made by :func:`open_host`.
 
     :ivar peer_id: our own PeerID.
+    :ivar own_addresses: what we announce, and where others see us come from.
     :ivar counts: ``dialled``, ``dial_failed``, ``observer_failed``.
     """
 
-    def __init__(self, basic: BasicHost, swarm: GuardedSwarm, guard: StreamGuard) -> None:
+    def __init__(
+        self, basic: BasicHost, swarm: GuardedSwarm, guard: StreamGuard, own_addresses: OwnAddresses
+    ) -> None:
         self.peer_id: PeerId = basic.get_id()
+        self.own_addresses = own_addresses
         self.counts: Counter[str] = Counter()
         self._basic = basic
         self._swarm = swarm
@@ -87,12 +96,19 @@ class Host:
         self._dials: dict[PeerId, trio.Event] = {}
         self._closed = False
         swarm.register_notifee(_ConnectionNotifee(self))
+        hear_observations(basic, self._note_observed)
 
     # Who and where
 
     def listen_addresses(self) -> tuple[Multiaddr, ...]:
         """The addresses we listen on, with real ports and our ``/p2p/`` PeerID."""
         return tuple(self._basic.get_addrs())
+
+    def addresses(self) -> tuple[Multiaddr, ...]:
+        """The addresses to give to others, at most 4, each with our ``/p2p/`` (:mod:`p2p.own_addresses`)."""
+        interface_ips = [*get_network_addrs(4), *get_network_addrs(6), *LOOPBACK_IPS]
+        chosen = self.own_addresses.choose(self.listen_addresses(), interface_ips)
+        return tuple(Multiaddr(f"{address}/p2p/{self.peer_id}") for address in chosen)
 
     def connected_peers(self) -> tuple[PeerId, ...]:
         """The peers connected now, oldest first."""
@@ -242,6 +258,11 @@ class Host:
 
     # Within
 
+    def _note_observed(self, connection: Connection, observed: Multiaddr) -> None:
+        observer_ip = self.remote_ip(connection.muxed_conn.peer_id)
+        if observer_ip is not None:
+            self.own_addresses.observe(observer_ip, str(ip_of(observed)))
+
     async def _dial(self, address: Multiaddr, peer_id: PeerId) -> None:
         done = self._dials[peer_id] = trio.Event()
         self.counts["dialled"] += 1
@@ -331,21 +352,27 @@ class _ConnectionNotifee(INotifee):  # type: ignore[misc, unused-ignore] # the l
 
 @asynccontextmanager
 async def open_host(
-    node_secret: bytes, listen: Sequence[Multiaddr], *, connections_max: int = CONNECTIONS_MAX
+    node_secret: bytes,
+    listen: Sequence[Multiaddr],
+    *,
+    connections_max: int = CONNECTIONS_MAX,
+    announce: Sequence[Multiaddr] = (),
 ) -> AsyncIterator[Host]:
     """A host that listens at the given addresses until the context is left.
 
     :param node_secret: 32 bytes; the node key, which is the registered address and signs every message.
     :param listen: TCP addresses such as ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any, none only dials.
     :param connections_max: connections in and out together; a quarter is kept for our own dials.
-    :raises LocalError: the secret is none, or an address cannot be listened at.
+    :param announce: where others can dial us, if it is not where we listen: behind NAT, in a container.
+    :raises LocalError: the secret is none, an address cannot be listened at, or one cannot be announced.
     """
+    own_addresses = OwnAddresses(announce)
     for address in listen:
         _require_free(address)
     basic, swarm, guard = build_host(key_pair_from_secret(node_secret), connections_max)
     failure: Exception | None = None
     async with basic.run(list(listen)):
-        host = Host(basic, swarm, guard)
+        host = Host(basic, swarm, guard, own_addresses)
         try:
             _require_listening(host, listen)
             yield host

@@ -1,7 +1,8 @@
 """One key, three names: node secret, libp2p PeerID and Ethereum address.
 
 Is: the pure conversions between them. A secp256k1 PeerID carries its compressed public key inline, so
-PeerID to address needs no lookup and no signature.
+PeerID to address needs no lookup and no signature. The way back needs the key: a signature by the address
+gives it (:func:`peer_id_from_public_key`), or a lookup on the network (:mod:`p2p.lookup`).
 Is not: key storage, and no signing; `node/keys` and `protocol/statement` do those.
 
 Layout of a secp256k1 PeerID, 39 bytes (libp2p peer-ids specification):
@@ -110,6 +111,17 @@ def peer_id_from_text(text: str) -> PeerId:
         raise PeerIdentityError("the text is no PeerID") from error
     public_key_of_peer(peer_id)
     return peer_id
+
+
+def verify_by_peer(peer_id: PeerId, signed: bytes, signature: bytes) -> bool:
+    """Whether a peer signed these bytes, as libp2p signs: DER, over their SHA-256. Any signature may come.
+
+    :raises PeerIdentityError: as :func:`public_key_of_peer`.
+    """
+    try:
+        return _Point(public_key_of_peer(peer_id)).verify(signature, signed)
+    except ValueError:
+        return False
 
 
 def _point(public_key: bytes) -> _Point:

@@ -39,6 +39,8 @@ from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from libp2p.abc import INetStream
     from libp2p.crypto.keys import KeyPair
     from libp2p.io.abc import ReadWriteCloser
@@ -126,6 +128,32 @@ class StreamGuard:
         if self._open.total() >= INBOUND_STREAMS_MAX:
             return "refused_host_full"
         return None
+
+
+class IdentifyObservations:
+    """Takes the place of the library's manager of observed addresses: hands them on, announces none."""
+
+    def __init__(self, observe: Callable[[SwarmConn, Multiaddr], None]) -> None:
+        self._observe = observe
+
+    def record_observation(
+        self, connection: SwarmConn, observed: Multiaddr, local_addresses: Sequence[Multiaddr]
+    ) -> None:
+        """A peer said in identify where it sees us come from."""
+        del local_addresses
+        self._observe(connection, observed)
+
+    def remove_conn(self, connection: SwarmConn) -> None:
+        """Nothing is kept here."""
+
+    def addrs(self) -> list[Multiaddr]:
+        """None: what we announce is chosen in :mod:`p2p.own_addresses`."""
+        return []
+
+
+def hear_observations(host: BasicHost, observe: Callable[[SwarmConn, Multiaddr], None]) -> None:
+    """Call ``observe`` with what peers say in identify about where we come from."""
+    host._observed_addr_manager = IdentifyObservations(observe)  # noqa: SLF001 - it has no other door
 
 
 def build_host(key_pair: KeyPair, connections_max: int) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:

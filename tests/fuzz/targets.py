@@ -12,6 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from multiaddr import Multiaddr
+
+from p2p.discovery import encode_records, split_records
+from p2p.records import open_record, seal_record
 from protocol import cbor, receipt
 from protocol.draw import follows_draw
 from protocol.errors import GossipIgnore, ProtocolError
@@ -29,6 +33,10 @@ EPOCHS = builders.view().epochs
 SIGNERS = (MINERS["ann"], COORDINATOR, FIRST_RANKED, FIRST_RANKED, AUDITOR, FIRST_RANKED)
 STATEMENTS = tuple(
     sealed(signer, message) for signer, message in zip(SIGNERS, builders.messages(), strict=True)
+)
+PEER_RECORDS = tuple(
+    seal_record(bytes(31) + b"\1", count, [Multiaddr("/ip4/192.0.2.7/tcp/4001")] * count)
+    for count in range(3)
 )
 EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
 
@@ -80,6 +88,17 @@ def _ranking(data: bytes) -> None:
     follows_draw(builders.EPOCH.miners, task.input_commitment, task.ranking)
 
 
+def _peer_record(data: bytes) -> None:
+    record = open_record(data)
+    assert record.envelope == data
+    assert all(str(address).endswith(f"/p2p/{record.peer}") for address in record.addresses)
+
+
+def _peer_records(data: bytes) -> None:
+    for envelope in split_records(data):
+        open_record(envelope)
+
+
 def _json(read: Callable[[object], Any]) -> Callable[[bytes], None]:
     def judge(data: bytes) -> None:
         try:
@@ -126,6 +145,8 @@ def targets() -> list[Target]:
         Target("follow the draw", _ranking, (TASK.message.encode(),)),
         Target("evidence", _evidence, EVIDENCE),
         Target("evidence document", _json(_evidence_document), tuple(_dump(one) for one in documents)),
+        Target("peer record", _peer_record, tuple(record.envelope for record in PEER_RECORDS)),
+        Target("peer records", _peer_records, (encode_records(PEER_RECORDS),)),
         Target(
             "receipt document",
             _json(receipt.verify_document),

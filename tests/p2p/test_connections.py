@@ -17,6 +17,8 @@ from p2p import connections
 from p2p.connections import Backoff, ConnectionKeeper, ConnectionParams
 from p2p.host import open_host
 from p2p.identity import PeerIdentityError, peer_id_from_secret
+from p2p.record_store import PeerRecords
+from p2p.records import seal_record
 from protocol.errors import LocalError
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 
@@ -34,7 +36,7 @@ PEERS = [peer_id_from_secret(secret(number)) for number in range(4)]
 async def keeping(hosts, bootnodes, params=QUICK):
     """Keepers for hosts, running."""
     keepers = [
-        ConnectionKeeper(host, bootnodes, random.Random(number), params=params)
+        ConnectionKeeper(host, PeerRecords(secret(number)), bootnodes, random.Random(number), params=params)
         for number, host in enumerate(hosts)
     ]
     async with trio.open_nursery() as nursery:
@@ -85,9 +87,13 @@ def test_parameters_that_make_no_sense__are_refused(changes):
 async def test_bootnodes_that_make_no_sense__are_refused():
     async with open_hosts(1) as (host,):
         with pytest.raises(LocalError):
-            ConnectionKeeper(host, [Multiaddr("/ip4/1.2.3.4/tcp/1")] * 65, random.Random(0))
+            ConnectionKeeper(
+                host, PeerRecords(secret(0)), [Multiaddr("/ip4/1.2.3.4/tcp/1")] * 65, random.Random(0)
+            )
         with pytest.raises(PeerIdentityError):
-            ConnectionKeeper(host, [Multiaddr("/ip4/1.2.3.4/tcp/1")], random.Random(0))
+            ConnectionKeeper(
+                host, PeerRecords(secret(0)), [Multiaddr("/ip4/1.2.3.4/tcp/1")], random.Random(0)
+            )
 
 
 async def test_six_nodes_with_one_bootnode__find_each_other():
@@ -121,8 +127,9 @@ async def test_a_bootnode_that_comes_late_or_back__is_found():
 
 async def test_a_stranger_that_cannot_be_reached__is_forgotten():
     async with open_hosts(1) as (host,), keeping([host], []) as (keeper,):
-        keeper.book.hear([Multiaddr(f"/ip4/127.0.0.1/tcp/1/p2p/{PEERS[3]}")])
-        await until(lambda: len(keeper.book) == 0)
+        gone = seal_record(secret(3), 1, [Multiaddr("/ip4/127.0.0.1/tcp/1")])
+        keeper.records.accept(gone.envelope, heard_from_ip="127.0.0.1")
+        await until(lambda: len(keeper.records) == 0)
         assert keeper.statistics()["dial_failed"] == QUICK.candidate_failures_max
 
 
@@ -130,7 +137,7 @@ async def test_peers_connected_before_the_keeper_runs__are_attended_too():
     async with open_hosts(2) as (alice, bob):
         await connect(bob, alice)
         async with keeping([alice, bob], []) as keepers:
-            await until(lambda: keepers[1].book.addresses(alice.peer_id) == alice.listen_addresses())
+            await until(lambda: keepers[1].records.addresses(alice.peer_id) == alice.listen_addresses())
 
 
 FROZEN_NODE = """

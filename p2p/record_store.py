@@ -1,0 +1,215 @@
+"""The address book: our own peer record, and the newest that we know of others.
+
+Is: a bounded store of signed records, by peer and by on-chain address. Pure; randomness is given.
+Is not: I/O; :mod:`p2p.discovery` moves records between peers, `node/address_book.py` keeps them in a file.
+
+A record is *met* when the peer gave it to us over its own connection, or was connected later; all others are
+*heard*. Only met records are passed on in peer exchange, so that a liar's inventions travel one step. When
+the store is full, heard records give way first, then met ones that nobody vouches for (see ``is_kept``),
+oldest first; strangers who connect with ever new keys push out each other, not the network.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from p2p.identity import PeerId, address_of_peer
+from p2p.records import ADDRESSES_KEPT_MAX, PeerRecord, is_plausible, open_record, seal_record
+from protocol.errors import InvalidMessage, ProtocolError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from multiaddr import Multiaddr
+
+RECORDS_MAX: Final = 1_024
+"""Records of others that a node keeps; some 700 bytes of memory each, and at most 3 KiB."""
+RECORDS_TOLD_MAX: Final = 16
+"""Records in one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One record of another peer.
+
+    :ivar addresses: those of the record that we may dial, by whom we heard them from; never empty.
+    :ivar heard_from_ip: where the record came from first.
+    :ivar met: whether the peer itself was ever connected to us.
+    """
+
+    record: PeerRecord
+    addresses: tuple[Multiaddr, ...]
+    heard_from_ip: str | None
+    met: bool
+
+
+class PeerRecords:
+    """The records that one node knows.
+
+    :ivar own: our own record; at first it names no address.
+    :ivar counts: ``accepted``, ``older``, ``sequence_reused``, ``implausible``, ``evicted``, ``forgotten``.
+    :ivar is_kept: whether a met peer shall stay when others must go; connected and staked ones, say.
+    """
+
+    def __init__(self, node_secret: bytes, *, records_max: int = RECORDS_MAX) -> None:
+        """:raises LocalError: the secret is none."""
+        self.own = seal_record(node_secret, 0, ())
+        self.counts: Counter[str] = Counter()
+        self.is_kept: Callable[[PeerId], bool] = lambda _peer: False
+        self._node_secret = node_secret
+        self._records_max = records_max
+        self._met: OrderedDict[PeerId, Entry] = OrderedDict()
+        self._heard: OrderedDict[PeerId, Entry] = OrderedDict()
+        self._peer_of_account: dict[bytes, PeerId] = {}
+
+    def __len__(self) -> int:
+        return len(self._met) + len(self._heard)
+
+    def renew_own(self, addresses: Sequence[Multiaddr], now_ms: int) -> PeerRecord:
+        """Our record for these addresses; signed anew only if they are others than before.
+
+        :param now_ms: wall clock; the sequence is at least this, so that it grows over restarts too.
+        :raises LocalError: too many or too long addresses.
+        """
+        if tuple(addresses) != self.own.addresses or self.own.sequence == 0:
+            sequence = max(now_ms, self.own.sequence + 1)
+            self.own = seal_record(self._node_secret, sequence, addresses)
+        return self.own
+
+    def accept(self, envelope: bytes, *, heard_from_ip: str | None = None) -> PeerId:
+        """Take a record from anybody; the newest of each peer stays. Returns whose it is.
+
+        :param heard_from_ip: of the teller; without it only public addresses count (see ``is_plausible``).
+        :raises ProtocolError: the envelope is none, or wrong (:func:`p2p.records.open_record`).
+        """
+        record = open_record(envelope)
+        if record.peer != self.own.peer:
+            self._take(record, heard_from_ip, met=False)
+        return record.peer
+
+    def confirm(self, peer: PeerId, envelope: bytes, *, heard_from_ip: str | None) -> None:
+        """Take a record that a connected peer gave of itself.
+
+        :raises ProtocolError: the envelope is none, or wrong, or speaks for somebody else.
+        """
+        record = open_record(envelope)
+        if record.peer != peer:
+            raise InvalidMessage("a peer gave the record of another as its own")
+        self._take(record, heard_from_ip, met=True)
+
+    def note_met(self, peer: PeerId) -> None:
+        """A peer is connected: what we heard of it was true. It is the youngest again."""
+        entry = self._heard.pop(peer, None) or self._met.pop(peer, None)
+        if entry is not None:
+            self._met[peer] = Entry(entry.record, entry.addresses, entry.heard_from_ip, met=True)
+            self._make_room()
+
+    def forget(self, peer: PeerId) -> None:
+        """Drop a peer that could not be reached."""
+        if self._drop(peer):
+            self.counts["forgotten"] += 1
+
+    def record_of(self, peer: PeerId) -> bytes | None:
+        """The newest envelope of a peer, our own included; None if none is known."""
+        if peer == self.own.peer:
+            return self.own.envelope
+        entry = self._entry(peer)
+        return None if entry is None else entry.record.envelope
+
+    def peer_of_account(self, account: bytes) -> PeerId | None:
+        """The peer with an on-chain address of 20 bytes, if it is known or ourselves."""
+        return self.own.peer if account == self.own.account else self._peer_of_account.get(account)
+
+    def addresses(self, peer: PeerId) -> tuple[Multiaddr, ...]:
+        """Where a peer may be dialled, maybe nowhere."""
+        entry = self._entry(peer)
+        return () if entry is None else entry.addresses
+
+    def nearest(self, account: bytes, count: int) -> list[PeerRecord]:
+        """The known records whose on-chain addresses are nearest to one, by XOR; nearest first."""
+        target = int.from_bytes(account)
+        accounts = heapq.nsmallest(
+            count, self._peer_of_account, key=lambda other: int.from_bytes(other) ^ target
+        )
+        entries = [self._entry(self._peer_of_account[item]) for item in accounts]
+        return [entry.record for entry in entries if entry is not None]
+
+    def to_tell(self, asker: PeerId, connected: Collection[PeerId], rng: random.Random) -> list[PeerRecord]:
+        """A random choice of at most 16 records of peers that are connected to us, and met."""
+        known = [entry.record for peer, entry in self._met.items() if peer != asker and peer in connected]
+        return rng.sample(known, min(len(known), RECORDS_TOLD_MAX))
+
+    def candidates(self, connected: Collection[PeerId]) -> list[PeerId]:
+        """Peers to try: known, and not connected. Those that were met come first."""
+        return [peer for peer in (*self._met, *self._heard) if peer not in connected]
+
+    def entries(self) -> list[Entry]:
+        """All records of others, those next to give way first."""
+        return [*self._heard.values(), *self._met.values()]
+
+    def restore(self, entries: Iterable[tuple[bytes, str | None, bool]]) -> None:
+        """Take (envelope, heard_from_ip, met) as :meth:`entries` gave them; wrong ones are passed over."""
+        for envelope, heard_from_ip, met in entries:
+            try:
+                record = open_record(envelope)
+            except ProtocolError:
+                self.counts["restore_failed"] += 1
+                continue
+            if record.peer != self.own.peer:
+                self._take(record, heard_from_ip, met=met)
+
+    # Within
+
+    def _entry(self, peer: PeerId) -> Entry | None:
+        return self._met.get(peer) or self._heard.get(peer)
+
+    def _take(self, record: PeerRecord, heard_from_ip: str | None, *, met: bool) -> None:
+        known = self._entry(record.peer)
+        if known is not None and record.sequence < known.record.sequence:
+            self.counts["older"] += 1
+            record = known.record
+        elif known is not None and record.sequence == known.record.sequence:
+            if record.envelope != known.record.envelope and record.addresses != known.record.addresses:
+                self.counts["sequence_reused"] += 1
+            record = known.record
+        else:
+            self.counts["accepted"] += 1
+        addresses = [item for item in record.addresses if is_plausible(item, heard_from_ip)]
+        if known is not None and record is known.record:
+            # The same record from nearer by: its private addresses count now.
+            addresses = [*known.addresses, *(item for item in addresses if item not in known.addresses)]
+            heard_from_ip = known.heard_from_ip
+        if not addresses and (record.addresses or not met):
+            self.counts["implausible"] += 1
+            return
+        self._drop(record.peer)
+        if not addresses:
+            return  # the peer itself says that it cannot be dialled any more
+        met = met or (known is not None and known.met)
+        entry = Entry(record, tuple(addresses[:ADDRESSES_KEPT_MAX]), heard_from_ip, met)
+        (self._met if met else self._heard)[record.peer] = entry
+        self._peer_of_account[record.account] = record.peer
+        self._make_room()
+
+    def _drop(self, peer: PeerId) -> bool:
+        if self._met.pop(peer, None) is None and self._heard.pop(peer, None) is None:
+            return False
+        del self._peer_of_account[address_of_peer(peer)]
+        return True
+
+    def _make_room(self) -> None:
+        while len(self) > self._records_max:
+            self._drop(next(iter(self._heard)) if self._heard else self._oldest_met())
+            self.counts["evicted"] += 1
+
+    def _oldest_met(self) -> PeerId:
+        for _ in range(len(self._met)):
+            peer = next(iter(self._met))
+            if not self.is_kept(peer):
+                return peer
+            self._met.move_to_end(peer)
+        return next(iter(self._met))
