@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from protocol.errors import LocalError
 
-CONTRACT_NAMES: Final = ("CAI", "DevelopmentCAI", "Slashing", "Staking")
+CONTRACT_NAMES: Final = ("CAI", "DevelopmentCAI", "Slashing", "Staking", "WrappedCAI")
 
 
 class ArtifactMissing(LocalError):

@@ -1,6 +1,6 @@
 """CAI as typed Python, in the manner of `client`.
 
-Is: balances, allowances, transfers, and the faucet of development chains.
+Is: balances, allowances, transfers, the faucet of development chains, and wrapping where CAI is the coin.
 Is not: what CAI is staked for.
 """
 
@@ -12,7 +12,7 @@ from contracts.transactions import Sender
 
 
 class TokenClient:
-    """CAI. On a development chain it has a faucet.
+    """CAI. On a development chain it has a faucet; where the chain's own coin is CAI, it wraps that.
 
     :ivar address: 20 bytes, of the token.
     """
@@ -21,6 +21,7 @@ class TokenClient:
         self.address = address
         # The faucet's ABI includes the plain token's.
         self._contract = Contract(rpc, address, "DevelopmentCAI")
+        self._wrapped = Contract(rpc, address, "WrappedCAI")
 
     async def balance(self, account: bytes) -> int:
         """Balance in wei."""
@@ -52,3 +53,11 @@ class TokenClient:
         faucet.
         """
         return await self._contract.transact(sender, "faucet", amount_wei)
+
+    async def wrap(self, sender: Sender, amount_wei: int) -> Receipt:
+        """Turn the chain's coins into tokens. Reverts with ``unknown`` where they are not CAI."""
+        return await self._wrapped.transact(sender, "wrap", value_wei=amount_wei)
+
+    async def unwrap(self, sender: Sender, amount_wei: int) -> Receipt:
+        """Turn tokens back into coins. Reverts with ``ERC20InsufficientBalance``."""
+        return await self._wrapped.transact(sender, "unwrap", amount_wei)

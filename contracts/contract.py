@@ -82,15 +82,16 @@ class Contract:
             return canonical(outputs[0], found)
         return tuple(map(canonical, outputs, found))
 
-    async def transact(self, sender: Sender, name: str, *arguments: Any) -> Receipt:
+    async def transact(self, sender: Sender, name: str, *arguments: Any, value_wei: int = 0) -> Receipt:
         """Call a function in a transaction.
 
+        :param value_wei: of the chain's own coin, for a function that takes it.
         :raises BadArguments: they do not fit the function.
         :raises ContractReverted: it said no.
         """
         with _fitting(name):
             data = self._contract.encode_abi(name, args=arguments)
-        return await sender.send(self.address, bytes.fromhex(data[2:]))
+        return await sender.send(self.address, bytes.fromhex(data[2:]), value_wei=value_wei)
 
     def event(self, receipt: Receipt, name: str) -> Event:
         """The one event of this name that this contract has emitted in a transaction.

@@ -160,6 +160,28 @@ def faucet(amount: str, /, *, owner: Owner) -> None:
 
 
 @chain.command
+def wrap(amount: str, /, *, owner: Owner) -> None:
+    """Turn coins into CAI tokens to stake, on a chain whose own coin is CAI. Keep some for gas."""
+
+    async def work(opened: Chain) -> None:
+        await opened.token.wrap(opened.sender, parse_wei(amount))
+        print(f"you have {show_cai(await opened.token.balance(opened.sender.address))} in tokens")
+
+    _run(owner, work)
+
+
+@chain.command
+def unwrap(amount: str, /, *, owner: Owner) -> None:
+    """Turn CAI tokens back into the chain's coin."""
+
+    async def work(opened: Chain) -> None:
+        await opened.token.unwrap(opened.sender, parse_wei(amount))
+        print(f"you have {show_cai(await opened.token.balance(opened.sender.address))} left in tokens")
+
+    _run(owner, work)
+
+
+@chain.command
 def register(
     *,
     owner: Owner,

@@ -14,6 +14,7 @@ interface Vm {
     function getBlockNumber() external view returns (uint256);
     function getBlockTimestamp() external view returns (uint256);
     function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
+    function deal(address account, uint256 balance) external;
     function assume(bool condition) external pure;
     function expectRevert(bytes calldata revertData) external;
     function expectPartialRevert(bytes4 selector) external;

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.cai import TokenClient
+from contracts.contract import creation_data
 from contracts.errors import ContractReverted
 from contracts.records import WEI_PER_CAI
 
@@ -36,3 +38,22 @@ async def test_the_faucet_has_a_limit_and_a_cool_down(world):
     assert caught.value.name == "FaucetCoolingDown"
     await world.chain.pass_time(3600)
     await world.token.faucet(world.ann, 1)
+
+
+async def test_coins_become_tokens_and_coins_again(world):
+    data = creation_data(world.chain.rpc, "WrappedCAI", ())
+    token = TokenClient(world.chain.rpc, (await world.ann.send(None, data)).contract_address)
+    await token.wrap(world.ann, 7)
+    assert (await token.balance(world.ann.address), await token.total_supply()) == (7, 7)
+    before = await world.chain.rpc.balance(token.address)
+    await token.unwrap(world.ann, 3)
+    assert await world.chain.rpc.balance(token.address) == before - 3
+    with pytest.raises(ContractReverted) as caught:
+        await token.unwrap(world.ann, 5)
+    assert caught.value.name == "ERC20InsufficientBalance"
+
+
+async def test_a_token_that_wraps_nothing_says_so(world):
+    with pytest.raises(ContractReverted) as caught:
+        await world.token.wrap(world.ann, 1)
+    assert caught.value.name == "unknown"

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from contracts.deployment import BadDeployment, Deployment, write_deployment
-from node.network import BOOTNODES_MAX, NetworkUnusable, load_network
+from node.network import BOOTNODES_MAX, NetworkUnusable, load_network, read_parameters
 
 DEPLOYMENT = Deployment(
     chain_id=31337, cai=b"\x01" * 20, staking=b"\x02" * 20, slashing=b"\x03" * 20, deployed_at_block=0
 )
-PARAMETERS = Path(__file__).parents[2] / "bootstrap" / "devnet" / "params.toml"
+NETWORKS = Path(__file__).parents[2] / "bootstrap"
+PARAMETERS = NETWORKS / "devnet" / "params.toml"
 
 
 @pytest.fixture
@@ -28,6 +29,14 @@ def test_folder_loads(folder):
     assert network.bootnodes == ("/ip4/127.0.0.1/tcp/1/p2p/x",)
     assert network.domain.verifying_contract == DEPLOYMENT.slashing
     assert network.topic("tasks") == "cuckoo/1/31337-03030303/tasks"
+
+
+@pytest.mark.parametrize(
+    ("name", "chain_id"), [("devnet", 31337), ("cuckoo-sepolia", 1210), ("cuckoo", 1200)]
+)
+def test_networks_that_come_with_the_package(name, chain_id):
+    parameters = read_parameters(NETWORKS / name / "params.toml")
+    assert (parameters.name, parameters.chain_id) == (name, chain_id)
 
 
 def test_network_without_bootnodes_is_a_first_peer(folder):
