@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-NPM_INSTALLED := contracts/node_modules/.installed
+NPM_INSTALLED := contracts/node_modules/.installed tests/interop/node_modules/.installed
 
 .PHONY: help setup demo demo-equivocation devnet test lint contracts bench fuzz lock train-model clean
 
@@ -20,10 +20,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[miner,dev]'
 	@touch $@
 
-$(NPM_INSTALLED): contracts/package.json contracts/package-lock.json
+$(NPM_INSTALLED): %/node_modules/.installed: %/package.json %/package-lock.json
 	@PYTHON=$(PYTHON) .ci/preflight
-	@echo "Installing npm packages (local chain, Solidity compiler)."
-	cd contracts && npm ci --silent --no-progress
+	@echo "Installing the npm packages of $*."
+	cd $* && npm ci --silent --no-progress
 	@touch $@
 
 demo: setup ## one prompt through a whole market on this machine: processes, chain, picture
@@ -49,7 +49,7 @@ contracts: setup ## Solidity tests, and the committed artefacts against their so
 	$(BIN)/python -m contracts.build --check
 
 bench: setup ## measured speed, as ratios of what it stands on
-	$(BIN)/python -m tests.bench.protocol
+	@$(BIN)/python -m tests.bench
 
 fuzz: setup ## hostile bytes for every decoder and rule (SECONDS=60 for each)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'

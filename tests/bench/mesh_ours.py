@@ -1,0 +1,93 @@
+"""Our mesh under the benchmark's load: real hosts, each judging every message by the rule of offers.
+
+    python -m tests.bench.mesh_ours LOAD    # as tests.bench.mesh does
+
+Each message is an offer, signed by a miner of its own: the rule drops a miner's older offers, and in a burst
+messages overtake one another. Every node recovers every signer, as in production.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import trio
+
+from node.clock import now_ms
+from node.peer import RULES
+from p2p.mesh import Validation, Validator
+from protocol.draw import EpochView, Snapshot
+from protocol.hashing import sha256
+from protocol.messages import ModelOffer
+from protocol.rules.view import Seen, View
+from tests.bench.mesh_load import Deliveries, Load, load_of_command, run_phases
+from tests.p2p.nodes import open_gossip, until
+from tests.protocol.builders import DOMAIN, Key, key, offer, sealed
+
+TOPIC = "cuckoo/1/31337-c0ffee00/offers"
+STAKE_WEI = 20_001 * 10**18
+LIFE_MS = 10 * 60 * 1000
+OFFER_BYTES = 95
+"""Length of an offer's envelope without models,"""
+MODEL_BYTES = 44
+"""and what one model adds to it at this price."""
+PRICE_MICRO_CAI = 5_000_000_000
+
+
+def offers_of(miners: list[Key], message_bytes: int) -> list[bytes]:
+    """An offer of about `message_bytes` by each."""
+    issued_at_ms = now_ms()
+    count = round((message_bytes - OFFER_BYTES) / MODEL_BYTES)
+    models = tuple(ModelOffer(sha256(bytes([number])), PRICE_MICRO_CAI) for number in range(count))
+    changes = {"issued_at_ms": issued_at_ms, "valid_until_ms": issued_at_ms + LIFE_MS, "models": models}
+    return [sealed(miner, offer(**changes)) for miner in miners]
+
+
+def validator(view: View) -> Validator:
+    """A node's judge, as `node.peer.Peer` wires it."""
+    seen, rule = Seen(), RULES["offers"]
+
+    def validate(data: bytes, forwarder: object) -> Validation:
+        del forwarder
+        rule(seen, view, data, now_ms())
+        return Validation.ACCEPT
+
+    return validate
+
+
+async def consume(channel: trio.MemoryReceiveChannel[bytes], deliveries: Deliveries) -> None:
+    """Take what a node delivers."""
+    async for data in channel:
+        deliveries.note(data)
+
+
+async def main(load: Load) -> None:
+    """Run the load."""
+    miners = [key(str(number)) for number in range(load.messages)]
+    view = View(
+        DOMAIN,
+        {
+            7: EpochView(
+                number=7,
+                seed=bytes(32),
+                miners=Snapshot.of((miner.address, STAKE_WEI) for miner in miners),
+                coordinators=Snapshot.of([]),
+            )
+        },
+    )
+    messages = offers_of(miners, load.message_bytes)
+    deliveries = Deliveries()
+    changes = {"d": load.d, "d_low": load.d_low, "d_high": load.d_high, "heartbeat_ms": load.heartbeat_ms}
+    async with open_gossip(load.nodes, **changes) as (hosts, services), trio.open_nursery() as nursery:
+        for service in services:
+            nursery.start_soon(consume, service.subscribe(TOPIC, validator(view)), deliveries)
+        async with trio.open_nursery() as dials:
+            for left, right in combinations(hosts, 2):
+                dials.start_soon(left.connect, right.listen_addresses()[0])
+        await until(lambda: all(len(service.peers(TOPIC)) == load.nodes - 1 for service in services), 60)
+        await trio.sleep(load.settle_ms / 1000)
+        await run_phases(load, messages, deliveries, lambda index, data: services[index].publish(TOPIC, data))
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(main, load_of_command())
