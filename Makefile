@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NPM_INSTALLED := contracts/node_modules/.installed tests/interop/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet test lint contracts bench fuzz lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet test lint contracts bench fuzz simulate lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -54,6 +54,9 @@ bench: setup ## measured speed, as ratios of what it stands on
 fuzz: setup ## hostile bytes for every decoder and rule (SECONDS=60 for each)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+simulate: setup ## networks of thousands on one heap of events, with faults; a report (ARGS="--seed 2 --nodes 500")
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 lock: setup ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \
