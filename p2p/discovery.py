@@ -81,13 +81,15 @@ class PeerExchange:
         self._records = records
         self._rng = rng
         self.counts: Counter[str] = Counter()
-        host.handle_direct_streams(PEERS_PROTOCOL, self._answer)
+        host.handle_direct_streams(PEERS_PROTOCOL, self._answer, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX)
 
     async def ask(self, peer: PeerId) -> None:
         """Tell a connected peer our record and take those it knows. Failure is counted, not raised."""
         self.counts["asked"] += 1
         try:
-            async with self._host.open_direct_stream(peer, PEERS_PROTOCOL) as stream:
+            async with self._host.open_direct_stream(
+                peer, PEERS_PROTOCOL, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX
+            ) as stream:
                 own = self._records.own
                 payload = encode_records([own] if own.addresses else [])
                 await stream.send(payload, timeout_ms=EXCHANGE_TIMEOUT_MS)

@@ -24,10 +24,11 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 from multiaddr.utils import get_network_addrs
 
+from p2p.frames import PAYLOAD_BYTES_MAX
 from p2p.identity import PeerId, key_pair_from_secret
 from p2p.own_addresses import OwnAddresses
 from p2p.records import ip_of
-from p2p.streams import DirectStream, DirectStreamGate, leaving
+from p2p.streams import DirectStream, DirectStreamGate, open_direct
 from p2p.swarm import CONNECTIONS_MAX, build_host, close_connection, hear_observations, sever
 from protocol.errors import LocalError, ProtocolError, Refusal
 
@@ -235,24 +236,37 @@ class Host:
 
     @asynccontextmanager
     async def open_direct_stream(
-        self, peer_id: PeerId, protocol: str, *, timeout_ms: int = OPEN_STREAM_TIMEOUT_MS
+        self,
+        peer_id: PeerId,
+        protocol: str,
+        *,
+        timeout_ms: int = OPEN_STREAM_TIMEOUT_MS,
+        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
     ) -> AsyncIterator[DirectStream]:
         """Open a direct stream to a connected peer; leaving the context ends it (:mod:`p2p.streams`).
 
+        :param payload_bytes_max: largest payload of the protocol, either way.
         :raises NotConnected: there is no connection.
         :raises StreamRefused: the peer does not speak the protocol, or did not answer in time.
         """
         stream = await self.open_stream(peer_id, [protocol], timeout_ms=timeout_ms)
-        async with leaving(DirectStream(stream, peer_id)) as direct:
+        async with open_direct(stream, peer_id, payload_bytes_max=payload_bytes_max) as direct:
             yield direct
 
     def handle_direct_streams(
-        self, protocol: str, handler: Callable[[DirectStream, PeerId], Awaitable[None]]
+        self,
+        protocol: str,
+        handler: Callable[[DirectStream, PeerId], Awaitable[None]],
+        *,
+        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
     ) -> None:
-        """Serve inbound direct streams of a protocol, within the limits of :mod:`p2p.streams`."""
+        """Serve inbound direct streams of a protocol, within the limits of :mod:`p2p.streams`.
+
+        :param payload_bytes_max: largest payload of the protocol, either way.
+        """
 
         async def handle(stream: Stream, peer_id: PeerId) -> None:
-            await self._gate.serve(stream, peer_id, handler)
+            await self._gate.serve(stream, peer_id, handler, payload_bytes_max)
 
         self.handle_streams(protocol, handle)
 

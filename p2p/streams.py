@@ -1,33 +1,37 @@
 """Direct streams: requests, replies and long transfers between two peers.
 
-Is: the I/O shell around :mod:`p2p.frames` with deadlines, limits and a clean end.
+Is: the I/O shell around :mod:`p2p.frames` with credit, deadlines, limits and a clean end.
 Is not: a protocol; whoever opens a stream says what its payloads mean.
 
 Each direction carries payloads and then END (clean) or ERROR (aborted). Leaving the context sends END if
-nothing else was; leaving it by an exception aborts. A transfer that stops without END raises
-:class:`~p2p.frames.TruncatedStream` at the reader, whatever the transport made of it.
+nothing else was; leaving it by an exception, or by cancellation, sends ERROR, which the remote's sends and
+receives raise as :class:`~p2p.frames.RemoteAborted`. A transfer that stops without either raises
+:class:`~p2p.frames.TruncatedStream` at the reader, whether the transport says reset or end of file.
 
-**A slow reader.** The muxer below grants 256 KiB of window and fails a writer whose window stays shut for
-5 s (its constant, not ours). So a writer never waits longer than that: bytes go out in pieces of at most
-64 KiB, and a reader that takes nothing for 5 s costs the writer its stream (:class:`StreamBroken`). A reader
-that needs longer must read on into its own buffer, or the application must ask for parts one at a time.
+Two tasks serve a stream while its context is open. One reads all the time, whether anybody receives or not:
+so the muxer's window never closes, no other stream of the connection waits, and a receive that is cancelled
+or out of time loses nothing and may be tried again. What it holds is bounded by the credit that the other
+task gives to the remote as payloads are received. A remote without credit waits, as long as its own
+``timeout_ms`` says.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
-from contextlib import asynccontextmanager
+from collections import Counter, deque
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 from libp2p.exceptions import BaseLibp2pError
 
 from p2p.frames import (
+    CREDIT_BYTES,
+    PAYLOAD_BYTES_MAX,
     STREAM_BYTES_MAX,
     Abort,
+    Credit,
     Data,
-    End,
     Frame,
     FrameReader,
     FrameWriter,
@@ -40,16 +44,16 @@ if TYPE_CHECKING:
 
     from p2p.identity import PeerId
 
-WRITE_PIECE_BYTES: Final = 64 * 1024
-"""Bytes handed to the muxer at once."""
 READ_PIECE_BYTES: Final = 64 * 1024
 """Bytes asked of the muxer at once."""
+CREDIT_STEP_BYTES: Final = CREDIT_BYTES // 2
+"""Bytes taken since the last CREDIT after which another is sent."""
 OPERATION_TIMEOUT_MS: Final = 30_000
 """Default time for one send or receive."""
 LINGER_TIMEOUT_MS: Final = 2_000
 """Time for the remote's END after our own, on leaving."""
 RESET_TIMEOUT_MS: Final = 250
-"""Time for the reset of a stream to go out; a host must stop within a second with streams open."""
+"""Time for a farewell of a cancelled stream to go out; a host must stop within a second with streams open."""
 DIRECT_STREAMS_PER_PEER_MAX: Final = 16
 """Direct streams that one peer may have open towards us."""
 DIRECT_STREAMS_MAX: Final = 256
@@ -63,6 +67,8 @@ ERROR_INTERNAL: Final = 3
 """ERROR code: the sender of this frame failed; no detail is given."""
 ERROR_REFUSED: Final = 4
 """ERROR code: an expected "no"; the text says why."""
+ERROR_CANCELLED: Final = 5
+"""ERROR code: the sender of this frame does not want to go on."""
 
 TRANSPORT_ERRORS: Final = (
     BaseLibp2pError,
@@ -78,7 +84,7 @@ _log = logging.getLogger(__name__)
 
 
 class StreamBroken(Refusal):
-    """The transport under the stream failed: reset, closed, or its writer stalled."""
+    """The transport under the stream failed: reset, closed, or cut within a frame of ours."""
 
 
 class StreamTimeout(Refusal):
@@ -106,73 +112,114 @@ class ByteStream(Protocol):
 
 
 class DirectStream:
-    """One bidirectional stream of payloads with one peer. One task may send while another receives.
+    """One stream of payloads both ways with one peer; see :func:`open_direct`. Any task may send or receive.
 
     :ivar peer_id: the authenticated remote.
     """
 
     def __init__(
-        self, stream: ByteStream, peer_id: PeerId, *, stream_bytes_max: int = STREAM_BYTES_MAX
+        self,
+        stream: ByteStream,
+        peer_id: PeerId,
+        *,
+        stream_bytes_max: int = STREAM_BYTES_MAX,
+        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
     ) -> None:
         self.peer_id = peer_id
         self._stream = stream
-        self._reader = FrameReader(stream_bytes_max)
+        self._reader = FrameReader(stream_bytes_max, payload_bytes_max)
         self._writer = FrameWriter(stream_bytes_max)
+        self._payload_bytes_max = payload_bytes_max
+        self._inbox: deque[tuple[bytes, int]] = deque()
+        self._taken_bytes = 0
+        self._credit_bytes = CREDIT_BYTES
+        self._failure: ProtocolError | Refusal | None = None
+        self._reading = True
         self._dead = False
-        self._deaf = False
+        self._half_sent = False
+        self._aborted = False
+        self._changed = trio.Event()
+        self._serving = trio.CancelScope()
         self._sending = trio.Lock()
+        self._writing = trio.Lock()
 
     async def send(self, payload: bytes, *, timeout_ms: int = OPERATION_TIMEOUT_MS) -> None:
-        """Send one payload, of 1 byte to FRAME_PAYLOAD_BYTES_MAX.
+        """Send one payload, of 1 byte to the protocol's limit. Waits while the remote gives no credit.
 
         :raises LocalError: the payload is empty or too large, or this direction has ended.
-        :raises StreamBroken: the transport failed, also when the reader took nothing for 5 s.
-        :raises StreamTimeout: it did not go out in time; the stream is useless then.
+        :raises RemoteAborted: the remote sent an ERROR frame: it wants no more.
+        :raises StreamBroken: the transport failed, the remote broke the protocol, or an earlier send was
+            cut off within its payload.
+        :raises StreamTimeout: it did not go out in time; nothing more can be sent then.
         """
-        async with self._sending:
-            await self._write(self._writer.data(payload), timeout_ms)
+        if len(payload) > self._payload_bytes_max:
+            raise LocalError(f"a payload of this protocol has at most {self._payload_bytes_max} bytes")
+        try:
+            with trio.fail_after(timeout_ms / 1000):
+                async with self._sending:
+                    await self._send(payload)
+        except trio.TooSlowError:
+            raise StreamTimeout(timeout_ms) from None
 
     async def receive(self, *, timeout_ms: int = OPERATION_TIMEOUT_MS) -> bytes | None:
-        """The next payload, or None at the clean end; again None after that.
+        """The next payload, or None at the clean end; again None after that. Cut off, it loses nothing.
 
         :raises TruncatedStream: the stream stopped without its END.
         :raises RemoteAborted: the remote sent an ERROR frame.
-        :raises ProtocolError: a frame is malformed, too large, or disagrees with the END.
-        :raises StreamTimeout: nothing came in time; nothing can be received any more.
-        :raises StreamBroken: an earlier receive was cut off, by its timeout or by cancellation.
+        :raises ProtocolError: a frame is malformed, too large, over its credit, or disagrees with the END.
+        :raises StreamTimeout: nothing came in time.
         """
-        if self._deaf:
-            raise StreamBroken("an earlier receive was cut off")
-        # The muxer takes bytes out of its buffer and then waits, to grant the sender new window. Cut off
-        # there it loses them, so a receive that was cut off must be the last.
-        self._deaf = True
-        try:
-            with trio.fail_after(timeout_ms / 1000):
-                frame = await self._next_frame()
-        except trio.TooSlowError:
-            raise StreamTimeout(timeout_ms) from None
-        self._deaf = False
-        if isinstance(frame, Data):
-            return frame.payload
-        if isinstance(frame, Abort):
-            raise RemoteAborted(frame.code, frame.text)
-        return None
+        await trio.lowlevel.checkpoint()
+        with trio.move_on_after(timeout_ms / 1000):
+            while not self._inbox and self._failure is None and not self._reader.ended:
+                await self._changed.wait()
+        if self._inbox:
+            payload, self._taken_bytes = self._inbox.popleft()
+            self._wake()
+            return payload
+        if self._failure is not None:
+            raise self._failure
+        if self._reader.ended:
+            return None
+        raise StreamTimeout(timeout_ms)
 
     async def finish(self, *, timeout_ms: int = OPERATION_TIMEOUT_MS) -> None:
-        """Say that nothing more will be sent. Receiving goes on. Does nothing after END or ERROR."""
-        async with self._sending:
-            if not self._writer.ended:
-                await self._write(self._writer.end(), timeout_ms)
+        """Say that nothing more will be sent. Receiving goes on. Does nothing after END or ERROR.
+
+        :raises StreamBroken: the transport failed, or an earlier send was cut off within its payload.
+        :raises StreamTimeout: it did not go out in time.
+        """
+        try:
+            with trio.fail_after(timeout_ms / 1000):
+                async with self._sending:
+                    if self._writer.ended:
+                        return
+                    if self._half_sent:
+                        raise StreamBroken("an earlier send was cut off")
+                    await self._write(self._writer.end())
+        except trio.TooSlowError:
+            raise StreamTimeout(timeout_ms) from None
 
     async def abort(self, reason: str, *, code: int = ERROR_REFUSED) -> None:
         """End our direction with an ERROR frame, if it can still be said; never raises for a dead stream."""
-        if self._writer.ended or self._dead or self._sending.locked():
-            return  # a half-sent frame cannot be followed by another; the reset on leaving says it all
+        if self._writer.ended:
+            return
         try:
-            async with self._sending:
-                await self._write(self._writer.error(code, reason), LINGER_TIMEOUT_MS)
-        except (Refusal, LocalError) as error:
+            with trio.move_on_after(LINGER_TIMEOUT_MS / 1000):
+                # Between two frames, be it within a payload: whoever is sending finds the direction ended.
+                await self._write(self._writer.error(code, reason), last=True)
+        except Refusal as error:
             _log.debug("abort of a dead stream: %r", error)
+
+    # For open_direct alone
+
+    async def serve(self) -> None:
+        """Read until the stream ends, and grant credit meanwhile."""
+        with self._serving:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._grant)
+                await self._pump()
+                nursery.cancel_scope.cancel()
 
     async def leave(self) -> None:
         """End both directions, waiting shortly for the remote's end, and free the stream.
@@ -182,16 +229,38 @@ class DirectStream:
         clean = False
         try:
             with trio.move_on_after(LINGER_TIMEOUT_MS / 1000):
-                await self.finish()
-                while not self._reader.ended:
-                    await self._next_frame()
+                if self._half_sent:
+                    await self.abort("cancelled", code=ERROR_CANCELLED)
+                else:
+                    await self.finish()
+                while self._reading and not self._reader.ended:
+                    self._drop_inbox()
+                    await self._changed.wait()
                 await self._stream.close()
-                clean = not await self._read()
-        except (ProtocolError, Refusal, *TRANSPORT_ERRORS) as error:
-            _log.debug("stream of %s left uncleanly: %r", self.peer_id, error)
+                while self._reading:
+                    await self._changed.wait()
+                clean = self._failure is None or isinstance(self._failure, RemoteAborted)
+        except (Refusal, *TRANSPORT_ERRORS) as error:
+            _log.debug("a stream of %s ended uncleanly: %r", self.peer_id, error)
         finally:
+            self._dead = True
             if not clean:
                 await self.destroy()
+
+    async def leave_cancelled(self) -> None:
+        """Say that we go, in the little time there is, and free the stream. Raises nothing at all."""
+        self._serving.cancel()
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + RESET_TIMEOUT_MS / 1000):
+            await self.abort("cancelled", code=ERROR_CANCELLED)
+            while self._reading:
+                await self._changed.wait()
+            if self._aborted:
+                # A reset right behind it could overtake the ERROR in the remote's buffer: wait for its end.
+                with suppress(*TRANSPORT_ERRORS):
+                    await self._stream.close()
+                while await self._read():
+                    pass
+        await self.destroy()
 
     async def destroy(self) -> None:
         """Reset the stream: the remote sees a truncated transfer. Raises nothing, not even Cancelled."""
@@ -202,58 +271,133 @@ class DirectStream:
             except TRANSPORT_ERRORS as error:
                 _log.debug("reset of a dead stream: %r", error)
 
-    async def _write(self, data: bytes, timeout_ms: int) -> None:
-        if self._dead:
-            raise StreamBroken("the stream is closed")
-        # Dead until all is out: a frame cut in the middle must not be followed by another.
-        self._dead = True
-        try:
-            with trio.fail_after(timeout_ms / 1000):
-                for start in range(0, len(data), WRITE_PIECE_BYTES):
-                    await self._stream.write(data[start : start + WRITE_PIECE_BYTES])
-        except trio.TooSlowError:
-            raise StreamTimeout(timeout_ms) from None
-        except TRANSPORT_ERRORS as error:
-            raise StreamBroken("the stream broke while sending") from error
-        self._dead = False
+    # Reading
 
-    async def _next_frame(self) -> Frame:
-        while True:
-            frame = self._reader.next_frame()
-            if frame is not None:
-                return frame
-            if self._reader.ended:
-                return End()
-            data = await self._read()
-            if not data:
-                self._reader.end_of_file()
-            self._reader.feed(data)
+    async def _pump(self) -> None:
+        try:
+            while data := await self._read():
+                self._reader.feed(data)
+                while (frame := self._reader.next_frame()) is not None:
+                    self._take(frame)
+                self._wake()
+            self._reader.end_of_file()
+        except ProtocolError as error:
+            self._failure = self._failure or error
+        finally:
+            self._reading = False
+            self._wake()
+
+    def _take(self, frame: Frame) -> None:
+        if isinstance(frame, Data):
+            self._inbox.append((frame.payload, self._reader.data_bytes))
+        elif isinstance(frame, Credit):
+            self._credit_bytes = frame.total_bytes
+        elif isinstance(frame, Abort):
+            self._failure = RemoteAborted(frame.code, frame.text)
 
     async def _read(self) -> bytes:
         try:
             return await self._stream.read(READ_PIECE_BYTES)
-        except TRANSPORT_ERRORS:  # end of file and reset look alike here; END tells them apart
+        except TRANSPORT_ERRORS:  # end of file and reset may look alike here; END tells them apart
             return b""
+
+    async def _grant(self) -> None:
+        """Give credit as payloads are received; a payload of which parts came gets what it needs."""
+        while not self._reader.ended:
+            changed = self._changed
+            if not self._inbox:
+                self._taken_bytes = self._reader.data_bytes
+            allowed = self._taken_bytes + CREDIT_BYTES
+            if allowed < self._reader.allowed_bytes + CREDIT_STEP_BYTES:
+                await changed.wait()
+                continue
+            # Before it is sent: the remote may use it before our write returns.
+            self._reader.allowed_bytes = allowed
+            try:
+                await self._write(self._writer.credit(allowed))
+            except StreamBroken:
+                return
+
+    def _drop_inbox(self) -> None:
+        # Nobody will receive any more; what still comes may come, up to the limits, until the remote ends.
+        if self._inbox:
+            self._inbox.clear()
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
+
+    # Writing
+
+    async def _send(self, payload: bytes) -> None:
+        self._require_remote()
+        if self._half_sent:
+            raise StreamBroken("an earlier send was cut off")
+        frames = self._writer.payload(payload)
+        self._half_sent = True
+        for frame in frames:
+            while self._credit_bytes < self._writer.sent_bytes:
+                self._require_remote()
+                if self._aborted:
+                    raise StreamBroken("the stream was aborted")
+                await self._changed.wait()
+            await self._write(frame)
+        self._half_sent = False
+
+    def _require_remote(self) -> None:
+        if isinstance(self._failure, RemoteAborted):
+            raise self._failure
+        if self._failure is not None or not self._reading:
+            raise StreamBroken("the remote's direction has failed") from self._failure
+
+    async def _write(self, frame: bytes, *, last: bool = False) -> None:
+        async with self._writing:
+            if self._dead or self._aborted:
+                raise StreamBroken("the stream is closed, or was aborted")
+            self._aborted = last
+            self._wake()
+            # Dead until all is out: a frame cut in the middle must not be followed by another.
+            self._dead = True
+            try:
+                await self._stream.write(frame)
+            except TRANSPORT_ERRORS as error:
+                raise StreamBroken("the stream broke while sending") from error
+            self._dead = False
 
 
 @asynccontextmanager
-async def leaving(stream: DirectStream) -> AsyncIterator[DirectStream]:
-    """Run a body with a stream, and end the stream as the body ended.
+async def open_direct(
+    stream: ByteStream, peer_id: PeerId, *, payload_bytes_max: int = PAYLOAD_BYTES_MAX
+) -> AsyncIterator[DirectStream]:
+    """Run a body with a direct stream over a transport's, and end it as the body ended.
 
-    Well: END. By an exception: ERROR, the remote hears why. By cancellation: reset, since there is no time.
+    Well: END. By an exception: ERROR, the remote hears why. By cancellation: ERROR in the little time there
+    is, and a reset.
+
+    :param payload_bytes_max: largest payload of the protocol, either way.
     """
-    try:
-        yield stream
-    except Exception as error:
-        code, reason = _abort_words(error)
-        await stream.abort(reason, code=code)
-        await stream.leave()
-        raise
-    except BaseException:
-        await stream.destroy()
-        raise
-    else:
-        await stream.leave()
+    direct = DirectStream(stream, peer_id, payload_bytes_max=payload_bytes_max)
+    failure: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(direct.serve)
+        try:
+            yield direct
+        except Exception as error:  # noqa: BLE001 - raised again below
+            # The nursery would wrap it in a group; it leaves as the body raised it.
+            failure = error
+            code, reason = _abort_words(error)
+            await direct.abort(reason, code=code)
+            await direct.leave()
+        except BaseException:
+            await direct.leave_cancelled()
+            raise
+        else:
+            await direct.leave()
+        finally:
+            nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 def _abort_words(error: Exception) -> tuple[int, str]:
@@ -277,21 +421,28 @@ class DirectStreamGate:
         self._open: Counter[PeerId] = Counter()
         self.counts: Counter[str] = Counter()
 
+    def is_open(self, peer_id: PeerId) -> bool:
+        """Whether a peer has a direct stream open towards us."""
+        return peer_id in self._open
+
     async def serve(
-        self, stream: ByteStream, peer_id: PeerId, handler: Callable[[DirectStream, PeerId], Awaitable[None]]
+        self,
+        stream: ByteStream,
+        peer_id: PeerId,
+        handler: Callable[[DirectStream, PeerId], Awaitable[None]],
+        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
     ) -> None:
         """Run a handler on one inbound stream. Its exception is its stream's end and nobody else's."""
-        direct = DirectStream(stream, peer_id)
         if self._open[peer_id] >= DIRECT_STREAMS_PER_PEER_MAX:
-            await self._refuse(direct, "refused_peer_full")
+            await self._refuse(stream, peer_id, "refused_peer_full")
             return
         if self._open.total() >= DIRECT_STREAMS_MAX:
-            await self._refuse(direct, "refused_host_full")
+            await self._refuse(stream, peer_id, "refused_host_full")
             return
         self._open[peer_id] += 1
         self.counts["accepted"] += 1
         try:
-            async with leaving(direct):
+            async with open_direct(stream, peer_id, payload_bytes_max=payload_bytes_max) as direct:
                 await handler(direct, peer_id)
         except* (ProtocolError, Refusal) as failures:
             self.counts["failed"] += 1
@@ -304,7 +455,7 @@ class DirectStreamGate:
             if not self._open[peer_id]:
                 del self._open[peer_id]
 
-    async def _refuse(self, direct: DirectStream, count: str) -> None:
+    async def _refuse(self, stream: ByteStream, peer_id: PeerId, count: str) -> None:
         self.counts[count] += 1
-        await direct.abort("too many streams", code=ERROR_BUSY)
-        await direct.leave()
+        async with open_direct(stream, peer_id) as direct:
+            await direct.abort("too many streams", code=ERROR_BUSY)

@@ -15,6 +15,7 @@ from typing import Any
 from multiaddr import Multiaddr
 
 from p2p.discovery import encode_records, split_records
+from p2p.frames import FrameReader, FrameWriter
 from p2p.records import open_record, seal_record
 from protocol import cbor, receipt
 from protocol.draw import follows_draw
@@ -37,6 +38,10 @@ STATEMENTS = tuple(
 PEER_RECORDS = tuple(
     seal_record(bytes(31) + b"\1", count, [Multiaddr("/ip4/192.0.2.7/tcp/4001")] * count)
     for count in range(3)
+)
+_WRITER = FrameWriter()
+DIRECT_STREAM = b"".join(
+    (*_WRITER.payload(b"one"), _WRITER.credit(1 << 20), *_WRITER.payload(b"two"), _WRITER.end())
 )
 EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
 
@@ -99,6 +104,26 @@ def _peer_records(data: bytes) -> None:
         open_record(envelope)
 
 
+def _frames(data: bytes) -> None:
+    """Whole and cut in two, the same frames or the same error; what was read before it included."""
+    outcomes = [_frames_of(data), _frames_of(data[: len(data) // 2], data[len(data) // 2 :])]
+    assert outcomes[0] == outcomes[1]
+
+
+def _frames_of(*pieces: bytes) -> list[object]:
+    reader = FrameReader()
+    found: list[object] = []
+    try:
+        for piece in pieces:
+            reader.feed(piece)
+            while (frame := reader.next_frame()) is not None:
+                found.append(frame)
+        reader.end_of_file()
+    except ProtocolError as error:
+        found.append(type(error))
+    return found
+
+
 def _json(read: Callable[[object], Any]) -> Callable[[bytes], None]:
     def judge(data: bytes) -> None:
         try:
@@ -145,6 +170,7 @@ def targets() -> list[Target]:
         Target("follow the draw", _ranking, (TASK.message.encode(),)),
         Target("evidence", _evidence, EVIDENCE),
         Target("evidence document", _json(_evidence_document), tuple(_dump(one) for one in documents)),
+        Target("direct stream", _frames, (DIRECT_STREAM, DIRECT_STREAM[:40])),
         Target("peer record", _peer_record, tuple(record.envelope for record in PEER_RECORDS)),
         Target("peer records", _peer_records, (encode_records(PEER_RECORDS),)),
         Target(

@@ -10,11 +10,14 @@ from p2p import frames
 from p2p.frames import (
     Abort,
     CorruptStream,
+    Credit,
+    CreditExceeded,
     Data,
     End,
     FrameReader,
     FrameTooLarge,
     FrameWriter,
+    Part,
     TruncatedStream,
 )
 from protocol.errors import DecodeError, LocalError, ProtocolError
@@ -33,7 +36,8 @@ def read_all(reader: FrameReader, pieces):
 
 def encoded(payloads) -> bytes:
     writer = FrameWriter()
-    return b"".join(writer.data(payload) for payload in payloads) + writer.end()
+    frames_of = [frame for payload in payloads for frame in writer.payload(payload)]
+    return b"".join(frames_of) + writer.end()
 
 
 @given(payload_lists)
@@ -86,16 +90,31 @@ def test_a_frame_over_the_limit__is_refused_by_its_length_alone():
     assert caught.value.bytes_max == frames.FRAME_BYTES_MAX
 
 
-def test_the_largest_payload__passes():
-    payload = bytes(frames.FRAME_PAYLOAD_BYTES_MAX)
-    assert read_all(FrameReader(), [encoded([payload])]) == [Data(payload), End()]
+def test_the_largest_payload__passes_in_pieces_with_credit():
+    payload = bytes(range(256)) * (frames.PAYLOAD_BYTES_MAX // 256)
+    reader = FrameReader()
+    reader.allowed_bytes = 2 * frames.PAYLOAD_BYTES_MAX
+    found = read_all(reader, [encoded([payload])])
+    assert found == [
+        *[Part()] * (frames.PAYLOAD_BYTES_MAX // frames.PIECE_BYTES_MAX - 1),
+        Data(payload),
+        End(),
+    ]
+
+
+def test_a_payload_over_its_protocols_limit__is_refused():
+    reader = FrameReader(payload_bytes_max=40_000)
+    reader.feed(encoded([bytes(40_001)]))
+    assert reader.next_frame() == Part()
+    with pytest.raises(FrameTooLarge):
+        reader.next_frame()
 
 
 def test_a_stream_over_its_limit__is_refused_on_both_sides():
     writer = FrameWriter(stream_bytes_max=10)
-    writer.data(b"x" * 10)
+    writer.payload(b"x" * 10)
     with pytest.raises(LocalError):
-        writer.data(b"x")
+        writer.payload(b"x")
     reader = FrameReader(stream_bytes_max=10)
     reader.feed(encoded([b"x" * 10, b"x"]))
     assert reader.next_frame() == Data(b"x" * 10)
@@ -111,24 +130,83 @@ def test_too_many_crumbs__are_refused(monkeypatch):
     with pytest.raises(FrameTooLarge):
         reader.next_frame()
     writer = FrameWriter()
-    writer.data(b"x")
-    writer.data(b"x")
+    writer.payload(b"x")
+    writer.payload(b"x")
     with pytest.raises(LocalError):
-        writer.data(b"x")
-
-
-def test_a_wrong_hash_at_the_end__is_a_corrupt_stream():
+        writer.payload(b"x")
     reader = FrameReader()
-    reader.feed(b"\0\0\0\x29\x01" + bytes(8) + hashlib.sha256(b"other").digest())
+    writer = FrameWriter()
+    reader.feed(b"".join(writer.credit(frames.CREDIT_BYTES + number) for number in range(1, 4)))
+    assert [reader.next_frame(), reader.next_frame()]
+    with pytest.raises(FrameTooLarge):
+        reader.next_frame()
+
+
+def test_more_than_there_is_credit_for__is_refused():
+    count = frames.CREDIT_BYTES // 1_005
+    reader = FrameReader()
+    found = read_all(reader, [encoded([bytes(1_000)] * count)])
+    assert found[-1] == End()
+    reader = FrameReader()
+    with pytest.raises(CreditExceeded):
+        read_all(reader, [encoded([bytes(1_000)] * (count + 1))])
+    reader = FrameReader()
+    reader.allowed_bytes += 1_005
+    assert read_all(reader, [encoded([bytes(1_000)] * (count + 1))])[-1] == End()
+
+
+def test_credit__only_grows():
+    writer = FrameWriter()
+    with pytest.raises(LocalError):
+        writer.credit(frames.CREDIT_BYTES)
+    more = writer.credit(frames.CREDIT_BYTES + 1)
+    reader = FrameReader()
+    reader.feed(more + more)
+    assert reader.next_frame() == Credit(frames.CREDIT_BYTES + 1)
+    with pytest.raises(CreditExceeded):
+        reader.next_frame()
+
+
+def test_credit__may_follow_the_end_and_nothing_else_may():
+    writer = FrameWriter()
+    reader = FrameReader()
+    reader.feed(writer.end() + writer.credit(1 << 40))
+    assert [reader.next_frame(), reader.next_frame()] == [End(), Credit(1 << 40)]
+    reader.end_of_file()
+    for more in (b"\0\0\0\x02\0x", writer.credit(1 << 41)[:-1]):
+        with pytest.raises(DecodeError):  # noqa: PT012 - by whether the frame is whole
+            reader.feed(more)
+            reader.next_frame()
+            reader.end_of_file()
+
+
+def test_nothing_follows_an_error():
+    writer = FrameWriter()
+    reader = FrameReader()
+    reader.feed(writer.error(1, "no") + writer.credit(1 << 40))
+    assert reader.next_frame() == Abort(1, "no")
+    with pytest.raises(DecodeError):
+        reader.next_frame()
+
+
+@pytest.mark.parametrize(("payloads", "length"), [(1, 0), (0, 1), (0, 0)])
+def test_a_wrong_end__is_a_corrupt_stream(payloads, length):
+    reader = FrameReader()
+    good = payloads == length == 0
+    digest = hashlib.sha256(b"other" if good else b"").digest()
+    reader.feed(b"\0\0\0\x31\x01" + payloads.to_bytes(8) + length.to_bytes(8) + digest)
     with pytest.raises(CorruptStream):
         reader.next_frame()
 
 
-def test_bytes_after_the_end__are_refused():
+def test_an_end_within_a_payload__is_a_corrupt_stream():
+    writer = FrameWriter()
+    first, _ = writer.payload(bytes(frames.PIECE_BYTES_MAX + 1))
+    part = hashlib.sha256(bytes(frames.PIECE_BYTES_MAX)).digest()
     reader = FrameReader()
-    reader.feed(encoded([]) + b"x")
-    assert reader.next_frame() == End()
-    with pytest.raises(DecodeError):
+    reader.feed(first + b"\0\0\0\x31\x01" + bytes(8) + frames.PIECE_BYTES_MAX.to_bytes(8) + part)
+    assert reader.next_frame() == Part()
+    with pytest.raises(CorruptStream):
         reader.next_frame()
 
 
@@ -151,7 +229,9 @@ def test_an_error_frame__carries_its_text_cut_at_a_character(text):
         b"\0\0\0\x01\x01",  # END without count and hash
         b"\0\0\0\x02\x02\0",  # ERROR without a whole code
         b"\0\0\0\x04\x02\0\0\xff",  # ERROR whose text is not UTF-8
-        b"\0\0\0\x01\x03",  # unknown type
+        b"\0\0\0\x01\x04",  # PART without payload
+        b"\0\0\0\x01\x03",  # CREDIT without its bytes
+        b"\0\0\0\x01\x05",  # unknown type
     ],
 )
 def test_a_malformed_frame__is_refused(raw):
@@ -161,15 +241,14 @@ def test_a_malformed_frame__is_refused(raw):
         reader.next_frame()
 
 
-@pytest.mark.parametrize("payload", [b"", bytes(frames.FRAME_PAYLOAD_BYTES_MAX + 1)])
-def test_a_payload_of_a_wrong_size__is_our_own_fault(payload):
+def test_an_empty_payload__is_our_own_fault():
     with pytest.raises(LocalError):
-        FrameWriter().data(payload)
+        FrameWriter().payload(b"")
 
 
 def test_nothing_is_written_after_the_end():
     writer = FrameWriter()
     writer.end()
-    for write in (lambda: writer.data(b"x"), writer.end, lambda: writer.error(1, "no")):
+    for write in (lambda: writer.payload(b"x"), writer.end, lambda: writer.error(1, "no")):
         with pytest.raises(LocalError):
             write()
