@@ -184,7 +184,7 @@ class ResultCommitment(Encoded):
     :ivar output_root: Merkle root over the parts of the image, in order; see `image_parts`.
     :ivar output_bytes: length of the image.
     :ivar output_hash: SHA-256 of the image.
-    :ivar trace_root: Merkle root over the hashes of the latents, from the initial one to the last.
+    :ivar trace_root: what binds every denoising step to the task, its miner and the image; see `trace`.
     :ivar steps_done: denoising steps that were run.
 
     It says no time: honest work done again gives the same words, which are safe to sign again.

@@ -23,6 +23,7 @@ from protocol.task import AUDITOR as AUDITOR_TABLE
 from protocol.task import COORDINATOR as COORDINATOR_TABLE
 from protocol.task import MINER as MINER_TABLE
 from protocol.task import mermaid
+from protocol.trace import Opening, OpeningRequest, ProvedLeaf, TraceLeaf
 from tests.protocol.builders import COORDINATOR, EPOCH
 from tests.protocol.rules.test_all_rules import CAUGHT
 
@@ -42,6 +43,10 @@ STRUCTS = [
     TaskInput,
     TaskReply,
     Envelope,
+    OpeningRequest,
+    Opening,
+    ProvedLeaf,
+    TraceLeaf,
     *evidence.FORM_OF.values(),
 ]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from protocol import cbor, draw, receipt
+from protocol import cbor, draw, receipt, trace
 from protocol.draw import WEI_PER_MICRO_CAI, EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document
-from protocol.hashing import keccak256
+from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_proof, merkle_root, proves
 from protocol.messages import KIND_OF, TaskInput
 from protocol.rules import evidence, offers, results, tasks, verdicts
@@ -129,6 +129,23 @@ def test_merkle():
             nodes = tuple(of_hex(node) for node in proof)
             assert merkle_proof(leaves, index) == nodes
             assert proves(root, leaves[index], index, len(leaves), nodes)
+
+
+def test_trace():
+    for case in load("trace.json"):
+        leaves = [b"".join(sha256(of_hex(part)) for part in row) for row in case["tensors"]]
+        assert [leaf.hex() for leaf in leaves] == case["leaves"]
+        assert merkle_root(leaves).hex() == case["steps_root"]
+        names = ("task_id", "miner", "model_id", "image_hash")
+        task_id, miner, model_id, image_hash = (of_hex(case[name]) for name in names)
+        binding = trace.TraceBinding(task_id, miner, model_id, len(leaves), image_hash)
+        request = trace.OpeningRequest.decode(of_hex(case["request"]))
+        opening = trace.Opening.decode(of_hex(case["opening"]))
+        assert opening.final_latent == sha256(of_hex(case["final_latent"]))
+        found = trace.verify_opening(binding, of_hex(case["trace_root"]), request, opening)
+        assert {index: leaf.joined for index, leaf in found.items()} == {
+            index: leaves[index] for index in trace.leaf_indices(len(leaves), request.steps)
+        }
 
 
 def test_evidence():

@@ -16,10 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from protocol import cbor, receipt
+from protocol import cbor, receipt, trace
 from protocol.draw import auditors, rank_for_task, ranking, task_seed
 from protocol.evidence import verify_evidence
 from protocol.evidence_document import to_document
+from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_proof, merkle_root
 from protocol.statement import unsigned
 from tests.protocol import builders
@@ -177,6 +178,38 @@ def merkle_vectors() -> Any:
     return trees
 
 
+def trace_vectors() -> Any:
+    """A guided trace of three steps and one of a single step without guidance, opened."""
+    cases = []
+    for steps, guided in ((3, True), (1, False)):
+        tensors = [
+            (bytes([number]) * 8, bytes([number + 16]) * 8 if guided else b"", bytes([number + 32]) * 8)
+            for number in range(steps)
+        ]
+        final = bytes([steps]) * 8
+        leaves = [trace.TraceLeaf.of(*row) for row in tensors]
+        task_id, miner, model_id = keccak256(b"task"), MINERS["ann"].address, keccak256(b"model")
+        binding = trace.TraceBinding(task_id, miner, model_id, steps, sha256(builders.IMAGE))
+        request = trace.OpeningRequest(task_id, (steps // 2,), 1)
+        opening = trace.open_leaves(task_id, leaves, sha256(final), request.steps)
+        cases.append(
+            {
+                "task_id": task_id.hex(),
+                "miner": miner.hex(),
+                "model_id": model_id.hex(),
+                "image_hash": binding.image_hash.hex(),
+                "tensors": [[tensor.hex() for tensor in row] for row in tensors],
+                "final_latent": final.hex(),
+                "leaves": [leaf.joined.hex() for leaf in leaves],
+                "steps_root": opening.steps_root.hex(),
+                "trace_root": binding.root(opening.steps_root, opening.final_latent).hex(),
+                "request": request.encode().hex(),
+                "opening": opening.encode().hex(),
+            }
+        )
+    return cases
+
+
 def evidence_vectors() -> Any:
     """One piece of each fault; the epoch that judging a wrong ranking needs stands beside them."""
     epochs, pieces = builders.view().epochs, []
@@ -243,6 +276,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "statement.json": statement_vectors,
     "draw.json": draw_vectors,
     "merkle.json": merkle_vectors,
+    "trace.json": trace_vectors,
     "evidence.json": evidence_vectors,
     "receipt.json": receipt_vectors,
     "rules/offers.json": lambda: rule_vectors("offers"),

@@ -1,0 +1,173 @@
+"""The trace of a task: what a miner commits to of every denoising step, and how it is opened later.
+
+Is: the leaves, the root that stands in `ResultCommitment.trace_root`, the messages of an opening, and the
+check of one, over bytes alone.
+Is not: the meaning of the numbers. Whether a latent follows from the seed, or an output from the model, is
+found by whoever has the package.
+
+A tensor's bytes are its numbers as little-endian IEEE 754 binary16 in C order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from protocol.audit import CHECKED_STEPS_MAX
+from protocol.errors import InvalidMessage
+from protocol.hashing import sha256
+from protocol.merkle import merkle_proof, merkle_root, proves
+from protocol.schema import Encoded, Hash, Items, Uint, Uint16
+
+TRACE_DOMAIN: Final = b"cuckoo/trace/1\x00"
+STEPS_MAX: Final = 1024
+"""Most steps of a trace; bounds a proof to `PROOF_HASHES_MAX` hashes."""
+PROOF_HASHES_MAX: Final = 10
+TENSOR_BYTES_MAX: Final = 512 * 1024
+"""Longest tensor of an opening: 16 channels of 128 x 128. One is one payload of a direct stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLeaf(Encoded):
+    """One denoising step.
+
+    :ivar latent: SHA-256 of the latent that goes into the step.
+    :ivar unconditional: SHA-256 of the model's raw output without the prompt; of no bytes, without guidance.
+    :ivar conditional: SHA-256 of the model's raw output with the prompt.
+    """
+
+    latent: Hash
+    unconditional: Hash
+    conditional: Hash
+
+    @classmethod
+    def of(cls, latent: bytes, unconditional: bytes, conditional: bytes) -> TraceLeaf:
+        """The leaf of these tensors' bytes; `unconditional` is empty without guidance."""
+        return cls(sha256(latent), sha256(unconditional), sha256(conditional))
+
+    @property
+    def joined(self) -> bytes:
+        """The 96 bytes that are the leaf of the Merkle tree."""
+        return self.latent + self.unconditional + self.conditional
+
+
+@dataclass(frozen=True, slots=True)
+class TraceBinding:
+    """What a trace is the trace of; an auditor has all of it from signed statements.
+
+    :ivar task_id: digest of the announcement.
+    :ivar miner: address of the one that did the work.
+    :ivar model_id: of the announcement.
+    :ivar steps: of the announcement; so many leaves there are.
+    :ivar image_hash: `ResultCommitment.output_hash`.
+    """
+
+    task_id: bytes
+    miner: bytes
+    model_id: bytes
+    steps: int
+    image_hash: bytes
+
+    def root(self, steps_root: bytes, final_latent: bytes) -> bytes:
+        """The trace root, 32 bytes.
+
+        :param steps_root: Merkle root over the leaves.
+        :param final_latent: SHA-256 of the latent after the last step.
+        """
+        bound = self.task_id + self.miner + self.model_id
+        return sha256(TRACE_DOMAIN + bound + steps_root + final_latent + self.image_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class OpeningRequest(Encoded):
+    """An auditor, on a direct stream: "open these steps of that task to me".
+
+    :ivar task_id: digest of the announcement.
+    :ivar steps: whose tensors are wanted, ascending, from 0.
+    :ivar final_latent: 1 when the latent after the last step is wanted too, else 0.
+    """
+
+    task_id: Hash
+    steps: Annotated[tuple[int, ...], Items(Uint16, 1, CHECKED_STEPS_MAX)]
+    final_latent: Annotated[int, Uint(1)]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvedLeaf(Encoded):
+    """A leaf and its place.
+
+    :ivar index: step, from 0.
+    :ivar leaf: its three hashes.
+    :ivar proof: its siblings, from the leaf up.
+    """
+
+    index: Uint16
+    leaf: TraceLeaf
+    proof: Annotated[tuple[bytes, ...], Items(Hash, 0, PROOF_HASHES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(Encoded):
+    """A miner: the answer, followed by the tensors, each a payload of its own.
+
+    :ivar task_id: digest of the announcement.
+    :ivar steps_root: Merkle root over the leaves of all steps.
+    :ivar final_latent: SHA-256 of the latent after the last step.
+    :ivar leaves: ascending: each step asked for, and the step after it, where there is one.
+    """
+
+    task_id: Hash
+    steps_root: Hash
+    final_latent: Hash
+    leaves: Annotated[tuple[ProvedLeaf, ...], Items(ProvedLeaf, 1, 2 * CHECKED_STEPS_MAX)]
+
+
+def leaf_indices(steps: int, asked: Sequence[int]) -> tuple[int, ...]:
+    """Which leaves an opening proves: the steps asked for, and those after them; ascending."""
+    return tuple(sorted({at for step in asked for at in (step, step + 1) if at < steps}))
+
+
+def open_leaves(
+    task_id: bytes, leaves: Sequence[TraceLeaf], final_latent: bytes, asked: Sequence[int]
+) -> Opening:
+    """The opening of `asked` in a trace of these leaves. :raises ValueError: there is no such step."""
+    joined = [leaf.joined for leaf in leaves]
+    if not all(0 <= step < len(leaves) for step in asked):
+        raise ValueError("no such step")
+    proved = tuple(
+        ProvedLeaf(index, leaves[index], merkle_proof(joined, index))
+        for index in leaf_indices(len(leaves), asked)
+    )
+    return Opening(task_id, merkle_root(joined), final_latent, proved)
+
+
+def steps_root(leaves: Sequence[TraceLeaf]) -> bytes:
+    """Merkle root over the leaves of all steps, 32 bytes."""
+    return merkle_root([leaf.joined for leaf in leaves])
+
+
+def verify_opening(
+    binding: TraceBinding, trace_root: bytes, request: OpeningRequest, opening: Opening
+) -> dict[int, TraceLeaf]:
+    """The leaves by step, when the opening is one of the trace behind `trace_root` and answers the request.
+
+    :raises InvalidMessage: it is not, or does not; both are the miner's fault.
+    """
+    if opening.task_id != request.task_id or request.task_id != binding.task_id:
+        raise InvalidMessage("opening is of another task")
+    if binding.root(opening.steps_root, opening.final_latent) != trace_root:
+        raise InvalidMessage("opening is not of the committed trace")
+    if tuple(place.index for place in opening.leaves) != leaf_indices(binding.steps, request.steps):
+        raise InvalidMessage("opening is not of the steps that were asked for")
+    for place in opening.leaves:
+        joined = place.leaf.joined
+        if not proves(opening.steps_root, joined, place.index, binding.steps, place.proof):
+            raise InvalidMessage("leaf is not proved")
+    return {place.index: place.leaf for place in opening.leaves}
+
+
+def tensors_of(leaf: TraceLeaf) -> tuple[bytes, ...]:
+    """Hashes of the tensors that follow for an opened step, in their order; an empty one does not travel."""
+    nothing = sha256(b"")
+    return tuple(part for part in (leaf.latent, leaf.unconditional, leaf.conditional) if part != nothing)
