@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
 from node.inference.job import (
+    BATCH_MAX,
     JOB_ID_BYTES_MAX,
     PNG_BYTES_MAX,
     REASON_BYTES_MAX,
@@ -25,7 +26,7 @@ from node.inference.job import (
 )
 from protocol import cbor
 from protocol.errors import DecodeError
-from protocol.schema import Encoded, Text, Uint32, from_items, to_items
+from protocol.schema import Encoded, Items, Text, Uint32, from_items, to_items
 
 LENGTH_BYTES: Final = 4
 FRAME_BYTES_MIN: Final = 2
@@ -47,16 +48,23 @@ class Broken(Encoded):
 
 
 @dataclass(frozen=True, slots=True)
+class Batch(Encoded):
+    """Pool to worker: compute these jobs as one. :ivar jobs: of one shape (`ImageJob.shape`)."""
+
+    jobs: Annotated[tuple[ImageJob, ...], Items(ImageJob, 1, BATCH_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel(Encoded):
-    """Pool to worker: stop this job at the next step. The worker still answers with `Failed`."""
+    """Pool to worker: stop this job of the batch at the next step. The worker still answers with `Failed`."""
 
     job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
 
 
-Frame: TypeAlias = ImageJob | Cancel | Ready | Broken | Progress | Preview | Finished | Failed
+Frame: TypeAlias = Batch | Cancel | Ready | Broken | Progress | Preview | Finished | Failed
 
 _KINDS: Final[dict[int, type[Frame]]] = {
-    1: ImageJob,
+    1: Batch,
     2: Cancel,
     16: Ready,
     17: Broken,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from protocol.errors import LocalError, Refusal
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32, Uint64
+from protocol.trace import STEPS_MAX, TraceLeaf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,12 @@ PROMPT_CHARACTERS_MAX: Final = 1000
 """Longest prompt, and longest negative prompt. The text model cuts far earlier."""
 PROMPT_BYTES_MAX: Final = 4 * PROMPT_CHARACTERS_MAX
 PNG_BYTES_MAX: Final = 16 * 1024 * 1024
-TRACE_LEAVES_MAX: Final = 1024
+BATCH_MAX: Final = 8
+"""Most jobs that are computed as one."""
+TRACE_PATH_BYTES_MAX: Final = 1024
 REASON_BYTES_MAX: Final = 200
+GUIDANCE_MILLI_NONE: Final = 1000
+"""Guidance up to here asks the model once a step, not twice."""
 CANCELLED: Final = "cancelled"
 """Reason of a job that ended because its reader left."""
 
@@ -50,6 +55,7 @@ class ImageJob(Encoded):
     :ivar width: pixels; with `height` one of the package's sizes.
     :ivar height: pixels.
     :ivar preview_every_steps: a preview after each so many steps; 0 for none.
+    :ivar trace_path: where the worker writes the job's trace (`trace_file`); empty for nowhere.
     """
 
     job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
@@ -62,6 +68,17 @@ class ImageJob(Encoded):
     width: Uint16
     height: Uint16
     preview_every_steps: Uint16
+    trace_path: Annotated[str, Text(TRACE_PATH_BYTES_MAX)]
+
+    @property
+    def guided(self) -> bool:
+        """Whether the model is asked without the prompt too."""
+        return self.guidance_milli > GUIDANCE_MILLI_NONE
+
+    @property
+    def shape(self) -> tuple[bytes, int, int, int, bool]:
+        """What jobs must have in common to be computed as one."""
+        return self.model_id, self.width, self.height, self.steps, self.guided
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +105,15 @@ class Finished(Encoded):
     """The image is done; the last event of a job.
 
     :ivar png: the image.
-    :ivar trace_leaves: ``steps + 1`` hashes; leaf i is the SHA-256 of the latent after step i as
-        contiguous little-endian binary16, leaf 0 that of the initial latent.
+    :ivar leaves: what the miner commits to of each step.
+    :ivar final_latent: SHA-256 of the latent after the last step.
     :ivar duration_ms: from the worker's taking the job to the finished PNG.
     """
 
     job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
     png: Annotated[bytes, Bytes(1, PNG_BYTES_MAX)]
-    trace_leaves: Annotated[tuple[bytes, ...], Items(Hash, 2, TRACE_LEAVES_MAX)]
+    leaves: Annotated[tuple[TraceLeaf, ...], Items(TraceLeaf, 1, STEPS_MAX)]
+    final_latent: Hash
     duration_ms: Uint32
 
     @property

@@ -38,8 +38,10 @@ READ_BYTES: Final = 1 << 20
 SUFFIXES: Final = frozenset({".json", ".safetensors", ".txt", ".md", ".png"})
 """What a package may hold: numbers and text. No pickle, no `.bin`, no code of any kind."""
 BARE_NAMES: Final = frozenset({"LICENSE", "NOTICE"})
-SCHEDULERS: Final = frozenset({"DDIMScheduler"})
-"""Schedulers whose single step can be replayed from the two tensors that go into it."""
+SCHEDULERS: Final = frozenset(
+    {"DDIMScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler"}
+)
+"""Schedulers whose step can be replayed from the tensors that go into it and those of the step before."""
 
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -1,8 +1,8 @@
 """The pool: jobs in, events out, and processes that are kept alive behind it.
 
 Is: trio's side of inference. Each worker process is owned by one task in the pool's nursery, which
-starts it, feeds it one job at a time and replaces it when it dies or hangs. Is not: torch; importing
-this module loads neither torch nor diffusers.
+starts it, feeds it one batch of jobs at a time and replaces it when it dies or hangs. Is not: torch;
+importing this module loads neither torch nor diffusers.
 
 Why a process and not a thread: a UNet step cannot be interrupted, a crash in native code must not take
 the peer along, and half a gigabyte of libraries should not be in the process that holds keys.
@@ -15,20 +15,21 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from node.inference.frames import Broken, Cancel, Ready
+from node.inference.frames import Batch, Broken, Cancel, Ready
 from node.inference.job import (
+    BATCH_MAX,
     Failed,
     Finished,
     ImageJob,
     JobEvent,
-    JobRefused,
     Preview,
     Progress,
     WorkerError,
     check_job,
 )
 from node.inference.process import WorkerProcess
-from node.inference.tickets import Counts, JobEvents, PoolStatistics, Ticket
+from node.inference.tickets import Counts, JobEvents, PoolStatistics, Ticket, ticket_for
+from node.inference.waiting import Waiting
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from node.inference.package import ModelPackage
 
 WORKERS_MAX: Final = 16
-JOBS_WAITING_MAX: Final = 64
-"""Jobs that may wait for a free worker; one more is refused."""
-EVENTS_BUFFERED_MAX: Final = 32
-"""Events of a job that wait for a slow reader; then the worker waits as well."""
 START_SECONDS_MAX: Final = 600.0
 """From starting a process to its `Ready`; large models load slowly from cold disks."""
 CANCEL_SECONDS_MAX: Final = 20.0
@@ -56,13 +53,14 @@ START_FAILURES_MAX: Final = 3
 class WorkerPool:
     """A number of worker processes and the jobs for them. Made by `open_pool`."""
 
-    def __init__(self, packages: Sequence[ModelPackage], threads: int, silence_seconds_max: float) -> None:
+    def __init__(
+        self, packages: Sequence[ModelPackage], threads: int, batch_max: int, silence_seconds_max: float
+    ) -> None:
         """Not for callers; see `open_pool`."""
         self.packages = {package.model_id: package for package in packages}
         self._threads = threads
         self._silence_seconds_max = silence_seconds_max
-        # No buffer: a job that is cancelled while it waits has then never been taken.
-        self._jobs, self._take = trio.open_memory_channel[Ticket](0)
+        self._waiting = Waiting(batch_max)
         self._counts = Counts()
         self._changed = trio.Event()
         self._start_failures = 0
@@ -88,33 +86,30 @@ class WorkerPool:
 
     def statistics(self) -> PoolStatistics:
         """Return the present state and the counts so far."""
+        self._counts.jobs_waiting = len(self._waiting)
         return self._counts.snapshot()
 
     @asynccontextmanager
     async def run(self, job: ImageJob) -> AsyncIterator[JobEvents]:
         """Run a job; ``async with pool.run(job) as events: async for event in events: ...``.
 
-        Waits for a free worker first. Leaving the block early, by whatever way, cancels the job: the
-        worker drops it at its next step and stays alive.
+        Leaving the block early, by whatever way, cancels the job: it leaves the queue, or the worker drops
+        it at its next step and stays alive. A reader that is slow loses progress and previews, never the end.
 
         :raises JobRefused: the job is not allowed, or too many wait already; nothing was started.
         :raises WorkerError: no worker can be started, or, while iterating, the worker was lost.
         """
         check_job(job, self.packages)
         self._raise_if_broken()
-        if self._counts.jobs_waiting >= JOBS_WAITING_MAX:
-            raise JobRefused("too many jobs are waiting")
-        ticket = Ticket(job, *trio.open_memory_channel[JobEvent](EVENTS_BUFFERED_MAX))
-        self._counts.jobs_waiting += 1
-        try:
-            await self._jobs.send(ticket)
-        finally:
-            self._counts.jobs_waiting -= 1
+        ticket = ticket_for(job)
+        self._waiting.add(ticket)
         try:
             yield JobEvents(ticket)
         finally:
             ticket.abandoned.set()
             ticket.receive.close()
+            if self._waiting.remove(ticket):
+                ticket.end()
 
     async def keep_worker(self) -> None:
         """Start one process after another, for ever, with longer and longer pauses between failures."""
@@ -171,7 +166,7 @@ class WorkerPool:
         return None
 
     async def _serve(self, worker: WorkerProcess) -> None:
-        """Feed the process one job after another until it is lost."""
+        """Feed the process one batch after another until it is lost."""
         async with trio.open_nursery() as nursery:
 
             async def stop_when_ended() -> None:
@@ -180,54 +175,58 @@ class WorkerPool:
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(stop_when_ended)
-            while await self._one_job(worker):
+            while await self._one_batch(worker):
                 pass
             nursery.cancel_scope.cancel()
 
-    async def _one_job(self, worker: WorkerProcess) -> bool:
-        """Take a job and see it through; return whether the process is fit for another."""
-        ticket = await self._take.receive()
-        # Whatever ends this without a last event was the worker's end.
-        ticket.error = "the inference process was lost during the job"
-        self._counts.jobs_running += 1
+    async def _one_batch(self, worker: WorkerProcess) -> bool:
+        """Take jobs and see them through; return whether the process is fit for more."""
+        tickets = await self._waiting.take()
+        if not tickets:
+            return True
+        for ticket in tickets:
+            # Whatever ends this without a last event was the worker's end.
+            ticket.error = "the inference process was lost during the job"
+        self._counts.jobs_running += len(tickets)
+        self._counts.batches += 1
         try:
-            # Before the watch for cancellation starts: the worker forgets old ones at each new job.
-            await worker.send(ticket.job)
+            # Before the watch for cancellations starts: the worker forgets old ones at each new batch.
+            await worker.send(Batch(tuple(ticket.job for ticket in tickets)))
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_cancel_when_abandoned, worker, ticket)
-                fit = await self._relay(worker, ticket)
+                for ticket in tickets:
+                    nursery.start_soon(_cancel_when_abandoned, worker, ticket)
+                fit = await self._relay(worker, {ticket.job.job_id: ticket for ticket in tickets})
                 nursery.cancel_scope.cancel()
         except (trio.BrokenResourceError, trio.TooSlowError):
             return False
         finally:
-            self._counts.jobs_running -= 1
-            ticket.send.close()
+            self._counts.jobs_running -= sum(not ticket.ended.is_set() for ticket in tickets)
+            for ticket in tickets:
+                ticket.end()
         return fit
 
-    async def _relay(self, worker: WorkerProcess, ticket: Ticket) -> bool:
-        """Pass the job's events on until the last one; return whether there was one."""
-        while True:
+    async def _relay(self, worker: WorkerProcess, tickets: dict[str, Ticket]) -> bool:
+        """Pass the jobs' events on until each had its last one; return whether it came to that."""
+        while tickets:
             try:
                 with trio.fail_after(self._silence_seconds_max):
                     event = await worker.receive()
             except (DecodeError, trio.BrokenResourceError):
                 return False
             except trio.TooSlowError:
-                ticket.error = "the inference process hung"
+                for ticket in tickets.values():
+                    ticket.error = "the inference process hung"
                 return False
-            if not isinstance(event, Progress | Preview | Finished | Failed):
+            if not isinstance(event, Progress | Preview | Finished | Failed) or event.job_id not in tickets:
                 return False
-            last = isinstance(event, Finished | Failed)
-            if last:
-                ticket.error = None
+            ticket = tickets[event.job_id]
+            if not ticket.offer(event):
+                self._counts.events_dropped += 1
+            if isinstance(event, Finished | Failed):
+                del tickets[event.job_id]
+                self._counts.jobs_running -= 1
                 self._count(event, ticket)
-            try:
-                await ticket.send.send(event)
-            except trio.BrokenResourceError:
-                # The reader has left; the cancellation is on its way to the worker.
-                await trio.lowlevel.checkpoint()
-            if last:
-                return True
+        return True
 
     def _count(self, event: JobEvent, ticket: Ticket) -> None:
         if isinstance(event, Finished):
@@ -239,11 +238,15 @@ class WorkerPool:
 
 
 async def _cancel_when_abandoned(worker: WorkerProcess, ticket: Ticket) -> None:
-    """Once the job's reader has left, ask the worker to stop it; kill the worker if it does not."""
+    """Once a job's reader has left, ask the worker to stop it; kill the worker if it does not."""
     await ticket.abandoned.wait()
+    if ticket.ended.is_set():
+        return
     try:
         await worker.send(Cancel(ticket.job.job_id))
-        await trio.sleep(CANCEL_SECONDS_MAX)
+        with trio.move_on_after(CANCEL_SECONDS_MAX):
+            await ticket.ended.wait()
+            return
     except (trio.BrokenResourceError, trio.TooSlowError):
         pass
     worker.kill()
@@ -254,19 +257,22 @@ async def open_pool(
     packages: Sequence[ModelPackage],
     threads: int = 1,
     workers: int = 1,
+    batch_max: int = BATCH_MAX,
     silence_seconds_max: float = SILENCE_SECONDS_MAX,
 ) -> AsyncIterator[WorkerPool]:
     """Keep `workers` processes with these packages loaded for the length of the block.
 
     :param packages: at least one; every worker loads all of them.
     :param threads: torch threads of each process. More than one hurts on a busy machine.
-    :param workers: processes, up to `WORKERS_MAX`; each runs one job at a time.
+    :param workers: processes, up to `WORKERS_MAX`; each runs one batch of jobs at a time.
+    :param batch_max: most jobs of a batch, up to `BATCH_MAX`.
     :param silence_seconds_max: a worker that says nothing for so long during a job is replaced.
     :raises ValueError: a number out of its bounds, or no package.
     """
-    if not packages or threads < 1 or not 1 <= workers <= WORKERS_MAX or silence_seconds_max <= 0:
+    in_bounds = 1 <= workers <= WORKERS_MAX and 1 <= batch_max <= BATCH_MAX and threads >= 1
+    if not packages or not in_bounds or silence_seconds_max <= 0:
         raise ValueError("a pool needs packages, threads, workers and patience")
-    pool = WorkerPool(packages, threads, silence_seconds_max)
+    pool = WorkerPool(packages, threads, batch_max, silence_seconds_max)
     async with trio.open_nursery() as nursery:
         for _ in range(workers):
             nursery.start_soon(pool.keep_worker)

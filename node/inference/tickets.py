@@ -6,11 +6,16 @@ Is not: the serving; see `pool`.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
-from node.inference.job import ImageJob, JobEvent, WorkerError
+from node.inference.job import Failed, Finished, ImageJob, JobEvent, WorkerError
+
+EVENTS_BUFFERED_MAX: Final = 32
+"""Events of a job that wait for a slow reader; further progress and previews are dropped, the end never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,8 @@ class PoolStatistics:
     :ivar workers_ready: processes with their models loaded.
     :ivar jobs_running: jobs that a process is at work on.
     :ivar jobs_waiting: jobs that wait for a free process.
+    :ivar batches: calls of a process; less than the jobs, when jobs were computed together.
+    :ivar events_dropped: progress and previews that a reader was too slow for.
     :ivar load_ms: how long the last process took to load its models.
     :ivar process_ids: the system's numbers of the processes that are running or starting.
     """
@@ -30,6 +37,8 @@ class PoolStatistics:
     jobs_finished: int
     jobs_failed: int
     jobs_cancelled: int
+    batches: int
+    events_dropped: int
     workers_started: int
     workers_lost: int
     load_ms: int
@@ -46,6 +55,8 @@ class Counts:
     jobs_finished: int = 0
     jobs_failed: int = 0
     jobs_cancelled: int = 0
+    batches: int = 0
+    events_dropped: int = 0
     workers_started: int = 0
     workers_lost: int = 0
     load_ms: int = 0
@@ -59,15 +70,42 @@ class Counts:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A job on its way through the pool."""
+    """A job on its way through the pool. Made by `ticket_for`.
+
+    :ivar abandoned: set once the reader has left, by whatever way.
+    :ivar ended: set once no more events will come.
+    :ivar error: why there was no last event; read after the channel has closed.
+    """
 
     job: ImageJob
     send: trio.MemorySendChannel[JobEvent]
     receive: trio.MemoryReceiveChannel[JobEvent]
-    # Set once the reader has left, by whatever way.
     abandoned: trio.Event = field(default_factory=trio.Event)
-    # Why there was no last event; read after the channel has closed.
+    ended: trio.Event = field(default_factory=trio.Event)
     error: str | None = None
+
+    def offer(self, event: JobEvent) -> bool:
+        """Let the reader have an event, without waiting for it. :returns: False when it was dropped."""
+        last = isinstance(event, Finished | Failed)
+        if not last and self.send.statistics().current_buffer_used >= EVENTS_BUFFERED_MAX:
+            return False
+        # Else the reader has left; the cancellation is on its way to the worker.
+        with suppress(trio.BrokenResourceError):
+            self.send.send_nowait(event)
+        if last:
+            self.error = None
+            self.end()
+        return True
+
+    def end(self) -> None:
+        """No more events will come."""
+        self.send.close()
+        self.ended.set()
+
+
+def ticket_for(job: ImageJob) -> Ticket:
+    """A ticket whose channel has room for the last event, whatever else it holds."""
+    return Ticket(job, *trio.open_memory_channel[JobEvent](EVENTS_BUFFERED_MAX + 1))
 
 
 class JobEvents:

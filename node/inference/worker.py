@@ -1,6 +1,6 @@
 """`python -m node.inference.worker FOLDER...`: the process that holds the models. Started by the pool.
 
-Is: frames in on stdin, frames out on what was stdout, one job at a time, in that order. Is not: a
+Is: frames in on stdin, frames out on what was stdout, one batch of jobs at a time, in that order. Is not: a
 server, nor anything that survives its parent: the end of stdin ends it, even in the middle of a step.
 
 Two threads: the main one runs the pipeline; the other reads stdin, so that a cancellation or the
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from node.inference.frames import (
     LENGTH_BYTES,
+    Batch,
     Broken,
     Cancel,
     Frame,
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
     from node.inference.package import ModelPackage
 
-JOBS_WAITING_MAX: Final = 4
-"""Jobs read ahead of the running one. The pool sends one at a time; more means that it is broken."""
+BATCHES_WAITING_MAX: Final = 4
+"""Batches read ahead of the running one. The pool sends one at a time; more means that it is broken."""
 EXIT_ORPHANED: Final = 0
 EXIT_BROKEN: Final = 3
 
@@ -50,19 +51,21 @@ class RunsJobs(Protocol):
 
     package: ModelPackage
 
-    def run(self, job: ImageJob, emit: Callable[[JobEvent], None], cancelled: Callable[[], bool]) -> None:
-        """Run a job; the last event emitted is `Finished` or `Failed`."""
+    def run(
+        self, jobs: Sequence[ImageJob], emit: Callable[[JobEvent], None], cancelled: Callable[[str], bool]
+    ) -> None:
+        """Run jobs of one shape; the last event emitted of each is `Finished` or `Failed`."""
 
 
 class Inbox:
-    """What the reading thread hands to the running one: jobs in order, and who was cancelled."""
+    """What the reading thread hands to the running one: batches in order, and who was cancelled."""
 
     def __init__(self, source: BinaryIO) -> None:
         """Read from `source`, which is at a frame's start."""
         self._source = source
-        self._jobs: queue.Queue[ImageJob] = queue.Queue(maxsize=JOBS_WAITING_MAX)
+        self._batches: queue.Queue[tuple[ImageJob, ...]] = queue.Queue(maxsize=BATCHES_WAITING_MAX)
         self._lock = threading.Lock()
-        self._cancelled: str | None = None
+        self._cancelled: set[str] = set()
 
     def read_forever(self) -> None:
         """Take frames until stdin ends, then end the process, whatever the main thread is doing."""
@@ -71,25 +74,25 @@ class Inbox:
                 frame = decode_frame(self._source.read(frame_length(head)))
                 if isinstance(frame, Cancel):
                     with self._lock:
-                        self._cancelled = frame.job_id
-                elif isinstance(frame, ImageJob):
+                        self._cancelled.add(frame.job_id)
+                elif isinstance(frame, Batch):
                     with self._lock:
                         # A job may come again under the same name after it was cancelled once.
-                        self._cancelled = None
-                    self._jobs.put_nowait(frame)
+                        self._cancelled.clear()
+                    self._batches.put_nowait(frame.jobs)
         except (DecodeError, OSError, queue.Full):
             # The parent is gone or broken; in either case nobody waits for a result.
             os._exit(EXIT_BROKEN)
         os._exit(EXIT_ORPHANED)
 
-    def next_job(self) -> ImageJob:
-        """Wait for the next job."""
-        return self._jobs.get()
+    def next_batch(self) -> tuple[ImageJob, ...]:
+        """Wait for the next batch."""
+        return self._batches.get()
 
     def is_cancelled(self, job_id: str) -> bool:
         """Whether the parent has asked to stop this job."""
         with self._lock:
-            return self._cancelled == job_id
+            return job_id in self._cancelled
 
 
 class Outbox:
@@ -109,23 +112,23 @@ class Outbox:
 
 
 def serve(models: Mapping[bytes, RunsJobs], inbox: Inbox, outbox: Outbox) -> None:
-    """Run jobs one after another, for ever. An unexpected exception ends the process loudly."""
+    """Run batches one after another, for ever. An unexpected exception ends the process loudly."""
     packages: dict[bytes, ModelPackage] = {key: model.package for key, model in models.items()}
+
+    def emit(event: JobEvent) -> None:
+        outbox.send(event)
+
     while True:
-        job = inbox.next_job()
-
-        def cancelled(job_id: str = job.job_id) -> bool:
-            return inbox.is_cancelled(job_id)
-
-        def emit(event: JobEvent) -> None:
-            outbox.send(event)
-
-        try:
-            check_job(job, packages)
-        except JobRefused as refused:
-            outbox.send(Failed(job.job_id, refused.reason, retry=0))
-            continue
-        models[job.model_id].run(job, emit, cancelled)
+        allowed = []
+        for job in inbox.next_batch():
+            try:
+                check_job(job, packages)
+            except JobRefused as refused:
+                outbox.send(Failed(job.job_id, refused.reason, retry=0))
+            else:
+                allowed.append(job)
+        if allowed:
+            models[allowed[0].model_id].run(allowed, emit, inbox.is_cancelled)
 
 
 def load_models(folders: Sequence[Path], threads: int) -> Mapping[bytes, RunsJobs]:

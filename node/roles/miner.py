@@ -44,6 +44,7 @@ from protocol.rules import offers, results, tasks
 from protocol.rules.view import Bounded
 from protocol.statement import Statement
 from protocol.task import MINER, Life, MinerEvent, MinerState
+from protocol.trace import TraceBinding, steps_root
 
 TASKS_WAITING_MAX = 64
 """Tasks that this miner follows at a time, from waiting for its rank to the last chunk."""
@@ -200,14 +201,18 @@ class Miner:
         life: Life[MinerState, MinerEvent],
     ) -> None:
         """Sign the commitment, then send the parts: after a crash, no other parts can be sent for it."""
-        parts = image_parts(finished.png)
+        parts, image_hash = image_parts(finished.png), sha256(finished.png)
+        message = task.message
+        binding = TraceBinding(
+            task.digest, self._peer.key.address, message.model_id, message.steps, image_hash
+        )
         commitment = ResultCommitment(
             task_id=task.digest,
             output_root=merkle_root(parts),
             output_bytes=len(finished.png),
-            output_hash=sha256(finished.png),
-            trace_root=merkle_root(finished.trace_leaves),
-            steps_done=task.message.steps,
+            output_hash=image_hash,
+            trace_root=binding.root(steps_root(finished.leaves), finished.final_latent),
+            steps_done=message.steps,
         )
         statement = self._peer.seal(commitment)
         life.move(MinerEvent.COMMIT)
@@ -248,6 +253,7 @@ def _job(task: Statement[TaskAnnouncement], task_input: TaskInput) -> ImageJob:
         width=task.message.width,
         height=task.message.height,
         preview_every_steps=task_input.preview_every_steps,
+        trace_path="",
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from node.inference.package import pack
+from node.inference.scheduling import write_table
 from node.inference.training.card import NOTICE, SETTINGS, card
 from node.inference.training.contact_sheet import make_sheet
 from node.inference.training.data import fetch_source, load_icons
@@ -40,6 +41,7 @@ def finish(folder: Path, icons: NDArray[np.float32], decibels: float) -> None:
     (folder / "README.md").write_text(card(scores, decibels), encoding="utf-8")
     (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
     make_sheet(folder, folder / "contact_sheet.png")
+    write_table(folder, SETTINGS.scheduler, SETTINGS.steps_max)
     package = pack(folder, SETTINGS)
     report(f"{package.name} {package.model_id.hex()} {package.size_bytes / 1e6:.1f} MB")
 

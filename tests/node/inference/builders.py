@@ -40,6 +40,7 @@ def a_job(model_id: bytes, **changes: object) -> ImageJob:
         width=32,
         height=32,
         preview_every_steps=0,
+        trace_path="",
     )
     return replace(job, **changes)  # type: ignore[arg-type]
 

@@ -10,27 +10,33 @@ import time
 from node.inference.job import CANCELLED, Failed, Finished, Progress
 from node.inference.package import load
 from node.inference.worker import main
+from protocol.trace import TraceLeaf
 
 STEP_SECONDS = 0.01
+LEAF = TraceLeaf.of(b"", b"", b"")
 
 
 class FakeModel:
-    """Counts steps. The prompt says after which one it hangs, dies or raises."""
+    """Counts steps. A prompt says after which one the process hangs, dies or raises."""
 
     def __init__(self, package):
         self.package = package
 
-    def run(self, job, emit, cancelled):
-        verb, _, step = job.prompt.partition(" ")
-        for done in range(1, job.steps + 1):
+    def run(self, jobs, emit, cancelled):
+        jobs = list(jobs)
+        for done in range(1, jobs[0].steps + 1):
             time.sleep(STEP_SECONDS)
-            if cancelled():
-                emit(Failed(job.job_id, CANCELLED, 1))
-                return
-            emit(Progress(job.job_id, done, job.steps))
-            if step == str(done):
-                misbehave(verb)
-        emit(Finished(job.job_id, b"png", (bytes(32),) * (job.steps + 1), 1))
+            for job in jobs[:]:
+                if cancelled(job.job_id):
+                    emit(Failed(job.job_id, CANCELLED, 1))
+                    jobs.remove(job)
+                    continue
+                emit(Progress(job.job_id, done, job.steps))
+                verb, _, step = job.prompt.partition(" ")
+                if step == str(done):
+                    misbehave(verb)
+        for job in jobs:
+            emit(Finished(job.job_id, b"png", (LEAF,) * job.steps, bytes(32), 1))
 
 
 def misbehave(verb):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from node.inference.frames import (
     FRAME_BYTES_MAX,
     LENGTH_BYTES,
+    Batch,
     Broken,
     Cancel,
     Ready,
@@ -14,22 +15,30 @@ from node.inference.frames import (
     encode_frame,
     frame_length,
 )
-from node.inference.job import Failed, Finished, Preview, Progress
+from node.inference.job import BATCH_MAX, Failed, Finished, Preview, Progress
 from protocol.errors import DecodeError
+from protocol.trace import TraceLeaf
 from tests.node.inference.builders import a_job
+
+LEAF = TraceLeaf.of(b"latent", b"", b"output")
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 uint16 = st.integers(0, 2**16 - 1)
 frames = st.one_of(
     st.builds(
-        lambda prompt, seed: a_job(bytes(32), prompt=prompt, seed=seed), texts, st.integers(0, 2**64 - 1)
+        lambda prompt, seed, count: Batch((a_job(bytes(32), prompt=prompt, seed=seed),) * count),
+        texts,
+        st.integers(0, 2**64 - 1),
+        st.integers(1, BATCH_MAX),
     ),
     st.builds(Cancel, texts),
     st.builds(Ready, uint16),
     st.builds(Broken, texts),
     st.builds(Progress, texts, uint16, uint16),
     st.builds(Preview, texts, uint16, uint16, st.binary(min_size=1, max_size=99)),
-    st.builds(Finished, texts, st.binary(min_size=1, max_size=99), st.just((b"\x01" * 32,) * 3), uint16),
+    st.builds(
+        Finished, texts, st.binary(min_size=1, max_size=99), st.just((LEAF,) * 3), st.just(bytes(32)), uint16
+    ),
     st.builds(Failed, texts, texts, st.integers(0, 1)),
 )
 

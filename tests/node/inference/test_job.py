@@ -7,6 +7,7 @@ import pytest
 from node.inference.job import PROMPT_CHARACTERS_MAX, Failed, Finished, JobRefused, WorkerError, check_job
 from node.inference.package import ModelPackage
 from protocol.errors import LocalError, Refusal
+from protocol.trace import TraceLeaf
 from tests.node.inference.builders import SETTINGS, a_job
 
 MODEL_ID = b"\x05" * 32
@@ -64,12 +65,22 @@ def test_refused(changes, reason):
     assert caught.value.reason == reason
 
 
+def test_what_is_computed_together():
+    """Guidance may differ, as long as there is some; it is applied to each by itself."""
+    job = a_job(MODEL_ID)
+    for same in ({"prompt": "b"}, {"seed": 8}, {"guidance_milli": 1001}, {"preview_every_steps": 1}):
+        assert a_job(MODEL_ID, **same).shape == job.shape
+    for other in ({"steps": 9}, {"width": 64}, {"height": 64}, {"guidance_milli": 1000}):
+        assert a_job(MODEL_ID, **other).shape != job.shape
+    assert a_job(bytes(32)).shape != job.shape
+
+
 def test_whose_fault_it_is():
     assert issubclass(JobRefused, Refusal)
     assert issubclass(WorkerError, LocalError)
 
 
 def test_events_in_friendlier_units():
-    assert Finished("j", b"p", (bytes(32),) * 2, 1500).seconds == 1.5
+    assert Finished("j", b"p", (TraceLeaf.of(b"", b"", b""),), bytes(32), 1500).seconds == 1.5
     assert Failed("j", "cancelled", 1).retryable
     assert not Failed("j", "no", 0).retryable

@@ -71,8 +71,7 @@ async def _a_prompt_gives_an_image(pool):
     assert all(isinstance(event, Progress) and event.steps == 10 for event in events[:-1])
     finished = events[-1]
     assert isinstance(finished, Finished)
-    assert len(finished.trace_leaves) == 11
-    assert len(set(finished.trace_leaves)) == 11
+    assert len(set(finished.leaves)) == len(finished.leaves) == 10
     image = Image.open(io.BytesIO(finished.png))
     assert (image.format, image.size, image.mode) == ("PNG", (32, 32), "RGB")
     assert 0 < finished.seconds < 30
@@ -80,12 +79,14 @@ async def _a_prompt_gives_an_image(pool):
 
 async def _the_same_seed_gives_the_same_bytes(pool):
     first, again, other = [(await run(pool, job(seed=seed)))[-1] for seed in (1, 1, 2)]
-    assert (first.png, first.trace_leaves) == (again.png, again.trace_leaves)
-    assert not set(first.trace_leaves) & set(other.trace_leaves)
+    assert (first.png, first.leaves, first.final_latent) == (again.png, again.leaves, again.final_latent)
+    assert not set(first.leaves) & set(other.leaves)
     # The prompt decides from the first step on, but not before it.
     elsewhere = (await run(pool, job(seed=1, prompt="a cat")))[-1]
-    assert elsewhere.trace_leaves[0] == first.trace_leaves[0]
-    assert elsewhere.trace_leaves[1] != first.trace_leaves[1]
+    assert elsewhere.leaves[0].latent == first.leaves[0].latent
+    assert elsewhere.leaves[0].unconditional == first.leaves[0].unconditional
+    assert elsewhere.leaves[0].conditional != first.leaves[0].conditional
+    assert elsewhere.leaves[1].latent != first.leaves[1].latent
 
 
 async def _previews_arrive(pool):
@@ -95,7 +96,7 @@ async def _previews_arrive(pool):
     for preview in previews:
         assert Image.open(io.BytesIO(preview.png)).size == (32, 32)
     # Looking on changes nothing.
-    assert events[-1].trace_leaves == (await run(pool, job()))[-1].trace_leaves
+    assert events[-1].leaves == (await run(pool, job()))[-1].leaves
 
 
 async def _refusals_cost_nothing(pool):

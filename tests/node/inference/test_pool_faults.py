@@ -10,9 +10,10 @@ import trio
 import trio.testing
 
 from node.inference import pool as subject
-from node.inference import process
+from node.inference import process, waiting
 from node.inference.job import Failed, Finished, JobRefused, Progress, WorkerError
 from node.inference.pool import open_pool
+from node.inference.tickets import EVENTS_BUFFERED_MAX
 from tests.node.inference.builders import a_job, embedded, is_alive
 
 PACKAGE = embedded()
@@ -102,22 +103,73 @@ async def test_same_name_may_run_again_after_it_was_cancelled():
         assert isinstance((await run(pool, job(steps=2)))[-1], Finished)
 
 
-async def test_slow_reader_gets_every_event():
+async def test_slow_reader_loses_progress_but_never_the_end_and_nobody_waits_for_it():
     async with open_pool([PACKAGE]) as pool, pool.run(job(steps=100)) as events:
-        await trio.testing.wait_all_tasks_blocked(0.5)
-        assert len([event async for event in events]) == 101
+        with trio.fail_after(20):
+            while not pool.statistics().jobs_finished:
+                await trio.sleep(0.01)
+        read = [event async for event in events]
+        assert [event.step for event in read[:-1]] == list(range(1, EVENTS_BUFFERED_MAX + 1))
+        assert isinstance(read[-1], Finished)
+        assert pool.statistics().events_dropped == 100 - EVENTS_BUFFERED_MAX
 
 
 async def test_workers_run_side_by_side():
-    one, other = job(steps=100), job(steps=100)
+    one, other = job(steps=100), job(steps=99)
     async with open_pool([PACKAGE], workers=2) as pool, pool.run(one) as first, pool.run(other) as second:
         await anext(first)
         await anext(second)
         assert pool.statistics().jobs_running == 2
 
 
+async def test_waiting_jobs_of_one_shape_are_one_batch_and_each_has_its_own_events():
+    async with open_pool([PACKAGE]) as pool, trio.open_nursery() as nursery:
+        ended = {}
+
+        async def one(name, steps):
+            events = await run(pool, job(job_id=name, steps=steps))
+            ended[name] = [event.step for event in events[:-1]], type(events[-1])
+
+        for number in range(4):
+            nursery.start_soon(one, str(number), 5)
+        nursery.start_soon(one, "other", 6)
+    assert ended == {str(number): ([1, 2, 3, 4, 5], Finished) for number in range(4)} | {
+        "other": ([1, 2, 3, 4, 5, 6], Finished)
+    }
+    assert (pool.statistics().batches, pool.statistics().jobs_running) == (2, 0)
+
+
+async def test_cancelled_in_a_batch_leaves_the_others_untouched():
+    async with open_pool([PACKAGE]) as pool:
+        await pool.ready()
+        async with pool.run(job(job_id="stays", steps=30)) as stays:
+            async with pool.run(job(job_id="leaves", steps=30)) as leaves:
+                await anext(leaves)
+            events = [event async for event in stays]
+        assert [event.step for event in events[:-1]] == list(range(1, 31))
+        assert isinstance(events[-1], Finished)
+        statistics = pool.statistics()
+        assert (statistics.batches, statistics.jobs_cancelled, statistics.jobs_finished) == (1, 1, 1)
+        assert statistics.workers_started == 1
+
+
+async def test_a_worker_lost_in_a_batch_fails_all_its_jobs():
+    async with open_pool([PACKAGE]) as pool:
+        await pool.ready()
+        async with (
+            pool.run(job(job_id="one", prompt="die 2")) as one,
+            pool.run(job(job_id="other")) as other,
+        ):
+            for events in (one, other):
+                with pytest.raises(WorkerError, match="lost"):
+                    _ = [event async for event in events]
+        assert pool.statistics().jobs_running == 0
+        assert isinstance((await run(pool, job()))[-1], Finished)
+
+
 async def test_cancelled_while_waiting_was_never_taken():
     async with open_pool([PACKAGE]) as pool, pool.run(job(steps=50)) as events:
+        await anext(events)
         with trio.move_on_after(0.05) as scope:
             await run(pool, job(job_id="waits"))
         assert scope.cancelled_caught
@@ -127,8 +179,13 @@ async def test_cancelled_while_waiting_was_never_taken():
 
 
 async def test_too_many_waiting_jobs_are_refused(monkeypatch):
-    monkeypatch.setattr(subject, "JOBS_WAITING_MAX", 1)
-    async with open_pool([PACKAGE]) as pool, pool.run(job(steps=100)), trio.open_nursery() as nursery:
+    monkeypatch.setattr(waiting, "JOBS_WAITING_MAX", 1)
+    async with (
+        open_pool([PACKAGE]) as pool,
+        pool.run(job(steps=100)) as events,
+        trio.open_nursery() as nursery,
+    ):
+        await anext(events)
         nursery.start_soon(run, pool, job(job_id="waits"))
         with trio.fail_after(5):
             while not pool.statistics().jobs_waiting:
@@ -168,7 +225,9 @@ async def test_worker_that_cannot_start_at_all(monkeypatch):
             await pool.ready()
 
 
-@pytest.mark.parametrize("wrong", [{"packages": []}, {"threads": 0}, {"workers": 0}, {"workers": 17}])
+@pytest.mark.parametrize(
+    "wrong", [{"packages": []}, {"threads": 0}, {"workers": 0}, {"workers": 17}, {"batch_max": 9}]
+)
 async def test_pool_with_wrong_numbers(wrong):
     arguments = {"packages": [PACKAGE], **wrong}
     with pytest.raises(ValueError, match="a pool needs"):

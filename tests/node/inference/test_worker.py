@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from node.inference.frames import LENGTH_BYTES, Ready, decode_frame, encode_frame, frame_length
+from node.inference.frames import LENGTH_BYTES, Batch, Ready, decode_frame, encode_frame, frame_length
 from node.inference.job import Finished
 from tests.node.inference.builders import EMBEDDED_FOLDER, REPOSITORY, a_job, embedded, is_alive
 
@@ -38,11 +38,11 @@ def test_ignores_interrupts_and_ends_with_stdin():
         assert isinstance(read(worker), Ready)
         worker.send_signal(signal.SIGINT)
         package = embedded()
-        worker.stdin.write(encode_frame(a_job(package.model_id, steps=2)))
+        worker.stdin.write(encode_frame(Batch((a_job(package.model_id, steps=2),))))
         worker.stdin.flush()
         assert isinstance([read(worker) for _ in range(3)][-1], Finished)
         # In the middle of a job, too.
-        worker.stdin.write(encode_frame(a_job(package.model_id, steps=100)))
+        worker.stdin.write(encode_frame(Batch((a_job(package.model_id, steps=100),))))
         worker.stdin.flush()
         read(worker)
         worker.stdin.close()

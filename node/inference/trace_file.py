@@ -1,0 +1,175 @@
+"""A trace on disk: every tensor of a job in one file, where each can be found without reading the others.
+
+Is: written by the worker as it works, read by the node when somebody asks for an opening.
+Is not: which files are kept (`trace_store`), or what the numbers mean.
+
+    head    = "cuckoo-trace/1" 0a | steps (2 bytes) | bytes of one tensor (4) | tensors per step (1)
+    tensors = for each step: latent, [unconditional,] conditional; then the final latent
+    hashes  = for each step: its leaf, 96 bytes; then SHA-256 of the final latent
+
+All numbers are big-endian. A file gets its name when it is complete; until then it ends in `.partial`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+from protocol.errors import LocalError
+from protocol.trace import STEPS_MAX, TENSOR_BYTES_MAX, TraceLeaf
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MAGIC: Final = b"cuckoo-trace/1\n"
+HEAD_BYTES: Final = len(MAGIC) + 7
+HASH_BYTES: Final = 32
+LEAF_BYTES: Final = 3 * HASH_BYTES
+PARTIAL: Final = ".partial"
+GUIDED_TENSORS: Final = 3
+UNGUIDED_TENSORS: Final = 2
+
+
+class TraceError(LocalError):
+    """A trace on this machine is incomplete or damaged, or cannot be written."""
+
+
+class TraceWriter:
+    """Takes the tensors of one job step by step. :ivar leaves: of the steps so far.
+
+    Without a path nothing is written, and only the hashes are taken.
+    """
+
+    def __init__(self, path: Path | None, steps: int) -> None:
+        """:param path: where the complete file will be. :param steps: how many will come."""
+        self.leaves: list[TraceLeaf] = []
+        self._path = path
+        self._steps = steps
+        self._file: BinaryIO | None = None
+
+    def add(self, latent: bytes, unconditional: bytes, conditional: bytes) -> None:
+        """Take one step. :raises OSError: it cannot be written."""
+        leaf = TraceLeaf.of(latent, unconditional, conditional)
+        if self._path is not None:
+            if self._file is None:
+                self._file = Path(f"{self._path}{PARTIAL}").open("wb")  # noqa: SIM115 - it outlives this call
+                tensors = GUIDED_TENSORS if unconditional else UNGUIDED_TENSORS
+                numbers = self._steps.to_bytes(2, "big") + len(latent).to_bytes(4, "big")
+                self._file.write(MAGIC + numbers + bytes([tensors]))
+            self._file.write(latent + unconditional + conditional)
+        self.leaves.append(leaf)
+
+    def finish(self, final_latent: bytes) -> bytes:
+        """Take the latent after the last step, give the file its name, return the latent's SHA-256.
+
+        :raises OSError: it cannot be written.
+        """
+        digest = hashlib.sha256(final_latent).digest()
+        if self._file is not None and self._path is not None:
+            self._file.write(final_latent + b"".join(leaf.joined for leaf in self.leaves) + digest)
+            self._file.close()
+            self._file = None
+            Path(f"{self._path}{PARTIAL}").replace(self._path)
+        return digest
+
+    def discard(self) -> None:
+        """Remove what was written so far; after `finish` it does nothing."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            Path(f"{self._path}{PARTIAL}").unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What a file says of itself."""
+
+    steps: int
+    tensor_bytes: int
+    tensors: int
+
+    @property
+    def step_bytes(self) -> int:
+        return self.tensors * self.tensor_bytes
+
+    @property
+    def hashes_at(self) -> int:
+        return HEAD_BYTES + self.steps * self.step_bytes + self.tensor_bytes
+
+    @property
+    def file_bytes(self) -> int:
+        return self.hashes_at + self.steps * LEAF_BYTES + HASH_BYTES
+
+
+class TraceFile:
+    """A complete trace, open for reading. A context manager.
+
+    :ivar leaves: of all steps.
+    :ivar final_latent: SHA-256 of the latent after the last step.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """:raises TraceError: no file, or not a complete one."""
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise TraceError("the trace is not there") from error
+        try:
+            self._head = self._read_head(path)
+            self._file.seek(self._head.hashes_at)
+            hashes = self._file.read()
+        except BaseException:
+            self._file.close()
+            raise
+        rows = [hashes[at : at + LEAF_BYTES] for at in range(0, self._head.steps * LEAF_BYTES, LEAF_BYTES)]
+        self.leaves = [TraceLeaf(row[:32], row[32:64], row[64:]) for row in rows]
+        self.final_latent = hashes[-HASH_BYTES:]
+
+    def _read_head(self, path: Path) -> _Head:
+        head = self._file.read(HEAD_BYTES)
+        numbers = head[len(MAGIC) :]
+        read = _Head(
+            int.from_bytes(numbers[:2], "big"),
+            int.from_bytes(numbers[2:6], "big"),
+            int.from_bytes(numbers[6:], "big"),
+        )
+        if (
+            not head.startswith(MAGIC)
+            or not 1 <= read.steps <= STEPS_MAX
+            or not 1 <= read.tensor_bytes <= TENSOR_BYTES_MAX
+            or read.tensors not in {GUIDED_TENSORS, UNGUIDED_TENSORS}
+            or path.stat().st_size != read.file_bytes
+        ):
+            raise TraceError("the trace is incomplete")
+        return read
+
+    def tensors(self, step: int) -> tuple[bytes, bytes, bytes]:
+        """Latent, unconditional (empty without guidance) and conditional output of a step, from 0.
+
+        :raises TraceError: they are not what the leaf says.
+        """
+        assert 0 <= step < self._head.steps
+        self._file.seek(HEAD_BYTES + step * self._head.step_bytes)
+        parts = [self._file.read(self._head.tensor_bytes) for _ in range(self._head.tensors)]
+        found = (parts[0], parts[1] if len(parts) == GUIDED_TENSORS else b"", parts[-1])
+        if TraceLeaf.of(*found) != self.leaves[step]:
+            raise TraceError("the trace is damaged")
+        return found
+
+    def final(self) -> bytes:
+        """The latent after the last step. :raises TraceError: it is not what its hash says."""
+        self._file.seek(HEAD_BYTES + self._head.steps * self._head.step_bytes)
+        found = self._file.read(self._head.tensor_bytes)
+        if hashlib.sha256(found).digest() != self.final_latent:
+            raise TraceError("the trace is damaged")
+        return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()

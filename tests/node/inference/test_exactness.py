@@ -1,0 +1,117 @@
+"""What an auditor on another kind of machine finds in honest work.
+
+Machines are processes whose libraries are told to use other instruction sets and numbers of threads. S, the
+initial latent, and X, the scheduler's steps, must agree to the last bit; R, the networks' outputs, within the
+package's tolerance; the image within 1 of 255.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from node.inference.prng import initial_latent
+from node.inference.replay import REPLAY_NAME, advance, guide, read_replay
+from node.inference.trace_file import TraceFile
+from protocol.hashing import sha256
+from protocol.trace import TraceLeaf
+from tests.node.inference.builders import EMBEDDED_FOLDER, REPOSITORY
+from tests.node.inference.exactness import STEPS, distance, image_distance, jobs, numbers
+
+pytestmark = pytest.mark.process
+REPLAY = read_replay(EMBEDDED_FOLDER / REPLAY_NAME)
+TOLERANCE = REPLAY.tolerance_ppm / 1e6
+AUDITORS = {
+    "DEFAULT": ({"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}, 2),
+    "AVX2": ({"ATEN_CPU_CAPABILITY": "avx2"}, 1),
+}
+"""By what torch calls the instruction set: variables and threads."""
+
+
+def start(folder, variables, threads, *other):
+    folder.mkdir()
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.node.inference.exactness", str(folder), str(threads), *map(str, other)],
+        cwd=REPOSITORY,
+        env=os.environ | {"OMP_NUM_THREADS": str(threads)} | variables,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The miner's folder, and one for each auditor, who audits the miner and does the same work itself."""
+    root = tmp_path_factory.mktemp("exactness")
+    miner = root / "miner"
+    assert start(miner, {}, 1).wait(120) == 0
+    processes = [start(root / name, *auditor, miner) for name, auditor in AUDITORS.items()]
+    assert [process.wait(120) for process in processes] == [0] * len(processes)
+    return [miner, *(root / name for name in AUDITORS)]
+
+
+def traces(folder):
+    return [job for kind in ("alone", "batch") for job in jobs(folder, kind)]
+
+
+def test_initial_latents_are_those_of_the_seed_to_the_last_bit(folders):
+    for folder in folders:
+        for job in traces(folder):
+            with TraceFile(folder / job.trace_path) as trace:
+                expected = initial_latent(job.seed, (4, 8, 8)).astype("<f2").tobytes()
+                assert trace.leaves[0].latent == sha256(expected)
+
+
+def test_steps_of_the_scheduler_follow_from_the_opened_values_to_the_last_bit(folders):
+    """Computed here without torch, and compared by hash alone."""
+    checked = 0
+    for folder in folders:
+        for job in traces(folder):
+            with TraceFile(folder / job.trace_path) as trace:
+                hashes = [leaf.latent for leaf in trace.leaves[1:]] + [trace.final_latent]
+                before = None
+                for number, step in enumerate(REPLAY.steps(STEPS)):
+                    latent, unconditional, conditional = (numbers(part) for part in trace.tensors(number))
+                    output = guide(unconditional, conditional, job.guidance_milli)
+                    moved = advance(step, latent, output, before)
+                    assert sha256(moved.tobytes()) == hashes[number]
+                    before, checked = (latent, output), checked + 1
+    assert checked == len(folders) * 8 * STEPS
+
+
+@pytest.mark.parametrize("name", AUDITORS)
+def test_outputs_are_within_the_tolerance_and_images_within_one_of_255(folders, name):
+    document = json.loads((folders[0].parent / name / "found.json").read_text())
+    assert document["capability"] == name
+    for asked, (outputs, pixels) in document["found"].items():
+        assert 0 < outputs <= TOLERANCE, (asked, outputs)
+        assert pixels <= 1, (asked, pixels)
+
+
+def test_computed_together_is_as_good_as_alone(folders):
+    """Batches change last bits, no more than another machine does."""
+    miner = folders[0]
+    for alone, batch in zip(jobs(miner, "alone"), jobs(miner, "batch"), strict=True):
+        with TraceFile(miner / alone.trace_path) as one, TraceFile(miner / batch.trace_path) as other:
+            assert one.leaves[0].latent == other.leaves[0].latent
+            assert distance(numbers(one.final()), numbers(other.final())) <= 10 * TOLERANCE
+        pngs = [(miner / f"{job.job_id}.png").read_bytes() for job in (alone, batch)]
+        assert image_distance(*pngs) <= 3
+
+
+def test_the_checks_can_fail(folders):
+    """Guidance a hair off, another seed, an output of other weights: each is seen."""
+    job = jobs(folders[0], "alone")[0]
+    with TraceFile(folders[0] / job.trace_path) as trace:
+        latent, unconditional, conditional = (numbers(part) for part in trace.tensors(0))
+        step = REPLAY.steps(STEPS)[0]
+        other = guide(unconditional, conditional, job.guidance_milli - 50)
+        assert sha256(advance(step, latent, other, None).tobytes()) != trace.leaves[1].latent
+        assert (
+            sha256(initial_latent(job.seed + 1, (4, 8, 8)).astype("<f2").tobytes()) != trace.leaves[0].latent
+        )
+        noise = 1 + 1e-3 * np.sign(np.sin(np.arange(conditional.size)))
+        assert distance((conditional.astype(np.float32) * noise).astype(np.float16), conditional) > TOLERANCE
+        assert TraceLeaf.of(*trace.tensors(0)) == trace.leaves[0]
