@@ -50,6 +50,10 @@ class ConnectionParams:
     connections_target: int = 16
     """Connections, in and out, below which known peers are dialled; two meshes' worth of ``d``."""
 
+    outbound_target: int = 8
+    """Of them, how many we want to have dialled ourselves. Strangers that call, however many, must not keep
+    us from choosing peers: who chooses all our peers decides what we hear."""
+
     dials_parallel_max: int = 8
     """Dials at once."""
 
@@ -210,7 +214,10 @@ class ConnectionKeeper:
     def _start_dials(self, nursery: trio.Nursery) -> None:
         connected = {*self._host.connected_peers(), self._host.peer_id}
         wanted = [peer for peer in self._bootnodes if peer not in connected]
-        missing = self._params.connections_target - len(connected) - len(self._dialling) + 1
+        outbound = sum(self._host.is_outbound(peer) for peer in connected)
+        missing = max(
+            self._params.connections_target - len(connected) + 1, self._params.outbound_target - outbound
+        ) - len(self._dialling)
         strangers = [peer for peer in self.records.candidates(connected) if peer not in self._bootnodes]
         due = [peer for peer in strangers if self._backoff.is_due(peer, _now_ms())]
         wanted += self._rng.sample(due, max(0, min(missing, len(due))))

@@ -106,10 +106,19 @@ async def test_six_nodes_with_one_bootnode__find_each_other():
 
 
 async def test_a_node_with_enough_connections__dials_no_strangers():
-    params = ConnectionParams(connections_target=1, tick_ms=20, ask_interval_ms=50)
+    params = ConnectionParams(connections_target=1, outbound_target=1, tick_ms=20, ask_interval_ms=50)
     async with open_hosts(3) as hosts, keeping(hosts, hosts[0].listen_addresses(), params) as keepers:
         await until(lambda: all(keeper.statistics().get("exchange_asked", 0) >= 3 for keeper in keepers))
         assert [len(host.connected_peers()) for host in hosts] == [2, 1, 1]
+
+
+async def test_a_node_that_only_strangers_called__still_dials_somebody_itself():
+    params = ConnectionParams(connections_target=1, outbound_target=1, tick_ms=20, ask_interval_ms=50)
+    async with open_hosts(3) as hosts, keeping(hosts, [], params):
+        await connect(hosts[1], hosts[0])
+        await connect(hosts[2], hosts[1])
+        await until(lambda: hosts[0].is_connected(hosts[2].peer_id))
+        assert hosts[0].is_outbound(hosts[2].peer_id)
 
 
 async def test_a_bootnode_that_comes_late_or_back__is_found():
