@@ -10,18 +10,20 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from p2p.connections import ConnectionParams
 from p2p.gossip.actions import Action, Deliver, Disconnect, SendRpc, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.mesh import Validation
+from p2p.swarm import CONNECTIONS_MAX, OUTBOUND_CONNECTIONS_SHARE
 from tests.simulation.randomness import generator
 from tests.simulation.world import World
 
-CONNECTIONS_TARGET = 16
-"""As in :class:`p2p.connections.ConnectionParams`."""
-REDIAL_INTERVAL_MS = 500.0
-"""Time between two looks at whom to dial; as there."""
-DIALS_PER_LOOK = 8
+KEEPER = ConnectionParams()
+"""Whom the real connection keeper dials, and when."""
+CONNECTIONS_TARGET = KEEPER.connections_target
+INBOUND_MAX = CONNECTIONS_MAX - CONNECTIONS_MAX // OUTBOUND_CONNECTIONS_SHARE
+"""Connections that a real host accepts."""
 
 
 class Application(Protocol):
@@ -57,6 +59,7 @@ class Node:
         self.knows: list[int] = []
         self.disconnects: list[tuple[int, str]] = []
         self.keeps_connections = False
+        self.outbound: dict[int, None] = {}
         self._lives = 0
         self._rng = generator(world.seed, "node", number)
         world.add(number, self)
@@ -78,8 +81,8 @@ class Node:
         first_ms = self.world.now_ms + self._rng.random() * beat_ms
         self.world.every(beat_ms, first_ms, lambda: life == self._lives and self._beat())
         if self.keeps_connections:
-            first_ms = self.world.now_ms + self._rng.random() * REDIAL_INTERVAL_MS
-            self.world.every(REDIAL_INTERVAL_MS, first_ms, lambda: life == self._lives and self.redial())
+            first_ms = self.world.now_ms + self._rng.random() * KEEPER.tick_ms
+            self.world.every(KEEPER.tick_ms, first_ms, lambda: life == self._lives and self.redial())
 
     def crash(self) -> None:
         """Lose everything that is in memory, and all connections."""
@@ -93,25 +96,32 @@ class Node:
             self._act(self.router.publish(topic, data, self._ms))
 
     def redial(self) -> bool:
-        """Dial some of those it knows, if it has too few connections."""
+        """Dial some of those it knows, if it has too few connections, or dialled too few itself."""
         links = self.world.links[self.number]
-        missing = CONNECTIONS_TARGET - len(links)
+        missing = max(KEEPER.connections_target - len(links), KEEPER.outbound_target - len(self.outbound))
         if missing > 0:
             others = [peer for peer in self.knows if peer not in links and peer != self.number]
-            for peer in self._rng.sample(others, min(missing, DIALS_PER_LOOK, len(others))):
+            for peer in self._rng.sample(others, min(missing, KEEPER.dials_parallel_max, len(others))):
                 if self.world.connect(self.number, peer):
                     self.world.counts["redialled"] += 1
         return True
 
     # What the world tells
 
+    def has_room(self) -> bool:
+        """See :class:`~tests.simulation.world.Party`."""
+        return len(self.world.links[self.number]) - len(self.outbound) < INBOUND_MAX
+
     def connected(self, peer: int, *, outbound: bool) -> None:
         """See :class:`~tests.simulation.world.Party`."""
+        if outbound:
+            self.outbound[peer] = None
         if self.router is not None:
             self._act(self.router.peer_connected(peer, outbound=outbound, now_ms=self._ms))
 
     def disconnected(self, peer: int) -> None:
         """See :class:`~tests.simulation.world.Party`."""
+        self.outbound.pop(peer, None)
         if self.router is not None:
             self.router.peer_disconnected(peer)
 

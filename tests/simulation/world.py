@@ -25,6 +25,9 @@ STALE_CONNECTION_MS = 8_000.0
 class Party(Protocol):
     """Whatever has connections: a node, or an attacker."""
 
+    def has_room(self) -> bool:
+        """Whether it accepts another connection."""
+
     def connected(self, peer: int, *, outbound: bool) -> None:
         """A connection is there."""
 
@@ -89,7 +92,7 @@ class World:
 
     def connect(self, a: int, b: int, latency_ms: float | None = None) -> bool:
         """Have one party dial another. False: they are connected, or it does not get through."""
-        if b in self.links[a] or not self.can_connect(a, b):
+        if b in self.links[a] or not self.can_connect(a, b) or not self.parties[b].has_room():
             return False
         if latency_ms is None:
             latency_ms = self._latencies.uniform(self.params.latency_ms_min, self.params.latency_ms_max)
