@@ -68,7 +68,7 @@ class Mesh(Protocol):
         """The peers with which we exchange a topic's messages in full."""
 
     def score(self, peer_id: PeerId) -> float:
-        """A peer's score, 0 or less."""
+        """A peer's score; negative for those who misbehave, good conduct and stake raise it."""
 
     def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start."""
+        """Numbers by name: counts since the start, and what meshes, scores and queues are now."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from p2p.gossip.wire import Prune, encode_control
 
 if TYPE_CHECKING:
+    from p2p.gossip.wire import PxPeer
     from p2p.identity import PeerId
 
 _MILLISECONDS: Final = 1_000
@@ -30,6 +31,8 @@ class Count(enum.StrEnum):
     DROPPED_TOPICS_FULL = "dropped_topics_full"
     DROPPED_IHAVE = "dropped_ihave"
     DROPPED_IWANT = "dropped_iwant"
+    DROPPED_IDONTWANT = "dropped_idontwant"
+    DROPPED_PX = "dropped_px"
     DUPLICATE = "duplicate"
     DUPLICATE_OF_REJECTED = "duplicate_of_rejected"
     DUPLICATE_PUBLISH = "duplicate_publish"
@@ -38,18 +41,38 @@ class Count(enum.StrEnum):
     REJECTED = "rejected"
     PUBLISHED = "published"
     FORWARDED = "forwarded"
+    FORWARD_UNWANTED = "forward_unwanted"
+    PROMISE_BROKEN = "promise_broken"
     GRAFT_REFUSED = "graft_refused"
     GRAFT_IN_BACKOFF = "graft_in_backoff"
+    GRAFT_OPPORTUNISTIC = "graft_opportunistic"
+    PX_TAKEN = "px_taken"
     GRAYLISTED = "graylisted"
     REFUSED_PEERS_FULL = "refused_peers_full"
 
 
-@dataclass(frozen=True, slots=True)
-class SendRpc:
-    """Send an RPC, not framed yet, to a peer."""
+class Rank(enum.IntEnum):
+    """How much an RPC matters where not all can be sent; the highest number goes first overboard."""
+
+    CONTROL = 0
+    """Subscriptions, GRAFT, PRUNE, IWANT, IDONTWANT: small, and what they say must be known in time."""
+
+    OWN = 1
+    """A message of our own: without us nobody has it."""
+
+    FORWARD = 2
+    """A message of others, forwarded or asked for by IWANT: it has other ways to go."""
+
+    GOSSIP = 3
+    """IHAVE: the next heartbeat has another."""
+
+
+class SendRpc(NamedTuple):
+    """Send an RPC, not framed yet, to a peer. An RPC for several peers is one object."""
 
     peer: PeerId
     rpc: bytes
+    rank: Rank = Rank.CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +101,18 @@ class Disconnect:
     reason: str
 
 
-Action: TypeAlias = SendRpc | Validate | Deliver | Disconnect
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """Get to know these peers, whom a peer of good standing named when it pruned us.
+
+    Their records are as they came: whoever dials has to check the signatures.
+    """
+
+    from_peer: PeerId
+    peers: tuple[PxPeer, ...]
+
+
+Action: TypeAlias = SendRpc | Validate | Deliver | Disconnect | Connect
 
 
 @dataclass(slots=True)
@@ -94,13 +128,16 @@ class Batch:
         """Ask a peer into a topic's mesh."""
         self.grafts.setdefault(peer, []).append(topic)
 
-    def prune(self, peer: PeerId, topic: str, backoff_ms: int) -> None:
-        """Put a peer out of a topic's mesh."""
-        self.prunes.setdefault(peer, []).append(Prune(topic, backoff_ms // _MILLISECONDS))
+    def prune(self, peer: PeerId, topic: str, backoff_ms: int, others: tuple[PxPeer, ...] = ()) -> None:
+        """Put a peer out of a topic's mesh. :param others: whom it may go to instead."""
+        self.prunes.setdefault(peer, []).append(Prune(topic, backoff_ms // _MILLISECONDS, others))
 
     def finish(self) -> list[Action]:
         """All actions, in order."""
-        for peer in {**self.grafts, **self.prunes}:
-            rpc = encode_control(graft=self.grafts.get(peer, ()), prune=self.prunes.get(peer, ()))
-            self.actions.append(SendRpc(peer, rpc))
-        return [*self.actions, *self.farewells]
+        if self.grafts or self.prunes:
+            for peer in {**self.grafts, **self.prunes}:
+                rpc = encode_control(graft=self.grafts.get(peer, ()), prune=self.prunes.get(peer, ()))
+                self.actions.append(SendRpc(peer, rpc))
+        if self.farewells:
+            self.actions += self.farewells
+        return self.actions

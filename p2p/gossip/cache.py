@@ -1,6 +1,6 @@
-"""What the router remembers of messages: ids it has seen, and data it can still give.
+"""What the router remembers of messages: ids it has seen, RPCs it has read, and data it can still give.
 
-Is: two bounded containers, clocked by their caller.
+Is: three bounded containers, clocked by their caller.
 Is not: aware of peers' scores or of the wire.
 """
 
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+_RPC_ENTRY_BYTES: Final = 256
+"""What an entry costs besides its RPC, roughly; so that many tiny RPCs are bounded too."""
 
 
 class ExpiringMap(Generic[K, V]):
@@ -52,26 +55,64 @@ class ExpiringMap(Generic[K, V]):
         """Remove a key if it is there."""
         self._entries.pop(key, None)
 
-    def sweep(self, now_ms: int) -> None:
-        """Remove what has expired; entries are in order of expiry."""
+    def sweep(self, now_ms: int) -> list[V]:
+        """Remove what has expired; entries are in order of expiry. Returns the values removed."""
+        removed: list[V] = []
         while self._entries:
-            key, (expiry_ms, _) = next(iter(self._entries.items()))
+            key, (expiry_ms, value) = next(iter(self._entries.items()))
             if expiry_ms > now_ms:
-                return
+                break
             del self._entries[key]
+            removed.append(value)
+        return removed
+
+
+class RecentRpcs(Generic[V]):
+    """What RPCs turned out to be, by their bytes: a copy of one need not be read again.
+
+    Two generations; when the young one has lived long enough, or fills its half of the room, it becomes the
+    old one, and the old one is forgotten.
+    """
+
+    def __init__(self, bytes_max: int) -> None:
+        self._young: dict[bytes, V] = {}
+        self._old: dict[bytes, V] = {}
+        self._young_bytes = 0
+        self._half_bytes_max = bytes_max // 2
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, rpc: bytes) -> V | None:
+        """What these very bytes were before, if that is remembered."""
+        found = self._young.get(rpc)
+        return self._old.get(rpc) if found is None else found
+
+    def add(self, rpc: bytes, value: V) -> None:
+        """Remember an RPC that is not remembered yet."""
+        size = len(rpc) + _RPC_ENTRY_BYTES
+        if self._young_bytes + size > self._half_bytes_max:
+            self.turn()
+        if size <= self._half_bytes_max:
+            self._young[rpc] = value
+            self._young_bytes += size
+
+    def turn(self) -> None:
+        """Begin a new generation."""
+        self._old, self._young, self._young_bytes = self._young, {}, 0
 
 
 @dataclass(slots=True)
 class CachedMessage:
-    """A message that IWANT can fetch. :ivar given: how often each peer fetched it."""
+    """A message that IWANT can fetch. :ivar rpc: as encoded. :ivar given: how often each peer fetched it."""
 
     topic: str
-    data: bytes
+    rpc: bytes
     given: dict[object, int] = field(default_factory=dict)
 
 
 class MessageCache:
-    """The data of recent messages, in one window per heartbeat.
+    """Recent messages, each as the RPC that publishes it, in one window per heartbeat.
 
     :ivar evicted: messages that left because the cache was full.
     """
@@ -89,20 +130,20 @@ class MessageCache:
         return len(self._messages)
 
     @property
-    def data_bytes(self) -> int:
-        """Bytes of data held."""
+    def held_bytes(self) -> int:
+        """Bytes of RPCs held."""
         return self._bytes
 
-    def put(self, identifier: bytes, topic: str, data: bytes) -> None:
+    def put(self, identifier: bytes, topic: str, rpc: bytes) -> None:
         """Keep a message in the newest window."""
         if identifier in self._messages:
             return
-        self._messages[identifier] = CachedMessage(topic, data)
+        self._messages[identifier] = CachedMessage(topic, rpc)
         self._windows[0][identifier] = None
-        self._bytes += len(data)
+        self._bytes += len(rpc)
         while len(self._messages) > self._messages_max or self._bytes > self._bytes_max:
             _, oldest = self._messages.popitem(last=False)
-            self._bytes -= len(oldest.data)
+            self._bytes -= len(oldest.rpc)
             self.evicted += 1
 
     def get(self, identifier: bytes) -> CachedMessage | None:
@@ -123,5 +164,5 @@ class MessageCache:
         for identifier in self._windows.pop():
             message = self._messages.pop(identifier, None)
             if message is not None:
-                self._bytes -= len(message.data)
+                self._bytes -= len(message.rpc)
         self._windows.insert(0, {})

@@ -1,6 +1,7 @@
 """Who is connected, who wants which topic, and whom we exchange it with: the router's view of its peers.
 
 Is: the mesh, fan-out and back-off rules of gossipsub v1.1, as a state machine over time arguments.
+Whoever enters or leaves a mesh, for whatever reason, does it in ``_enter`` and ``_exit``: the score hears it.
 Is not: messages; :mod:`p2p.gossip.router` decides what is sent to the peers chosen here.
 
 Sets of peers are dicts without values: their order is that of events, so a seeded run repeats exactly.
@@ -13,24 +14,43 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from p2p.gossip.backoffs import Backoffs
+
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
 
     from p2p.gossip.params import GossipParams
     from p2p.gossip.score import PeerScores
+    from p2p.gossip.standing import PeerStanding
     from p2p.identity import PeerId
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class PeerState:
-    """One connected peer. The counters run from heartbeat to heartbeat."""
+    """One connected peer. The counters run from heartbeat to heartbeat.
+
+    :ivar standing: its score.
+    :ivar hears_idontwant: whether it speaks ``/meshsub/1.2.0``.
+    :ivar unwanted: message ids that it asked not to be sent, with the heartbeat of the asking, oldest first.
+    """
 
     outbound: bool
+    standing: PeerStanding
+    hears_idontwant: bool = False
     topics: dict[str, None] = field(default_factory=dict)
+    unwanted: dict[bytes, int] = field(default_factory=dict)
     ihave_heard: int = 0
     ids_asked: int = 0
     messages_given: int = 0
+    bytes_given: int = 0
+    unwanted_heard: int = 0
+    px_heard: int = 0
+
+    def begin_heartbeat(self) -> None:
+        """Count from nought again."""
+        self.ihave_heard = self.ids_asked = self.messages_given = self.bytes_given = 0
+        self.unwanted_heard = self.px_heard = 0
 
 
 @dataclass(slots=True)
@@ -56,28 +76,38 @@ class Overlay:
 
     def __init__(self, params: GossipParams, scores: PeerScores, rng: random.Random) -> None:
         self.peers: dict[PeerId, PeerState] = {}
-        self.mesh: dict[str, dict[PeerId, None]] = {}
+        self.mesh: dict[str, dict[PeerId, PeerState]] = {}
         self._topic_peers: dict[str, dict[PeerId, None]] = {}
         self._fanout: OrderedDict[str, Fanout] = OrderedDict()
-        self._backoffs: OrderedDict[tuple[str, PeerId], tuple[int, int]] = OrderedDict()
+        self.backoffs = Backoffs(params.backoffs_max, params.backoff_slack_ms)
         self._newcomers: dict[str, dict[PeerId, None]] = {}
         self._params = params
         self._scores = scores
         self._rng = rng
 
+    @property
+    def fanouts_count(self) -> int:
+        """Topics with a fan-out."""
+        return len(self._fanout)
+
     # Peers and their topics
 
-    def add(self, peer: PeerId, *, outbound: bool) -> None:
-        """A peer has connected."""
-        self.peers.setdefault(peer, PeerState(outbound))
+    def add(self, peer: PeerId, *, outbound: bool, ip: str | None) -> PeerState:
+        """A peer has connected; no change if it was known as connected."""
+        state = self.peers.get(peer)
+        if state is None:
+            state = self.peers[peer] = PeerState(outbound, self._scores.connected(peer, ip))
+        return state
 
     def remove(self, peer: PeerId) -> None:
-        """A peer has gone; its back-offs stay."""
-        state = self.peers.pop(peer, None)
+        """A peer has gone; its back-offs and its score stay."""
+        state = self.peers.get(peer)
         if state is None:
             return
         for topic in list(state.topics):
             self.forget_topic(peer, topic)
+        del self.peers[peer]
+        self._scores.disconnected(peer)
 
     def topic_peers(self, topic: str) -> dict[PeerId, None]:
         """The connected peers that subscribe to a topic."""
@@ -102,7 +132,7 @@ class Overlay:
             subscribers.pop(peer, None)
             if not subscribers:
                 del self._topic_peers[topic]
-        self.mesh.get(topic, {}).pop(peer, None)
+        self._exit(topic, peer)
         fanout = self._fanout.get(topic)
         if fanout is not None:
             fanout.peers.pop(peer, None)
@@ -115,14 +145,16 @@ class Overlay:
         self.mesh.setdefault(topic, {})
         preferred = () if fanout is None else tuple(fanout.peers)
         grafted = [peer for peer in preferred if self._may_graft(topic, peer, now_ms)][: self._params.d]
-        self._enter(topic, grafted)
+        self._enter(topic, grafted, now_ms)
         return grafted + self._fill(topic, now_ms)
 
     def leave(self, topic: str, now_ms: int) -> list[PeerId]:
         """Close a topic's mesh. Returns the peers to PRUNE."""
-        pruned = list(self.mesh.pop(topic, {}))
+        pruned = list(self.mesh.get(topic, {}))
         for peer in pruned:
-            self._back_off(topic, peer, now_ms, self._params.unsubscribe_backoff_ms)
+            self._exit(topic, peer)
+            self.backoffs.add(topic, peer, now_ms, self._params.unsubscribe_backoff_ms)
+        self.mesh.pop(topic, None)
         return pruned
 
     def welcome(self, peer: PeerId, topic: str, now_ms: int) -> bool:
@@ -130,7 +162,7 @@ class Overlay:
         mesh = self.mesh.get(topic)
         if mesh is None or len(mesh) >= self._params.d_low or not self._may_graft(topic, peer, now_ms):
             return False
-        self._enter(topic, [peer])
+        self._enter(topic, [peer], now_ms)
         return True
 
     def graft(self, peer: PeerId, topic: str, now_ms: int) -> GraftAnswer:
@@ -138,18 +170,17 @@ class Overlay:
         mesh = self.mesh.get(topic)
         if mesh is None or peer in mesh:
             return GraftAnswer.IGNORED
-        until_ms, since_ms = self._backoffs.get((topic, peer), (0, 0))
-        if until_ms > now_ms:
-            flood = now_ms - since_ms < self._params.graft_flood_ms
-            self._back_off(topic, peer, now_ms, self._params.prune_backoff_ms)
+        began_ms = self.backoffs.began_ms(topic, peer, now_ms)
+        if began_ms is not None:
+            self.backoffs.add(topic, peer, now_ms, self._params.prune_backoff_ms)
+            flood = now_ms - began_ms < self._params.graft_flood_ms
             return GraftAnswer.FLOOD if flood else GraftAnswer.TOO_EARLY
-        full = len(mesh) >= self._params.d_high and not self.peers[peer].outbound
-        if full or self._scores.score(peer) < self._params.gossip_threshold:
-            self._back_off(topic, peer, now_ms, self._params.prune_backoff_ms)
+        if self._scores.score(peer) < 0 or self._is_full(mesh, self.peers[peer]):
+            self.backoffs.add(topic, peer, now_ms, self._params.prune_backoff_ms)
             return GraftAnswer.REFUSED
         if not self.note_topic(peer, topic):
             return GraftAnswer.REFUSED
-        self._enter(topic, [peer])
+        self._enter(topic, [peer], now_ms)
         return GraftAnswer.ACCEPTED
 
     def prune(self, peer: PeerId, topic: str, backoff_ms: int, now_ms: int) -> None:
@@ -157,16 +188,16 @@ class Overlay:
         mesh = self.mesh.get(topic)
         if mesh is None:
             return
-        mesh.pop(peer, None)
+        self._exit(topic, peer)
         wanted_ms = min(backoff_ms or self._params.prune_backoff_ms, self._params.prune_backoff_max_ms)
-        self._back_off(topic, peer, now_ms, wanted_ms)
+        self.backoffs.add(topic, peer, now_ms, wanted_ms)
 
     def expel(self, peer: PeerId, now_ms: int) -> list[str]:
         """Take a peer out of every mesh. Returns the topics to PRUNE it from."""
         topics = [topic for topic, mesh in self.mesh.items() if peer in mesh]
         for topic in topics:
-            del self.mesh[topic][peer]
-            self._back_off(topic, peer, now_ms, self._params.prune_backoff_ms)
+            self._exit(topic, peer)
+            self.backoffs.add(topic, peer, now_ms, self._params.prune_backoff_ms)
         return topics
 
     def maintain(self, now_ms: int) -> tuple[list[tuple[PeerId, str]], list[tuple[PeerId, str]]]:
@@ -175,16 +206,33 @@ class Overlay:
         grafts: list[tuple[PeerId, str]] = []
         prunes: list[tuple[PeerId, str]] = []
         for topic, mesh in self.mesh.items():
-            bad = [peer for peer in mesh if self._scores.score(peer) < self._params.gossip_threshold]
+            bad = [peer for peer in mesh if self._scores.score(peer) < 0]
             surplus = self._surplus(mesh, set(bad))
             for peer in (*bad, *surplus):
-                del mesh[peer]
-                self._back_off(topic, peer, now_ms, self._params.prune_backoff_ms)
+                self._exit(topic, peer)
+                self.backoffs.add(topic, peer, now_ms, self._params.prune_backoff_ms)
                 prunes.append((peer, topic))
             if len(mesh) < self._params.d_low:
                 grafts += [(peer, topic) for peer in self._fill(topic, now_ms)]
             grafts += [(peer, topic) for peer in self._fill_outbound(topic, now_ms)]
         return grafts, prunes
+
+    def graft_opportunistically(self, now_ms: int) -> list[tuple[PeerId, str]]:
+        """Take better peers into meshes that do not do well. Returns the (peer, topic) to GRAFT."""
+        grafts: list[tuple[PeerId, str]] = []
+        for topic, mesh in self.mesh.items():
+            if len(mesh) <= 1:
+                continue
+            scores = sorted(self._scores.score(peer) for peer in mesh)
+            median = scores[len(scores) // 2]
+            if median >= self._params.score.opportunistic_graft_threshold:
+                continue
+            candidates = self._candidates(topic, now_ms, lambda _: True)
+            better = [peer for peer in candidates if self._scores.score(peer) > median]
+            chosen = self._choose(better, self._params.opportunistic_graft_peers)
+            self._enter(topic, chosen, now_ms)
+            grafts += [(peer, topic) for peer in chosen]
+        return grafts
 
     # Choices
 
@@ -193,7 +241,7 @@ class Overlay:
         good = [
             peer
             for peer in self.topic_peers(topic)
-            if self._scores.score(peer) >= self._params.publish_threshold
+            if self._scores.score(peer) >= self._params.score.publish_threshold
         ]
         if self._params.flood_publish:
             return good
@@ -207,10 +255,21 @@ class Overlay:
         others = [
             peer
             for peer in self.topic_peers(topic)
-            if peer not in mesh and self._scores.score(peer) >= self._params.gossip_threshold
+            if peer not in mesh and self._scores.score(peer) >= self._params.score.gossip_threshold
         ]
         count = max(self._params.d_lazy, len(others) * self._params.gossip_percent // 100)
         return self._choose(others, count)
+
+    def px_targets(self, topic: str, asking: PeerId) -> list[PeerId]:
+        """Peers of a topic to name to one that we prune; none if its own score is bad."""
+        if self._scores.score(asking) < 0:
+            return []
+        good = [peer for peer in self.topic_peers(topic) if peer != asking and self._scores.score(peer) >= 0]
+        return self._choose(good, self._params.px_peers_max)
+
+    def is_contested(self, topic: str) -> bool:
+        """Whether a topic has more peers than a mesh has room for."""
+        return len(self.topic_peers(topic)) > self._params.d_high
 
     def take_newcomers(self) -> dict[str, list[PeerId]]:
         """The mesh peers, by topic, that came in since this was last asked."""
@@ -228,18 +287,28 @@ class Overlay:
 
     # Within
 
-    def _enter(self, topic: str, peers: Iterable[PeerId]) -> None:
-        entering = dict.fromkeys(peers)
-        self.mesh[topic].update(entering)
-        self._newcomers.setdefault(topic, {}).update(entering)
+    def _enter(self, topic: str, peers: Iterable[PeerId], now_ms: int) -> None:
+        mesh, newcomers = self.mesh[topic], self._newcomers.setdefault(topic, {})
+        for peer in peers:
+            state = mesh[peer] = self.peers[peer]
+            newcomers[peer] = None
+            self._scores.grafted(state.standing, topic, now_ms)
+
+    def _exit(self, topic: str, peer: PeerId) -> None:
+        state = self.mesh.get(topic, {}).pop(peer, None)
+        if state is not None:
+            self._scores.pruned(state.standing, topic)
+
+    def _is_full(self, mesh: dict[PeerId, PeerState], newcomer: PeerState) -> bool:
+        # Without a mesh of our own there is no room for those we dialled either.
+        return len(mesh) >= self._params.d_high and (not newcomer.outbound or not self._params.d_high)
 
     def _choose(self, peers: Iterable[PeerId], count: int) -> list[PeerId]:
         found = list(peers)
         return self._rng.sample(found, min(count, len(found)))
 
     def _may_graft(self, topic: str, peer: PeerId, now_ms: int) -> bool:
-        backing_off = self._backoffs.get((topic, peer), (0, 0))[0] > now_ms
-        return not backing_off and self._scores.score(peer) >= self._params.gossip_threshold
+        return not self.backoffs.holds_us(topic, peer, now_ms) and self._scores.score(peer) >= 0
 
     def _candidates(self, topic: str, now_ms: int, wanted: Callable[[PeerId], bool]) -> list[PeerId]:
         mesh = self.mesh[topic]
@@ -252,27 +321,34 @@ class Overlay:
     def _fill(self, topic: str, now_ms: int) -> list[PeerId]:
         candidates = self._candidates(topic, now_ms, lambda _: True)
         grafted = self._choose(candidates, max(0, self._params.d - len(self.mesh[topic])))
-        self._enter(topic, grafted)
+        self._enter(topic, grafted, now_ms)
         return grafted
 
     def _fill_outbound(self, topic: str, now_ms: int) -> list[PeerId]:
         mesh = self.mesh[topic]
-        missing = self._params.d_out - sum(self.peers[peer].outbound for peer in mesh)
+        missing = self._params.d_out - sum(state.outbound for state in mesh.values())
         if missing <= 0 or len(mesh) >= self._params.d_high:
             return []
         candidates = self._candidates(topic, now_ms, lambda peer: self.peers[peer].outbound)
         grafted = self._choose(candidates, missing)
-        self._enter(topic, grafted)
+        self._enter(topic, grafted, now_ms)
         return grafted
 
-    def _surplus(self, mesh: dict[PeerId, None], bad: set[PeerId]) -> list[PeerId]:
+    def _surplus(self, mesh: dict[PeerId, PeerState], bad: set[PeerId]) -> list[PeerId]:
         good = [peer for peer in mesh if peer not in bad]
         if len(good) <= self._params.d_high:
             return []
-        outbound = [peer for peer in good if self.peers[peer].outbound]
-        kept = dict.fromkeys(self._choose(outbound, self._params.d_out))
-        others = [peer for peer in good if peer not in kept]
-        kept.update(dict.fromkeys(self._choose(others, self._params.d - len(kept))))
+        # The best stay for their score, the others are drawn; equals are in random order.
+        ranked = sorted(self._choose(good, len(good)), key=self._scores.score, reverse=True)
+        best, rest = ranked[: self._params.d_score], ranked[self._params.d_score :]
+        drawn = self._choose(rest, self._params.d - len(best))
+        kept = best + sorted(drawn, key=self._scores.score, reverse=True)
+        missing = self._params.d_out - sum(mesh[peer].outbound for peer in kept)
+        spare = [peer for peer in rest if peer not in drawn and mesh[peer].outbound]
+        for peer in spare[: max(0, missing)]:
+            # The worst that nobody needs gives way.
+            worst = next(index for index in reversed(range(len(kept))) if not mesh[kept[index]].outbound)
+            kept[worst] = peer
         return [peer for peer in good if peer not in kept]
 
     def _refresh_fanout(self, topic: str, good: list[PeerId], now_ms: int) -> Fanout:
@@ -286,16 +362,8 @@ class Overlay:
         fanout.peers.update(dict.fromkeys(self._choose(others, self._params.d - len(fanout.peers))))
         return fanout
 
-    def _back_off(self, topic: str, peer: PeerId, now_ms: int, backoff_ms: int) -> None:
-        until_ms = max(self._backoffs.pop((topic, peer), (0, 0))[0], now_ms + backoff_ms)
-        while len(self._backoffs) >= self._params.backoffs_max:
-            self._backoffs.popitem(last=False)
-        self._backoffs[topic, peer] = (until_ms, now_ms)
-
     def _forget_old(self, now_ms: int) -> None:
-        over = [key for key, (until_ms, _) in self._backoffs.items() if until_ms <= now_ms]
-        for key in over:
-            del self._backoffs[key]
+        self.backoffs.forget_old(now_ms)
         unused_ms = now_ms - self._params.fanout_ttl_ms
         for topic in [topic for topic, fanout in self._fanout.items() if fanout.used_ms <= unused_ms]:
             del self._fanout[topic]

@@ -1,40 +1,48 @@
 """The gossipsub router: events and bytes in, actions out.
 
-Is: a state machine without I/O, clock or global randomness: ``now_ms`` and the random generator are given.
-The same code runs over libp2p streams (:mod:`p2p.gossip.service`) and in a simulation.
-Is not: all of gossipsub v1.1 yet. Present: mesh with back-off and outbound quota, flood publish, fan-out,
-lazy gossip, content ids, StrictNoSign, a plain score. Absent: P1 to P3 and P5 to P7 of the peer score,
-opportunistic grafting, peer exchange, IDONTWANT.
+Is: gossipsub v1.1 with the peer score, and v1.2's IDONTWANT, as a state machine without I/O, clock or global
+randomness: ``now_ms`` and the random generator are given. The same code runs over libp2p streams
+(:mod:`p2p.gossip.service`) and in a simulation.
+Is not: a judge of messages; whether one is valid is asked by :class:`Validate`, and the author is inside it.
 
 The law of this file, tested with arbitrary bytes: whatever a peer sends, no method raises; bytes that are no
 valid RPC change nothing but that peer's score and the counts.
+
+Most of what arrives is a copy of what has just been read. A copy is known by its bytes, before anything is
+parsed, hashed or allocated.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import enum
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2p.gossip.actions import (
     Action,
     Batch,
+    Connect,
     Count,
     Deliver,
     Disconnect,
+    Rank,
     SendRpc,
     Validate,
 )
-from p2p.gossip.cache import ExpiringMap, MessageCache
+from p2p.gossip.cache import ExpiringMap, RecentRpcs
+from p2p.gossip.lazy import LazyGossip
 from p2p.gossip.overlay import GraftAnswer, Overlay, PeerState
 from p2p.gossip.score import PeerScores
+from p2p.gossip.snapshot import RouterSnapshot, TopicSnapshot, classify
 from p2p.gossip.wire import (
-    RPC_MESSAGE_OVERHEAD_BYTES,
     Message,
+    Prune,
+    PxPeer,
     Rpc,
     decode_rpc,
-    encode_control,
-    encode_messages,
+    decode_single,
+    encode_message,
     encode_subscriptions,
     message_id,
 )
@@ -43,48 +51,77 @@ from protocol.errors import DecodeError, LocalError, Refusal
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from p2p.gossip.params import GossipParams
+    from p2p.gossip.standing import PeerStanding
     from p2p.identity import PeerId
 
+MESHSUB_1_2: Final = "/meshsub/1.2.0"
+"""Who speaks it understands IDONTWANT."""
+MESHSUB_1_1: Final = "/meshsub/1.1.0"
+MESHSUB_1_0: Final = "/meshsub/1.0.0"
+
 _MILLISECONDS: Final = 1_000
-_REJECTED: Final = True
-_NOT_REJECTED: Final = False
 
 
 class MessageTooLarge(Refusal):
     """A message to publish exceeds ``message_bytes_max``."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A message that is being judged. :ivar forwarders: everybody who sent it, the first one first."""
+class _Verdict(enum.Enum):
+    PENDING = 0
+    ACCEPTED = 1
+    IGNORED = 2
+    REJECTED = 3
+    OWN = 4
+    FORGOTTEN = 5
 
+
+@dataclass(slots=True, eq=False)
+class _Known:
+    """A message that was seen. :ivar forwarders: who sent it, the first one first; None when it is over."""
+
+    identifier: bytes
     topic: str
-    data: bytes
-    forwarders: dict[PeerId, None]
+    verdict: _Verdict
+    forwarders: dict[PeerStanding, None] | None = None
+    window_ends_ms: int = 0
+
+
+def _no_record(_peer: PeerId) -> bytes | None:
+    return None
 
 
 class Router:
-    """One node's gossip. Every method returns the actions it asks for, in order.
+    """One node's gossip. Every event returns the actions it asks for, in order.
 
     :ivar counts: see :class:`Count`.
     """
 
-    def __init__(self, params: GossipParams, rng: random.Random) -> None:
+    def __init__(
+        self,
+        params: GossipParams,
+        rng: random.Random,
+        *,
+        records: Callable[[PeerId], bytes | None] = _no_record,
+    ) -> None:
+        """Begin without peers or topics.
+
+        :param records: the signed peer record of a peer, to name it to others by; None if there is none.
+        """
         self.params = params
         self.counts: Counter[Count] = Counter()
-        self.scores = PeerScores(params)
+        self.scores = PeerScores(params.score)
         self.overlay = Overlay(params, self.scores, rng)
-        self._rng = rng
+        self.lazy = LazyGossip(params, self.overlay, self.counts, rng)
+        self._records = records
         # A rejected message stays known, so its duplicates cost their forwarders too, unjudged.
-        self._seen: ExpiringMap[bytes, bool] = ExpiringMap(params.seen_ttl_ms, params.seen_max)
-        self._asked: ExpiringMap[bytes, None] = ExpiringMap(params.iwant_followup_ms, params.asked_max)
-        self._cache = MessageCache(
-            params.history_length, params.history_gossip, params.cache_messages_max, params.cache_bytes_max
-        )
-        self._pending: dict[bytes, _Pending] = {}
+        self._seen: ExpiringMap[bytes, _Known] = ExpiringMap(params.seen_ttl_ms, params.seen_max)
+        self._recent: RecentRpcs[_Known] = RecentRpcs(params.recent_rpcs_bytes_max)
+        self._pending: dict[bytes, tuple[_Known, bytes, bytes]] = {}
+        self._windows: deque[_Known] = deque()
+        self._heartbeats = 0
 
     # Events of ours
 
@@ -122,65 +159,135 @@ class Router:
         if identifier in self._seen:
             self.counts[Count.DUPLICATE_PUBLISH] += 1
             return []
-        self._seen.add(identifier, _NOT_REJECTED, now_ms)
-        self._cache.put(identifier, topic, data)
+        known = _Known(identifier, topic, _Verdict.OWN)
+        rpc = encode_message(topic, data)
+        self._seen.add(identifier, known, now_ms)
+        self._recent.add(rpc, known)
+        self.lazy.cache.put(identifier, topic, rpc)
         self.counts[Count.PUBLISHED] += 1
-        rpc = encode_messages([(topic, data)])
-        return [SendRpc(peer, rpc) for peer in self.overlay.publish_targets(topic, now_ms)]
+        return [SendRpc(peer, rpc, Rank.OWN) for peer in self.overlay.publish_targets(topic, now_ms)]
 
     def validation_result(self, identifier: bytes, verdict: Validation, now_ms: int) -> list[Action]:
         """The judgement on a :class:`Validate`; nothing if the message is not pending any more."""
         pending = self._pending.pop(identifier, None)
         if pending is None:
             return []
-        batch = Batch()
-        if verdict is Validation.REJECT:
-            self.counts[Count.REJECTED] += 1
-            self._seen.add(identifier, _REJECTED, now_ms)
-            for peer in pending.forwarders:
-                self._punish(batch, peer, self.params.reject_penalty, now_ms)
-        elif verdict is Validation.IGNORE:
+        known, data, rpc = pending
+        forwarders = known.forwarders or {}
+        if verdict is Validation.ACCEPT:
+            return self._accept(known, forwarders, data, rpc, now_ms)
+        known.forwarders = None
+        if verdict is Validation.IGNORE:
+            known.verdict = _Verdict.IGNORED
             self.counts[Count.IGNORED] += 1
-        elif pending.topic in self.overlay.mesh:
-            self.counts[Count.ACCEPTED] += 1
-            self._cache.put(identifier, pending.topic, pending.data)
-            batch.actions.append(Deliver(pending.topic, pending.data))
-            rpc = encode_messages([(pending.topic, pending.data)])
-            for peer in self.overlay.mesh[pending.topic]:
-                if peer not in pending.forwarders:
-                    self.counts[Count.FORWARDED] += 1
-                    batch.actions.append(SendRpc(peer, rpc))
+            return []
+        known.verdict = _Verdict.REJECTED
+        self.counts[Count.REJECTED] += 1
+        batch = Batch()
+        for standing in forwarders:
+            self._blame(batch, standing, known.topic, now_ms)
         return batch.finish()
+
+    def set_application_score(self, peer: PeerId, value: float) -> None:
+        """Set P5: what the application thinks of a connected or remembered peer, from now on."""
+        self.scores.set_application_score(peer, value)
 
     def heartbeat(self, now_ms: int) -> list[Action]:
         """The regular care of everything; call it every ``heartbeat_ms``."""
-        self.scores.decay()
-        self._seen.sweep(now_ms)
-        self._asked.sweep(now_ms)
-        for state in self.overlay.peers.values():
-            state.ihave_heard = state.ids_asked = state.messages_given = 0
+        self._heartbeats += 1
         batch = Batch()
+        for known in self._seen.sweep(now_ms):
+            known.verdict = _Verdict.FORGOTTEN
+        if self._heartbeats % self.params.history_length == 0:
+            self._recent.turn()
+        while self._windows and self._windows[0].window_ends_ms <= now_ms:
+            self._windows.popleft().forwarders = None
+        for standing in self.lazy.broken_promises(now_ms):
+            self.counts[Count.PROMISE_BROKEN] += 1
+            self._fault(batch, standing, 1, now_ms)
+        self.lazy.begin_heartbeat()
+        if self.scores.refresh(now_ms, self.overlay.is_contested):
+            for state in tuple(self.overlay.peers.values()):
+                # Not by a deed of its own just now, but by its neighbours' or the application's word.
+                self._cut_off_if_graylisted(batch, state.standing, now_ms)
         grafts, prunes = self.overlay.maintain(now_ms)
+        if self._heartbeats % self.params.opportunistic_graft_heartbeats == 0:
+            better = self.overlay.graft_opportunistically(now_ms)
+            self.counts[Count.GRAFT_OPPORTUNISTIC] += len(better)
+            grafts += better
         for peer, topic in grafts:
             batch.graft(peer, topic)
         for peer, topic in prunes:
-            batch.prune(peer, topic, self.params.prune_backoff_ms)
-        self._gossip(batch)
-        self._cache.shift()
+            self._prune(batch, peer, topic)
+        batch.actions += self.lazy.offers()
         return batch.finish()
+
+    def snapshot(self) -> RouterSnapshot:
+        """Everything an operator may want to see, now."""
+        overlay = self.overlay
+        return RouterSnapshot(
+            peers=len(overlay.peers),
+            topics={
+                topic: TopicSnapshot(
+                    len(overlay.topic_peers(topic)),
+                    len(mesh),
+                    sum(state.outbound for state in mesh.values()),
+                )
+                for topic, mesh in overlay.mesh.items()
+            },
+            score_classes=classify(self.scores.scores(), self.params.score),
+            tables={
+                "seen": len(self._seen),
+                "cache": len(self.lazy.cache),
+                "cache_bytes": self.lazy.cache.held_bytes,
+                "pending": len(self._pending),
+                "asked": self.lazy.asked_count,
+                "backoffs": len(overlay.backoffs),
+                "standings": len(self.scores),
+                "fanouts": overlay.fanouts_count,
+                "peers": len(overlay.peers),
+            },
+            evicted={
+                "seen": self._seen.evicted,
+                "cache": self.lazy.cache.evicted,
+                "backoffs": overlay.backoffs.evicted,
+                "standings": self.scores.evicted,
+            },
+            counts={str(name): count for name, count in self.counts.items()},
+        )
 
     # Events of peers
 
-    def peer_connected(self, peer: PeerId, *, outbound: bool, now_ms: int) -> list[Action]:
-        """A peer that speaks gossip is there. :param outbound: whether we dialled it."""
-        del now_ms  # for symmetry: connection times belong to the score's P1 later
+    def peer_connected(
+        self,
+        peer: PeerId,
+        *,
+        outbound: bool,
+        now_ms: int,
+        ip: str | None = None,
+        protocol: str = MESHSUB_1_1,
+    ) -> list[Action]:
+        """A peer that speaks gossip is there.
+
+        :param outbound: whether we dialled it.
+        :param ip: where it is, for P6; None if that is not known.
+        :param protocol: what it speaks, if that is known already; see :meth:`protocol_agreed`.
+        """
+        del now_ms  # nothing of a connection itself depends on the time yet
         if self.scores.is_graylisted(peer):
             return [Disconnect(peer, "graylisted")]
         if peer not in self.overlay.peers and len(self.overlay.peers) >= self.params.peers_max:
             self.counts[Count.REFUSED_PEERS_FULL] += 1
             return [Disconnect(peer, "too many peers")]
-        self.overlay.add(peer, outbound=outbound)
+        self.overlay.add(peer, outbound=outbound, ip=ip)
+        self.protocol_agreed(peer, protocol)
         return self.hello(peer)
+
+    def protocol_agreed(self, peer: PeerId, protocol: str) -> None:
+        """A stream to a peer agreed on a protocol: whether it understands IDONTWANT."""
+        state = self.overlay.peers.get(peer)
+        if state is not None:
+            state.hears_idontwant = protocol == MESHSUB_1_2
 
     def hello(self, peer: PeerId) -> list[Action]:
         """Tell a peer our topics."""
@@ -206,33 +313,121 @@ class Router:
         if state is None:
             self.counts[Count.DROPPED_UNKNOWN_PEER] += 1
             return []
-        if self.scores.is_graylisted(peer):
+        if state.standing.score < self.params.score.graylist_threshold:
             self.counts[Count.DROPPED_GRAYLISTED] += 1
             return []
-        batch = Batch()
-        try:
-            rpc = decode_rpc(rpc_bytes, self.params)
-        except DecodeError:
-            self._malformed(batch, peer, now_ms)
-            return batch.finish()
-        for topic, subscribed in rpc.subscriptions:
-            self._subscription(batch, peer, topic, subscribed=subscribed, now_ms=now_ms)
-        for message in rpc.messages:
-            if self.scores.is_graylisted(peer):
-                break
-            self._message(batch, peer, message, now_ms)
-        self._control(batch, peer, state, rpc, now_ms)
-        return batch.finish()
+        known = self._recent.get(rpc_bytes)
+        if known is not None and known.verdict is not _Verdict.FORGOTTEN:
+            return self._duplicate(state.standing, known, now_ms)
+        single = decode_single(rpc_bytes, self.params)
+        if single is not None:
+            return self._message(state.standing, single, rpc_bytes, now_ms)
+        return self._general(peer, state, rpc_bytes, now_ms)
 
     def framing_broken(self, peer: PeerId, now_ms: int) -> list[Action]:
         """A peer's stream could not be cut into RPCs."""
+        state = self.overlay.peers.get(peer)
+        return [] if state is None else self._malformed(state, now_ms)
+
+    # Messages
+
+    def _message(
+        self, standing: PeerStanding, message: Message, rpc: bytes | None, now_ms: int
+    ) -> list[Action]:
+        """One anonymous message. :param rpc: its RPC in the usual spelling, None if it came in another."""
+        identifier = message_id(message.topic, message.data)
+        known = self._seen.get(identifier)
+        if known is not None:
+            return self._duplicate(standing, known, now_ms)
+        self.lazy.arrived(identifier)
+        if message.topic not in self.overlay.mesh:
+            self.counts[Count.DROPPED_NOT_SUBSCRIBED] += 1
+            return []
+        if len(self._pending) >= self.params.pending_max:
+            self.counts[Count.DROPPED_PENDING_FULL] += 1
+            return []
+        rpc = encode_message(message.topic, message.data) if rpc is None else rpc
+        known = _Known(identifier, message.topic, _Verdict.PENDING, {standing: None})
+        self._seen.add(identifier, known, now_ms)
+        self._recent.add(rpc, known)
+        self._pending[identifier] = (known, message.data, rpc)
+        judge = Validate(identifier, message.topic, message.data, standing.peer)
+        if len(message.data) < self.params.idontwant_bytes_min:
+            return [judge]
+        return [*self.lazy.unwanted_notices(identifier, message.topic, standing.peer), judge]
+
+    def _duplicate(self, standing: PeerStanding, known: _Known, now_ms: int) -> list[Action]:
+        if known.verdict is _Verdict.REJECTED:
+            self.counts[Count.DUPLICATE_OF_REJECTED] += 1
+            batch = Batch()
+            self._blame(batch, standing, known.topic, now_ms)
+            return batch.finish()
+        self.counts[Count.DUPLICATE] += 1
+        forwarders = known.forwarders
+        if (
+            forwarders is not None
+            and standing not in forwarders
+            and len(forwarders) < self.params.forwarders_max
+        ):
+            forwarders[standing] = None
+            if known.verdict is _Verdict.ACCEPTED and now_ms < known.window_ends_ms:
+                self.scores.delivered_again(standing, known.topic)
+        return []
+
+    def _accept(
+        self, known: _Known, forwarders: dict[PeerStanding, None], data: bytes, rpc: bytes, now_ms: int
+    ) -> list[Action]:
+        known.verdict = _Verdict.ACCEPTED
+        mesh = self.overlay.mesh.get(known.topic)
+        if mesh is None:
+            known.forwarders = None
+            return []
+        self.counts[Count.ACCEPTED] += 1
+        self.scores.accepted(known.topic, forwarders)
+        known.window_ends_ms = now_ms + self.scores.window_ms(known.topic)
+        self._windows.append(known)
+        self.lazy.cache.put(known.identifier, known.topic, rpc)
+        actions: list[Action] = [Deliver(known.topic, data)]
+        for peer, state in mesh.items():
+            if state.standing in forwarders:
+                continue
+            if known.identifier in state.unwanted:
+                self.counts[Count.FORWARD_UNWANTED] += 1
+                continue
+            actions.append(SendRpc(peer, rpc, Rank.FORWARD))
+        self.counts[Count.FORWARDED] += len(actions) - 1
+        return actions
+
+    # Everything that is not one message
+
+    def _general(self, peer: PeerId, state: PeerState, rpc_bytes: bytes, now_ms: int) -> list[Action]:
+        try:
+            rpc = decode_rpc(rpc_bytes, self.params)
+        except DecodeError:
+            return self._malformed(state, now_ms)
         batch = Batch()
-        self._malformed(batch, peer, now_ms)
+        for topic, subscribed in rpc.subscriptions:
+            self._subscription(batch, peer, topic, subscribed=subscribed, now_ms=now_ms)
+        for message in rpc.messages:
+            if state.standing.score < self.params.score.graylist_threshold:
+                break
+            if message.signed:
+                self._signed(batch, state, message.topic, now_ms)
+            else:
+                batch.actions += self._message(state.standing, message, None, now_ms)
+        self._control(batch, peer, state, rpc, now_ms)
         return batch.finish()
 
-    def _malformed(self, batch: Batch, peer: PeerId, now_ms: int) -> None:
+    def _malformed(self, state: PeerState, now_ms: int) -> list[Action]:
         self.counts[Count.DROPPED_MALFORMED] += 1
-        self._punish(batch, peer, self.params.violation_penalty, now_ms)
+        batch = Batch()
+        self._fault(batch, state.standing, self.params.score.violation_units, now_ms)
+        return batch.finish()
+
+    def _signed(self, batch: Batch, state: PeerState, topic: str, now_ms: int) -> None:
+        self.counts[Count.DROPPED_SIGNED] += 1
+        if topic in self.overlay.mesh:
+            self._blame(batch, state.standing, topic, now_ms)
 
     def _subscription(self, batch: Batch, peer: PeerId, topic: str, *, subscribed: bool, now_ms: int) -> None:
         if not subscribed:
@@ -242,142 +437,79 @@ class Router:
         elif self.overlay.welcome(peer, topic, now_ms):
             batch.graft(peer, topic)
 
-    def _message(self, batch: Batch, peer: PeerId, message: Message, now_ms: int) -> None:
-        # Duplicates die first, at the price of one hash; most of what arrives is one.
-        identifier = message_id(message.topic, message.data)
-        rejected = self._seen.get(identifier)
-        if rejected is not None and not message.signed:
-            self._duplicate(batch, peer, identifier, rejected=rejected, now_ms=now_ms)
-            return
-        if message.signed:
-            self.counts[Count.DROPPED_SIGNED] += 1
-            self._punish(batch, peer, self.params.violation_penalty, now_ms)
-            return
-        if message.topic not in self.overlay.mesh:
-            self.counts[Count.DROPPED_NOT_SUBSCRIBED] += 1
-            return
-        if len(self._pending) >= self.params.pending_max:
-            self.counts[Count.DROPPED_PENDING_FULL] += 1
-            return
-        self._seen.add(identifier, _NOT_REJECTED, now_ms)
-        self._asked.discard(identifier)
-        self._pending[identifier] = _Pending(message.topic, message.data, {peer: None})
-        batch.actions.append(Validate(identifier, message.topic, message.data, peer))
-
-    def _duplicate(
-        self, batch: Batch, peer: PeerId, identifier: bytes, *, rejected: bool, now_ms: int
-    ) -> None:
-        if rejected:
-            self.counts[Count.DUPLICATE_OF_REJECTED] += 1
-            self._punish(batch, peer, self.params.reject_penalty, now_ms)
-            return
-        self.counts[Count.DUPLICATE] += 1
-        pending = self._pending.get(identifier)
-        if pending is not None and len(pending.forwarders) < self.params.forwarders_max:
-            pending.forwarders[peer] = None
-
     def _control(self, batch: Batch, peer: PeerId, state: PeerState, rpc: Rpc, now_ms: int) -> None:
+        if rpc.idontwant:
+            self.lazy.idontwant(state, rpc.idontwant)
         for topic in rpc.graft:
-            self._graft(batch, peer, topic, now_ms)
+            self._graft(batch, peer, state, topic, now_ms)
         for entry in rpc.prune:
-            self.overlay.prune(peer, entry.topic, entry.backoff_s * _MILLISECONDS, now_ms)
-        if self.scores.score(peer) < self.params.gossip_threshold:
+            self._pruned(batch, peer, state, entry, now_ms)
+        if self.scores.score_of(state.standing) < self.params.score.gossip_threshold:
             return
         if rpc.ihave:
-            self._ihave(batch, peer, state, rpc.ihave, now_ms)
+            batch.actions += self.lazy.ihave(peer, state, rpc.ihave, self._seen.__contains__, now_ms)
         if rpc.iwant:
-            self._iwant(batch, peer, state, rpc.iwant)
+            batch.actions += self.lazy.iwant(peer, state, rpc.iwant)
 
-    def _graft(self, batch: Batch, peer: PeerId, topic: str, now_ms: int) -> None:
+    def _graft(self, batch: Batch, peer: PeerId, state: PeerState, topic: str, now_ms: int) -> None:
         answer = self.overlay.graft(peer, topic, now_ms)
-        if answer in (GraftAnswer.ACCEPTED, GraftAnswer.IGNORED):
+        if answer is GraftAnswer.ACCEPTED or answer is GraftAnswer.IGNORED:
             return
-        batch.prune(peer, topic, self.params.prune_backoff_ms)
         if answer is GraftAnswer.REFUSED:
+            self._prune(batch, peer, topic)
             self.counts[Count.GRAFT_REFUSED] += 1
             return
+        # Too early: no others are named, or asking would pay.
+        batch.prune(peer, topic, self.params.prune_backoff_ms)
         self.counts[Count.GRAFT_IN_BACKOFF] += 1
-        factor = 2 if answer is GraftAnswer.FLOOD else 1
-        self._punish(batch, peer, factor * self.params.backoff_penalty, now_ms)
+        self._fault(batch, state.standing, 2 if answer is GraftAnswer.FLOOD else 1, now_ms)
 
-    def _ihave(
-        self,
-        batch: Batch,
-        peer: PeerId,
-        state: PeerState,
-        offers: Iterable[tuple[str, tuple[bytes, ...]]],
-        now_ms: int,
-    ) -> None:
-        state.ihave_heard += 1
-        if state.ihave_heard > self.params.ihave_messages_max:
-            self.counts[Count.DROPPED_IHAVE] += 1
-            return
-        wanted: dict[bytes, None] = {}
-        for topic, identifiers in offers:
-            if topic in self.overlay.mesh:
-                unknown = (item for item in identifiers if item not in self._seen and item not in self._asked)
-                wanted.update(dict.fromkeys(unknown))
-        room = min(self.params.ihave_ids_max - state.ids_asked, self.params.asked_max - len(self._asked))
-        asked = list(wanted)[: max(0, room)]
-        if len(asked) < len(wanted):
-            self.counts[Count.DROPPED_IHAVE] += len(wanted) - len(asked)
-        if not asked:
-            return
-        state.ids_asked += len(asked)
-        for identifier in asked:
-            self._asked.add(identifier, None, now_ms)
-        batch.actions.append(SendRpc(peer, encode_control(iwant=asked)))
+    def _prune(self, batch: Batch, peer: PeerId, topic: str) -> None:
+        """Say goodbye, and to a peer of good standing where else it may go."""
+        others = tuple(
+            PxPeer(other.to_bytes(), self._records(other) or b"")
+            for other in self.overlay.px_targets(topic, peer)
+        )
+        batch.prune(peer, topic, self.params.prune_backoff_ms, others)
 
-    def _iwant(self, batch: Batch, peer: PeerId, state: PeerState, identifiers: Iterable[bytes]) -> None:
-        answer: list[tuple[str, bytes]] = []
-        answer_bytes = 0
-        for identifier in dict.fromkeys(identifiers):
-            message = self._cache.get(identifier)
-            if message is None:
-                continue
-            given = message.given.get(peer, 0)
-            if (
-                given >= self.params.retransmissions_max
-                or state.messages_given >= self.params.iwant_messages_max
-            ):
-                self.counts[Count.DROPPED_IWANT] += 1
-                continue
-            message.given[peer] = given + 1
-            state.messages_given += 1
-            size = len(message.data) + self.params.topic_bytes_max + RPC_MESSAGE_OVERHEAD_BYTES
-            if answer_bytes + size > self.params.rpc_bytes_max or len(answer) >= self.params.rpc_messages_max:
-                batch.actions.append(SendRpc(peer, encode_messages(answer)))
-                answer, answer_bytes = [], 0
-            answer.append((message.topic, message.data))
-            answer_bytes += size
-        if answer:
-            batch.actions.append(SendRpc(peer, encode_messages(answer)))
+    def _pruned(self, batch: Batch, peer: PeerId, state: PeerState, entry: Prune, now_ms: int) -> None:
+        self.overlay.prune(peer, entry.topic, entry.backoff_s * _MILLISECONDS, now_ms)
+        if not entry.peers:
+            return
+        room = self.params.px_peers_max - state.px_heard
+        trusted = self.scores.score_of(state.standing) >= self.params.score.accept_px_threshold
+        if not trusted or room <= 0 or entry.topic not in self.overlay.mesh:
+            self.counts[Count.DROPPED_PX] += 1
+            return
+        state.px_heard += len(entry.peers[:room])
+        self.counts[Count.PX_TAKEN] += 1
+        batch.actions.append(Connect(peer, entry.peers[:room]))
+
+    # Penalties
+
+    def _blame(self, batch: Batch, standing: PeerStanding, topic: str, now_ms: int) -> None:
+        """A peer brought an invalid message."""
+        self.scores.invalid(standing, topic)
+        self._cut_off_if_graylisted(batch, standing, now_ms)
+
+    def _fault(self, batch: Batch, standing: PeerStanding, misdeeds: float, now_ms: int) -> None:
+        """A peer broke the rules of gossip itself."""
+        self.scores.misbehaved(standing, misdeeds)
+        self._cut_off_if_graylisted(batch, standing, now_ms)
+
+    def _cut_off_if_graylisted(self, batch: Batch, standing: PeerStanding, now_ms: int) -> None:
+        if standing.score >= self.params.score.graylist_threshold:
+            standing.cut_off = False
+            return
+        if standing.cut_off or not standing.connected:
+            return
+        standing.cut_off = True
+        self.counts[Count.GRAYLISTED] += 1
+        for topic in self.overlay.expel(standing.peer, now_ms):
+            batch.prune(standing.peer, topic, self.params.prune_backoff_ms)
+        batch.farewells.append(Disconnect(standing.peer, "graylisted"))
 
     # Within
-
-    def _gossip(self, batch: Batch) -> None:
-        newcomers = self.overlay.take_newcomers()
-        for topic in self.overlay.mesh:
-            identifiers = self._cache.gossip_ids(topic)
-            if not identifiers:
-                continue
-            # Who came into the mesh since the last heartbeat has missed what was sent before; after a broken
-            # connection that is all there was. Nobody else would tell it.
-            for peer in self.overlay.gossip_targets(topic) + newcomers.get(topic, []):
-                # Each peer gets its own choice, so that together they cover more than the limit.
-                count = min(len(identifiers), self.params.ihave_ids_max)
-                offer = self._rng.sample(identifiers, count)
-                batch.actions.append(SendRpc(peer, encode_control(ihave=[(topic, offer)])))
-
-    def _punish(self, batch: Batch, peer: PeerId, penalty: float, now_ms: int) -> None:
-        before = self.scores.is_graylisted(peer)
-        self.scores.penalise(peer, penalty)
-        if before or not self.scores.is_graylisted(peer):
-            return
-        self.counts[Count.GRAYLISTED] += 1
-        for topic in self.overlay.expel(peer, now_ms):
-            batch.prune(peer, topic, self.params.prune_backoff_ms)
-        batch.farewells.append(Disconnect(peer, "graylisted"))
 
     def _announce(self, batch: Batch, topic: str, *, subscribed: bool) -> None:
         rpc = encode_subscriptions([(topic, subscribed)])

@@ -5,22 +5,25 @@ Is not: any rule of gossip; those are in :mod:`p2p.gossip.router`, which never w
 
 Each side opens a stream of its own and only writes on it, as every libp2p gossip does. What arrives is judged
 and queued for others before the next read, so nothing waits between a message's check and its forwarding.
-A peer that reads slowly fills its own queue and loses what does not fit; nobody else waits for it. Publishing
-waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
+A peer that reads slowly fills its own queue and loses what matters least; nobody else waits for it.
+Publishing waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2p.gossip.actions import Action, Deliver, Disconnect, SendRpc, Validate
+from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Rank, SendRpc, Validate
 from p2p.gossip.outbox import Outbox
 from p2p.gossip.params import GossipParams
-from p2p.gossip.router import Router
+from p2p.gossip.router import MESHSUB_1_0, MESHSUB_1_1, MESHSUB_1_2, Router
 from p2p.gossip.wire import FrameSplitter, frame
 from p2p.host import NotConnected, StreamRefused
 from p2p.mesh import DELIVERY_BUFFER_MAX, Validation, Validator
@@ -30,16 +33,17 @@ from protocol.errors import DecodeError, GossipIgnore, GossipReject, LocalError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
+    from p2p.gossip.wire import PxPeer
     from p2p.host import Host
     from p2p.identity import PeerId
     from p2p.swarm import Stream
 
-PROTOCOLS: Final = ("/meshsub/1.1.0", "/meshsub/1.0.0")
-"""What we offer and accept, the better one first."""
+PROTOCOLS: Final = (MESHSUB_1_2, MESHSUB_1_1, MESHSUB_1_0)
+"""What we offer and accept, the best one first."""
 WRITE_BATCH_BYTES: Final = 60 * 1024
 """Bytes written at once: several RPCs share one frame of the muxer, of 64 KiB less its header."""
 READ_BYTES: Final = 64 * 1024
@@ -54,6 +58,8 @@ OPEN_ATTEMPTS_MAX: Final = 3
 """Attempts in a row to open a stream before a peer counts as not speaking gossip."""
 OPEN_RETRY_MS: Final = 250
 """Pause before the second attempt to open a stream; doubles."""
+APPLICATION_SCORE_HEARTBEATS: Final = 16
+"""Heartbeats after which the application is asked again what it thinks of each peer; about 11 s."""
 STREAM_PROVEN_MS: Final = 30_000
 """A stream that lived so long wipes out the failures before it."""
 
@@ -63,9 +69,9 @@ _log = logging.getLogger(__name__)
 class _Link:
     """What we hold for one peer. :ivar reading: the scope of the reader of its newest inbound stream."""
 
-    def __init__(self, peer: PeerId) -> None:
+    def __init__(self, peer: PeerId, dropped: Counter[Rank]) -> None:
         self.peer = peer
-        self.outbox = Outbox()
+        self.outbox = Outbox(dropped)
         self.writing = trio.CancelScope()
         self.reading: trio.CancelScope | None = None
 
@@ -86,6 +92,33 @@ def _trio_clock_ms() -> int:
     return int(trio.current_time() * 1000)
 
 
+def _unknown(_peer: PeerId) -> float:
+    return 0.0
+
+
+def _no_record(_peer: PeerId) -> bytes | None:
+    return None
+
+
+def _nobody(_peers: tuple[PxPeer, ...], _from_peer: PeerId) -> None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GossipHooks:
+    """What gossip asks of the rest of a node. All are synchronous and quick, and must not raise.
+
+    :ivar application_score: what the node thinks of a peer, P5; asked when it connects and every
+        APPLICATION_SCORE_HEARTBEATS heartbeats.
+    :ivar record: the signed record of a peer, to name it to others; None if there is none.
+    :ivar peers_named: peers to get to know, and who named them; their records are not checked yet.
+    """
+
+    application_score: Callable[[PeerId], float] = _unknown
+    record: Callable[[PeerId], bytes | None] = _no_record
+    peers_named: Callable[[tuple[PxPeer, ...], PeerId], None] = _nobody
+
+
 class GossipService:
     """A :class:`~p2p.mesh.Mesh` over a host. Subscribe at any time; nothing moves before :meth:`run`."""
 
@@ -95,14 +128,17 @@ class GossipService:
         rng: random.Random,
         *,
         params: GossipParams | None = None,
+        hooks: GossipHooks | None = None,
         clock_ms: Callable[[], int] = _trio_clock_ms,
     ) -> None:
-        self.router = Router(params or GossipParams(), rng)
+        self._hooks = hooks or GossipHooks()
+        self.router = Router(params or GossipParams(), rng, records=self._hooks.record)
         self._host = host
         self._clock_ms = clock_ms
         self._links: dict[PeerId, _Link] = {}
         self._topics: dict[str, _Topic] = {}
         self._counts: Counter[str] = Counter()
+        self._dropped: Counter[Rank] = Counter()
         self._nursery: trio.Nursery | None = None
         self._started = False
         self._framed: tuple[bytes, bytes] = (b"", b"\0")
@@ -164,10 +200,15 @@ class GossipService:
 
     def statistics(self) -> Mapping[str, int]:
         """See :meth:`p2p.mesh.Mesh.statistics`."""
+        outboxes = [link.outbox for link in self._links.values()]
         return {
             "gossip_peers": len(self._links),
+            "outbox_frames": sum(map(len, outboxes)),
+            "outbox_frames_longest": max(map(len, outboxes), default=0),
+            "outbox_bytes": sum(outbox.held_bytes for outbox in outboxes),
+            **{f"dropped_outbox_{rank.name.lower()}": count for rank, count in self._dropped.items()},
             **self._counts,
-            **{str(name): count for name, count in self.router.counts.items()},
+            **self.router.snapshot().flat(),
         }
 
     # PeerObserver
@@ -176,9 +217,12 @@ class GossipService:
         """The host has a new peer; find out whether it speaks gossip by trying."""
         if self._nursery is None or peer_id in self._links:
             return
-        link = self._links[peer_id] = _Link(peer_id)
+        link = self._links[peer_id] = _Link(peer_id, self._dropped)
         self._nursery.start_soon(self._write, link)
-        self._act(self.router.peer_connected(peer_id, outbound=outbound, now_ms=self._clock_ms()))
+        ip = self._host.remote_ip(peer_id)
+        now_ms = self._clock_ms()
+        self._act(self.router.peer_connected(peer_id, outbound=outbound, now_ms=now_ms, ip=ip))
+        self.router.set_application_score(peer_id, self._hooks.application_score(peer_id))
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
         """The host has lost a peer."""
@@ -195,10 +239,13 @@ class GossipService:
     async def _beat(self) -> None:
         period_s = self.router.params.heartbeat_ms / 1000
         due = trio.current_time()
-        while True:
+        for beat in itertools.count(1):
             # A late heartbeat is not made up for: time arguments carry the truth.
             due = max(due + period_s, trio.current_time())
             await trio.sleep_until(due)
+            if beat % APPLICATION_SCORE_HEARTBEATS == 0:
+                for peer in self._links:
+                    self.router.set_application_score(peer, self._hooks.application_score(peer))
             self._act(self.router.heartbeat(self._clock_ms()))
 
     async def _write(self, link: _Link) -> None:
@@ -215,6 +262,7 @@ class GossipService:
                     failures += 1
                     continue
                 streams += 1
+                self.router.protocol_agreed(link.peer, str(stream.get_protocol()))
                 if streams > 1:
                     self._act(self.router.stream_reopened(link.peer))
                 opened = trio.current_time()
@@ -299,6 +347,8 @@ class GossipService:
                     _log.info("disconnecting %s: %s", action.peer, action.reason)
                     if self._nursery is not None:
                         self._nursery.start_soon(self._host.disconnect, action.peer)
+                case Connect():
+                    self._hooks.peers_named(action.peers, action.from_peer)
 
     def _send(self, action: SendRpc) -> None:
         link = self._links.get(action.peer)
@@ -308,8 +358,7 @@ class GossipService:
         # One message goes to many peers as the same object: frame it once.
         if self._framed[0] is not action.rpc:
             self._framed = (action.rpc, frame(action.rpc))
-        if not link.outbox.put(self._framed[1]):
-            self._counts["dropped_outbox_full"] += 1
+        link.outbox.put(self._framed[1], action.rank)
 
     def _judge(self, message: Validate) -> Validation:
         topic = self._topics.get(message.topic)

@@ -1,12 +1,13 @@
 """Routers talking to each other in memory, for tests: no time passes but what a test says."""
 
+import math
 import random
 from collections import deque
 
 from p2p.gossip.actions import Deliver, Disconnect, SendRpc, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
-from p2p.gossip.wire import Rpc, decode_rpc
+from p2p.gossip.wire import Rpc, decode_rpc, encode_messages, encode_subscriptions
 from p2p.identity import PeerId
 from p2p.mesh import Validation
 
@@ -18,9 +19,16 @@ def peer(number: int) -> PeerId:
     return PeerId(number.to_bytes(2))
 
 
-def make_router(seed: int = 0, **changes) -> Router:
+def make_router(seed: int = 0, records=lambda _: None, **changes) -> Router:
     """A router with some parameters changed."""
-    return Router(GossipParams(**changes), random.Random(seed))
+    return Router(GossipParams(**changes), random.Random(seed), records=records)
+
+
+def spoil(router: Router, name: PeerId, points: float) -> None:
+    """Take about so many points of a connected peer's score, by misdeeds."""
+    params = router.params.score
+    misdeeds = params.behaviour_threshold + math.sqrt(points / -params.behaviour_weight)
+    router.scores.misbehaved(router.overlay.peers[name].standing, misdeeds)
 
 
 def sent(actions) -> list[tuple[PeerId, Rpc]]:
@@ -35,6 +43,24 @@ def sent(actions) -> list[tuple[PeerId, Rpc]]:
 def of_kind(actions, kind):
     """The actions of one kind."""
     return [action for action in actions if isinstance(action, kind)]
+
+
+def subscribed(*peers, **changes) -> Router:
+    """A router on TOPIC whose given peers are in its mesh."""
+    router = make_router(**changes)
+    router.subscribe(TOPIC, 0)
+    for name in peers:
+        router.peer_connected(name, outbound=False, now_ms=0)
+        router.rpc_received(name, encode_subscriptions([(TOPIC, True)]), 0)
+    return router
+
+
+def judge(router, name, data, verdict=Validation.ACCEPT, now_ms=0):
+    """Have a peer send a message, and judge it."""
+    actions = router.rpc_received(name, encode_messages([(TOPIC, data)]), now_ms)
+    for action in of_kind(actions, Validate):
+        actions += router.validation_result(action.message_id, verdict, now_ms)
+    return actions
 
 
 class Network:

@@ -1,16 +1,13 @@
-"""p2p/gossip/cache.py and score.py: bounded memory, and what leaves when it is full."""
+"""p2p/gossip/cache.py: bounded memory, and what leaves when it is full."""
 
-from p2p.gossip.cache import ExpiringMap, MessageCache
-from p2p.gossip.params import GossipParams
-from p2p.gossip.score import PeerScores
-from tests.p2p.gossip.routers import peer
+from p2p.gossip.cache import ExpiringMap, MessageCache, RecentRpcs
 
 
 def test_expiring_map__forgets_by_time_in_order():
     found = ExpiringMap(10, 100)
     for now_ms in range(5):
         found.add(now_ms, "x", now_ms)
-    found.sweep(12)
+    assert found.sweep(12) == ["x"] * 3
     assert [key in found for key in range(5)] == [False, False, False, True, True]
     found.discard(3)
     found.discard(3)
@@ -39,7 +36,7 @@ def test_message_cache__forgets_after_its_windows():
     cache = MessageCache(3, 2, 100, 1000)
     cache.put(b"1", "t", b"data")
     cache.put(b"1", "t", b"data")
-    assert cache.data_bytes == 4
+    assert cache.held_bytes == 4
     offered = []
     for _ in range(3):
         offered.append(cache.gossip_ids("t"))
@@ -47,7 +44,7 @@ def test_message_cache__forgets_after_its_windows():
         cache.shift()
     assert offered == [[b"1"], [b"1"], []]
     assert cache.get(b"1") is None
-    assert cache.data_bytes == 0
+    assert cache.held_bytes == 0
     assert cache.gossip_ids("other") == []
 
 
@@ -58,7 +55,7 @@ def test_message_cache__is_bounded_in_messages_and_bytes():
     assert len(cache) == 4
     cache.put(b"large", "t", bytes(10))
     cache.put(b"one more", "t", b"x")
-    assert cache.data_bytes <= 10
+    assert cache.held_bytes <= 10
     assert cache.get(b"large") is None
     assert cache.evicted > 4
     cache.shift()
@@ -67,12 +64,21 @@ def test_message_cache__is_bounded_in_messages_and_bytes():
     assert len(cache) == 0
 
 
-def test_scores__are_bounded_and_the_smallest_penalty_gives_way():
-    scores = PeerScores(GossipParams(scores_max=2))
-    scores.penalise(peer(1), 50)
-    scores.penalise(peer(2), 1)
-    scores.penalise(peer(3), 20)
-    assert [scores.score(peer(number)) for number in (1, 2, 3)] == [-50, 0, -20]
-    assert scores.evicted == 1
-    scores.penalise(peer(3), 20)
-    assert scores.score(peer(3)) == -40
+def test_recent_rpcs__knows_equal_bytes_for_two_generations():
+    recent = RecentRpcs(10_000)
+    recent.add(b"rpc", 1)
+    assert recent.get(bytes(bytearray(b"rpc"))) == 1
+    recent.turn()
+    assert recent.get(b"rpc") == 1
+    recent.turn()
+    assert recent.get(b"rpc") is None
+
+
+def test_recent_rpcs__are_bounded_in_bytes_however_small_or_large_they_are():
+    recent = RecentRpcs(10_000)
+    for number in range(1_000):
+        recent.add(number.to_bytes(2), number)
+    assert len(recent) <= 10_000 // 256
+    assert recent.get((999).to_bytes(2)) == 999
+    recent.add(bytes(6_000), 0)
+    assert recent.get(bytes(6_000)) is None

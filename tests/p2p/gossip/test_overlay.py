@@ -1,12 +1,15 @@
 """p2p/gossip/overlay.py: who is grafted, pruned and kept away."""
 
+import random
+
 import pytest
 
-from p2p.gossip.actions import Count, Disconnect
-from p2p.gossip.params import GossipParams
-from p2p.gossip.wire import Prune, encode_control, encode_subscriptions
+from p2p.gossip.actions import Connect, Count, Disconnect
+from p2p.gossip.params import WITHOUT_MESH
+from p2p.gossip.router import Router
+from p2p.gossip.wire import Prune, PxPeer, encode_control, encode_subscriptions
 from protocol.errors import LocalError
-from tests.p2p.gossip.routers import TOPIC, make_router, of_kind, peer, sent
+from tests.p2p.gossip.routers import TOPIC, judge, make_router, of_kind, peer, sent, spoil
 
 ALICE = peer(1)
 GRAFT = encode_control(graft=[TOPIC])
@@ -61,7 +64,8 @@ def test_a_full_mesh__refuses_strangers_but_takes_those_we_dialled():
     router = router_with(12, grafting=True)
     assert len(router.overlay.mesh[TOPIC]) == router.params.d_high
     router.peer_connected(peer(50), outbound=False, now_ms=0)
-    assert sent(router.rpc_received(peer(50), GRAFT, 0))[-1][1].prune == (Prune(TOPIC, 60),)
+    (prune,) = sent(router.rpc_received(peer(50), GRAFT, 0))[-1][1].prune
+    assert (prune.topic, prune.backoff_s) == (TOPIC, 60)
     assert router.counts[Count.GRAFT_REFUSED] == 1
     assert router.scores.score(peer(50)) == 0
     router.peer_connected(peer(51), outbound=True, now_ms=0)
@@ -94,24 +98,25 @@ def test_a_prune__is_respected_for_its_backoff_but_never_longer_than_the_cap():
     router = router_with(1)
     router.rpc_received(peer(0), encode_control(prune=[Prune(TOPIC, 10**12)]), 0)
     cap_ms = router.params.prune_backoff_max_ms
-    router.heartbeat(cap_ms - 1)
+    router.heartbeat(cap_ms + router.params.backoff_slack_ms - 1)
     assert not router.overlay.mesh[TOPIC]
-    router.heartbeat(cap_ms + 1)
+    router.heartbeat(cap_ms + router.params.backoff_slack_ms)
     assert peer(0) in router.overlay.mesh[TOPIC]
 
 
-def test_a_graft_in_backoff__is_punished_and_twice_when_it_is_a_flood():
+def test_a_graft_in_backoff__is_a_misdeed_and_two_when_it_is_a_flood():
     router = router_with(12, grafting=True)
     router.peer_connected(peer(50), outbound=False, now_ms=0)
     router.rpc_received(peer(50), GRAFT, 0)
+    standing = router.overlay.peers[peer(50)].standing
     router.rpc_received(peer(50), GRAFT, router.params.graft_flood_ms)
-    assert router.scores.score(peer(50)) == -router.params.backoff_penalty
+    assert standing.behaviour == 1
     router.rpc_received(peer(50), GRAFT, router.params.graft_flood_ms + 1)
-    assert router.scores.score(peer(50)) == -3 * router.params.backoff_penalty
+    assert standing.behaviour == 3
     assert router.counts[Count.GRAFT_IN_BACKOFF] == 2
 
 
-def test_graft_spam__ends_graylisted():
+def test_attack_graft_spam__ends_graylisted():
     router = router_with(12, grafting=True)
     router.peer_connected(peer(50), outbound=False, now_ms=0)
     actions = [action for now_ms in range(20) for action in router.rpc_received(peer(50), GRAFT, now_ms)]
@@ -125,13 +130,14 @@ def test_a_graft_for_an_unknown_topic_or_from_a_mesh_peer__is_passed_over():
     assert router.scores.score(peer(0)) == 0
 
 
-def test_a_peer_with_a_bad_score__is_pruned_and_not_taken_back():
+def test_a_peer_with_a_negative_score__is_pruned_and_not_taken_back():
     router = router_with(3)
-    router.scores.penalise(peer(0), 30)
+    spoil(router, peer(0), 1)
     assert (peer(0), (Prune(TOPIC, 60),)) in [(name, rpc.prune) for name, rpc in sent(router.heartbeat(700))]
     router.heartbeat(1400)
     assert peer(0) not in router.overlay.mesh[TOPIC]
-    assert sent(router.rpc_received(peer(0), GRAFT, 100_000))[0][1].prune
+    spoil(router, peer(0), 1)
+    assert sent(router.rpc_received(peer(0), GRAFT, 100_000))[0][1].prune == (Prune(TOPIC, 60),)
 
 
 def test_unsubscribing_peers__leave_the_mesh():
@@ -139,6 +145,150 @@ def test_unsubscribing_peers__leave_the_mesh():
     router.rpc_received(peer(0), encode_subscriptions([(TOPIC, False), ("unknown", False)]), 0)
     assert list(router.overlay.mesh[TOPIC]) == [peer(1)]
     assert list(router.overlay.topic_peers(TOPIC)) == [peer(1)]
+
+
+# Choosing by score
+
+
+def scored_mesh(scores, outbound=0, **changes):
+    """A router whose mesh peers have these scores, the first ones called by strangers."""
+    router = router_with(len(scores) - outbound, outbound, grafting=True, **changes)
+    for number, score in enumerate(scores):
+        router.set_application_score(peer(number), score)
+    return router
+
+
+def test_pruning__keeps_the_best_and_draws_the_rest():
+    kept = []
+    for seed in range(20):
+        router = scored_mesh(range(20), d_high=12, seed=seed)
+        assert len(router.overlay.mesh[TOPIC]) == 12
+        for number in range(12, 20):  # the mesh is full for them, so we dial
+            router.overlay._enter(TOPIC, [peer(number)], 0)
+        router.heartbeat(700)
+        mesh = router.overlay.mesh[TOPIC]
+        assert len(mesh) == router.params.d
+        assert mesh.keys() >= {peer(number) for number in range(16, 20)}
+        kept.append(frozenset(mesh))
+    assert len(set(kept)) > 10
+    assert any(peer(0) in mesh for mesh in kept)
+
+
+def test_pruning__keeps_d_out_we_dialled_though_others_score_better():
+    for seed in range(20):
+        router = scored_mesh([50] * 12 + [0] * 3, outbound=3, seed=seed)
+        router.heartbeat(700)
+        mesh = router.overlay.mesh[TOPIC]
+        assert len(mesh) == router.params.d
+        assert sum(state.outbound for state in mesh.values()) >= router.params.d_out
+        assert sum(not state.outbound for state in mesh.values()) >= router.params.d_score
+
+
+def opportunity(mesh_score, other_score, **changes):
+    """A mesh of eight with one score, and eight others with another; returns those grafted in a minute."""
+    router = make_router(opportunistic_graft_heartbeats=3, **changes)
+    router.subscribe(TOPIC, 0)
+    for number in range(16):
+        router.peer_connected(peer(number), outbound=True, now_ms=0)
+        router.rpc_received(peer(number), encode_subscriptions([(TOPIC, True)]), 0)
+    router.heartbeat(700)
+    mesh = set(router.overlay.mesh[TOPIC])
+    for number in range(16):
+        router.set_application_score(peer(number), mesh_score if peer(number) in mesh else other_score)
+    grafted = []
+    for beat in (2, 3):
+        grafted.append({name for name, rpc in sent(router.heartbeat(beat * 700)) if rpc.graft})
+        assert not grafted[-1] & mesh
+    return router, grafted
+
+
+def test_opportunistic_grafting__takes_two_better_peers_into_a_poor_mesh_at_its_time():
+    router, (before, at) = opportunity(1, 5)
+    assert not before
+    assert len(at) == router.params.opportunistic_graft_peers
+    assert router.counts[Count.GRAFT_OPPORTUNISTIC] == 2
+
+
+@pytest.mark.parametrize(("mesh_score", "other_score"), [(11, 20), (5, 5), (5, 1)])
+def test_opportunistic_grafting__leaves_a_good_mesh_and_worse_peers_alone(mesh_score, other_score):
+    _, (before, at) = opportunity(mesh_score, other_score)
+    assert not before | at
+
+
+def test_a_mesh_of_sleepers__is_replaced_by_those_who_bring_messages():
+    """A covert flash: the whole mesh forwards for two minutes, then nothing."""
+    router = router_with(20, grafting=False)
+    now_ms, number = 700, 0
+    router.heartbeat(now_ms)
+    sleepers = set(router.overlay.mesh[TOPIC])
+    others = [peer(index) for index in range(20) if peer(index) not in sleepers]
+    for beat in range(1, 2 * 171):  # four minutes
+        now_ms += 700
+        awake = sorted(sleepers, key=str) if beat <= 171 else others
+        for _ in range(4):
+            number += 1
+            judge(router, awake[number % len(awake)], b"%d" % number, now_ms=now_ms)
+        router.heartbeat(now_ms)
+    assert not router.overlay.mesh[TOPIC].keys() & sleepers
+    assert all(router.scores.score(name) >= 0 for name in others)
+
+
+# Peer exchange and life without a mesh
+
+
+def test_px__names_good_peers_of_the_topic_to_a_good_peer_that_is_pruned():
+    router = router_with(13, grafting=True, records=lambda name: b"record of " + name.to_bytes())
+    spoil(router, peer(3), 1)
+    router.peer_connected(peer(50), outbound=False, now_ms=0)
+    router.rpc_received(peer(50), encode_subscriptions([(TOPIC, True)]), 0)
+    (prune,) = sent(router.rpc_received(peer(50), GRAFT, 0))[0][1].prune
+    assert 0 < len(prune.peers) <= router.params.px_peers_max
+    assert all(item.record == b"record of " + item.peer_id for item in prune.peers)
+    named = {item.peer_id for item in prune.peers}
+    assert not named & {peer(3).to_bytes(), peer(50).to_bytes()}
+
+
+def test_px__is_not_for_those_in_back_off_nor_for_bad_ones():
+    router = router_with(13, grafting=True)
+    router.peer_connected(peer(50), outbound=False, now_ms=0)
+    router.rpc_received(peer(50), GRAFT, 0)
+    assert sent(router.rpc_received(peer(50), GRAFT, 1))[0][1].prune[0].peers == ()
+    spoil(router, peer(1), 1)
+    pruned = [(name, rpc.prune[0].peers) for name, rpc in sent(router.heartbeat(700)) if rpc.prune]
+    assert (peer(1), ()) in pruned
+
+
+PX = encode_control(prune=[Prune(TOPIC, 60, tuple(PxPeer(bytes((n,)), b"r") for n in range(20)))])
+
+
+def test_px__is_taken_from_a_trusted_peer_and_bounded_by_heartbeat():
+    router = router_with(2)
+    assert of_kind(router.rpc_received(peer(0), PX, 0), Connect) == []
+    assert router.counts[Count.DROPPED_PX] == 1
+    router.set_application_score(peer(1), router.params.score.accept_px_threshold)
+    (connect,) = of_kind(router.rpc_received(peer(1), PX, 0), Connect)
+    assert connect.from_peer == peer(1)
+    assert connect.peers == tuple(PxPeer(bytes((n,)), b"r") for n in range(router.params.px_peers_max))
+    assert of_kind(router.rpc_received(peer(1), PX, 0), Connect) == []
+    router.heartbeat(700)
+    assert of_kind(router.rpc_received(peer(1), PX, 700), Connect)
+
+
+def test_without_a_mesh__a_graft_is_answered_with_others_and_nobody_is_grafted_or_blamed():
+    router = Router(WITHOUT_MESH, random.Random(1), records=lambda _: b"record")
+    router.subscribe(TOPIC, 0)
+    for number in range(20):
+        router.peer_connected(peer(number), outbound=number % 2 == 0, now_ms=0)
+        router.rpc_received(peer(number), encode_subscriptions([(TOPIC, True)]), 0)
+    for number in range(2):
+        (answer,) = sent(router.rpc_received(peer(number), GRAFT, 0))
+        assert len(answer[1].prune[0].peers) == router.params.px_peers_max
+    actions = judge(router, peer(0), b"data")
+    actions += router.heartbeat(700)
+    assert router.overlay.mesh[TOPIC] == {}
+    assert not [rpc for _, rpc in sent(actions) if rpc.graft or rpc.messages]
+    assert len([rpc for _, rpc in sent(actions) if rpc.ihave]) == router.params.d_lazy
+    assert router.scores.score(peer(0)) >= 0
 
 
 # Limits
@@ -179,29 +329,7 @@ def test_messages_under_validation__are_bounded_and_may_come_again():
 def test_backoffs_and_fanouts__are_bounded():
     router = router_with(0, backoffs_max=3, fanout_topics_max=2, flood_publish=False)
     for number in range(6):
-        router.overlay._back_off(TOPIC, peer(number), 0, 1000)
+        router.overlay.backoffs.add(TOPIC, peer(number), 0, 1000)
         router.publish(f"t{number}", b"x", 0)
-    assert len(router.overlay._backoffs) == 3
+    assert len(router.overlay.backoffs) == 3
     assert len(router.overlay._fanout) == 2
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"d": 5},
-        {"d_high": 7},
-        {"d_out": 5},
-        {"d_out": 6, "d": 14, "d_high": 15},
-        {"history_gossip": 7},
-        {"gossip_percent": 101},
-        {"message_bytes_max": 10**6},
-        {"graylist_threshold": -1.0},
-        {"score_decay": 1.0},
-        {"reject_penalty": 0.0},
-        {"seen_ttl_ms": 1},
-        {"prune_backoff_ms": 10**9},
-    ],
-)
-def test_contradicting_parameters__are_refused(changes):
-    with pytest.raises(LocalError):
-        GossipParams(**changes)

@@ -13,9 +13,12 @@ from p2p.gossip.wire import (
     FrameSplitter,
     Message,
     Prune,
+    PxPeer,
     Rpc,
     decode_rpc,
+    decode_single,
     encode_control,
+    encode_message,
     encode_messages,
     encode_subscriptions,
     frame,
@@ -41,10 +44,100 @@ def test_subscriptions_and_control_round_trip():
     assert decode_rpc(encode_subscriptions([("a", True), ("b", False)]), PARAMS) == Rpc(
         subscriptions=(("a", True), ("b", False))
     )
-    data = encode_control(ihave=[("a", [b"1" * 20])], iwant=[b"2" * 20], graft=["a"], prune=[Prune("b", 60)])
-    assert decode_rpc(data, PARAMS) == Rpc(
-        ihave=(("a", (b"1" * 20,)),), iwant=(b"2" * 20,), graft=("a",), prune=(Prune("b", 60),)
+    named = (PxPeer(b"one", b"record"), PxPeer(b"two"))
+    data = encode_control(
+        ihave=[("a", [b"1" * 20])],
+        iwant=[b"2" * 20],
+        graft=["a"],
+        prune=[Prune("b", 60, named), Prune("c")],
+        idontwant=[b"3" * 20],
     )
+    assert decode_rpc(data, PARAMS) == Rpc(
+        ihave=(("a", (b"1" * 20,)),),
+        iwant=(b"2" * 20,),
+        graft=("a",),
+        prune=(Prune("b", 60, named), Prune("c")),
+        idontwant=(b"3" * 20,),
+    )
+
+
+# Against the general parser of libp2p's own classes
+
+
+def by_libp2p(topic, data):
+    rpc = pb.RPC()
+    rpc.publish.add(topicIDs=[topic], data=data)
+    return rpc.SerializeToString()
+
+
+@given(topics, st.one_of(st.binary(max_size=300), st.integers(0, 40_000).map(bytes)))
+def test_a_message__is_written_as_libp2p_writes_it_and_read_as_it_reads_it(topic, data):
+    encoded = encode_message(topic, data)
+    assert encoded == by_libp2p(topic, data)
+    assert decode_single(encoded, PARAMS) == Message(topic, data)
+    assert decode_rpc(encoded, PARAMS).messages == (Message(topic, data),)
+
+
+@given(st.lists(st.tuples(topics, st.binary(max_size=60)), max_size=5))
+def test_several_messages__are_written_as_libp2p_writes_them(messages):
+    assert encode_messages(messages) == b"".join(by_libp2p(topic, data) for topic, data in messages)
+    together = pb.RPC()
+    for topic, data in messages:
+        together.publish.add(topicIDs=[topic], data=data)
+    assert encode_messages(messages) == together.SerializeToString()
+
+
+@given(st.binary(max_size=12), st.binary(max_size=8), st.data())
+def test_the_short_way_of_reading__never_says_other_than_the_general_one(noise, content, data):
+    raw = bytearray(encode_message("topic", content))
+    at = data.draw(st.integers(0, len(raw)))
+    raw[at : at + data.draw(st.integers(0, len(noise)))] = noise
+    single = decode_single(bytes(raw), PARAMS)
+    if single is not None:
+        assert decode_rpc(bytes(raw), PARAMS) == Rpc(messages=(single,))
+        assert encode_message(single.topic, single.data) == bytes(raw)
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        by_libp2p("t", b"x") + by_libp2p("t", b"y"),
+        by_libp2p("", b"x"),
+        by_libp2p("t" * 129, b"x"),
+        by_libp2p("t", bytes(PARAMS.message_bytes_max + 1)),
+        bytes.fromhex("120812830078787822 0174"),  # a length of three with a needless byte
+        bytes.fromhex("1206120178220274"),
+        bytes.fromhex("12061201782201ff"),
+        b"\x12",
+        b"",
+    ],
+)
+def test_the_short_way_of_reading__leaves_all_else_to_the_general_one(encoded):
+    assert decode_single(encoded, PARAMS) is None
+
+
+def test_control_of_all_kinds__is_what_libp2p_understands():
+    rpc = pb.RPC()
+    rpc.ParseFromString(
+        encode_control(idontwant=[b"1", b"2"], prune=[Prune("t", 60, (PxPeer(b"id", b"r"), PxPeer(b"x")))])
+    )
+    assert list(rpc.control.idontwant[0].messageIDs) == [b"1", b"2"]
+    (prune,) = rpc.control.prune
+    assert (prune.topicID, prune.backoff) == ("t", 60)
+    assert [(item.peerID, item.signedPeerRecord) for item in prune.peers] == [(b"id", b"r"), (b"x", b"")]
+    assert not prune.peers[1].HasField("signedPeerRecord")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.lists(st.binary(max_size=50), max_size=6))
+def test_control_written_by_libp2p__is_read(identifiers, records):
+    rpc = pb.RPC()
+    rpc.control.idontwant.add(messageIDs=identifiers)
+    prune = rpc.control.prune.add(topicID="t", backoff=7)
+    for record in records:
+        prune.peers.add(peerID=b"id", signedPeerRecord=record)
+    found = decode_rpc(rpc.SerializeToString(), PARAMS)
+    assert found.idontwant == tuple(identifiers)
+    assert found.prune == (Prune("t", 7, tuple(PxPeer(b"id", record) for record in records)),)
 
 
 @given(st.binary(max_size=200))
@@ -74,6 +167,9 @@ def over_the_limits():
     yield "subscriptions", encode_subscriptions([("t", True)] * (PARAMS.rpc_subscriptions_max + 1))
     yield "grafts", encode_control(graft=["t"] * (PARAMS.rpc_control_max + 1))
     yield "ids", encode_control(iwant=[b"x"] * (PARAMS.rpc_message_ids_max + 1))
+    yield "unwanted ids", encode_control(idontwant=[b"x"] * (PARAMS.rpc_message_ids_max + 1))
+    named = tuple(PxPeer(b"x") for _ in range(PARAMS.rpc_px_peers_max + 1))
+    yield "peers", encode_control(prune=[Prune("t", 0, named)])
     yield "id", encode_control(iwant=[b"x" * 65])
     yield "empty id", encode_control(iwant=[b""])
     yield "topic", encode_control(graft=["t" * (PARAMS.topic_bytes_max + 1)])
