@@ -89,7 +89,7 @@ class _Known:
     window_ends_ms: int = 0
 
 
-def _no_record(_peer: PeerId) -> bytes | None:
+def _name_nobody(_peer: PeerId) -> PxPeer | None:
     return None
 
 
@@ -104,11 +104,11 @@ class Router:
         params: GossipParams,
         rng: random.Random,
         *,
-        records: Callable[[PeerId], bytes | None] = _no_record,
+        records: Callable[[PeerId], PxPeer | None] = _name_nobody,
     ) -> None:
         """Begin without peers or topics.
 
-        :param records: the signed peer record of a peer, to name it to others by; None if there is none.
+        :param records: a peer as it is named to others, with its signed record; None if it is not to be.
         """
         self.params = params
         self.counts: Counter[Count] = Counter()
@@ -466,10 +466,8 @@ class Router:
 
     def _prune(self, batch: Batch, peer: PeerId, topic: str) -> None:
         """Say goodbye, and to a peer of good standing where else it may go."""
-        others = tuple(
-            PxPeer(other.to_bytes(), self._records(other) or b"")
-            for other in self.overlay.px_targets(topic, peer)
-        )
+        found = [self._records(other) for other in self.overlay.px_targets(topic, peer)]
+        others = tuple(other for other in found if other is not None)
         batch.prune(peer, topic, self.params.prune_backoff_ms, others)
 
     def _pruned(self, batch: Batch, peer: PeerId, state: PeerState, entry: Prune, now_ms: int) -> None:

@@ -24,7 +24,7 @@ from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Rank, SendR
 from p2p.gossip.outbox import Outbox
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import MESHSUB_1_0, MESHSUB_1_1, MESHSUB_1_2, Router
-from p2p.gossip.wire import FrameSplitter, frame
+from p2p.gossip.wire import FrameSplitter, PxPeer, frame
 from p2p.host import NotConnected, StreamRefused
 from p2p.mesh import DELIVERY_BUFFER_MAX, Validation, Validator
 from p2p.streams import TRANSPORT_ERRORS
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
-    from p2p.gossip.wire import PxPeer
     from p2p.host import Host
     from p2p.identity import PeerId
     from p2p.swarm import Stream
@@ -96,8 +95,8 @@ def _unknown(_peer: PeerId) -> float:
     return 0.0
 
 
-def _no_record(_peer: PeerId) -> bytes | None:
-    return None
+def _without_record(peer: PeerId) -> PxPeer | None:
+    return PxPeer(peer.to_bytes())
 
 
 def _nobody(_peers: tuple[PxPeer, ...], _from_peer: PeerId) -> None:
@@ -110,12 +109,12 @@ class GossipHooks:
 
     :ivar application_score: what the node thinks of a peer, P5; asked when it connects and every
         APPLICATION_SCORE_HEARTBEATS heartbeats.
-    :ivar record: the signed record of a peer, to name it to others; None if there is none.
+    :ivar record: a peer as it is named to others, with its signed record; None if it is not to be named.
     :ivar peers_named: peers to get to know, and who named them; their records are not checked yet.
     """
 
     application_score: Callable[[PeerId], float] = _unknown
-    record: Callable[[PeerId], bytes | None] = _no_record
+    record: Callable[[PeerId], PxPeer | None] = _without_record
     peers_named: Callable[[tuple[PxPeer, ...], PeerId], None] = _nobody
 
 

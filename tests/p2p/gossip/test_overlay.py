@@ -236,8 +236,12 @@ def test_a_mesh_of_sleepers__is_replaced_by_those_who_bring_messages():
 # Peer exchange and life without a mesh
 
 
+def record_of(name):
+    return PxPeer(name.to_bytes(), b"record of " + name.to_bytes())
+
+
 def test_px__names_good_peers_of_the_topic_to_a_good_peer_that_is_pruned():
-    router = router_with(13, grafting=True, records=lambda name: b"record of " + name.to_bytes())
+    router = router_with(13, grafting=True, records=record_of)
     spoil(router, peer(3), 1)
     router.peer_connected(peer(50), outbound=False, now_ms=0)
     router.rpc_received(peer(50), encode_subscriptions([(TOPIC, True)]), 0)
@@ -275,7 +279,7 @@ def test_px__is_taken_from_a_trusted_peer_and_bounded_by_heartbeat():
 
 
 def test_without_a_mesh__a_graft_is_answered_with_others_and_nobody_is_grafted_or_blamed():
-    router = Router(WITHOUT_MESH, random.Random(1), records=lambda _: b"record")
+    router = Router(WITHOUT_MESH, random.Random(1), records=record_of)
     router.subscribe(TOPIC, 0)
     for number in range(20):
         router.peer_connected(peer(number), outbound=number % 2 == 0, now_ms=0)
