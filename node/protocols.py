@@ -2,3 +2,5 @@
 
 TASK_PROTOCOL = "/cuckoo/task/1"
 """A drawn miner and its coordinator: acceptance, input, chunks, commitment (`protocol/README.md`)."""
+OPENINGS_PROTOCOL = "/cuckoo/openings/1"
+"""An auditor and a miner: a request for steps of a trace, and their opening (`protocol/README.md`)."""

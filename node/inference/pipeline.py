@@ -100,10 +100,16 @@ class Model:
                 if not rows:
                     return
             images = self.decode(np.stack([row.latent for row in rows]))
-            for row, image in zip(rows, images, strict=True):
+            for image in images:
+                row = rows[0]
                 final = row.writer.finish(latent_bytes(row.latent))
                 duration_ms = int((time.monotonic() - started) * 1000)
                 emit(Finished(row.job.job_id, image, tuple(row.writer.leaves), final, duration_ms))
+                del rows[0]
+        except OSError as error:
+            reason = f"the trace cannot be written: {error.strerror}"
+            for row in rows:
+                emit(Failed(row.job.job_id, reason, retry=1))
         finally:
             for row in rows:
                 row.writer.discard()

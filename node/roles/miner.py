@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 import trio
@@ -17,8 +18,10 @@ from node.clock import now_ms
 from node.inference.job import Failed, Finished, ImageJob, Preview, Progress
 from node.inference.package import ModelPackage
 from node.inference.pool import WorkerPool
+from node.inference.trace_store import TraceStore
+from node.openings import OpeningServer
 from node.peer import Peer
-from node.protocols import TASK_PROTOCOL
+from node.protocols import OPENINGS_PROTOCOL, TASK_PROTOCOL
 from p2p.host import Host
 from p2p.identity import PeerId, peer_id_from_public_key
 from p2p.streams import DirectStream
@@ -49,6 +52,8 @@ from protocol.trace import TraceBinding, steps_root
 TASKS_WAITING_MAX = 64
 """Tasks that this miner follows at a time, from waiting for its rank to the last chunk."""
 FINISHED_MAX = 4_096
+TRACE_FOLDER = "traces"
+"""In the data directory."""
 
 log = structlog.get_logger()
 
@@ -74,6 +79,8 @@ class Miner:
         self._slots = trio.CapacityLimiter(terms.capacity)
         self._following = 0
         self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
+        self._traces = TraceStore(peer.data_dir / TRACE_FOLDER)
+        self._openings = OpeningServer(self._traces, lambda: peer.view, now_ms)
 
     async def run(self) -> None:
         """Offer and work until cancelled."""
@@ -84,6 +91,7 @@ class Miner:
                     self._following += 1
                     nursery.start_soon(self._follow, task)
 
+            self._peer.host.handle_direct_streams(OPENINGS_PROTOCOL, self._openings.handle)
             self._peer.listen(tasks.TOPIC, take)
             self._peer.listen(results.TOPIC, self._note_result)
             log.info("ready", role="miner", models=[item.name for item in self._packages.values()])
@@ -137,6 +145,7 @@ class Miner:
         finally:
             if not life.over:
                 life.move(MinerEvent.GIVE_UP)
+            self._traces.discard(task.digest)
             log.info("task over", task=task.digest.hex(), rank=rank, state=life.state.value)
             self._following -= 1
 
@@ -181,7 +190,7 @@ class Miner:
     ) -> None:
         """Run the job and stream what comes of it, the commitment last."""
         sender = _ChunkSender(self._peer, stream, task.digest)
-        async with self._workers.run(_job(task, task_input)) as events:
+        async with self._workers.run(_job(task, task_input, self._traces.path_of(task.digest))) as events:
             async for event in events:
                 match event:
                     case Progress(step=step):
@@ -200,7 +209,11 @@ class Miner:
         sender: _ChunkSender,
         life: Life[MinerState, MinerEvent],
     ) -> None:
-        """Sign the commitment, then send the parts: after a crash, no other parts can be sent for it."""
+        """Keep the trace, sign the commitment, then send the parts.
+
+        After a crash, no other parts can be sent for the commitment, and what was committed to can be opened.
+        """
+        self._traces.keep(task.digest, task.encoded, now_ms())
         parts, image_hash = image_parts(finished.png), sha256(finished.png)
         message = task.message
         binding = TraceBinding(
@@ -241,7 +254,7 @@ class _ChunkSender:
         await self.stream.send(self._peer.seal(chunk).encoded)
 
 
-def _job(task: Statement[TaskAnnouncement], task_input: TaskInput) -> ImageJob:
+def _job(task: Statement[TaskAnnouncement], task_input: TaskInput, trace_path: Path) -> ImageJob:
     return ImageJob(
         job_id=task.digest.hex(),
         model_id=task.message.model_id,
@@ -253,7 +266,7 @@ def _job(task: Statement[TaskAnnouncement], task_input: TaskInput) -> ImageJob:
         width=task.message.width,
         height=task.message.height,
         preview_every_steps=task_input.preview_every_steps,
-        trace_path="",
+        trace_path=str(trace_path),
     )
 
 

@@ -1,0 +1,45 @@
+"""What a miner committed to of its work is on its disk, and is the work."""
+
+import base64
+from pathlib import Path
+
+import pytest
+
+from node.inference.package import load
+from node.inference.prng import initial_latent
+from node.inference.replay import REPLAY_NAME, advance, guide, read_replay
+from node.inference.trace_file import TraceFile
+from node.settings import embedded_folders
+from protocol.hashing import sha256
+from protocol.receipt import verify_document
+from protocol.trace import TraceBinding, steps_root
+from tests.node.inference.exactness import numbers
+
+pytestmark = pytest.mark.process
+
+STEPS, GUIDANCE, SEED = 4, 3.0, 77
+
+
+def test_committed_root_is_that_of_the_kept_trace_of_this_very_job(market):
+    package = load(embedded_folders()[0])
+    body = {"prompt": "a cat", "steps": STEPS, "seed": SEED, "guidance": GUIDANCE}
+    with market.client() as client:
+        answer = client.post("/v1/images/generations", json=body).json()
+        task_id = answer["cuckoo"]["tasks"][0]
+        receipt = verify_document(client.get(f"/v1/cuckoo/tasks/{task_id}").json())
+    image = base64.b64decode(answer["data"][0]["b64_json"])
+    commitment = receipt.commitment
+    miner = commitment.signer.address
+    names = {address: name for name, address in market.description["addresses"].items()}
+    node = market.description["nodes"][names["0x" + miner.hex()]]
+    path = Path(node["data_dir"]) / "traces" / f"{commitment.message.task_id.hex()}.trace"
+    with TraceFile(path) as trace:
+        binding = TraceBinding(commitment.message.task_id, miner, package.model_id, STEPS, sha256(image))
+        root = binding.root(steps_root(trace.leaves), trace.final_latent)
+        assert commitment.message.trace_root == root
+        first = trace.tensors(0)
+        assert first[0] == initial_latent(SEED, (4, 8, 8)).astype("<f2").tobytes()
+        latent, unconditional, conditional = (numbers(part) for part in first)
+        step = read_replay(package.folder / REPLAY_NAME).steps(STEPS)[0]
+        moved = advance(step, latent, guide(unconditional, conditional, int(GUIDANCE * 1000)), None)
+        assert sha256(moved.tobytes()) == trace.leaves[1].latent
