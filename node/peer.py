@@ -23,6 +23,7 @@ from contracts.transactions import Sender
 from node.chain_watcher import ChainWatcher
 from node.clock import now_ms
 from node.evidence_store import EvidenceStore
+from node.gossip_policy import gossip_hooks, gossip_params
 from node.guard import GUARD_FILE, Guard, open_guard
 from node.keys import Key
 from node.network import Network
@@ -32,6 +33,7 @@ from p2p.host import Host, open_host
 from p2p.identity import PeerId
 from p2p.mesh import Mesh, Validation, Validator
 from p2p.record_store import PeerRecords
+from p2p.records import peer_of
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
 from protocol.messages import MULTIADDRS_MAX, Message
@@ -177,11 +179,13 @@ async def open_peer(
     data_dir: Path,
     *,
     announce: Sequence[str] = (),
+    with_mesh: bool = True,
 ) -> AsyncIterator[Peer]:
     """A running peer on `network`, until the context ends.
 
     :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
     :param announce: multiaddrs at which others can dial us, if they are other ones.
+    :param with_mesh: whether it forwards messages at once; bootstrap peers only gossip, and name others.
     :raises LocalError: the guard is held, an address is taken or none, or the chain is another one.
     """
     rng = random.SystemRandom()
@@ -193,9 +197,14 @@ async def open_peer(
             staking = network.deployment.staking_client(rpc)
             watcher = ChainWatcher(staking, network.domain, network.parameters.chain_poll_ms)
             await watcher.refresh()
-            gossip = GossipService(host, rng)
             records = PeerRecords(key.secret)
-            keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
+            bootnodes = multiaddrs_of(network.bootnodes)
+            hooks = gossip_hooks(
+                lambda: watcher.view, records, {peer_of(item) for item in bootnodes}, host.remote_ip
+            )
+            params = gossip_params(network, with_mesh=with_mesh)
+            gossip = GossipService(host, rng, params=params, hooks=hooks)
+            keeper = ConnectionKeeper(host, records, bootnodes, rng)
             sender = Sender(rpc, Account(key.secret))
             peer = Peer(key, network, host, gossip, watcher, guard, sender, data_dir)
             async with trio.open_nursery() as nursery:

@@ -55,7 +55,13 @@ async def run_node(settings: NodeSettings) -> None:
     async with (
         stopped_by_signals(),
         open_peer(
-            key, network, rpc_url, settings.listen, settings.data_dir, announce=settings.announce
+            key,
+            network,
+            rpc_url,
+            settings.listen,
+            settings.data_dir,
+            announce=settings.announce,
+            with_mesh=settings.role != "bootstrap",
         ) as peer,
     ):
         match settings.role:

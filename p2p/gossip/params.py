@@ -203,6 +203,6 @@ class GossipParams:
         require(rules)
 
 
-WITHOUT_MESH: Final = GossipParams(d=0, d_low=0, d_high=0, d_out=0, d_score=0)
-"""For bootstrap peers: every GRAFT is answered with a PRUNE that names others, and messages are only
-gossiped."""
+WITHOUT_MESH: Final = GossipParams(d=0, d_low=0, d_high=0, d_out=0, d_score=0, gossip_percent=100)
+"""For bootstrap peers: every GRAFT is answered with a PRUNE that names others. Messages are only gossiped,
+but to everybody: whoever found no other peer yet still gets them all."""

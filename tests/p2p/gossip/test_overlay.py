@@ -291,7 +291,7 @@ def test_without_a_mesh__a_graft_is_answered_with_others_and_nobody_is_grafted_o
     actions += router.heartbeat(700)
     assert router.overlay.mesh[TOPIC] == {}
     assert not [rpc for _, rpc in sent(actions) if rpc.graft or rpc.messages]
-    assert len([rpc for _, rpc in sent(actions) if rpc.ihave]) == router.params.d_lazy
+    assert len([rpc for _, rpc in sent(actions) if rpc.ihave]) == 20
     assert router.scores.score(peer(0)) >= 0
 
 

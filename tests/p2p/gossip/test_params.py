@@ -104,10 +104,10 @@ def test_every_parameter__has_its_paragraph():
             assert any(line.strip().startswith('"""') for line in lines[at + 1 : at + 4]), field.name
 
 
-def test_without_a_mesh__differs_in_degrees_alone():
+def test_without_a_mesh__differs_in_degrees_and_gossips_to_all():
     differing = {
         field.name
         for field in dataclasses.fields(GossipParams)
         if getattr(WITHOUT_MESH, field.name) != getattr(GossipParams(), field.name)
     }
-    assert differing == {"d", "d_low", "d_high", "d_out", "d_score"}
+    assert differing == {"d", "d_low", "d_high", "d_out", "d_score", "gossip_percent"}
