@@ -1,0 +1,41 @@
+// The draw, by the definition in protocol/README.md: intervals laid end to end, nothing clever.
+
+import { keccak256, uint } from './statements.js'
+
+export const taskSeed = (epochSeed, coordinator, sequence) => keccak256(epochSeed, coordinator, uint(sequence, 64))
+export const auditorsSeed = (seed) => keccak256('auditors', seed)
+
+// miners: [{ address (hex), weight (BigInt) }]. Gives all addresses in the order in which they are drawn.
+export function ranking (miners, seed) {
+  const left = miners.toSorted((one, other) => (one.address < other.address ? -1 : 1))
+  const drawn = []
+  while (left.length > 0) {
+    const remaining = left.reduce((sum, miner) => sum + miner.weight, 0n)
+    let point = BigInt('0x' + keccak256(seed, uint(drawn.length, 32)).toString('hex')) % remaining
+    const index = left.findIndex((miner) => {
+      if (point < miner.weight) return true
+      point -= miner.weight
+      return false
+    })
+    drawn.push(left[index].address)
+    left.splice(index, 1)
+  }
+  return drawn
+}
+
+// The first wanted miners for which isLive holds, and those passed over on the way: [[address, passedOver]].
+export function rankForTask (miners, seed, isLive, wanted) {
+  const places = []
+  let assigned = 0
+  for (const address of ranking(miners, seed)) {
+    if (assigned === wanted || places.length === 64) break
+    const live = isLive(address)
+    places.push([address, live ? 0 : 1])
+    if (live) assigned += 1
+  }
+  return places
+}
+
+export function auditors (miners, seed, assigned, wanted) {
+  return ranking(miners, auditorsSeed(seed)).filter((address) => !assigned.includes(address)).slice(0, wanted)
+}

@@ -1,0 +1,98 @@
+// Replays tests/vectors with this implementation: node vectors.js FOLDER. Prints what was replayed, as JSON.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import * as cbor from './cbor.js'
+import { auditors, rankForTask, ranking, taskSeed } from './draw.js'
+import { proves, root, sha256 } from './merkle.js'
+import { Judge } from './offers.js'
+import { addressOf, digestOf, domainSeparator, KINDS, open, seal, sign } from './statements.js'
+import { secp256k1 } from '@noble/curves/secp256k1.js'
+
+const folder = process.argv[2]
+const load = (name) => JSON.parse(readFileSync(join(folder, name)))
+const hex = (text) => Buffer.from(text, 'hex')
+
+function valueOf (document) {
+  if (Array.isArray(document)) return document.map(valueOf)
+  if ('uint' in document) return BigInt(document.uint)
+  return 'bytes' in document ? hex(document.bytes) : document.text
+}
+
+function replayCbor () {
+  const { valid, invalid } = load('cbor.json')
+  for (const { encoded, value } of valid) {
+    assert.deepEqual(cbor.decode(hex(encoded)), valueOf(value))
+    assert.equal(cbor.encode(valueOf(value)).toString('hex'), encoded)
+  }
+  for (const { encoded, why } of invalid) assert.throws(() => cbor.decode(hex(encoded)), cbor.NotCanonical, why)
+  return valid.length + invalid.length
+}
+
+function replayStatements () {
+  const vectors = load('statement.json')
+  const separator = domainSeparator(vectors.chain_id, hex(vectors.slashing_contract))
+  assert.equal(separator.toString('hex'), vectors.domain_separator)
+  assert.equal(addressOf(secp256k1.getPublicKey(hex(vectors.secret))).toString('hex'), vectors.address)
+  const known = vectors.statements.filter(({ kind }) => kind in KINDS)
+  for (const vector of known) {
+    const opened = open(separator, hex(vector.envelope))
+    assert.equal(opened.slot.toString('hex'), vector.slot)
+    assert.equal(opened.digest.toString('hex'), vector.digest)
+    assert.equal(opened.signer.toString('hex'), vectors.address)
+    assert.equal(digestOf(separator, vector.kind, hex(vector.slot), hex(vector.body)).toString('hex'), vector.digest)
+    assert.equal(sign(opened.digest, hex(vectors.secret)).toString('hex'), vector.signature)
+    assert.equal(seal(separator, vector.kind, opened.fields, hex(vectors.secret)).toString('hex'), vector.envelope)
+  }
+  assert.equal(sha256(hex(vectors.task_input.encoded)).toString('hex'), vectors.task_input.commitment)
+  return known.length
+}
+
+function replayDraw () {
+  const vectors = load('draw.json')
+  const miners = vectors.miners.map((miner) => ({ address: miner.address, weight: BigInt(miner.weight_micro_cai) }))
+  const seedOf = (sequence) => taskSeed(hex(vectors.epoch_seed), hex(vectors.coordinator), sequence)
+  for (const task of vectors.tasks) {
+    assert.equal(seedOf(task.sequence).toString('hex'), task.seed)
+    const drawn = ranking(miners, hex(task.seed))
+    assert.deepEqual(drawn, task.ranking)
+    assert.deepEqual(auditors(miners, hex(task.seed), drawn.slice(0, 2), 5), task.auditors_when_the_first_two_are_assigned)
+  }
+  const passed = vectors.passed_over
+  const isLive = (address) => !passed.without_live_offer.includes(address)
+  const places = rankForTask(miners, seedOf(passed.sequence), isLive, passed.wanted)
+  assert.deepEqual(places, passed.ranking.map((place) => [place.miner, Number(place.passed_over)]))
+  return vectors.tasks.length + 1
+}
+
+function replayMerkle () {
+  const trees = load('merkle.json')
+  for (const tree of trees) {
+    const leaves = tree.leaves.map(hex)
+    assert.equal(root(leaves).toString('hex'), tree.root)
+    for (const [index, proof] of tree.proofs.entries()) {
+      assert(proves(hex(tree.root), leaves[index], index, leaves.length, proof.map(hex)))
+      assert(!proves(hex(tree.root), leaves[index], index + 1, leaves.length, proof.map(hex)))
+      assert(!proves(hex(tree.root), leaves[index], index, leaves.length, [...proof.map(hex), sha256('')]))
+    }
+  }
+  return trees.length
+}
+
+function replayOffers () {
+  const cases = load('rules/offers.json')
+  const dataOf = ({ data, padded_to: length = 0 }) => Buffer.concat([hex(data), Buffer.alloc(Math.max(0, length - data.length / 2))])
+  for (const vector of cases) {
+    const judge = new Judge(vector.view)
+    for (const before of vector.before) assert.deepEqual(judge.judge(dataOf(before), before.now_ms), ['accept'], vector.name)
+    if (vector.later_view) judge.look(vector.later_view)
+    const expected = vector.expected === 'accept' ? ['accept'] : [vector.expected, vector.reason]
+    assert.deepEqual(judge.judge(dataOf(vector.message), vector.message.now_ms), expected, vector.name)
+  }
+  return cases.length
+}
+
+process.stdout.write(JSON.stringify({
+  cbor: replayCbor(), statements: replayStatements(), draw: replayDraw(), merkle: replayMerkle(), offers: replayOffers()
+}) + '\n')

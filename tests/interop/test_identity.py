@@ -1,0 +1,78 @@
+"""Who the other implementation is to us, and we to it: keys, addresses, identify, ping, encryption."""
+
+import os
+
+import pytest
+import trio
+from libp2p.identity.identify.pb.identify_pb2 import Identify
+from multiaddr import Multiaddr
+
+from p2p.connections import PING_PROTOCOL
+from p2p.gossip.service import PROTOCOLS
+from p2p.host import DialFailed, StreamRefused
+from p2p.identity import address_of_peer, peer_id_from_secret
+from tests.interop.peer import CommandFailed, js_peer, until_async
+from tests.p2p.nodes import open_gossip, open_hosts, secret, until
+
+pytestmark = pytest.mark.process
+IDENTIFY_PROTOCOL = "/ipfs/id/1.0.0"
+
+
+async def test_a_key__is_the_same_peer_and_the_same_address_in_both():
+    async with open_hosts(1) as (host,), js_peer(secret(7)) as js:
+        assert js.peer_id == peer_id_from_secret(secret(7))
+        assert js.address == address_of_peer(js.peer_id)
+        met = await js.do("connect", multiaddr=str(host.listen_addresses()[0]))
+        assert met == {"peer_id": str(host.peer_id), "address": address_of_peer(host.peer_id).hex()}
+        await until(lambda: host.connected_peers() == (js.peer_id,))
+
+
+async def test_identify__tells_both_what_the_other_speaks():
+    async with open_gossip(1) as (hosts, _), js_peer(secret(7)) as js:
+        await hosts[0].connect(Multiaddr(js.multiaddr))
+        stream = await identify_stream(hosts[0], js.peer_id)
+        message = b""
+        with trio.fail_after(5):
+            while not message or len(message) < message[0] % 128 + message[1] * 128 + 2:
+                message += await stream.read(4096)
+        told = Identify.FromString(message[2:])
+        assert {*PROTOCOLS, PING_PROTOCOL} <= set(told.protocols)
+        assert told.agent_version.startswith("js-libp2p")
+
+        async def has_heard():
+            heard = await js.do("identified", peer_id=str(hosts[0].peer_id))
+            return {*PROTOCOLS, PING_PROTOCOL} <= set(heard["protocols"])
+
+        await until_async(has_heard)
+
+
+async def identify_stream(host, peer_id):
+    """The other implementation serves one at a time, and our library asks by itself on connecting."""
+    with trio.fail_after(10):
+        while True:
+            try:
+                return await host.open_stream(peer_id, [IDENTIFY_PROTOCOL])
+            except StreamRefused:
+                await trio.sleep(0.05)
+
+
+async def test_pings__are_answered_both_ways():
+    async with open_hosts(1) as (host,), js_peer(secret(7)) as js:
+        assert await js.do("ping", multiaddr=str(host.listen_addresses()[0])) >= 0
+        stream = await host.open_stream(js.peer_id, [PING_PROTOCOL])
+        for _ in range(3):
+            sent, answer = os.urandom(32), b""
+            await stream.write(sent)
+            with trio.fail_after(5):
+                while len(answer) < len(sent):
+                    answer += await stream.read(32)
+            assert answer == sent
+
+
+async def test_a_peer_that_offers_only_plain_text__is_refused_both_ways():
+    async with open_hosts(1) as (host,), js_peer(secret(7), plain=True) as js:
+        with pytest.raises(CommandFailed):
+            await js.do("connect", multiaddr=str(host.listen_addresses()[0]))
+        with pytest.raises(DialFailed):
+            await host.connect(Multiaddr(js.multiaddr))
+        assert host.connected_peers() == ()
