@@ -20,7 +20,7 @@ import trio
 from node.catalogue import Catalogue
 from node.files import write_private
 from node.inference import package
-from node.inference.pool import open_pool
+from node.inference.pool import Machine, open_pool
 from node.keys import open_keystore, read_password
 from node.network import load_network
 from node.peer import Peer, open_peer
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 NODE_FILE = "node.json"
 """In the data directory while the node runs: its process, its addresses and its API."""
+BYTES_PER_MIB = 1 << 20
 KEY_FILE = "node-key.json"
 
 MINER_CLASS: type[Miner] = Miner
@@ -72,9 +73,10 @@ async def run_node(settings: NodeSettings) -> None:
                 await _run_coordinator(settings, peer)
             case "miner":
                 packages = [package.load(folder) for folder in settings.model_folders]
+                machine = Machine(settings.threads, settings.device, settings.memory_mib * BYTES_PER_MIB)
                 for item in packages:
                     await trio.to_thread.run_sync(package.verify, item)
-                async with open_pool(packages, threads=settings.threads) as workers:
+                async with open_pool(packages, machine) as workers:
                     await workers.ready()
                     with node_file(settings, peer):
                         terms = Terms(settings.price_micro_cai, settings.capacity)

@@ -56,6 +56,10 @@ class NodeSettings:
     """Tasks that a miner takes at a time."""
     threads: int = 1
     """Threads of a miner's inference process; more than one is slower when the cores are busy."""
+    device: str = "auto"
+    """What a miner's models run on, as torch calls it: cpu, cuda, cuda:1, mps; auto takes an accelerator."""
+    memory_mib: int = 0
+    """Memory for a miner's models in MiB, the longest unused is let go beyond it; 0: most of what is free."""
     log_level: LogLevel = "info"
     """Least level that is logged, on standard error."""
     log_json: Annotated[bool, Parameter(negative="")] = False

@@ -31,6 +31,8 @@ GUIDANCE_MILLI_NONE: Final = 1000
 """Guidance up to here asks the model once a step, not twice."""
 CANCELLED: Final = "cancelled"
 """Reason of a job that ended because its reader left."""
+OUT_OF_MEMORY: Final = "out of memory"
+"""Reason of a job for which the machine had not memory enough; smaller batches may help."""
 
 
 class JobRefused(Refusal):

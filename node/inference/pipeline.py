@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from node.inference.package import ModelPackage
 
+_CPU: Final = torch.device("cpu")
 NOT_FINITE: Final = "the model produced numbers that are not finite"
 Before = tuple["NDArray[np.float16]", "NDArray[np.float32]"]
 
@@ -52,10 +53,15 @@ class _Row:
 
 
 class Model:
-    """A loaded package. Not thread-safe: one batch at a time."""
+    """A loaded package. Not thread-safe: one batch at a time.
 
-    def __init__(self, package: ModelPackage) -> None:
+    :ivar memory_bytes: of its weights, as they lie in the device's memory.
+    """
+
+    def __init__(self, package: ModelPackage, device: torch.device = _CPU) -> None:
         """Load a package whose files have been verified.
+
+        :param device: from `device.open_device`, which sees to its precision.
 
         :raises PackageError: it needs another seed rule, or its manifest and its table disagree.
         """
@@ -80,6 +86,12 @@ class Model:
         )
         if type(self._pipeline.scheduler).__name__ != package.scheduler:
             raise PackageError("the package's scheduler is not the one of its manifest")
+        self._pipeline.to(device)
+        self.memory_bytes = sum(
+            tensor.numel() * tensor.element_size()
+            for part in (self._pipeline.unet, self._pipeline.vae, self._pipeline.text_encoder)
+            for tensor in (*part.parameters(), *part.buffers())
+        )
 
     def run(
         self, jobs: Sequence[ImageJob], emit: Callable[[JobEvent], None], cancelled: Callable[[str], bool]

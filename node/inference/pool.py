@@ -11,6 +11,7 @@ the peer along, and half a gigabyte of libraries should not be in the process th
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -18,10 +19,10 @@ import trio
 from node.inference.frames import Batch, Broken, Cancel, Ready
 from node.inference.job import (
     BATCH_MAX,
+    OUT_OF_MEMORY,
     Failed,
     Finished,
     ImageJob,
-    JobEvent,
     Preview,
     Progress,
     WorkerError,
@@ -50,15 +51,36 @@ START_FAILURES_MAX: Final = 3
 """Failed starts in a row after which the pool says so to whoever waits, and goes on trying."""
 
 
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a worker process gets of this machine.
+
+    :ivar threads: of torch. More than one hurts on a busy machine.
+    :ivar device: as torch calls it, or "auto".
+    :ivar memory_bytes: for models; 0 for most of what is free. The longest unused is let go beyond it.
+    """
+
+    threads: int = 1
+    device: str = "auto"
+    memory_bytes: int = 0
+
+
+MACHINE: Final = Machine()
+
+
 class WorkerPool:
     """A number of worker processes and the jobs for them. Made by `open_pool`."""
 
     def __init__(
-        self, packages: Sequence[ModelPackage], threads: int, batch_max: int, silence_seconds_max: float
+        self,
+        packages: Sequence[ModelPackage],
+        machine: Machine,
+        batch_max: int,
+        silence_seconds_max: float,
     ) -> None:
         """Not for callers; see `open_pool`."""
         self.packages = {package.model_id: package for package in packages}
-        self._threads = threads
+        self._machine = machine
         self._silence_seconds_max = silence_seconds_max
         self._waiting = Waiting(batch_max)
         self._counts = Counts()
@@ -129,7 +151,8 @@ class WorkerPool:
         self._counts.workers_started += 1
         folders = [package.folder for package in self.packages.values()]
         try:
-            worker = await WorkerProcess.start(folders, self._threads)
+            machine = self._machine
+            worker = await WorkerProcess.start(folders, machine.threads, machine.device, machine.memory_bytes)
         except OSError:
             self._start_failures += 1
             return "the system gives no process for inference"
@@ -207,6 +230,7 @@ class WorkerPool:
 
     async def _relay(self, worker: WorkerProcess, tickets: dict[str, Ticket]) -> bool:
         """Pass the jobs' events on until each had its last one; return whether it came to that."""
+        batch = len(tickets)
         while tickets:
             try:
                 with trio.fail_after(self._silence_seconds_max):
@@ -225,16 +249,18 @@ class WorkerPool:
             if isinstance(event, Finished | Failed):
                 del tickets[event.job_id]
                 self._counts.jobs_running -= 1
-                self._count(event, ticket)
+                self._count(event, ticket, batch)
         return True
 
-    def _count(self, event: JobEvent, ticket: Ticket) -> None:
+    def _count(self, event: Finished | Failed, ticket: Ticket, batch: int) -> None:
         if isinstance(event, Finished):
             self._counts.jobs_finished += 1
         elif ticket.abandoned.is_set():
             self._counts.jobs_cancelled += 1
         else:
             self._counts.jobs_failed += 1
+            if event.reason == OUT_OF_MEMORY:
+                self._waiting.batch_max = max(1, batch // 2)
 
 
 async def _cancel_when_abandoned(worker: WorkerProcess, ticket: Ticket) -> None:
@@ -255,24 +281,24 @@ async def _cancel_when_abandoned(worker: WorkerProcess, ticket: Ticket) -> None:
 @asynccontextmanager
 async def open_pool(
     packages: Sequence[ModelPackage],
-    threads: int = 1,
+    machine: Machine = MACHINE,
     workers: int = 1,
     batch_max: int = BATCH_MAX,
     silence_seconds_max: float = SILENCE_SECONDS_MAX,
 ) -> AsyncIterator[WorkerPool]:
     """Keep `workers` processes with these packages loaded for the length of the block.
 
-    :param packages: at least one; every worker loads all of them.
-    :param threads: torch threads of each process. More than one hurts on a busy machine.
+    :param packages: at least one; every worker loads what fits of them, and the others when needed.
+    :param machine: what each process gets.
     :param workers: processes, up to `WORKERS_MAX`; each runs one batch of jobs at a time.
     :param batch_max: most jobs of a batch, up to `BATCH_MAX`.
     :param silence_seconds_max: a worker that says nothing for so long during a job is replaced.
     :raises ValueError: a number out of its bounds, or no package.
     """
-    in_bounds = 1 <= workers <= WORKERS_MAX and 1 <= batch_max <= BATCH_MAX and threads >= 1
+    in_bounds = 1 <= workers <= WORKERS_MAX and 1 <= batch_max <= BATCH_MAX and machine.threads >= 1
     if not packages or not in_bounds or silence_seconds_max <= 0:
         raise ValueError("a pool needs packages, threads, workers and patience")
-    pool = WorkerPool(packages, threads, batch_max, silence_seconds_max)
+    pool = WorkerPool(packages, machine, batch_max, silence_seconds_max)
     async with trio.open_nursery() as nursery:
         for _ in range(workers):
             nursery.start_soon(pool.keep_worker)

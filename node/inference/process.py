@@ -42,14 +42,20 @@ class WorkerProcess:
         self._sending = trio.Lock()
 
     @classmethod
-    async def start(cls, folders: Sequence[Path], threads: int) -> WorkerProcess:
-        """Start a worker for these packages. It says `Ready` when they are loaded.
+    async def start(
+        cls, folders: Sequence[Path], threads: int, device: str, memory_bytes: int
+    ) -> WorkerProcess:
+        """Start a worker for these packages. It says `Ready` when what fits is loaded.
+
+        :param device: as `device.open_device` names it.
+        :param memory_bytes: for models; 0 leaves it to the worker.
 
         :raises OSError: the system gives no process.
         """
         process = await trio.lowlevel.open_process(
             [
                 *(sys.executable, "-m", WORKER_MODULE, "--threads", str(threads)),
+                *("--device", device, "--memory-bytes", str(memory_bytes)),
                 *(str(folder) for folder in folders),
             ],
             stdin=subprocess.PIPE,

@@ -22,11 +22,14 @@ LINGER_SECONDS: Final = 0.01
 
 
 class Waiting:
-    """The queue. All methods but `take` are synchronous."""
+    """The queue. All methods but `take` are synchronous.
+
+    :ivar batch_max: most jobs that are taken at a time; may be changed.
+    """
 
     def __init__(self, batch_max: int) -> None:
         """:param batch_max: most jobs that are taken at a time, from 1."""
-        self._batch_max = batch_max
+        self.batch_max = batch_max
         self._tickets: list[Ticket] = []
         self._arrived = trio.Event()
 
@@ -62,7 +65,7 @@ class Waiting:
         self._claim(batch, shape)
         try:
             with trio.move_on_after(LINGER_SECONDS):
-                while len(batch) < self._batch_max:
+                while len(batch) < self.batch_max:
                     await self._arrived.wait()
                     self._claim(batch, shape)
         except BaseException:
@@ -75,7 +78,7 @@ class Waiting:
         names = {ticket.job.job_id for ticket in batch}
         for ticket in self._tickets[:]:
             job = ticket.job
-            if len(batch) < self._batch_max and job.shape == shape and job.job_id not in names:
+            if len(batch) < self.batch_max and job.shape == shape and job.job_id not in names:
                 names.add(job.job_id)
                 batch.append(ticket)
                 self._tickets.remove(ticket)

@@ -18,8 +18,9 @@ import threading
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeAlias
 
+from node.inference.cache import ModelCache
 from node.inference.frames import (
     LENGTH_BYTES,
     Batch,
@@ -31,12 +32,21 @@ from node.inference.frames import (
     encode_frame,
     frame_length,
 )
-from node.inference.job import REASON_BYTES_MAX, Failed, ImageJob, JobEvent, JobRefused, check_job
+from node.inference.job import (
+    OUT_OF_MEMORY,
+    REASON_BYTES_MAX,
+    Failed,
+    Finished,
+    ImageJob,
+    JobEvent,
+    JobRefused,
+    check_job,
+)
 from node.inference.package import load, verify
 from protocol.errors import CuckooError, DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from node.inference.package import ModelPackage
 
@@ -44,12 +54,13 @@ BATCHES_WAITING_MAX: Final = 4
 """Batches read ahead of the running one. The pool sends one at a time; more means that it is broken."""
 EXIT_ORPHANED: Final = 0
 EXIT_BROKEN: Final = 3
+EXIT_MEMORY: Final = 4
 
 
 class RunsJobs(Protocol):
     """A loaded model, as far as serving it goes; see `pipeline.Model`."""
 
-    package: ModelPackage
+    memory_bytes: int
 
     def run(
         self, jobs: Sequence[ImageJob], emit: Callable[[JobEvent], None], cancelled: Callable[[str], bool]
@@ -111,28 +122,63 @@ class Outbox:
             os._exit(EXIT_ORPHANED)
 
 
-def serve(models: Mapping[bytes, RunsJobs], inbox: Inbox, outbox: Outbox) -> None:
-    """Run batches one after another, for ever. An unexpected exception ends the process loudly."""
-    packages: dict[bytes, ModelPackage] = {key: model.package for key, model in models.items()}
+class Running:
+    """A batch that is being computed: which of its jobs have not had their last event."""
 
-    def emit(event: JobEvent) -> None:
-        outbox.send(event)
+    def __init__(self, jobs: Sequence[ImageJob], outbox: Outbox) -> None:
+        """None of them has."""
+        self.open = [job.job_id for job in jobs]
+        self._outbox = outbox
 
+    def emit(self, event: JobEvent) -> None:
+        """Send an event."""
+        if isinstance(event, Finished | Failed):
+            self.open.remove(event.job_id)
+        self._outbox.send(event)
+
+    def fail(self, reason: str) -> None:
+        """All jobs that are left failed, though others may do them."""
+        for job_id in self.open[:]:
+            self.emit(Failed(job_id, reason, retry=1))
+
+
+def serve(models: ModelCache[RunsJobs], inbox: Inbox, outbox: Outbox) -> None:
+    """Run batches one after another, for ever. An unexpected exception ends the process loudly.
+
+    Without memory the process ends as well, after it has said so: what is left of its memory is in pieces.
+    """
     while True:
         allowed = []
         for job in inbox.next_batch():
             try:
-                check_job(job, packages)
+                check_job(job, models.packages)
             except JobRefused as refused:
                 outbox.send(Failed(job.job_id, refused.reason, retry=0))
             else:
                 allowed.append(job)
-        if allowed:
-            models[allowed[0].model_id].run(allowed, emit, inbox.is_cancelled)
+        if not allowed:
+            continue
+        running = Running(allowed, outbox)
+        try:
+            models.get(allowed[0].model_id).run(allowed, running.emit, inbox.is_cancelled)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            running.fail(OUT_OF_MEMORY)
+            os._exit(EXIT_MEMORY)
 
 
-def load_models(folders: Sequence[Path], threads: int) -> Mapping[bytes, RunsJobs]:
-    """Check and load each package, torch on so many threads. :raises CuckooError: one is not sound."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory was what failed; torch says so by a class on accelerators and by words on processors."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+def load_models(
+    folders: Sequence[Path], threads: int, device: str, memory_bytes: int
+) -> ModelCache[RunsJobs]:
+    """Check all packages and load what fits. :raises CuckooError: one is not sound, or the device is not."""
     # Checked before anything is imported: a spoilt package is then known within a moment.
     packages = [load(folder) for folder in folders]
     for package in packages:
@@ -141,16 +187,27 @@ def load_models(folders: Sequence[Path], threads: int) -> Mapping[bytes, RunsJob
     # Here and nowhere else: importing these takes seconds and hundreds of megabytes.
     import torch  # noqa: PLC0415
 
+    from node.inference.device import open_device  # noqa: PLC0415
     from node.inference.pipeline import Model  # noqa: PLC0415
     from node.inference.prng import normal_table  # noqa: PLC0415
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(mode=False)
     normal_table()
-    return {package.model_id: Model(package) for package in packages}
+    opened = open_device(device, memory_bytes)
+
+    def load_one(package: ModelPackage) -> RunsJobs:
+        return Model(package, opened.torch_device)
+
+    cache = ModelCache({package.model_id: package for package in packages}, load_one, opened.memory_bytes)
+    cache.preload()
+    return cache
 
 
-def main(load_all: Callable[[Sequence[Path], int], Mapping[bytes, RunsJobs]] = load_models) -> None:
+Loader: TypeAlias = "Callable[[Sequence[Path], int, str, int], ModelCache[RunsJobs]]"
+
+
+def main(load_all: Loader = load_models) -> None:
     """Load the packages named on the command line, say so, and serve."""
     # The terminal sends Ctrl-C to everybody; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -158,6 +215,8 @@ def main(load_all: Callable[[Sequence[Path], int], Mapping[bytes, RunsJobs]] = l
     parser = argparse.ArgumentParser(description="Inference worker; started by the pool, not by hand.")
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--memory-bytes", type=int, default=0)
     arguments = parser.parse_args()
     # Frames keep the real stdout; whatever a library prints goes to stderr, where it harms nothing.
     outbox = Outbox(os.fdopen(os.dup(1), "wb"))
@@ -165,10 +224,10 @@ def main(load_all: Callable[[Sequence[Path], int], Mapping[bytes, RunsJobs]] = l
     inbox = Inbox(sys.stdin.buffer)
     threading.Thread(target=inbox.read_forever, name="frames", daemon=True).start()
     try:
-        models = load_all(arguments.folders, arguments.threads)
-    except (CuckooError, OSError, ValueError, ImportError) as error:
-        reason = f"{type(error).__name__}: {error}".encode()[:REASON_BYTES_MAX].decode(errors="ignore")
-        outbox.send(Broken(reason))
+        models = load_all(arguments.folders, arguments.threads, arguments.device, arguments.memory_bytes)
+    except (CuckooError, OSError, ValueError, ImportError, MemoryError, RuntimeError) as error:
+        said = OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
+        outbox.send(Broken(said.encode()[:REASON_BYTES_MAX].decode(errors="ignore")))
         # Not sys.exit(): the reading thread holds stdin's lock, which an orderly exit waits for.
         os._exit(EXIT_BROKEN)
     outbox.send(Ready(int((time.monotonic() - started) * 1000)))

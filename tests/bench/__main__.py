@@ -8,6 +8,7 @@ import time
 
 BENCHES = {
     "tests.bench.protocol": 1,
+    "tests.bench.inference": 2,
     "tests.bench.router": 2,
     "tests.bench.mesh": 9,
 }

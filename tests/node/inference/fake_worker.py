@@ -7,6 +7,7 @@ import os
 import sys
 import time
 
+from node.inference.cache import ModelCache
 from node.inference.job import CANCELLED, Failed, Finished, Progress
 from node.inference.package import load
 from node.inference.worker import main
@@ -19,8 +20,7 @@ LEAF = TraceLeaf.of(b"", b"", b"")
 class FakeModel:
     """Counts steps. A prompt says after which one the process hangs, dies or raises."""
 
-    def __init__(self, package):
-        self.package = package
+    memory_bytes = 1
 
     def run(self, jobs, emit, cancelled):
         jobs = list(jobs)
@@ -46,14 +46,16 @@ def misbehave(verb):
         os._exit(9)
     elif verb == "raise":
         raise RuntimeError
+    elif verb == "swallow":
+        bytearray(1 << 60)
     elif verb == "print":
         sys.stdout.write("a library that thinks stdout is free\n")
         sys.stdout.flush()
 
 
-def load_all(folders, _threads):
-    packages = [load(folder) for folder in folders]
-    return {package.model_id: FakeModel(package) for package in packages}
+def load_all(folders, *_):
+    packages = {package.model_id: package for package in map(load, folders)}
+    return ModelCache(packages, lambda _: FakeModel(), 1 << 40)
 
 
 if __name__ == "__main__":

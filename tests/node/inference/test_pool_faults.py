@@ -11,8 +11,8 @@ import trio.testing
 
 from node.inference import pool as subject
 from node.inference import process, waiting
-from node.inference.job import Failed, Finished, JobRefused, Progress, WorkerError
-from node.inference.pool import open_pool
+from node.inference.job import OUT_OF_MEMORY, Failed, Finished, JobRefused, Progress, WorkerError
+from node.inference.pool import Machine, open_pool
 from node.inference.tickets import EVENTS_BUFFERED_MAX
 from tests.node.inference.builders import a_job, embedded, is_alive
 
@@ -167,6 +167,28 @@ async def test_a_worker_lost_in_a_batch_fails_all_its_jobs():
         assert isinstance((await run(pool, job()))[-1], Finished)
 
 
+async def test_out_of_memory_fails_what_is_left_restarts_the_worker_and_makes_batches_smaller():
+    async with open_pool([PACKAGE]) as pool:
+        await pool.ready()
+        async with trio.open_nursery() as nursery:
+            ended = []
+
+            async def one(name, prompt):
+                ended.append((await run(pool, job(job_id=name, prompt=prompt)))[-1])
+
+            for number in range(4):
+                nursery.start_soon(one, str(number), "swallow 2" if number == 2 else "fine")
+        assert {(event.reason, event.retryable) for event in ended} == {(OUT_OF_MEMORY, True)}
+        assert sorted(event.job_id for event in ended) == ["0", "1", "2", "3"]
+        batches = pool.statistics().batches
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(one, f"again {number}", "fine")
+        assert sum(isinstance(event, Finished) for event in ended) == 4
+        assert pool.statistics().batches == batches + 2
+        assert pool.statistics().workers_lost == 1
+
+
 async def test_cancelled_while_waiting_was_never_taken():
     async with open_pool([PACKAGE]) as pool, pool.run(job(steps=50)) as events:
         await anext(events)
@@ -226,7 +248,8 @@ async def test_worker_that_cannot_start_at_all(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"packages": []}, {"threads": 0}, {"workers": 0}, {"workers": 17}, {"batch_max": 9}]
+    "wrong",
+    [{"packages": []}, {"machine": Machine(threads=0)}, {"workers": 0}, {"workers": 17}, {"batch_max": 9}],
 )
 async def test_pool_with_wrong_numbers(wrong):
     arguments = {"packages": [PACKAGE], **wrong}
