@@ -1,25 +1,32 @@
-"""Whom a node stays connected to: bootnodes always, others until there are enough.
+"""Whom a node stays connected to: others until there are enough, bootnodes for as long as it needs them.
 
-Is: parallel dials with jittered exponential back-off, pings that drop a frozen peer, and the questions that
-fill the address book. Randomness is given; time is trio's, so a test's clock rules it.
+Is: parallel dials with jittered back-off, pings that drop a frozen or vanished peer, the letting go when
+there are too many, and the questions that fill the address book. Randomness is given; time is trio's, so a
+test's clock rules it.
 Is not: a transport, nor a judge of peers' behaviour; a graylisted peer is refused by gossip again and again.
+
+**Nobody needs a stake to connect and to listen**: newcomers must read the network before they join it, and
+what they hear is public. What a peer without stake may not do is enforced where its word would count: the
+rules in ``protocol/rules/`` reject what is signed by no registered key, so gossip neither delivers nor
+forwards it, and a coordinator refuses who was not drawn. Here it only has less protection when a full node
+lets peers go.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from p2p.backoff import Backoff
 from p2p.discovery import PeerExchange
-from p2p.host import NotConnected, StreamRefused
+from p2p.ping import PING_BYTES, ping
 from p2p.records import peer_of
-from p2p.streams import TRANSPORT_ERRORS
-from p2p.swarm import reset_stream
+from p2p.trimming import ConnectedPeer, peers_to_trim
 from protocol.errors import LocalError, Refusal
 
 if TYPE_CHECKING:
@@ -33,19 +40,15 @@ if TYPE_CHECKING:
     from p2p.identity import PeerId
     from p2p.record_store import PeerRecords
 
-PING_PROTOCOL: Final = "/ipfs/ping/1.0.0"
-PING_BYTES: Final = 32
 BOOTNODES_MAX: Final = 64
 """Bootnodes that one node may be given."""
-BACKOFFS_MAX: Final = 2_048
-"""Peers whose failed dials are remembered; the longest untried gives way."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionParams:
-    """Numbers of the keeper. :raises LocalError: one is not positive, or the back-off is above its cap."""
+    """Numbers of the keeper. :raises LocalError: one is not positive, or two contradict each other."""
 
     connections_target: int = 16
     """Connections, in and out, below which known peers are dialled; two meshes' worth of ``d``."""
@@ -54,8 +57,20 @@ class ConnectionParams:
     """Of them, how many we want to have dialled ourselves. Strangers that call, however many, must not keep
     us from choosing peers: who chooses all our peers decides what we hear."""
 
+    connections_high: int = 160
+    """Connections above which some are let go; below what :mod:`p2p.limits` lets strangers have."""
+
+    connections_low: int = 128
+    """Connections that remain then, if so many may go."""
+
+    trim_grace_ms: int = 20_000
+    """Time for which a new connection is not let go, milliseconds."""
+
     dials_parallel_max: int = 8
     """Dials at once."""
+
+    dial_timeout_ms: int = 5_000
+    """Time for one address of a peer, milliseconds."""
 
     tick_ms: int = 500
     """Time between two looks at whom to dial, milliseconds; a loss is looked at right away."""
@@ -65,6 +80,14 @@ class ConnectionParams:
 
     backoff_max_ms: int = 60_000
     """Longest pause between dials of a bootnode, milliseconds."""
+
+    lasting_ms: int = 30_000
+    """A connection that lasted so long wipes out the failures before it, milliseconds. One that ends sooner
+    is a failure: whoever hangs up at once must not be called in a tight loop."""
+
+    bootnode_visit_ms: int = 600_000
+    """A node with enough connections calls on a bootnode this often, milliseconds: else two halves of a
+    network that lost each other would never meet again."""
 
     candidate_failures_max: int = 3
     """Failed dials after which a peer that is no bootnode is forgotten."""
@@ -83,42 +106,15 @@ class ConnectionParams:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        if min(getattr(self, name) for name in self.__slots__) <= 0 or self.backoff_ms > self.backoff_max_ms:
-            raise LocalError("connection parameters are positive, and the back-off is below its cap")
+        if min(getattr(self, name) for name in self.__slots__) <= 0:
+            raise LocalError("connection parameters are positive")
+        if self.backoff_ms > self.backoff_max_ms or self.connections_low > self.connections_high:
+            raise LocalError("a connection parameter is above its cap")
 
-
-class Backoff:
-    """When a peer may be dialled again: twice the pause after each failure, half of it random.
-
-    Pure: time is an argument. Without the random half, nodes that lost one bootnode would return together.
-    """
-
-    def __init__(self, params: ConnectionParams, rng: random.Random) -> None:
-        self._params = params
-        self._rng = rng
-        self._entries: OrderedDict[PeerId, tuple[int, int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def is_due(self, peer: PeerId, now_ms: int) -> bool:
-        """Whether a peer may be dialled now."""
-        return self._entries.get(peer, (0, now_ms))[1] <= now_ms
-
-    def failed(self, peer: PeerId, now_ms: int) -> int:
-        """Note a failed dial. Returns the failures in a row."""
-        failures = self._entries.pop(peer, (0, 0))[0] + 1
-        doublings = min(failures - 1, 32)
-        pause_ms = min(self._params.backoff_ms * 2**doublings, self._params.backoff_max_ms)
-        not_before_ms = now_ms + pause_ms // 2 + self._rng.randint(0, pause_ms // 2)
-        while len(self._entries) >= BACKOFFS_MAX:
-            self._entries.popitem(last=False)
-        self._entries[peer] = (failures, not_before_ms)
-        return failures
-
-    def succeeded(self, peer: PeerId) -> None:
-        """Note a connection: the next failure is the first again."""
-        self._entries.pop(peer, None)
+    @property
+    def frozen_after_ms(self) -> int:
+        """Time within which a peer that answers no more is dropped, milliseconds."""
+        return self.ping_failures_max * (self.ping_interval_ms + self.ping_timeout_ms)
 
 
 class ConnectionKeeper:
@@ -126,6 +122,8 @@ class ConnectionKeeper:
 
     :ivar records: the address book; also what we say of ourselves.
     :ivar exchange: what asks peers for others.
+    :ivar is_protected: whether a peer is kept when others are let go; besides bootnodes and peers with a
+        direct stream open. Mesh peers and staked ones, says a node.
     """
 
     def __init__(
@@ -138,7 +136,7 @@ class ConnectionKeeper:
         params: ConnectionParams | None = None,
         wall_clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        """Take the addresses to stay connected to, each ending in ``/p2p/<PeerID>``; our own is passed over.
+        """Take the addresses to call first, each ending in ``/p2p/<PeerID>``; our own is passed over.
 
         :raises LocalError: there are more than BOOTNODES_MAX.
         :raises ProtocolError: an address names no peer with a secp256k1 key.
@@ -146,21 +144,25 @@ class ConnectionKeeper:
         if len(bootnodes) > BOOTNODES_MAX:
             raise LocalError("too many bootnodes")
         self.records = records
+        self.exchange = PeerExchange(host, records, rng)
+        self.is_protected: Callable[[PeerId], bool] = lambda _peer: False
         self._host = host
         self._rng = rng
         self._params = params or ConnectionParams()
-        self._bootnodes = {peer_of(item): item for item in bootnodes if peer_of(item) != host.peer_id}
-        self.exchange = PeerExchange(host, records, rng)
         self._wall_clock_ms = wall_clock_ms
-        self._backoff = Backoff(self._params, rng)
+        self._bootnodes = {peer_of(item): item for item in bootnodes if peer_of(item) != host.peer_id}
+        self._visited_ms: dict[PeerId, int] = {}
+        self._backoff = Backoff(rng, first_ms=self._params.backoff_ms, longest_ms=self._params.backoff_max_ms)
         self._dialling: set[PeerId] = set()
+        self._since_ms: dict[PeerId, int] = {}
         self._attended: dict[PeerId, trio.CancelScope] = {}
         self._changed = trio.Event()
         self._counts: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
+        records.is_kept = lambda peer: host.is_connected(peer) or self.is_protected(peer)
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Dial, ping and ask until cancelled. The connections stay."""
+        """Dial, ping, ask and let go until cancelled. The connections stay."""
         if self._nursery is not None:
             raise LocalError("the connection keeper runs already")
         try:
@@ -172,6 +174,7 @@ class ConnectionKeeper:
                 while True:
                     self._changed = trio.Event()
                     self._start_dials(nursery)
+                    await self._trim()
                     with trio.move_on_after(self._params.tick_ms / 1000):
                         await self._changed.wait()
         finally:
@@ -193,31 +196,36 @@ class ConnectionKeeper:
         """The host has a new peer: ask it for others, then ping it from time to time."""
         del outbound
         self._counts["connected"] += 1
-        self._backoff.succeeded(peer_id)
+        self._since_ms[peer_id] = _now_ms()
         self.records.note_met(peer_id)
+        if peer_id in self._bootnodes:
+            self._visited_ms[peer_id] = _now_ms()
         if self._nursery is not None:
             scope = self._attended[peer_id] = trio.CancelScope()
             self._nursery.start_soon(self._attend, peer_id, scope)
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
-        """The host has lost a peer: look at once whether it must be dialled."""
+        """The host has lost a peer: look at once whether others must be dialled."""
         self._counts["disconnected"] += 1
         scope = self._attended.pop(peer_id, None)
         if scope is not None:
             scope.cancel()
-        # As after a failure: a bootnode that hangs up at once must not be called in a tight loop.
+        if _now_ms() - self._since_ms.pop(peer_id, 0) >= self._params.lasting_ms:
+            self._backoff.succeeded(peer_id)
         self._backoff.failed(peer_id, _now_ms())
         self._changed.set()
 
-    # Within
+    # Dialling
 
     def _start_dials(self, nursery: trio.Nursery) -> None:
         connected = {*self._host.connected_peers(), self._host.peer_id}
-        wanted = [peer for peer in self._bootnodes if peer not in connected]
         outbound = sum(self._host.is_outbound(peer) for peer in connected)
         missing = max(
             self._params.connections_target - len(connected) + 1, self._params.outbound_target - outbound
         ) - len(self._dialling)
+        wanted = [peer for peer in self._bootnodes if peer not in connected]
+        if missing <= 0:
+            wanted = [peer for peer in wanted if self._is_visit_due(peer)]
         strangers = [peer for peer in self.records.candidates(connected) if peer not in self._bootnodes]
         due = [peer for peer in strangers if self._backoff.is_due(peer, _now_ms())]
         wanted += self._rng.sample(due, max(0, min(missing, len(due))))
@@ -228,13 +236,17 @@ class ConnectionKeeper:
                 self._dialling.add(peer)
                 nursery.start_soon(self._dial, peer)
 
+    def _is_visit_due(self, bootnode: PeerId) -> bool:
+        visited_ms = self._visited_ms.get(bootnode)
+        return visited_ms is None or _now_ms() - visited_ms >= self._params.bootnode_visit_ms
+
     async def _dial(self, peer: PeerId) -> None:
         bootnode = self._bootnodes.get(peer)
         addresses = self.records.addresses(peer) if bootnode is None else (bootnode,)
         try:
             for address in addresses:
                 try:
-                    await self._host.connect(address)
+                    await self._host.connect(address, timeout_ms=self._params.dial_timeout_ms)
                 except Refusal as error:
                     _log.debug("dialling %s failed: %r", address, error)
                 else:
@@ -246,6 +258,30 @@ class ConnectionKeeper:
                 self._backoff.succeeded(peer)
         finally:
             self._dialling.discard(peer)
+
+    # Letting go
+
+    async def _trim(self) -> None:
+        connected = [
+            ConnectedPeer(peer, self._since_ms.get(peer, 0), self._host.is_outbound(peer))
+            for peer in self._host.connected_peers()
+        ]
+        leaving = peers_to_trim(
+            connected,
+            self._is_kept,
+            _now_ms(),
+            high=self._params.connections_high,
+            low=self._params.connections_low,
+            grace_ms=self._params.trim_grace_ms,
+        )
+        for peer in leaving:
+            self._counts["trimmed"] += 1
+            await self._host.disconnect(peer)
+
+    def _is_kept(self, peer: PeerId) -> bool:
+        return peer in self._bootnodes or self._host.has_direct_stream(peer) or self.is_protected(peer)
+
+    # Attending
 
     async def _attend(self, peer: PeerId, scope: trio.CancelScope) -> None:
         with scope:
@@ -265,34 +301,14 @@ class ConnectionKeeper:
         while True:
             # Up to a tenth early, so that a node with many peers does not ping them all at once.
             await trio.sleep(self._params.ping_interval_ms * self._rng.uniform(0.9, 1) / 1000)
-            failures = 0 if await self._ping(peer) else failures + 1
+            sent = self._rng.randbytes(PING_BYTES)
+            answered = await ping(self._host, peer, sent, timeout_ms=self._params.ping_timeout_ms)
+            failures = 0 if answered else failures + 1
             if failures >= self._params.ping_failures_max:
                 self._counts["frozen"] += 1
                 _log.info("disconnecting %s: no answer to pings", peer)
                 await self._host.disconnect(peer)
                 failures = 0
-
-    async def _ping(self, peer: PeerId) -> bool:
-        """Whether a peer answers in time with what it was sent."""
-        try:
-            with trio.fail_after(self._params.ping_timeout_ms / 1000):
-                stream = await self._host.open_stream(
-                    peer, [PING_PROTOCOL], timeout_ms=self._params.ping_timeout_ms
-                )
-                try:
-                    sent = self._rng.randbytes(PING_BYTES)
-                    await stream.write(sent)
-                    heard = b""
-                    while len(heard) < PING_BYTES:
-                        piece = await stream.read(PING_BYTES - len(heard))
-                        if not piece:
-                            return False
-                        heard += piece
-                    return heard == sent
-                finally:
-                    await reset_stream(stream)
-        except (NotConnected, StreamRefused, trio.TooSlowError, *TRANSPORT_ERRORS):
-            return False
 
 
 def _now_ms() -> int:

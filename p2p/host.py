@@ -26,10 +26,11 @@ from multiaddr.utils import get_network_addrs
 
 from p2p.frames import PAYLOAD_BYTES_MAX
 from p2p.identity import PeerId, key_pair_from_secret
+from p2p.limits import CONNECTIONS_MAX, InboundLimits
 from p2p.own_addresses import OwnAddresses
 from p2p.records import ip_of
 from p2p.streams import DirectStream, DirectStreamGate, open_direct
-from p2p.swarm import CONNECTIONS_MAX, build_host, close_connection, hear_observations, sever
+from p2p.swarm import build_host, close_connection, hear_observations, sever
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Host:
         self._swarm = swarm
         self._guard = guard
         self._gate = DirectStreamGate()
+        self._opened: Counter[PeerId] = Counter()
         self._observers: list[PeerObserver] = []
         self._peers: dict[PeerId, None] = {}
         self._dials: dict[PeerId, trio.Event] = {}
@@ -127,6 +129,10 @@ class Host:
                 return str(remote[0])
         return None
 
+    def has_direct_stream(self, peer_id: PeerId) -> bool:
+        """Whether a direct stream with the peer is open, whoever opened it."""
+        return self._gate.is_open(peer_id) or peer_id in self._opened
+
     def observe(self, observer: PeerObserver) -> None:
         """Tell an observer of peers from now on, and at once of those connected already."""
         self._observers.append(observer)
@@ -147,6 +153,7 @@ class Host:
         return {
             "connected_peers": len(self._peers),
             **self.counts,
+            **{f"inbound_{name}": count for name, count in self._swarm.limits.counts.items()},
             **{f"stream_{name}": count for name, count in self._guard.counts.items()},
             **{f"direct_{name}": count for name, count in self._gate.counts.items()},
         }
@@ -250,8 +257,14 @@ class Host:
         :raises StreamRefused: the peer does not speak the protocol, or did not answer in time.
         """
         stream = await self.open_stream(peer_id, [protocol], timeout_ms=timeout_ms)
-        async with open_direct(stream, peer_id, payload_bytes_max=payload_bytes_max) as direct:
-            yield direct
+        self._opened[peer_id] += 1
+        try:
+            async with open_direct(stream, peer_id, payload_bytes_max=payload_bytes_max) as direct:
+                yield direct
+        finally:
+            self._opened[peer_id] -= 1
+            if not self._opened[peer_id]:
+                del self._opened[peer_id]
 
     def handle_direct_streams(
         self,
@@ -370,6 +383,7 @@ async def open_host(
     listen: Sequence[Multiaddr],
     *,
     connections_max: int = CONNECTIONS_MAX,
+    loopback_exempt: bool = False,
     announce: Sequence[Multiaddr] = (),
 ) -> AsyncIterator[Host]:
     """A host that listens at the given addresses until the context is left.
@@ -377,13 +391,15 @@ async def open_host(
     :param node_secret: 32 bytes; the node key, which is the registered address and signs every message.
     :param listen: TCP addresses such as ``/ip4/0.0.0.0/tcp/4001``; port 0 takes any, none only dials.
     :param connections_max: connections in and out together; a quarter is kept for our own dials.
+    :param loopback_exempt: whether this machine may connect as often as it likes (:mod:`p2p.limits`).
     :param announce: where others can dial us, if it is not where we listen: behind NAT, in a container.
     :raises LocalError: the secret is none, an address cannot be listened at, or one cannot be announced.
     """
     own_addresses = OwnAddresses(announce)
+    limits = InboundLimits(connections_max, loopback_exempt=loopback_exempt)
     for address in listen:
         _require_free(address)
-    basic, swarm, guard = build_host(key_pair_from_secret(node_secret), connections_max)
+    basic, swarm, guard = build_host(key_pair_from_secret(node_secret), connections_max, limits)
     failure: Exception | None = None
     async with basic.run(list(listen)):
         host = Host(basic, swarm, guard, own_addresses)

@@ -47,13 +47,11 @@ if TYPE_CHECKING:
     from libp2p.metrics.swarm import SwarmEvent
     from multiaddr import Multiaddr
 
+    from p2p.limits import InboundLimits
+
 Stream: TypeAlias = NetStream
 Connection: TypeAlias = SwarmConn
 
-CONNECTIONS_MAX: Final = 300
-"""Connections of a host, in and out together."""
-OUTBOUND_CONNECTIONS_SHARE: Final = 4
-"""One in so many connections is kept for our own dials, however many strangers call."""
 INBOUND_STREAMS_PER_PEER_MAX: Final = 64
 """Streams that one peer may have open towards us, all protocols together."""
 INBOUND_STREAMS_MAX: Final = 4_096
@@ -67,7 +65,12 @@ _log = logging.getLogger(__name__)
 
 
 class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library counts as untyped
-    """A swarm whose inbound slots end with their connection, and which never dials or prunes by itself."""
+    """A swarm whose inbound slots end with their connection, and which never dials or prunes by itself.
+
+    :ivar limits: what strangers may have of us.
+    """
+
+    limits: InboundLimits
 
     async def _do_handle_inbound_connection(
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: SwarmEvent
@@ -75,6 +78,11 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
         """Upgrade a connection and stay until it has closed; the caller then gives its slot back."""
         del failure_event  # for the library's metrics channel, which we do not use
         connection = RawConnection(read_write_closer, initiator=False)
+        remote = read_write_closer.get_remote_address()
+        ip = "" if remote is None else str(remote[0])
+        if not self.limits.enter(ip):
+            await connection.close()
+            return
         try:
             muxed = await self.upgrade_inbound_raw_conn(connection, maddr)
             if isinstance(muxed, Yamux):
@@ -82,6 +90,7 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
         except Exception as error:  # noqa: BLE001 - whatever a stranger's handshake did is the stranger's
             _log.debug("inbound connection refused: %r", error)
         finally:
+            self.limits.leave(ip)
             await connection.close()
 
     def _schedule_auto_connect(self) -> None:
@@ -156,7 +165,9 @@ def hear_observations(host: BasicHost, observe: Callable[[SwarmConn, Multiaddr],
     host._observed_addr_manager = IdentifyObservations(observe)  # noqa: SLF001 - it has no other door
 
 
-def build_host(key_pair: KeyPair, connections_max: int) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:
+def build_host(
+    key_pair: KeyPair, connections_max: int, limits: InboundLimits
+) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:
     """A host with TCP, noise and yamux and nothing else; not yet listening."""
     peer_id = ID.from_pubkey(key_pair.public_key)
     peerstore = PeerStore()
@@ -186,8 +197,9 @@ def build_host(key_pair: KeyPair, connections_max: int) -> tuple[BasicHost, Guar
         retry_config=RetryConfig(max_retries=0),
         connection_config=config,
     )
-    reserved = connections_max // OUTBOUND_CONNECTIONS_SHARE
-    swarm._inbound_limiter = trio.CapacityLimiter(max(1, connections_max - reserved))  # noqa: SLF001
+    swarm.limits = limits
+    # The library's own counts nothing and tells nobody; ours stands behind it.
+    swarm._inbound_limiter = trio.CapacityLimiter(max(1, connections_max))  # noqa: SLF001
     host = BasicHost(swarm, disable_identify_address_discovery=True)
     guard = StreamGuard(host)
     swarm.set_stream_handler(guard.handle)

@@ -5,7 +5,7 @@ import random
 import signal
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -13,8 +13,7 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
-from p2p import connections
-from p2p.connections import Backoff, ConnectionKeeper, ConnectionParams
+from p2p.connections import ConnectionKeeper, ConnectionParams
 from p2p.host import open_host
 from p2p.identity import PeerIdentityError, peer_id_from_secret
 from p2p.record_store import PeerRecords
@@ -46,36 +45,7 @@ async def keeping(hosts, bootnodes, params=QUICK):
         nursery.cancel_scope.cancel()
 
 
-# The back-off
-
-
-def test_backoff__doubles_up_to_its_cap_and_half_of_it_is_random():
-    params = ConnectionParams(backoff_ms=1_000, backoff_max_ms=8_000)
-    backoff = Backoff(params, random.Random(0))
-    pauses = []
-    for failures in range(1, 50):
-        assert backoff.failed(PEERS[0], 0) == failures
-        pauses.append(next(ms for ms in range(10_000) if backoff.is_due(PEERS[0], ms)))
-    for pause, full in zip(pauses, [1_000, 2_000, 4_000, *[8_000] * 50], strict=False):
-        assert full // 2 <= pause <= full
-    assert len(set(pauses[3:])) > 10
-    assert backoff.is_due(PEERS[1], 0)
-    backoff.succeeded(PEERS[0])
-    assert backoff.is_due(PEERS[0], 0)
-    assert backoff.failed(PEERS[0], 0) == 1
-
-
-def test_backoff__is_bounded(monkeypatch):
-    monkeypatch.setattr(connections, "BACKOFFS_MAX", 2)
-    backoff = Backoff(ConnectionParams(), random.Random(0))
-    for peer in PEERS:
-        backoff.failed(peer, 0)
-    assert len(backoff) == 2
-    assert backoff.is_due(PEERS[0], 0)
-    assert not backoff.is_due(PEERS[3], 0)
-
-
-@pytest.mark.parametrize("changes", [{"tick_ms": 0}, {"backoff_ms": 10**6}])
+@pytest.mark.parametrize("changes", [{"tick_ms": 0}, {"backoff_ms": 10**6}, {"connections_low": 200}])
 def test_parameters_that_make_no_sense__are_refused(changes):
     with pytest.raises(LocalError):
         ConnectionParams(**changes)
@@ -106,14 +76,14 @@ async def test_six_nodes_with_one_bootnode__find_each_other():
 
 
 async def test_a_node_with_enough_connections__dials_no_strangers():
-    params = ConnectionParams(connections_target=1, outbound_target=1, tick_ms=20, ask_interval_ms=50)
+    params = replace(QUICK, connections_target=1, outbound_target=1, ask_interval_ms=50)
     async with open_hosts(3) as hosts, keeping(hosts, hosts[0].listen_addresses(), params) as keepers:
         await until(lambda: all(keeper.statistics().get("exchange_asked", 0) >= 3 for keeper in keepers))
         assert [len(host.connected_peers()) for host in hosts] == [2, 1, 1]
 
 
 async def test_a_node_that_only_strangers_called__still_dials_somebody_itself():
-    params = ConnectionParams(connections_target=1, outbound_target=1, tick_ms=20, ask_interval_ms=50)
+    params = replace(QUICK, connections_target=1, outbound_target=1, ask_interval_ms=50)
     async with open_hosts(3) as hosts, keeping(hosts, [], params):
         await connect(hosts[1], hosts[0])
         await connect(hosts[2], hosts[1])
@@ -134,6 +104,71 @@ async def test_a_bootnode_that_comes_late_or_back__is_found():
                 await until(lambda: not host.connected_peers())
 
 
+async def test_a_node_with_enough_connections__calls_on_its_bootnode_now_and_then_only():
+    params = replace(QUICK, connections_target=1, outbound_target=1, bootnode_visit_ms=600)
+    async with (
+        open_hosts(3) as (bootnode, alice, bob),
+        keeping([alice], bootnode.listen_addresses(), params) as (keeper,),
+    ):
+        await until(lambda: alice.is_connected(bootnode.peer_id))
+        await connect(bob, alice)
+        await bootnode.disconnect(alice.peer_id)
+        await until(lambda: not alice.is_connected(bootnode.peer_id))
+        lost = trio.current_time()
+        await until(lambda: alice.is_connected(bootnode.peer_id))
+        assert trio.current_time() - lost > 0.2
+        assert keeper.statistics()["connected"] == 3
+
+
+async def test_a_bootnode_that_hangs_up_at_once__is_not_called_in_a_tight_loop():
+    async with open_hosts(2) as (bootnode, host):
+
+        class Unfriendly:
+            calls = 0
+
+            def peer_connected(self, peer_id, *, outbound):
+                self.calls += 1
+                nursery.start_soon(bootnode.disconnect, peer_id)
+
+            def peer_disconnected(self, peer_id):
+                pass
+
+        unfriendly = Unfriendly()
+        params = replace(QUICK, backoff_ms=200, backoff_max_ms=10_000)
+        async with trio.open_nursery() as nursery, keeping([host], bootnode.listen_addresses(), params):
+            bootnode.observe(unfriendly)
+            await until(lambda: unfriendly.calls >= 2)
+            await trio.sleep(1)
+            assert unfriendly.calls <= 5
+
+
+async def wait(_stream, _peer):
+    await trio.sleep_forever()
+
+
+async def test_a_node_with_too_many_connections__lets_strangers_go_and_keeps_whom_it_needs():
+    params = replace(
+        QUICK,
+        connections_target=1,
+        outbound_target=1,
+        connections_high=5,
+        connections_low=4,
+        trim_grace_ms=1,
+    )
+    async with open_hosts(9) as (host, *others), keeping([host], [], params) as (keeper,):
+        keeper.is_protected = lambda peer: peer in {other.peer_id for other in others[:2]}
+        host.handle_direct_streams("/wait/1", wait)
+        for other in others[:3]:
+            await connect(other, host)
+        async with others[2].open_direct_stream(host.peer_id, "/wait/1"):
+            await until(lambda: host.has_direct_stream(others[2].peer_id))
+            for other in others[3:]:
+                await other.connect(host.listen_addresses()[0])
+            await until(lambda: keeper.statistics().get("trimmed", 0) >= 3)
+            await until(lambda: len(host.connected_peers()) <= 5)
+            assert {other.peer_id for other in others[:3]} <= set(host.connected_peers())
+
+
 async def test_a_stranger_that_cannot_be_reached__is_forgotten():
     async with open_hosts(1) as (host,), keeping([host], []) as (keeper,):
         gone = seal_record(secret(3), 1, [Multiaddr("/ip4/127.0.0.1/tcp/1")])
@@ -147,6 +182,53 @@ async def test_peers_connected_before_the_keeper_runs__are_attended_too():
         await connect(bob, alice)
         async with keeping([alice, bob], []) as keepers:
             await until(lambda: keepers[1].records.addresses(alice.peer_id) == alice.listen_addresses())
+
+
+@pytest.mark.process
+async def test_a_peer_that_vanishes_without_a_farewell__is_dropped_within_its_pings():
+    """Half-open: between the two a router stops carrying anything, and nobody sends FIN or RST."""
+    async with open_hosts(2) as (alice, bob), trio.open_nursery() as nursery:
+        router = Router(alice.listen_addresses()[0].value_for_protocol("tcp"))
+        port = await nursery.start(router.run)
+        async with keeping([alice, bob], [], IMPATIENT) as keepers:
+            await bob.connect(Multiaddr(f"/ip4/127.0.0.1/tcp/{port}/p2p/{alice.peer_id}"))
+            await trio.sleep(1)
+            assert alice.connected_peers()
+            assert bob.connected_peers()
+            router.dead = True
+            started = trio.current_time()
+            await until(lambda: not alice.connected_peers() and not bob.connected_peers())
+            assert trio.current_time() - started < 2 * IMPATIENT.frozen_after_ms / 1000
+            assert [keeper.statistics()["frozen"] for keeper in keepers] == [1, 1]
+        nursery.cancel_scope.cancel()
+
+
+class Router:
+    """Carries bytes between a port of its own and another one, until it is dead."""
+
+    def __init__(self, port):
+        self.dead = False
+        self._port = int(port)
+
+    async def run(self, task_status):
+        (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        task_status.started(listener.socket.getsockname()[1])
+        await trio.serve_listeners(self._carry, [listener])
+
+    async def _carry(self, near):
+        far = await trio.open_tcp_stream("127.0.0.1", self._port)
+        async with near, far, trio.open_nursery() as nursery:
+            nursery.start_soon(self._pass_on, near, far)
+            nursery.start_soon(self._pass_on, far, near)
+
+    async def _pass_on(self, source, sink):
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            async for data in source:
+                if self.dead:
+                    await trio.sleep_forever()
+                await sink.send_all(data)
+            if self.dead:
+                await trio.sleep_forever()
 
 
 FROZEN_NODE = """
@@ -179,7 +261,7 @@ async def test_a_frozen_process__is_dropped_within_its_pings():
                 os.kill(process.pid, signal.SIGSTOP)
                 started = trio.current_time()
                 await until(lambda: not host.connected_peers())
-                assert trio.current_time() - started < 2
+                assert trio.current_time() - started < 2 * IMPATIENT.frozen_after_ms / 1000
                 assert keeper.statistics()["frozen"] == 1
         finally:
             process.kill()

@@ -1,0 +1,95 @@
+"""How many connections strangers may have with us: in total, and from one network.
+
+Is: the count, pure; :class:`p2p.swarm.GuardedSwarm` asks it before it shakes hands.
+Is not: whom to drop when there are many (:mod:`p2p.trimming`), nor a limit on our own dials.
+
+One network is an IPv4 address or an IPv6 /64, what one customer of a provider commonly has. Homes and offices
+share one, so the limit is not 1; whoever wants to fill a node needs many networks, and those cost money.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from typing import Final
+
+CONNECTIONS_MAX: Final = 300
+"""Connections of a host, in and out together."""
+OUTBOUND_CONNECTIONS_SHARE: Final = 4
+"""One in so many connections is kept for our own dials, however many strangers call."""
+INBOUND_PER_NETWORK_MAX: Final = 8
+"""Inbound connections from one network, those that have not shaken hands included."""
+_IPV6_PREFIX_BITS: Final = 64
+
+
+class InboundLimits:
+    """Counts inbound connections, from before their handshake until they are closed.
+
+    :ivar counts: ``refused_network_full``, ``refused_full``.
+    """
+
+    def __init__(
+        self,
+        connections_max: int = CONNECTIONS_MAX,
+        *,
+        per_network_max: int = INBOUND_PER_NETWORK_MAX,
+        loopback_exempt: bool = False,
+    ) -> None:
+        """Take the limits.
+
+        :param connections_max: in and out together; a quarter is kept for our own dials.
+        :param loopback_exempt: whether this machine itself counts as any number of networks: for development
+            networks, where everybody is here. Not behind a proxy on the same machine.
+        """
+        self.counts: Counter[str] = Counter()
+        self._total_max = max(1, connections_max - connections_max // OUTBOUND_CONNECTIONS_SHARE)
+        self._per_network_max = per_network_max
+        self._loopback_exempt = loopback_exempt
+        self._open: Counter[str] = Counter()
+
+    @property
+    def open_count(self) -> int:
+        """Inbound connections now."""
+        return self._open.total()
+
+    def enter(self, ip: str) -> bool:
+        """Whether a connection from an IP address may stay; if so, call :meth:`leave` when it has ended."""
+        network = network_of(ip)
+        exempt = self._loopback_exempt and _is_loopback(ip)
+        if not exempt and self._open[network] >= self._per_network_max:
+            self.counts["refused_network_full"] += 1
+            return False
+        if self._open.total() >= self._total_max:
+            self.counts["refused_full"] += 1
+            return False
+        self._open[network] += 1
+        return True
+
+    def leave(self, ip: str) -> None:
+        """A connection that entered has ended."""
+        network = network_of(ip)
+        self._open[network] -= 1
+        if self._open[network] <= 0:
+            del self._open[network]
+
+
+def network_of(ip: str) -> str:
+    """The network that counts as one customer; what is no IP address counts as itself."""
+    try:
+        address = ipaddress.ip_address(ip.partition("%")[0])
+    except ValueError:
+        return ip
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, _IPV6_PREFIX_BITS), strict=False))
+    return str(address)
+
+
+def _is_loopback(ip: str) -> bool:
+    try:
+        address = ipaddress.ip_address(ip.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
