@@ -26,7 +26,7 @@ from multiaddr.utils import get_network_addrs
 
 from p2p.frames import PAYLOAD_BYTES_MAX
 from p2p.identity import PeerId, key_pair_from_secret
-from p2p.limits import CONNECTIONS_MAX, InboundLimits
+from p2p.limits import CONNECTIONS_MAX
 from p2p.own_addresses import OwnAddresses
 from p2p.records import ip_of
 from p2p.streams import DirectStream, DirectStreamGate, open_direct
@@ -396,10 +396,11 @@ async def open_host(
     :raises LocalError: the secret is none, an address cannot be listened at, or one cannot be announced.
     """
     own_addresses = OwnAddresses(announce)
-    limits = InboundLimits(connections_max, loopback_exempt=loopback_exempt)
     for address in listen:
         _require_free(address)
-    basic, swarm, guard = build_host(key_pair_from_secret(node_secret), connections_max, limits)
+    basic, swarm, guard = build_host(
+        key_pair_from_secret(node_secret), connections_max, loopback_exempt=loopback_exempt
+    )
     failure: Exception | None = None
     async with basic.run(list(listen)):
         host = Host(basic, swarm, guard, own_addresses)

@@ -38,6 +38,8 @@ from libp2p.stream_muxer.yamux.yamux import Yamux
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 
+from p2p.limits import InboundLimits
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -46,8 +48,6 @@ if TYPE_CHECKING:
     from libp2p.io.abc import ReadWriteCloser
     from libp2p.metrics.swarm import SwarmEvent
     from multiaddr import Multiaddr
-
-    from p2p.limits import InboundLimits
 
 Stream: TypeAlias = NetStream
 Connection: TypeAlias = SwarmConn
@@ -166,7 +166,7 @@ def hear_observations(host: BasicHost, observe: Callable[[SwarmConn, Multiaddr],
 
 
 def build_host(
-    key_pair: KeyPair, connections_max: int, limits: InboundLimits
+    key_pair: KeyPair, connections_max: int, *, loopback_exempt: bool = False
 ) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:
     """A host with TCP, noise and yamux and nothing else; not yet listening."""
     peer_id = ID.from_pubkey(key_pair.public_key)
@@ -197,7 +197,7 @@ def build_host(
         retry_config=RetryConfig(max_retries=0),
         connection_config=config,
     )
-    swarm.limits = limits
+    swarm.limits = InboundLimits(connections_max, loopback_exempt=loopback_exempt)
     # The library's own counts nothing and tells nobody; ours stands behind it.
     swarm._inbound_limiter = trio.CapacityLimiter(max(1, connections_max))  # noqa: SLF001
     host = BasicHost(swarm, disable_identify_address_discovery=True)

@@ -111,7 +111,7 @@ async def test_a_node_with_enough_connections__calls_on_its_bootnode_now_and_the
         keeping([alice], bootnode.listen_addresses(), params) as (keeper,),
     ):
         await until(lambda: alice.is_connected(bootnode.peer_id))
-        await connect(bob, alice)
+        await connect(alice, bob)
         await bootnode.disconnect(alice.peer_id)
         await until(lambda: not alice.is_connected(bootnode.peer_id))
         lost = trio.current_time()

@@ -14,8 +14,8 @@ from p2p.connections import ConnectionParams
 from p2p.gossip.actions import Action, Deliver, Disconnect, SendRpc, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
+from p2p.limits import CONNECTIONS_MAX, OUTBOUND_CONNECTIONS_SHARE
 from p2p.mesh import Validation
-from p2p.swarm import CONNECTIONS_MAX, OUTBOUND_CONNECTIONS_SHARE
 from tests.simulation.randomness import generator
 from tests.simulation.world import World
 
