@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.fuzz.targets import Target
+if TYPE_CHECKING:
+    from tests.fuzz.targets import Target
 
 LENGTH_MAX = 4_096
 POPULATION_MAX = 256

@@ -16,6 +16,18 @@ from multiaddr import Multiaddr
 
 from p2p.discovery import encode_records, split_records
 from p2p.frames import FrameReader, FrameWriter
+from p2p.gossip.params import GossipParams
+from p2p.gossip.wire import (
+    Prune,
+    PxPeer,
+    Rpc,
+    decode_rpc,
+    decode_single,
+    encode_control,
+    encode_message,
+    encode_messages,
+    encode_subscriptions,
+)
 from p2p.records import open_record, seal_record
 from protocol import cbor, receipt
 from protocol.draw import follows_draw
@@ -26,6 +38,7 @@ from protocol.messages import MESSAGE_OF, TaskInput, TaskReply
 from protocol.rules.view import Seen
 from protocol.signature import recover
 from protocol.statement import Envelope, open_statement, read_envelope
+from tests.fuzz.gossip import Besieged
 from tests.protocol import builders
 from tests.protocol.builders import AUDITOR, COORDINATOR, DOMAIN, FIRST_RANKED, MINERS, NOW_MS, TASK, sealed
 from tests.vectors.situations import RULES
@@ -42,6 +55,19 @@ PEER_RECORDS = tuple(
 _WRITER = FrameWriter()
 DIRECT_STREAM = b"".join(
     (*_WRITER.payload(b"one"), _WRITER.credit(1 << 20), *_WRITER.payload(b"two"), _WRITER.end())
+)
+GOSSIP = GossipParams()
+RPCS = (
+    encode_messages([("tasks", b"data")]),
+    encode_messages([("tasks", b"one"), ("offers", b"two")]),
+    encode_subscriptions([("tasks", True), ("other", False)]),
+    encode_control(
+        ihave=[("tasks", [bytes(20)])],
+        iwant=[bytes(20)],
+        graft=["tasks"],
+        prune=[Prune("offers", 60, (PxPeer(bytes(39), b"record"),))],
+        idontwant=[bytes(20)],
+    ),
 )
 EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
 
@@ -140,6 +166,27 @@ def _evidence_document(document: object) -> None:
     verify_evidence(domain, evidence, epochs)
 
 
+def _rpc(data: bytes) -> None:
+    """The short way of reading says what the general one does, and what it read is written the same."""
+    single = decode_single(data, GOSSIP)
+    rpc = decode_rpc(data, GOSSIP)
+    if single is not None:
+        assert rpc == Rpc(messages=(single,))
+        assert encode_message(single.topic, single.data) == data
+
+
+def _router() -> Callable[[bytes], None]:
+    """One router among enemies; its tables must stay within their limits."""
+    world = Besieged(seed=1)
+
+    def judge(data: bytes) -> None:
+        world.hear(data)
+        if world.now_ms % 1_000 == 0:
+            world.check()
+
+    return judge
+
+
 def _rule(topic: str) -> Callable[[bytes], None]:
     """One peer that hears everything: what it remembers must stay bounded, too."""
     seen, view = Seen(), builders.view()
@@ -165,6 +212,8 @@ def targets() -> list[Target]:
     return [
         Target("cbor", _cbor, (*STATEMENTS, *EVIDENCE)),
         *(Target(f"decode {struct.__name__}", _decoder(struct), (seed,)) for struct, seed in decoders),
+        Target("decode an RPC", _rpc, RPCS),
+        Target("gossip router", _router(), RPCS),
         Target("open a statement", _statement, STATEMENTS),
         Target("recover a signer", _signature, (TASK.digest + TASK.encoded[-65:],)),
         Target("follow the draw", _ranking, (TASK.message.encode(),)),

@@ -2,7 +2,9 @@
 
 import pytest
 
+from p2p.gossip.actions import Count
 from tests.fuzz import plain
+from tests.fuzz.gossip import Besieged
 from tests.fuzz.targets import RULES, Target, targets
 
 TARGETS = targets()
@@ -19,6 +21,17 @@ def test_every_rule_is_a_target_and_every_target_has_seeds():
     assert {f"validate {topic}" for topic in RULES} <= {target.name for target in TARGETS}
     assert all(target.seeds for target in TARGETS)
     assert len({target.name for target in TARGETS}) == len(TARGETS)
+
+
+def test_a_router_among_enemies__stays_within_its_limits_and_cuts_them_off():
+    world = Besieged(seed=2)
+    for _ in range(3_000):
+        world.step()
+    world.check()
+    counts = world.router.counts
+    assert counts[Count.GRAYLISTED] > 20
+    for count in (Count.ACCEPTED, Count.PROMISE_BROKEN, Count.GRAFT_IN_BACKOFF, Count.DROPPED_MALFORMED):
+        assert counts[count] > 0, count
 
 
 def test_a_bug_comes_with_its_input():
