@@ -3,9 +3,10 @@
 Is: the peer score of gossipsub v1.1, P1 to P7, kept over a disconnect: coming back does not wash clean.
 Is not: a judge; the router says what happened, and asks for a number.
 
-Two things differ from the specification, both to spare honest peers. P3 expects a share of what a topic
-really carried, not a fixed rate, and only where somebody else could take the place. And whoever is gone is
-remembered with its good score too.
+Three things differ from the specification, all to spare honest peers. P3 expects a share of what a topic
+really carried, not a fixed rate, and only where somebody else could take the place. P6 counts no peer that
+the application vouches for: a hall of staked miners behind one address is no Sybil attack. And whoever is
+gone is remembered with its good score too.
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ class PeerScores:
         standing.cut_off = False
         self._leave_ip(standing)
         standing.ip = self._colocation_key(ip)
-        if standing.ip is not None:
-            self._by_ip.setdefault(standing.ip, {})[standing] = None
-            self._work_out_ip(standing.ip)
+        self._enter_ip(standing)
         self._work_out(standing)
         return standing
 
@@ -80,6 +79,7 @@ class PeerScores:
             if topic.in_mesh:
                 topic.leave_mesh()
         self._leave_ip(standing)
+        standing.ip = None
         self._work_out(standing)
         self._gone[peer] = (standing, None)
         if len(self._gone) > self._params.retained_max:
@@ -167,6 +167,10 @@ class PeerScores:
             return
         bound = self._params.application_score_max
         standing.application = max(-bound, min(bound, value))
+        if standing.application > 0:
+            self._leave_ip(standing)
+        else:
+            self._enter_ip(standing)
         self._work_out(standing)
 
     # Time
@@ -229,8 +233,9 @@ class PeerScores:
 
     def _work_out(self, standing: PeerStanding) -> float:
         surplus = 0
-        if standing.ip is not None:
-            surplus = len(self._by_ip.get(standing.ip, ())) - self._params.colocation_threshold
+        neighbours = None if standing.ip is None else self._by_ip.get(standing.ip)
+        if neighbours is not None and standing in neighbours:
+            surplus = len(neighbours) - self._params.colocation_threshold
         return standing.work_out(self._params, surplus)
 
     def _colocation_key(self, ip: str | None) -> str | None:
@@ -246,19 +251,26 @@ class PeerScores:
             return str(ipaddress.ip_network((int(address), _IPV6_PREFIX_BITS), strict=False))
         return str(address)
 
-    def _leave_ip(self, standing: PeerStanding) -> None:
-        if standing.ip is None:
+    def _enter_ip(self, standing: PeerStanding) -> None:
+        # An identity that the application vouches for was not free, so it is not counted.
+        if standing.ip is None or standing.application > 0:
             return
-        neighbours = self._by_ip.get(standing.ip, {})
-        neighbours.pop(standing, None)
-        if neighbours:
-            self._work_out_ip(standing.ip)
-        else:
-            self._by_ip.pop(standing.ip, None)
-        standing.ip = None
+        neighbours = self._by_ip.setdefault(standing.ip, {})
+        if standing not in neighbours:
+            neighbours[standing] = None
+            self._work_out_all(neighbours)
 
-    def _work_out_ip(self, ip: str) -> None:
-        neighbours = self._by_ip[ip]
+    def _leave_ip(self, standing: PeerStanding) -> None:
+        neighbours = None if standing.ip is None else self._by_ip.get(standing.ip)
+        if neighbours is None or standing not in neighbours:
+            return
+        del neighbours[standing]
+        if neighbours:
+            self._work_out_all(neighbours)
+        elif standing.ip is not None:
+            del self._by_ip[standing.ip]
+
+    def _work_out_all(self, neighbours: dict[PeerStanding, None]) -> None:
         if len(neighbours) >= self._params.colocation_threshold:
             for standing in neighbours:
                 self._work_out(standing)

@@ -172,7 +172,9 @@ class ScoreParams:
 
     colocation_threshold: int = 8
     """Peers of one IP address (of one /64 in IPv6, which is what one customer gets) that cost nothing. As in
-    Lighthouse; a home or an office with a handful of machines stays below it."""
+    Lighthouse; a home or an office with a handful of machines stays below it. Peers with a positive
+    application score are not counted: whoever has stake behind each of a hundred miners in one hall is no
+    crowd of nobodies."""
 
     colocation_exempt: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks in which nobody is counted. Loopback, where whole test networks live, and from where no

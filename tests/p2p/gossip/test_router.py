@@ -5,9 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
-from p2p.gossip.actions import Count, Deliver, Disconnect, SendRpc, Validate
+from p2p.gossip.actions import Count, Deliver, Disconnect, Rank, SendRpc, Validate
 from p2p.gossip.router import MessageTooLarge
-from p2p.gossip.wire import encode_control, encode_messages, encode_subscriptions, message_id
+from p2p.gossip.score_params import RARE, ScoreParams
+from p2p.gossip.snapshot import limits
+from p2p.gossip.wire import (
+    Prune,
+    PxPeer,
+    encode_control,
+    encode_messages,
+    encode_subscriptions,
+    message_id,
+)
 from p2p.mesh import Validation
 from protocol.errors import LocalError
 from tests.p2p.gossip.routers import (
@@ -75,6 +84,17 @@ events = st.one_of(
             st.binary(min_size=1, max_size=20),
         ),
     ),
+    st.tuples(
+        st.just("rpc"),
+        names,
+        st.builds(
+            lambda t, s, i: encode_control(prune=[Prune(t, s, (PxPeer(i, i),))], idontwant=[i]),
+            labels,
+            st.sampled_from([0, 1, 60, 2**64 - 1]),
+            st.binary(min_size=1, max_size=20),
+        ),
+    ),
+    st.tuples(st.just("application"), names, st.floats(-1e9, 1e9)),
     st.tuples(st.just("subscribe"), labels),
     st.tuples(st.just("unsubscribe"), labels),
     st.tuples(st.just("publish"), labels, st.binary(max_size=2)),
@@ -86,7 +106,9 @@ def apply(router, event, now_ms):
     actions = []
     match event:
         case ("connect", name, outbound):
-            actions = router.peer_connected(name, outbound=outbound, now_ms=now_ms)
+            actions = router.peer_connected(name, outbound=outbound, now_ms=now_ms, ip="192.0.2.1")
+        case ("application", name, value):
+            router.set_application_score(name, value)
         case ("disconnect", name):
             router.peer_disconnected(name)
         case ("rpc", name, data):
@@ -114,12 +136,47 @@ def test_any_events__keep_the_invariants(sequence):
         for action in of_kind(actions, Validate):
             actions += router.validation_result(action.message_id, verdict, now_ms)
         overlay = router.overlay
+        tables = router.snapshot().tables
+        assert all(count <= limits(router.params)[name] for name, count in tables.items())
+        for name, state in overlay.peers.items():
+            assert state.standing is router.scores.get(name)
+            in_mesh = {topic for topic, found in state.standing.topics.items() if found.in_mesh}
+            assert in_mesh == {topic for topic, mesh in overlay.mesh.items() if name in mesh}
         for mesh in overlay.mesh.values():
             assert mesh.keys() <= overlay.peers.keys()
         assert all(len(state.topics) <= 2 for state in overlay.peers.values())
-        assert len(router._pending) <= 4
-        assert len(router._seen) <= 8
         assert all(action.peer in overlay.peers for action in of_kind(actions, SendRpc))
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3), st.integers(0, 5_000)), max_size=60))
+def test_law_a_peer_that_only_sends_valid_new_messages__never_has_a_negative_score(sendings):
+    honest = [peer(number) for number in range(8)]
+    router = subscribed(*honest)
+    for name in honest:
+        router.rpc_received(name, encode_control(graft=[TOPIC]), 0)
+    now_ms = 0
+    for number, (sender, beats, later_ms) in enumerate(sendings):
+        now_ms += later_ms
+        judge(router, honest[sender], b"%d" % number, now_ms=now_ms)
+        for _ in range(beats):
+            now_ms += 700
+            router.heartbeat(now_ms)
+        assert min(router.scores.score(name) for name in honest) >= 0
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.sampled_from(["send", "beat"])), max_size=60)
+)
+def test_law_ignore__never_lowers_a_score(doings):
+    router = subscribed(ALICE, BOB, CAROL)
+    for name in (ALICE, BOB, CAROL):
+        router.set_application_score(name, 7)
+    for number, (sender, data, doing) in enumerate(doings):
+        if doing == "beat":
+            router.heartbeat(number * 700)
+        else:
+            judge(router, (ALICE, BOB, CAROL)[sender], b"%d" % data, Validation.IGNORE, number * 700)
+        assert min(router.scores.score(name) for name in (ALICE, BOB, CAROL)) >= 7
 
 
 # Messages
@@ -169,7 +226,7 @@ def test_a_rejected_message__costs_all_who_forwarded_it_also_later():
     assert router.counts[Count.DUPLICATE_OF_REJECTED] == 1
 
 
-def test_reject_spam__is_graylisted_within_ten_messages():
+def test_attack_reject_spam__is_graylisted_within_ten_messages():
     router = subscribed(ALICE, BOB)
     disconnects = []
     for number in range(10):
@@ -181,6 +238,83 @@ def test_reject_spam__is_graylisted_within_ten_messages():
     router.peer_disconnected(ALICE)
     assert router.peer_connected(ALICE, outbound=False, now_ms=0) == [Disconnect(ALICE, "graylisted")]
     assert ALICE not in router.overlay.peers
+
+
+def test_attack_reject_spam_spread_over_all_topics__is_graylisted_within_ten_messages_too():
+    topics = [f"t{number}" for number in range(5)]
+    router = make_router(score=ScoreParams(topics={"t3": RARE, "t4": RARE}))
+    for topic in topics:
+        router.subscribe(topic, 0)
+    router.peer_connected(ALICE, outbound=True, now_ms=0)
+    router.set_application_score(ALICE, 100)
+    for number in range(10):
+        (question,) = router.rpc_received(ALICE, encode_messages([(topics[number % 5], bytes((number,)))]), 0)
+        actions = router.validation_result(question.message_id, Validation.REJECT, 0)
+    assert of_kind(actions, Disconnect) == [Disconnect(ALICE, "graylisted")]
+
+
+def test_a_verdict_that_comes_late__finds_its_forwarder_though_it_has_gone():
+    router = subscribed(ALICE)
+    router.rpc_received(ALICE, MESSAGE, 0)
+    router.peer_disconnected(ALICE)
+    assert router.validation_result(IDENTIFIER, Validation.REJECT, 0) == []
+    assert router.scores.score(ALICE) == -820
+
+
+def test_a_copy__counts_as_delivered_while_it_is_judged_and_within_the_window_once_each():
+    router = subscribed(ALICE, BOB, CAROL, peer(4))
+    window_ms = router.scores.window_ms(TOPIC)
+    router.rpc_received(ALICE, MESSAGE, 0)
+    router.rpc_received(BOB, MESSAGE, 10)
+    router.validation_result(IDENTIFIER, Validation.ACCEPT, 20)
+    for _ in range(3):
+        router.rpc_received(CAROL, MESSAGE, 20 + window_ms - 1)
+    router.rpc_received(peer(4), MESSAGE, 20 + window_ms)
+    found = [router.scores.get(name).topics[TOPIC] for name in (ALICE, BOB, CAROL, peer(4))]
+    assert [item.first_deliveries for item in found] == [1, 0, 0, 0]
+    assert [item.mesh_deliveries for item in found] == [1, 1, 1, 0]
+
+
+def test_forwarders__are_forgotten_when_the_window_is_over():
+    router = subscribed(ALICE)
+    judge(router, ALICE, b"data")
+    known = router._seen.get(IDENTIFIER)
+    assert known.forwarders
+    router.heartbeat(router.scores.window_ms(TOPIC))
+    assert known.forwarders is None
+    assert not router._windows
+
+
+def test_forwarders_of_one_message__are_bounded():
+    many = [peer(number) for number in range(10)]
+    router = subscribed(*many, forwarders_max=3)
+    for name in many:
+        router.rpc_received(name, MESSAGE, 0)
+    router.validation_result(IDENTIFIER, Validation.REJECT, 0)
+    assert sum(router.scores.score(name) < 0 for name in many) == 3
+
+
+def test_a_message_in_another_spelling__is_the_same_message_and_goes_on_in_the_usual_one():
+    router = subscribed(ALICE, BOB)
+    odd = bytes.fromhex("120d") + b"\x22\x05" + TOPIC.encode() + b"\x12\x04data"
+    assert odd != MESSAGE
+    assert of_kind(router.rpc_received(ALICE, odd, 0), Validate) == [
+        Validate(IDENTIFIER, TOPIC, b"data", ALICE)
+    ]
+    (sending,) = of_kind(router.validation_result(IDENTIFIER, Validation.ACCEPT, 0), SendRpc)
+    assert sending == SendRpc(BOB, MESSAGE, Rank.FORWARD)
+    assert router.rpc_received(BOB, odd, 0) == router.rpc_received(BOB, MESSAGE, 0) == []
+    assert router.counts[Count.DUPLICATE] == 2
+
+
+def test_neighbours_of_one_address_or_the_applications_word__cut_a_peer_off_at_the_next_decay():
+    router = make_router()
+    router.subscribe(TOPIC, 0)
+    for number in range(27):
+        router.peer_connected(peer(number), outbound=False, now_ms=0, ip="192.0.2.1")
+    router.heartbeat(700)
+    farewells = of_kind(router.heartbeat(700 + router.params.score.decay_interval_ms), Disconnect)
+    assert {item.peer for item in farewells} == {peer(number) for number in range(27)}
 
 
 def test_a_graylisted_peer__is_forgiven_with_time():

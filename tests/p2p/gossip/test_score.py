@@ -167,6 +167,22 @@ def test_colocation__follows_a_peer_to_its_new_address():
     assert scores._by_ip == {}
 
 
+def test_colocation__does_not_count_those_the_application_vouches_for():
+    scores = colocated(30)
+    for number in range(30):
+        scores.set_application_score(peer(number), 5)
+    assert {scores.score(peer(number)) for number in range(30)} == {5}
+    assert scores._by_ip == {}
+    for number in range(9):
+        scores.set_application_score(peer(number), 0)
+    assert {scores.score(peer(number)) for number in range(9)} == {-50}
+    assert scores.score(peer(9)) == 5
+    for number in range(30):
+        scores.set_application_score(peer(number), -1)
+        scores.disconnected(peer(number))
+    assert scores._by_ip == {}
+
+
 @pytest.mark.parametrize("ip", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1", None, "nonsense"])
 def test_colocation__does_not_count_loopback_nor_what_is_unknown(ip):
     assert colocated(20, ip).score(peer(0)) == 0
