@@ -18,6 +18,7 @@ from cyclopts import App
 from node.chain_cli import chain
 from node.guard_cli import guard
 from node.key_cli import key
+from node.miner_cli import miner
 from node.settings import NodeSettings
 from protocol.errors import CuckooError
 
@@ -39,6 +40,7 @@ cuckoo-peer chain nodes --network .devnet/network""",
 app.command(key)
 app.command(chain)
 app.command(guard)
+app.command(miner)
 
 
 @app.default

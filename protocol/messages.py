@@ -70,10 +70,12 @@ class ModelOffer(Encoded):
 
     :ivar model_id: Merkle root of the model package.
     :ivar price_micro_cai: least price of one image at the model's default size and steps.
+    :ivar image_ms: how long such an image took when the miner tried; 0 when it has not.
     """
 
     model_id: Hash
     price_micro_cai: Uint64
+    image_ms: Uint32 = 0
 
 
 @dataclass(frozen=True, slots=True)

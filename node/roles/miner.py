@@ -18,6 +18,7 @@ from node.clock import now_ms
 from node.inference.job import Failed, Finished, ImageJob, Preview, Progress
 from node.inference.package import ModelPackage
 from node.inference.pool import WorkerPool
+from node.inference.speed import try_speed
 from node.inference.trace_store import TraceStore
 from node.openings import OpeningServer
 from node.peer import Peer
@@ -76,6 +77,7 @@ class Miner:
         self._workers = workers
         self._packages = {item.model_id: item for item in packages}
         self._terms = terms
+        self._image_ms: dict[bytes, int] = {}
         self._slots = trio.CapacityLimiter(terms.capacity)
         self._following = 0
         self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
@@ -83,7 +85,13 @@ class Miner:
         self._openings = OpeningServer(self._traces, lambda: peer.view, now_ms)
 
     async def run(self) -> None:
-        """Offer and work until cancelled."""
+        """Test the models, then offer them and work until cancelled.
+
+        :raises WorkerError: a model does not run on this machine.
+        """
+        for package in self._packages.values():
+            self._image_ms[package.model_id] = await try_speed(self._workers, package)
+            log.info("model tested", model=package.name, image_ms=self._image_ms[package.model_id])
         async with trio.open_nursery() as nursery:
 
             def take(task: Statement[TaskAnnouncement]) -> None:
@@ -119,7 +127,8 @@ class Miner:
                     valid_until_ms=now + parameters.offer_life_ms,
                     capacity=self._terms.capacity,
                     models=tuple(
-                        ModelOffer(model_id, self._terms.price_micro_cai) for model_id in self._packages
+                        ModelOffer(model_id, self._terms.price_micro_cai, self._image_ms[model_id])
+                        for model_id in self._packages
                     ),
                 )
                 await self._peer.publish(offers.TOPIC, self._peer.seal(offer).encoded)

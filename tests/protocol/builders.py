@@ -117,7 +117,7 @@ def offer(**changes: Any) -> Offer:
         issued_at_ms=NOW_MS,
         valid_until_ms=NOW_MS + 20_000,
         capacity=1,
-        models=(ModelOffer(MODEL_ID, 2_500_000),),
+        models=(ModelOffer(MODEL_ID, 2_500_000, 900),),
     )
     return changed(made, **changes)
 

@@ -1,0 +1,56 @@
+"""The test of a machine's speed: what it asks of a worker, and that a model that fails is not offered."""
+
+from dataclasses import replace
+
+import pytest
+import trio
+
+from node import miner_cli
+from node.inference import process
+from node.inference.job import PROMPT_CHARACTERS_MAX, WorkerError
+from node.inference.pool import Machine, open_pool
+from node.inference.speed import Speed, measure, sample_job, try_speed
+from tests.node.inference.builders import embedded
+
+PACKAGE = embedded()
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(autouse=True)
+def _fake_worker(monkeypatch):
+    monkeypatch.setattr(process, "WORKER_MODULE", "tests.node.inference.fake_worker")
+
+
+async def test_one_image_and_a_closer_look():
+    async with open_pool([PACKAGE]) as pool:
+        assert await try_speed(pool, PACKAGE) == 1
+        speed = await measure(pool, PACKAGE, batch=4)
+        assert (speed.image_ms, speed.batch) == (1, 4)
+        # The worker's own model sleeps some milliseconds a step, whatever it says of itself.
+        assert speed.batch_ms >= PACKAGE.default_steps * 10
+        assert pool.statistics().jobs_finished == 2 + 2 + 2 + 3 * 4
+
+
+def test_the_gain_of_batches():
+    assert Speed(image_ms=100, batch=8, batch_ms=400).gain == 2
+
+
+def test_the_sample_is_an_ordinary_job():
+    job = sample_job(PACKAGE, "name")
+    assert (job.steps, job.width, job.height) == (PACKAGE.default_steps, PACKAGE.width, PACKAGE.height)
+    assert sample_job(PACKAGE, "name", steps=1).steps == 1
+    assert 0 < len(job.prompt) < PROMPT_CHARACTERS_MAX
+
+
+async def test_a_model_that_fails_its_test_is_not_offered():
+    careless = replace(PACKAGE, default_steps=PACKAGE.steps_max + 1, steps_max=PACKAGE.steps_max + 1)
+    async with open_pool([careless]) as pool:
+        with pytest.raises(WorkerError, match="failed its test"):
+            await try_speed(pool, careless)
+
+
+def test_the_command_prints_a_line_for_each_model(capsys):
+    trio.run(miner_cli._bench, [PACKAGE], Machine())
+    printed = capsys.readouterr().out
+    assert "models loaded in" in printed
+    assert "cuckoo-icons: 32x32, 20 steps: 1 ms an image, 60000 images a minute; 8 together:" in printed
