@@ -20,7 +20,6 @@ from libp2p.abc import INotifee
 from libp2p.custom_types import TProtocol
 from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PeerStoreError
-from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
 from multiaddr.utils import get_network_addrs
 
@@ -30,7 +29,14 @@ from p2p.limits import CONNECTIONS_MAX
 from p2p.own_addresses import OwnAddresses
 from p2p.records import ip_of
 from p2p.streams import DirectStream, DirectStreamGate, open_direct
-from p2p.swarm import build_host, close_connection, hear_observations, sever
+from p2p.swarm import (
+    SessionUpgrader,
+    Stream,
+    build_host,
+    close_connection,
+    hear_observations,
+    session_of,
+)
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -39,7 +45,7 @@ if TYPE_CHECKING:
     from libp2p.abc import INetConn, INetStream, INetwork
     from libp2p.host.basic_host import BasicHost
 
-    from p2p.swarm import Connection, GuardedSwarm, Stream, StreamGuard
+    from p2p.swarm import Connection, GuardedSwarm, StreamGuard
 
 DIAL_TIMEOUT_MS: Final = 10_000
 """Time for one dial with its handshakes."""
@@ -92,6 +98,7 @@ class Host:
         self._basic = basic
         self._swarm = swarm
         self._guard = guard
+        self._upgrader = cast("SessionUpgrader", swarm.upgrader)
         self._gate = DirectStreamGate()
         self._opened: Counter[PeerId] = Counter()
         self._observers: list[PeerObserver] = []
@@ -124,7 +131,7 @@ class Host:
     def remote_ip(self, peer_id: PeerId) -> str | None:
         """The IP address at the other end of a connection with the peer, if there is one."""
         for connection in self._connections(peer_id):
-            remote = cast("Yamux", connection.muxed_conn).get_remote_address()
+            remote = session_of(connection.muxed_conn).get_remote_address()
             if remote is not None:
                 return str(remote[0])
         return None
@@ -154,6 +161,7 @@ class Host:
             "connected_peers": len(self._peers),
             **self.counts,
             **{f"inbound_{name}": count for name, count in self._swarm.limits.counts.items()},
+            **{f"session_{name}": count for name, count in self._upgrader.counts.items()},
             **{f"stream_{name}": count for name, count in self._guard.counts.items()},
             **{f"direct_{name}": count for name, count in self._gate.counts.items()},
         }
@@ -193,7 +201,8 @@ class Host:
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close all connections with a peer at once, also when it is frozen. No error if there is none."""
         for connection in self._connections(peer_id):
-            await sever(connection)
+            session_of(connection.muxed_conn).abort()
+        await trio.lowlevel.checkpoint()
 
     async def close(self) -> None:
         """Close every connection and stop listening, within a second. Further calls do nothing."""
@@ -203,7 +212,7 @@ class Host:
         connections = cast("list[Connection]", self._swarm.get_connections())
         with trio.CancelScope(shield=True, deadline=trio.current_time() + CLOSE_TIMEOUT_MS / 1000):
             for connection in connections:
-                await sever(connection)
+                session_of(connection.muxed_conn).abort()
             for peer_id in self.connected_peers():
                 self._drop(peer_id)
             # The library takes 0.2 s for each and one after another; side by side they take that together.
@@ -231,13 +240,13 @@ class Host:
             raise StreamRefused("the peer did not answer in time") from error
         except Exception as error:  # a dozen unrelated types, by the layer that failed
             raise StreamRefused("the stream could not be opened") from error
-        return cast("Stream", stream)
+        return Stream(stream)
 
     def handle_streams(self, protocol: str, handler: Callable[[Stream, PeerId], Awaitable[None]]) -> None:
         """Serve raw inbound streams of a protocol. The handler owns the stream and must close or reset it."""
 
         async def handle(stream: INetStream) -> None:
-            await handler(cast("Stream", stream), stream.muxed_conn.peer_id)
+            await handler(Stream(stream), stream.muxed_conn.peer_id)
 
         self._basic.set_stream_handler(TProtocol(protocol), handle)
 
@@ -359,10 +368,10 @@ class _ConnectionNotifee(INotifee):  # type: ignore[misc, unused-ignore] # the l
         self._host._note_disconnected(conn.muxed_conn.peer_id)  # noqa: SLF001
 
     async def _watch(self, conn: INetConn) -> None:
-        muxed = cast("Yamux", conn.muxed_conn)
-        await muxed.event_closed.wait()
+        session = session_of(conn.muxed_conn)
+        await session.event_closed.wait()
         self._host._swarm.remove_conn(conn)  # noqa: SLF001 - else it counts against the cap as long
-        self._host._note_disconnected(muxed.peer_id)  # noqa: SLF001
+        self._host._note_disconnected(session.peer_id)  # noqa: SLF001
 
     async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
         """Nothing to do."""

@@ -11,45 +11,50 @@ What is mended, each with its test in ``tests/p2p/test_host.py``:
   whom a node connects to is decided in :mod:`p2p.connections`.
 - Any exception in a stream handler ended every task of the host. Here it ends that stream, and is counted.
 - A peer could open streams without limit. Here they are bounded per peer and in total.
-- A default host accepts plaintext peers. Here noise is the only security, yamux the only muxer.
+- A default host accepts plaintext peers. Here noise is the only security, yamux the only muxer, and both are
+  ours (:mod:`p2p.session`): the library's spend most of a message's time on locks and task switches, lose
+  the bytes of a read that is cancelled, fail a writer whose reader rests, and read a reset as an end.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import trio
-from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
-from libp2p.network.stream.net_stream import NetStream
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
 from libp2p.peer.peerstore import PeerStore
+from libp2p.protocol_muxer.exceptions import MultiselectClientError, MultiselectError
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
-from libp2p.security.noise.transport import Transport as NoiseTransport
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
-from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.transport.exceptions import MuxerUpgradeFailure
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 
 from p2p.limits import InboundLimits
+from p2p.session.connection import Session
+from p2p.session.errors import ConnectionLost
+from p2p.session.secure import NoiseSecurity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from libp2p.abc import INetStream
+    from libp2p.abc import IMuxedConn, INetStream, ISecureConn
     from libp2p.crypto.keys import KeyPair
     from libp2p.io.abc import ReadWriteCloser
     from libp2p.metrics.swarm import SwarmEvent
+    from libp2p.network.stream.net_stream import NetStream
     from multiaddr import Multiaddr
 
-Stream: TypeAlias = NetStream
+    from p2p.session.connection import SessionStream
+
 Connection: TypeAlias = SwarmConn
 
 INBOUND_STREAMS_PER_PEER_MAX: Final = 64
@@ -85,8 +90,7 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
             return
         try:
             muxed = await self.upgrade_inbound_raw_conn(connection, maddr)
-            if isinstance(muxed, Yamux):
-                await muxed.event_closed.wait()
+            await session_of(muxed).event_closed.wait()
         except Exception as error:  # noqa: BLE001 - whatever a stranger's handshake did is the stranger's
             _log.debug("inbound connection refused: %r", error)
         finally:
@@ -98,6 +102,57 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
 
     def _schedule_prune(self) -> None:
         """Do nothing: the cap on connections is enforced when one registers."""
+
+
+class SessionUpgrader(TransportUpgrader):  # type: ignore[misc, unused-ignore] # as above
+    """Makes sessions of ours out of raw connections. The library's makes its own yamux, whatever it is given.
+
+    :ivar counts: violations and other misfortunes of all sessions, by name.
+    """
+
+    def __init__(self, key_pair: KeyPair) -> None:
+        self.counts: Counter[str] = Counter()
+        security = NoiseSecurity(key_pair, self.counts)
+        super().__init__(
+            {NOISE_PROTOCOL: security},
+            {TProtocol(YAMUX_PROTOCOL): Session},
+            negotiate_timeout=int(NEGOTIATE_TIMEOUT_S),
+        )
+
+    async def upgrade_connection(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
+        """Agree on yamux. :raises MuxerUpgradeFailure: the remote does not speak it, or left."""
+        muxers = self.muxer_multistream
+        try:
+            await muxers._selector.select(conn, conn.is_initiator, muxers.negotiate_timeout)  # noqa: SLF001
+        except (MultiselectError, MultiselectClientError, ConnectionLost) as error:
+            raise MuxerUpgradeFailure("the remote does not speak yamux") from error
+        return Session(conn, peer_id, self.counts)
+
+
+class Stream:
+    """A stream of a connection, as our own protocols use it.
+
+    Reading and writing go straight to the session: the library's stream takes a lock, and so a task switch,
+    for each. Its bookkeeping hears of the end.
+    """
+
+    __slots__ = ("_inner", "_net", "read", "write")
+
+    def __init__(self, net: INetStream) -> None:
+        inner = cast("SessionStream", cast("NetStream", net).muxed_stream)
+        self._inner = inner
+        self._net = net
+        self.read = inner.read
+        self.write = inner.write
+
+    async def close(self) -> None:
+        """End our direction; the remote's goes on, and may be read to its end."""
+        await self._inner.close_write()
+        await cast("NetStream", self._net).remove()
+
+    async def reset(self) -> None:
+        """End both directions at once; no error if they have ended."""
+        await self._net.reset()
 
 
 class StreamGuard:
@@ -172,12 +227,6 @@ def build_host(
     peer_id = ID.from_pubkey(key_pair.public_key)
     peerstore = PeerStore()
     peerstore.add_key_pair(peer_id, key_pair)
-    noise = NoiseTransport(key_pair, noise_privkey=create_noise_key_pair().private_key)
-    upgrader = TransportUpgrader(
-        {NOISE_PROTOCOL: noise},
-        {TProtocol(YAMUX_PROTOCOL): Yamux},
-        negotiate_timeout=int(NEGOTIATE_TIMEOUT_S),
-    )
     config = ConnectionConfig(
         max_connections=connections_max,
         min_connections=0,
@@ -192,7 +241,7 @@ def build_host(
     swarm = GuardedSwarm(
         peer_id,
         peerstore,
-        upgrader,
+        SessionUpgrader(key_pair),
         transports=[TCP()],
         retry_config=RetryConfig(max_retries=0),
         connection_config=config,
@@ -206,26 +255,17 @@ def build_host(
     return host, swarm, guard
 
 
-async def reset_stream(stream: INetStream) -> None:
+def session_of(connection: IMuxedConn) -> Session:
+    """What a connection of ours is below the library's types."""
+    return cast("Session", connection)
+
+
+async def reset_stream(stream: INetStream | Stream) -> None:
     """Reset a stream that may already be dead; raises nothing but Cancelled."""
     try:
         await stream.reset()
     except Exception as error:  # noqa: BLE001 - there is nothing left to save
         _log.debug("reset of a dead stream: %r", error)
-
-
-async def sever(connection: Connection) -> None:
-    """Close a connection's socket at once, without the muxer's farewell.
-
-    The muxer's own close first writes a frame, which waits for ever on a frozen peer whose window is full.
-    With the socket gone, its reader meets the end of file and takes the usual way out.
-    """
-    muxed = connection.muxed_conn
-    if isinstance(muxed, Yamux):
-        try:
-            await muxed.secured_conn.close()
-        except Exception as error:  # noqa: BLE001 - closed already
-            _log.debug("close of a dead connection: %r", error)
 
 
 async def close_connection(connection: Connection) -> None:
