@@ -145,6 +145,10 @@ class Stream:
         self.read = inner.read
         self.write = inner.write
 
+    def get_protocol(self) -> str | None:
+        """The protocol that both ends agreed on."""
+        return cast("str | None", self._net.get_protocol())
+
     async def close(self) -> None:
         """End our direction; the remote's goes on, and may be read to its end."""
         await self._inner.close_write()

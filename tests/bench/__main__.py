@@ -10,6 +10,7 @@ BENCHES = {
     "tests.bench.protocol": 1,
     "tests.bench.inference": 2,
     "tests.bench.router": 2,
+    "tests.bench.transport": 3,
     "tests.bench.mesh": 9,
 }
 """Modules with a command line, and the minutes that each may take."""
