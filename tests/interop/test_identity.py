@@ -7,10 +7,11 @@ import trio
 from libp2p.identity.identify.pb.identify_pb2 import Identify
 from multiaddr import Multiaddr
 
-from p2p.connections import PING_PROTOCOL
 from p2p.gossip.service import PROTOCOLS
 from p2p.host import DialFailed, StreamRefused
 from p2p.identity import address_of_peer, peer_id_from_secret
+from p2p.ping import PING_PROTOCOL
+from p2p.streams import TRANSPORT_ERRORS
 from tests.interop.peer import CommandFailed, js_peer, until_async
 from tests.p2p.nodes import open_gossip, open_hosts, secret, until
 
@@ -30,11 +31,7 @@ async def test_a_key__is_the_same_peer_and_the_same_address_in_both():
 async def test_identify__tells_both_what_the_other_speaks():
     async with open_gossip(1) as (hosts, _), js_peer(secret(7)) as js:
         await hosts[0].connect(Multiaddr(js.multiaddr))
-        stream = await identify_stream(hosts[0], js.peer_id)
-        message = b""
-        with trio.fail_after(5):
-            while not message or len(message) < message[0] % 128 + message[1] * 128 + 2:
-                message += await stream.read(4096)
+        message = await identify_message(hosts[0], js.peer_id)
         told = Identify.FromString(message[2:])
         assert {*PROTOCOLS, PING_PROTOCOL} <= set(told.protocols)
         assert told.agent_version.startswith("js-libp2p")
@@ -46,14 +43,22 @@ async def test_identify__tells_both_what_the_other_speaks():
         await until_async(has_heard)
 
 
-async def identify_stream(host, peer_id):
-    """The other implementation serves one at a time, and our library asks by itself on connecting."""
+async def identify_message(host, peer_id):
+    """The other implementation serves one at a time, and our library asks by itself on connecting.
+
+    It refuses a second by a reset, after it has agreed to serve it.
+    """
     with trio.fail_after(10):
         while True:
             try:
-                return await host.open_stream(peer_id, [IDENTIFY_PROTOCOL])
-            except StreamRefused:
+                stream = await host.open_stream(peer_id, [IDENTIFY_PROTOCOL])
+                message = b""
+                while not message or len(message) < message[0] % 128 + message[1] * 128 + 2:
+                    message += await stream.read(4096)
+            except (StreamRefused, *TRANSPORT_ERRORS):
                 await trio.sleep(0.05)
+            else:
+                return message
 
 
 async def test_pings__are_answered_both_ways():
