@@ -27,6 +27,7 @@ RESULTS_MAX = 1 << 18
 Function = Callable[..., Any]
 
 BY_FIRST_ARGUMENT: tuple[tuple[Any, str], ...] = (
+    (p2p.gossip.router, "decode_single"),
     (p2p.gossip.router, "decode_rpc"),
     (protocol.rules.view, "read_envelope"),
 )

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from p2p.connections import ConnectionParams
-from p2p.gossip.actions import Action, Deliver, Disconnect, SendRpc, Validate
+from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, SendRpc, Validate
 from p2p.gossip.params import GossipParams
-from p2p.gossip.router import Router
+from p2p.gossip.router import MESHSUB_1_2, Router
+from p2p.gossip.wire import PxPeer
 from p2p.limits import CONNECTIONS_MAX, OUTBOUND_CONNECTIONS_SHARE
 from p2p.mesh import Validation
 from tests.simulation.randomness import generator
-from tests.simulation.world import World
+from tests.simulation.world import Number, World
 
 KEEPER = ConnectionParams()
 """Whom the real connection keeper dials, and when."""
@@ -51,7 +52,6 @@ class Node:
         self, world: World, number: int, topics: Sequence[str], params: GossipParams | None = None
     ) -> None:
         self.world = world
-        self.number = number
         self.topics = tuple(topics)
         self.params = params or GossipParams()
         self.router: Router | None = None
@@ -62,7 +62,7 @@ class Node:
         self.outbound: dict[int, None] = {}
         self._lives = 0
         self._rng = generator(world.seed, "node", number)
-        world.add(number, self)
+        self.number = world.add(number, self)
 
     @property
     def _ms(self) -> int:
@@ -72,7 +72,8 @@ class Node:
         """Start the process: an empty router, the topics joined, a heart that beats."""
         self._lives += 1
         self.world.restart(self.number)
-        self.router = Router(self.params, generator(self.world.seed, "router", self.number, self._lives))
+        rng = generator(self.world.seed, "router", self.number, self._lives)
+        self.router = Router(self.params, rng, records=lambda peer: PxPeer(peer.to_bytes(), b""))
         for topic in self.topics:
             self._act(self.router.subscribe(topic, self._ms))
         if self.application is not None:
@@ -117,7 +118,11 @@ class Node:
         if outbound:
             self.outbound[peer] = None
         if self.router is not None:
-            self._act(self.router.peer_connected(peer, outbound=outbound, now_ms=self._ms))
+            self._act(
+                self.router.peer_connected(
+                    peer, outbound=outbound, now_ms=self._ms, ip=self.world.ip(peer), protocol=MESHSUB_1_2
+                )
+            )
 
     def disconnected(self, peer: int) -> None:
         """See :class:`~tests.simulation.world.Party`."""
@@ -155,10 +160,17 @@ class Node:
                 case Deliver():
                     if self.application is not None:
                         self.application.deliver(action.topic, action.data)
+                case Connect():
+                    self._meet(Number.of(named.peer_id) for named in action.peers)
                 case Disconnect():
                     self.disconnects.append((action.peer, action.reason))
                     self.world.note(self.number, "disconnects", action.peer)
                     self.world.disconnect(self.number, action.peer)
+
+    def _meet(self, named: Iterable[Number]) -> None:
+        # A real node checks the signed records: nobody can name a peer that does not exist.
+        known = {*self.knows, self.number}
+        self.knows += [peer for peer in named if peer in self.world.parties and peer not in known]
 
     def _judge(self, message: Validate) -> Validation:
         if self.application is None:

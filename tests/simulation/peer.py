@@ -151,6 +151,8 @@ class Peer:
             return Validation.REJECT
         except GossipIgnore as error:
             self.refused[error.reason] += 1
+            if error.reason == "a newer offer is known":
+                self._observe(topic, data)  # it came, and was right; its successor was quicker
             return Validation.IGNORE
         if topic == evidence.TOPIC:
             self.keep(accepted[0])

@@ -3,7 +3,7 @@
 Is: connecting, sending, partitions, crashes; a running hash of every byte that arrives.
 Is not: what a party does with the bytes; :mod:`tests.simulation.node` and the attackers are parties.
 
-Parties are numbered, and a number is a PeerID as good as any to a router, which only compares them.
+Parties are numbered, and a number is a PeerID as good as any to a router: see :class:`Number`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,31 @@ import hashlib
 import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from ipaddress import IPv4Address
 from typing import Protocol
 
 from tests.simulation.events import Events
 from tests.simulation.links import MTU_OVERHEAD_BYTES, Link, LinkParams
 from tests.simulation.randomness import generator
 
+_FIRST_ADDRESS = int(IPv4Address("10.0.0.1"))
 STALE_CONNECTION_MS = 8_000.0
 """After so long in a partition a connection breaks: the time in which the gossip shell gives up a write."""
+
+
+class Number(int):
+    """A party's PeerID: hashed and compared in C, and with bytes, which is all that a router asks of one."""
+
+    __slots__ = ()
+
+    def to_bytes(self) -> bytes:
+        """Four bytes, big-endian."""
+        return int(self).to_bytes(4)
+
+    @classmethod
+    def of(cls, name: bytes) -> Number:
+        """The inverse of :meth:`to_bytes`."""
+        return cls(int.from_bytes(name))
 
 
 class Party(Protocol):
@@ -53,6 +70,7 @@ class World:
         self.events = Events()
         self.parties: dict[int, Party] = {}
         self.links: dict[int, dict[int, Link]] = {}
+        self._names: dict[int, Number] = {}
         self.counts: Counter[str] = Counter()
         self.sent_rpcs: Counter[int] = Counter()
         self.sent_bytes: Counter[int] = Counter()
@@ -74,10 +92,16 @@ class World:
         """Hash of everything that has arrived so far: when, from whom, at whom, and what."""
         return self._trace.hexdigest()
 
-    def add(self, number: int, party: Party) -> None:
-        """A party, without connections."""
-        self.parties[number] = party
-        self.links[number] = {}
+    def add(self, number: int, party: Party) -> Number:
+        """Take in a party, without connections. Returns its name."""
+        name = self._names[number] = Number(number)
+        self.parties[name] = party
+        self.links[name] = {}
+        return name
+
+    def ip(self, number: int) -> str:
+        """Where a party is: each at an address of its own, of a network that is nobody's."""
+        return str(IPv4Address(_FIRST_ADDRESS + number))
 
     def note(self, *what: object) -> None:
         """Put something that a party did by itself into the trace."""
@@ -94,6 +118,7 @@ class World:
         """Have one party dial another. False: they are connected, or it does not get through."""
         if b in self.links[a] or not self.can_connect(a, b) or not self.parties[b].has_room():
             return False
+        a, b = self._names[a], self._names[b]
         if latency_ms is None:
             latency_ms = self._latencies.uniform(self.params.latency_ms_min, self.params.latency_ms_max)
         self.links[a][b] = Link(latency_ms)
