@@ -1,7 +1,7 @@
 """p2p/gossip/service.py on real hosts: everybody gets everything once, and no rubbish ends anybody."""
 
 import random
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 
 import pytest
@@ -14,8 +14,10 @@ from libp2p.tools.anyio_service import background_trio_service
 
 from p2p.gossip import service as service_module
 from p2p.gossip.outbox import Outbox
-from p2p.gossip.service import PROTOCOLS, GossipService
-from p2p.gossip.wire import encode_messages, encode_subscriptions, frame
+from p2p.gossip.params import WITHOUT_MESH, GossipParams
+from p2p.gossip.score_params import ScoreParams
+from p2p.gossip.service import PROTOCOLS, GossipHooks, GossipService
+from p2p.gossip.wire import PxPeer, encode_messages, encode_subscriptions, frame
 from p2p.host import open_host
 from p2p.identity import peer_id_from_secret
 from p2p.mesh import Mesh, Validation
@@ -326,6 +328,88 @@ async def test_consumers__see_the_end_when_the_service_ends():
             await channel.receive()
         with pytest.raises(LocalError):
             await service.run()
+
+
+# What the rest of a node brings
+
+
+@asynccontextmanager
+async def running(host, params=None, **hooks):
+    """A gossip service on a host, with these hooks."""
+    service = GossipService(host, random.Random(1), params=params, hooks=GossipHooks(**hooks))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(service.run)
+        yield service
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_bootstrap_peer__names_those_it_knows_and_whoever_trusts_it_hears_of_them():
+    named = []
+    async with (
+        open_hosts(3) as (hub, early, late),
+        running(hub, WITHOUT_MESH) as bootstrap,
+        running(early) as first,
+        running(
+            late, application_score=lambda _: 100.0, peers_named=lambda peers, by: named.append((peers, by))
+        ) as second,
+    ):
+        for service in (bootstrap, first):
+            service.subscribe(TOPIC, accept)
+        await connect(early, hub)
+        await until(lambda: bootstrap.peers(TOPIC) == (early.peer_id,))
+        second.subscribe(TOPIC, accept)
+        await connect(late, hub)
+        await until(lambda: named)
+        assert named == [((PxPeer(early.peer_id.to_bytes()),), hub.peer_id)]
+        assert bootstrap.mesh_peers(TOPIC) == ()
+
+
+async def test_the_application__is_asked_of_a_new_peer_and_again_from_time_to_time(monkeypatch):
+    monkeypatch.setattr(service_module, "APPLICATION_SCORE_HEARTBEATS", 1)
+    opinion = {"score": 3.0}
+    async with (
+        open_hosts(2) as (ours, theirs),
+        running(ours, GossipParams(heartbeat_ms=50), application_score=lambda _: opinion["score"]) as service,
+        running(theirs),
+    ):
+        await connect(theirs, ours)
+        await until(lambda: service.score(theirs.peer_id) == 3)
+        opinion["score"] = -4.0
+        await until(lambda: service.score(theirs.peer_id) == -4)
+
+
+async def test_two_of_ours__agree_on_1_2_and_know_where_the_other_is():
+    seen_from_everywhere = GossipParams(score=ScoreParams(colocation_exempt=()))
+    async with (
+        open_hosts(2) as (ours, theirs),
+        running(ours, seen_from_everywhere) as service,
+        running(theirs) as other,
+    ):
+        await connect(theirs, ours)
+        for here, there in ((service, theirs), (other, ours)):
+            await until(
+                lambda here=here, there=there: (
+                    there.peer_id in here.router.overlay.peers
+                    and here.router.overlay.peers[there.peer_id].hears_idontwant
+                )
+            )
+        assert service.router.scores.get(theirs.peer_id).ip == "127.0.0.1"
+
+
+async def test_a_large_message__comes_once_to_each_of_a_full_mesh():
+    async with open_gossip(4) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        for index, host in enumerate(hosts):
+            for other in hosts[:index]:
+                await connect(host, other)
+        await until(lambda: all(len(service.mesh_peers(TOPIC)) == 3 for service in services))
+        large = [bytes((number,)) * 20_000 for number in range(20)]
+        for number, data in enumerate(large):
+            await services[number % 4].publish(TOPIC, data)
+        for number, found in enumerate(consumers.found):
+            expected = sorted(data for index, data in enumerate(large) if index % 4 != number)
+            await until(lambda found=found, expected=expected: sorted(found) == expected)
+        nursery.cancel_scope.cancel()
 
 
 # Others who speak the protocol
