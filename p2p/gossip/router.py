@@ -120,7 +120,7 @@ class Router:
         self._seen: ExpiringMap[bytes, _Known] = ExpiringMap(params.seen_ttl_ms, params.seen_max)
         self._recent: RecentRpcs[_Known] = RecentRpcs(params.recent_rpcs_bytes_max)
         self._pending: dict[bytes, tuple[_Known, bytes, bytes]] = {}
-        self._windows: deque[_Known] = deque()
+        self._windows: deque[_Known] = deque(maxlen=params.seen_max)
         self._heartbeats = 0
 
     # Events of ours

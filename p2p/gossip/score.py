@@ -196,7 +196,7 @@ class PeerScores:
             for topic, found in standing.topics.items():
                 found.decay(self._params.decay_to_zero)
                 if found.in_mesh:
-                    found.mesh_ms = now_ms - found.grafted_ms
+                    found.mesh_ms = max(0, now_ms - found.grafted_ms)
                     active = found.mesh_ms > found.rules.params.mesh_deliveries_activation_ms
                     found.mesh_due = due.get(topic, 0.0) if active else 0.0
             self._work_out(standing)

@@ -18,7 +18,7 @@ and the tests hold both against it. Several messages are their RPCs one after an
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError as ProtobufError
@@ -177,17 +177,23 @@ def decode_rpc(data: bytes, params: GossipParams) -> Rpc:
         raise DecodeError("the RPC is not protobuf") from error
     _within(len(rpc.subscriptions), params.rpc_subscriptions_max, "subscriptions")
     _within(len(rpc.publish), params.rpc_messages_max, "messages")
-    control = rpc.control
+    found = Rpc(
+        subscriptions=tuple((_topic(item.topicid, params), item.subscribe) for item in rpc.subscriptions),
+        messages=tuple(_message(item, params) for item in rpc.publish),
+    )
+    return _with_control(found, rpc.control, params) if rpc.HasField("control") else found
+
+
+def _with_control(found: Rpc, control: pb.ControlMessage, params: GossipParams) -> Rpc:
     for entries in (control.ihave, control.iwant, control.graft, control.prune, control.idontwant):
         _within(len(entries), params.rpc_control_max, "control messages")
     ids = sum(len(offer.messageIDs) for offer in control.ihave)
     ids += sum(len(wish.messageIDs) for wish in control.iwant)
-    ids += sum(len(wish.messageIDs) for wish in control.idontwant)
+    ids += sum(len(notice.messageIDs) for notice in control.idontwant)
     _within(ids, params.rpc_message_ids_max, "message ids")
     _within(sum(len(item.peers) for item in control.prune), params.rpc_px_peers_max, "peers")
-    return Rpc(
-        subscriptions=tuple((_topic(item.topicid, params), item.subscribe) for item in rpc.subscriptions),
-        messages=tuple(_message(item, params) for item in rpc.publish),
+    return replace(
+        found,
         ihave=tuple((_topic(item.topicID, params), _ids(item.messageIDs)) for item in control.ihave),
         iwant=tuple(identifier for item in control.iwant for identifier in _ids(item.messageIDs)),
         graft=tuple(_topic(item.topicID, params) for item in control.graft),

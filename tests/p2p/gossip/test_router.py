@@ -1,12 +1,15 @@
 """p2p/gossip/router.py: what happens to messages and to those who send them."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
 from p2p.gossip.actions import Count, Deliver, Disconnect, Rank, SendRpc, Validate
-from p2p.gossip.router import MessageTooLarge
+from p2p.gossip.params import WITHOUT_MESH
+from p2p.gossip.router import MessageTooLarge, Router
 from p2p.gossip.score_params import RARE, ScoreParams
 from p2p.gossip.snapshot import limits
 from p2p.gossip.wire import (
@@ -448,6 +451,24 @@ def test_what_was_missed_while_a_link_was_down__comes_at_the_next_heartbeat_once
     assert network.delivered[peer(2)] == [b"missed"]
     network.publish(2, b"back")
     assert [network.delivered[peer(number)] for number in range(2)] == [[b"back"], [b"missed", b"back"]]
+
+
+def test_peers_that_know_but_a_bootstrap_peer__hear_everything_by_its_gossip():
+    network = Network(12)
+    network.routers[peer(0)] = Router(WITHOUT_MESH, random.Random(0))
+    network.subscribe_all()
+    for number in range(1, 12):
+        network.link(number, 0)
+    network.heartbeat()
+    messages = [b"%d" % number for number in range(1, 12)]
+    for number, data in enumerate(messages, start=1):
+        network.publish(number, data)
+    for _ in range(2):
+        network.heartbeat()
+    for number in range(1, 12):
+        assert sorted(network.delivered[peer(number)]) == sorted(set(messages) - {b"%d" % number})
+    assert network.routers[peer(0)].counts[Count.FORWARDED] == 0
+    assert not network.disconnects
 
 
 def test_the_same_seed__gives_the_same_run():

@@ -255,6 +255,13 @@ def test_late_verdicts__find_a_peer_that_has_gone():
     assert scores.score(ALICE) < -820
 
 
+def test_a_clock_that_goes_back__takes_nothing_from_anybody():
+    scores, alice = make(ALICE)
+    scores.grafted(alice, TOPIC, 1_000_000)
+    pass_time(scores, 0, 100_000)
+    assert scores.score(ALICE) == 0
+
+
 def test_refresh__says_whether_it_was_time():
     scores, _ = make(ALICE)
     assert [scores.refresh(now_ms, contested) for now_ms in (0, 700, 3_499, 3_500, 3_501, 7_000)] == [
