@@ -327,7 +327,7 @@ class Overlay:
     def _fill_outbound(self, topic: str, now_ms: int) -> list[PeerId]:
         mesh = self.mesh[topic]
         missing = self._params.d_out - sum(state.outbound for state in mesh.values())
-        if missing <= 0 or len(mesh) >= self._params.d_high:
+        if missing <= 0:
             return []
         candidates = self._candidates(topic, now_ms, lambda peer: self.peers[peer].outbound)
         grafted = self._choose(candidates, missing)
@@ -336,7 +336,11 @@ class Overlay:
 
     def _surplus(self, mesh: dict[PeerId, PeerState], bad: set[PeerId]) -> list[PeerId]:
         good = [peer for peer in mesh if peer not in bad]
-        if len(good) <= self._params.d_high:
+        # A mesh that callers have filled leaves no room for our own dials, nor for those of others that are in
+        # the same straits and call us: it is cut down as if it were too large.
+        outbound = sum(mesh[peer].outbound for peer in good)
+        taken_over = len(good) == self._params.d_high and outbound < self._params.d_out
+        if len(good) <= self._params.d_high and not taken_over:
             return []
         # The best stay for their score, the others are drawn; equals are in random order.
         ranked = sorted(self._choose(good, len(good)), key=self._scores.score, reverse=True)

@@ -37,6 +37,17 @@ def test_announcing__fills_a_thin_mesh_at_once_and_the_heartbeat_does_the_rest()
     assert set(grafted) <= router.overlay.mesh[TOPIC].keys()
 
 
+def test_a_mesh_that_callers_filled__makes_room_for_our_own_dials_and_for_callers_in_the_same_straits():
+    router = router_with(12, outbound=3, grafting=True)
+    mesh = router.overlay.mesh[TOPIC]
+    for number in (12, 13, 14):  # as if they had come when it was full
+        router.overlay.prune(peer(number), TOPIC, 1_000, 0)
+    assert len(mesh) == router.params.d_high
+    router.heartbeat(5_000)
+    assert sum(state.outbound for state in mesh.values()) == router.params.d_out
+    assert len(mesh) < router.params.d_high
+
+
 def test_joining__announces_and_grafts_up_to_d():
     router = make_router()
     for number in range(20):
