@@ -136,7 +136,7 @@ class Stream:
     for each. Its bookkeeping hears of the end.
     """
 
-    __slots__ = ("_inner", "_net", "read", "write")
+    __slots__ = ("_inner", "_net", "offer", "read", "write", "write_nowait")
 
     def __init__(self, net: INetStream) -> None:
         inner = cast("SessionStream", cast("NetStream", net).muxed_stream)
@@ -144,6 +144,8 @@ class Stream:
         self._net = net
         self.read = inner.read
         self.write = inner.write
+        self.write_nowait = inner.write_nowait
+        self.offer = inner.offer
 
     def get_protocol(self) -> str | None:
         """The protocol that both ends agreed on."""

@@ -5,6 +5,8 @@ Is not: any rule of gossip; those are in :mod:`p2p.gossip.router`, which never w
 
 Each side opens a stream of its own and only writes on it, as every libp2p gossip does. What arrives is judged
 and queued for others before the next read, so nothing waits between a message's check and its forwarding.
+Where nothing waits, no task's turn lies between either: what comes in small pieces is handled by the call that
+brings it, and written to the streams of others at once. The tasks are for what is more than that.
 A peer that reads slowly fills its own queue and loses what matters least; nobody else waits for it.
 Publishing waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
 """
@@ -47,6 +49,10 @@ WRITE_BATCH_BYTES: Final = 60 * 1024
 """Bytes written at once: several RPCs share one frame of the muxer, of 64 KiB less its header."""
 READ_BYTES: Final = 64 * 1024
 """Bytes read at once."""
+INLINE_BYTES_MAX: Final = 4 * 1024
+"""Bytes that are handled as they come, before the reading task has its turn; more waits for it."""
+INLINE_RPCS_MAX: Final = 16
+"""RPCs in such a piece after which the next piece waits for the reading task: others have turns too."""
 RPCS_BETWEEN_CHECKPOINTS: Final = 64
 """RPCs handled before other tasks get their turn; tiny ones come by the thousand in one read."""
 WRITE_TIMEOUT_MS: Final = 8_000
@@ -66,12 +72,17 @@ _log = logging.getLogger(__name__)
 
 
 class _Link:
-    """What we hold for one peer. :ivar reading: the scope of the reader of its newest inbound stream."""
+    """What we hold for one peer.
+
+    :ivar idle: our stream to it while nothing waits to be written; then whoever has something writes it.
+    :ivar reading: the scope of the reader of its newest inbound stream.
+    """
 
     def __init__(self, peer: PeerId, dropped: Counter[Rank]) -> None:
         self.peer = peer
         self.outbox = Outbox(dropped)
         self.writing = trio.CancelScope()
+        self.idle: Stream | None = None
         self.reading: trio.CancelScope | None = None
 
 
@@ -281,9 +292,13 @@ class GossipService:
         """Write until the stream fails; returns what it failed at. Its receiver drops what comes twice."""
         try:
             while True:
-                unsent = unsent or await link.outbox.take(WRITE_BATCH_BYTES)
-                with trio.fail_after(WRITE_TIMEOUT_MS / 1000):
-                    await stream.write(unsent)
+                if not unsent:
+                    link.idle = stream
+                    unsent = await link.outbox.take(WRITE_BATCH_BYTES)
+                    link.idle = None
+                if not stream.write_nowait(unsent):
+                    with trio.fail_after(WRITE_TIMEOUT_MS / 1000):
+                        await stream.write(unsent)
                 unsent = b""
         except trio.TooSlowError:
             self._counts["peer_too_slow"] += 1
@@ -294,6 +309,7 @@ class GossipService:
             _log.debug("gossip stream to %s broke: %r", link.peer, error)
             return unsent
         finally:
+            link.idle = None
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.25):
                 await reset_stream(stream)
 
@@ -315,17 +331,39 @@ class GossipService:
         await reset_stream(stream)
 
     async def _read_stream(self, stream: Stream, peer: PeerId) -> None:
+        """Handle what comes: small pieces at once, as they come; what is more, here, in turns with others."""
         splitter = FrameSplitter(self.router.params.rpc_bytes_max)
-        while data := await stream.read(READ_BYTES):
+        busy = False
+
+        def take(data: bytes) -> bool:
+            nonlocal busy
+            if busy or len(data) > INLINE_BYTES_MAX:
+                return False
             try:
                 rpcs = splitter.feed(data)
             except DecodeError:
-                self._act(self.router.framing_broken(peer, self._clock_ms()))
-                return
-            for index, rpc in enumerate(rpcs, start=1):
+                return False  # the splitter says so again, below
+            busy = len(rpcs) > INLINE_RPCS_MAX
+            for rpc in rpcs:
                 self._act(self.router.rpc_received(peer, rpc, self._clock_ms()))
-                if index % RPCS_BETWEEN_CHECKPOINTS == 0:
-                    await trio.lowlevel.checkpoint()
+            return True
+
+        stream.offer(take)
+        try:
+            while data := await stream.read(READ_BYTES):
+                busy = True
+                try:
+                    rpcs = splitter.feed(data)
+                except DecodeError:
+                    self._act(self.router.framing_broken(peer, self._clock_ms()))
+                    return
+                for index, rpc in enumerate(rpcs, start=1):
+                    self._act(self.router.rpc_received(peer, rpc, self._clock_ms()))
+                    if index % RPCS_BETWEEN_CHECKPOINTS == 0:
+                        await trio.lowlevel.checkpoint()
+                busy = False
+        finally:
+            stream.offer(None)
 
     # Actions
 
@@ -357,7 +395,9 @@ class GossipService:
         # One message goes to many peers as the same object: frame it once.
         if self._framed[0] is not action.rpc:
             self._framed = (action.rpc, frame(action.rpc))
-        link.outbox.put(self._framed[1], action.rank)
+        # Without a task's turn in between where nothing waits, which is nearly always.
+        if link.idle is None or link.outbox or not link.idle.write_nowait(self._framed[1]):
+            link.outbox.put(self._framed[1], action.rank)
 
     def _judge(self, message: Validate) -> Validation:
         topic = self._topics.get(message.topic)

@@ -25,7 +25,7 @@ from p2p.session.yamux import Data, Finished, GoneAway, Opened, Pong, Reset, Wri
 from protocol.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Self
 
     from libp2p.abc import ISecureConn
@@ -55,6 +55,7 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
         self._session = session
         self._first = b""  # what came first; most often it is read before anything follows
         self._rest = bytearray()
+        self._consumer: Callable[[bytes], bool] | None = None
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
         self._turns = trio.lowlevel.ParkingLot()
@@ -112,6 +113,20 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
             self._writing = False
             self._turns.unpark_all()
 
+    def write_nowait(self, data: bytes) -> bool:
+        """Write everything now and return True; or nothing, if that would mean to wait or cannot be."""
+        if self._writing or self._closed_writing or self._gone is not None:
+            return False
+        return self._session.send_nowait(self.stream_id, data)
+
+    def offer(self, consumer: Callable[[bytes], bool] | None) -> None:
+        """From now on, offer what comes to a consumer first, by a call instead of a task's turn.
+
+        It returns whether it took the bytes; what it leaves is kept for :meth:`read`, and so is everything as
+        long as something is unread. It must neither block nor raise. None ends this.
+        """
+        self._consumer = consumer
+
     async def close_write(self) -> None:
         """Say that we will write no more. Reading goes on."""
         self._end_writing()
@@ -150,6 +165,9 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
 
     def note_data(self, data: bytes) -> None:
         """Bytes have come."""
+        if self._consumer is not None and not self._first and self._consumer(data):
+            self._session.note_read(self.stream_id, len(data))
+            return
         if not self._first:
             self._first = data
         else:
@@ -334,6 +352,14 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         sent = self._yamux.send(stream_id, data)
         self._wake_writer()
         return sent
+
+    def send_nowait(self, stream_id: int, data: bytes) -> bool:
+        """For a stream: queue everything, or nothing if there is no room. Returns whether it was queued."""
+        if not self._yamux.has_room(stream_id, len(data)):
+            return False
+        self._yamux.send(stream_id, data)
+        self._wake_writer()
+        return True
 
     def wake_writers(self) -> None:
         """For a stream: have those who wait for room look again; one of them waits in vain."""

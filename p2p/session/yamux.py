@@ -353,6 +353,13 @@ class Yamux:
             self._queue_data(stream_id, bytes(data[start : min(start + FRAME_BODY_BYTES_MAX, accepted)]))
         return accepted
 
+    def has_room(self, stream_id: int, count: int) -> bool:
+        """Whether :meth:`send` would take so many bytes now."""
+        stream = self._streams.get(stream_id)
+        if stream is None or stream.local_finished:
+            return False
+        return count <= min(stream.send_window, OUTPUT_BYTES_FULL - self.output_bytes)
+
     def consume(self, stream_id: int, count: int) -> bool:
         """Note that the application has read so many bytes. Returns whether it is time to :meth:`grant`."""
         stream = self._streams.get(stream_id)

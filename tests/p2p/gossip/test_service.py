@@ -2,7 +2,7 @@
 
 import random
 from contextlib import asynccontextmanager, suppress
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import pytest
 import trio
@@ -106,6 +106,25 @@ async def test_a_burst_of_500__arrives_whole_over_two_hops():
         for found in consumers.found[1:]:
             await until(lambda found=found: len(found) >= 500)
             assert sorted(found) == sent
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_piece_of_many_crumbs__makes_the_next_wait_for_the_task_and_all_arrive_in_order():
+    async with open_gossip(2) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        await line_up(hosts, services)
+        crumbs = [number.to_bytes(4) for number in range(1_000)]
+        pieces = b"".join(frame(encode_messages([(TOPIC, data)])) for data in crumbs)
+        stream = await speak(hosts[1], hosts[0].peer_id)
+        # Pieces of every size: handled as they come, by the task, and cut within an RPC.
+        start = 0
+        for size in cycle((1, 40, service_module.INLINE_BYTES_MAX, 3, service_module.INLINE_BYTES_MAX + 1)):
+            if start >= len(pieces):
+                break
+            await stream.write(pieces[start : start + size])
+            start += size
+        await until(lambda: len(consumers.found[0]) == len(crumbs))
+        assert consumers.found[0] == crumbs
         nursery.cancel_scope.cancel()
 
 
