@@ -1,7 +1,8 @@
 """Which contracts stand where: ``contracts.json`` of a network.
 
 Is: `Deployment`, its file, and the check that the chain really has it.
-Is not: the act of deploying, which is `deploy`.
+Is not: the act of deploying, which is `deploy`. Clients are imported when they are made: a bootstrap peer
+reads the addresses, which name its topics, and never speaks to the chain.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contracts.cai import TokenClient
-from contracts.client import SlashingClient, StakingClient
-from contracts.contract import Contract
 from protocol.errors import LocalError
 from protocol.signature import ADDRESS_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from contracts.cai import TokenClient
+    from contracts.client import SlashingClient, StakingClient
     from contracts.rpc import Rpc
 
 
@@ -39,14 +39,20 @@ class Deployment:
 
     def token_client(self, rpc: Rpc) -> TokenClient:
         """Client of CAI."""
+        from contracts.cai import TokenClient  # noqa: PLC0415
+
         return TokenClient(rpc, self.cai)
 
     def staking_client(self, rpc: Rpc) -> StakingClient:
         """Client of the staking contract."""
+        from contracts.client import StakingClient  # noqa: PLC0415
+
         return StakingClient(rpc, self.staking)
 
     def slashing_client(self, rpc: Rpc) -> SlashingClient:
         """Client of the slashing contract."""
+        from contracts.client import SlashingClient  # noqa: PLC0415
+
         return SlashingClient(rpc, self.slashing, self.staking)
 
 
@@ -55,6 +61,8 @@ async def check_deployment(rpc: Rpc, deployment: Deployment) -> None:
 
     :raises BadDeployment: they do not.
     """
+    from contracts.contract import Contract  # noqa: PLC0415
+
     if rpc.chain_id != deployment.chain_id:
         message = f"the contracts are on chain {deployment.chain_id}, the RPC serves {rpc.chain_id}"
         raise BadDeployment(message)

@@ -49,10 +49,17 @@ def node(settings: NodeSettings) -> None:
     import trio  # noqa: PLC0415 - `--help` should not wait for the network's libraries
 
     from node.logs import configure_logs  # noqa: PLC0415
-    from node.run import run_node  # noqa: PLC0415
 
     configure_logs(settings.log_level, as_json=settings.log_json)
-    trio.run(run_node, settings)
+    if settings.role == "bootstrap":
+        # By itself: it has no part in the chain, and stays small without its libraries.
+        from node.roles.bootstrap import run_bootstrap  # noqa: PLC0415
+
+        trio.run(run_bootstrap, settings)
+    else:
+        from node.run import run_node  # noqa: PLC0415
+
+        trio.run(run_node, settings)
 
 
 def show_errors(command: Callable[[], object], *, name: str) -> int:

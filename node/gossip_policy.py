@@ -14,14 +14,13 @@ from typing import Final
 
 import structlog
 
+from node.named_peers import name_peer, take_named_peers
 from node.network import Network
-from p2p.gossip.params import WITHOUT_MESH, GossipParams
+from p2p.gossip.params import GossipParams
 from p2p.gossip.score_params import RARE, ScoreParams
 from p2p.gossip.service import GossipHooks
-from p2p.gossip.wire import PxPeer
 from p2p.identity import PeerId, PeerIdentityError, address_of_peer
 from p2p.record_store import PeerRecords
-from protocol.errors import ProtocolError
 from protocol.rules import evidence, verdicts
 from protocol.rules.view import View
 
@@ -60,10 +59,10 @@ def stake_of(view: View, peer: PeerId) -> int:
     return max(latest.miners.weight_of(address), latest.coordinators.weight_of(address))
 
 
-def gossip_params(network: Network, *, with_mesh: bool) -> GossipParams:
-    """The parameters of gossip on a network. :param with_mesh: False for bootstrap peers."""
+def gossip_params(network: Network) -> GossipParams:
+    """The parameters of gossip on a network."""
     rare = {network.topic(topic): RARE for topic in (verdicts.TOPIC, evidence.TOPIC)}
-    return replace(GossipParams() if with_mesh else WITHOUT_MESH, score=ScoreParams(topics=rare))
+    return replace(GossipParams(), score=ScoreParams(topics=rare))
 
 
 def gossip_hooks(
@@ -82,15 +81,8 @@ def gossip_hooks(
     def application_score(peer: PeerId) -> float:
         return BOOTNODE_SCORE if peer in bootnodes else stake_score(stake_of(view(), peer))
 
-    def record(peer: PeerId) -> PxPeer | None:
-        envelope = records.record_of(peer)
-        return None if envelope is None else PxPeer(peer.to_bytes(), envelope)
-
-    def peers_named(peers: tuple[PxPeer, ...], from_peer: PeerId) -> None:
-        for named in peers:
-            try:
-                records.accept(named.record, heard_from_ip=remote_ip(from_peer))
-            except ProtocolError as error:
-                log.debug("a peer was named without a proper record", by=str(from_peer), error=str(error))
-
-    return GossipHooks(application_score=application_score, record=record, peers_named=peers_named)
+    return GossipHooks(
+        application_score=application_score,
+        record=name_peer(records),
+        peers_named=take_named_peers(records, remote_ip),
+    )

@@ -38,12 +38,13 @@ class Parameters:
     assigned_miners: int
     offer_interval_ms: int
     offer_life_ms: int
+    loopback_exempt: bool = False
 
     def __post_init__(self) -> None:
         """:raises NetworkUnusable: a value of another type, or two that contradict each other."""
         for field in fields(self):
             value = getattr(self, field.name)
-            if type(value).__name__ != field.type or (isinstance(value, int) and value <= 0):
+            if type(value).__name__ != field.type or (field.type == "int" and value <= 0):
                 message = f"params.toml: {field.name} is not a positive {field.type}"
                 raise NetworkUnusable(message)
         if not self.rank_timeout_ms <= self.task_life_ms or not self.offer_interval_ms < self.offer_life_ms:

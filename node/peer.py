@@ -15,22 +15,24 @@ from typing import Any, TypeAlias
 
 import structlog
 import trio
-from multiaddr import Multiaddr
 
 from contracts.account import Account
 from contracts.rpc import connect
 from contracts.transactions import Sender
+from node.address_book import BOOK_FILE, keep_saving, kept_book
 from node.chain_watcher import ChainWatcher
 from node.clock import now_ms
 from node.evidence_store import EvidenceStore
-from node.gossip_policy import gossip_hooks, gossip_params
+from node.gossip_policy import gossip_hooks, gossip_params, stake_of
 from node.guard import GUARD_FILE, Guard, open_guard
 from node.keys import Key
+from node.multiaddrs import multiaddrs_of
 from node.network import Network
 from p2p.connections import ConnectionKeeper
 from p2p.gossip.service import GossipService
 from p2p.host import Host, open_host
 from p2p.identity import PeerId
+from p2p.lookup import Lookup
 from p2p.mesh import Mesh, Validation, Validator
 from p2p.record_store import PeerRecords
 from p2p.records import peer_of
@@ -65,6 +67,7 @@ class Peer:
         key: Key,
         network: Network,
         host: Host,
+        lookup: Lookup,
         mesh: Mesh,
         chain: ChainWatcher,
         guard: Guard,
@@ -74,6 +77,7 @@ class Peer:
         self.key = key
         self.network = network
         self.host = host
+        self.lookup = lookup
         self.mesh = mesh
         self.chain = chain
         self.guard = guard
@@ -179,20 +183,23 @@ async def open_peer(
     data_dir: Path,
     *,
     announce: Sequence[str] = (),
-    with_mesh: bool = True,
 ) -> AsyncIterator[Peer]:
     """A running peer on `network`, until the context ends.
 
     :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
     :param announce: multiaddrs at which others can dial us, if they are other ones.
-    :param with_mesh: whether it forwards messages at once; bootstrap peers only gossip, and name others.
     :raises LocalError: the guard is held, an address is taken or none, or the chain is another one.
     """
     rng = random.SystemRandom()
     with open_guard(data_dir / GUARD_FILE, key) as guard:
         async with (
             connect(rpc_url, chain_id=network.deployment.chain_id) as rpc,
-            open_host(key.secret, multiaddrs_of(listen), announce=multiaddrs_of(announce)) as host,
+            open_host(
+                key.secret,
+                multiaddrs_of(listen),
+                loopback_exempt=network.parameters.loopback_exempt,
+                announce=multiaddrs_of(announce),
+            ) as host,
         ):
             staking = network.deployment.staking_client(rpc)
             watcher = ChainWatcher(staking, network.domain, network.parameters.chain_poll_ms)
@@ -202,28 +209,28 @@ async def open_peer(
             hooks = gossip_hooks(
                 lambda: watcher.view, records, {peer_of(item) for item in bootnodes}, host.remote_ip
             )
-            params = gossip_params(network, with_mesh=with_mesh)
-            gossip = GossipService(host, rng, params=params, hooks=hooks)
+            gossip = GossipService(host, rng, params=gossip_params(network), hooks=hooks)
             keeper = ConnectionKeeper(host, records, bootnodes, rng)
+            topics = [network.topic(topic) for topic in RULES]
+            keeper.is_protected = lambda peer: (
+                stake_of(watcher.view, peer) > 0 or any(peer in gossip.mesh_peers(topic) for topic in topics)
+            )
+            lookup = Lookup(host, keeper)
+            book = data_dir / BOOK_FILE
             sender = Sender(rpc, Account(key.secret))
-            peer = Peer(key, network, host, gossip, watcher, guard, sender, data_dir)
-            async with trio.open_nursery() as nursery:
-                await nursery.start(gossip.run)
-                for channel in peer.subscribe():
-                    nursery.start_soon(_drain, channel)
-                nursery.start_soon(watcher.run)
-                nursery.start_soon(peer.publish_evidence)
-                nursery.start_soon(keeper.run)
-                yield peer
-                nursery.cancel_scope.cancel()
-
-
-def multiaddrs_of(texts: Sequence[str]) -> list[Multiaddr]:
-    """What an operator wrote, read. :raises LocalError: one of them is no multiaddr."""
-    try:
-        return [Multiaddr(text) for text in texts]
-    except Exception as error:  # the multiaddr library raises what it likes
-        raise LocalError(f"not a multiaddr among: {', '.join(texts)}") from error
+            peer = Peer(key, network, host, lookup, gossip, watcher, guard, sender, data_dir)
+            with kept_book(book, records):
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(gossip.run)
+                    for channel in peer.subscribe():
+                        nursery.start_soon(_drain, channel)
+                    nursery.start_soon(watcher.run)
+                    nursery.start_soon(peer.publish_evidence)
+                    await nursery.start(keeper.run)
+                    nursery.start_soon(lookup.keep_publishing)
+                    nursery.start_soon(keep_saving, book, records)
+                    yield peer
+                    nursery.cancel_scope.cancel()
 
 
 async def _drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:

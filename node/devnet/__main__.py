@@ -13,8 +13,8 @@ from rich.console import Console
 from node.cli import show_errors
 from node.devnet import demo as demonstrations
 from node.devnet.market import DEFAULT_PLAN, Market, open_market
+from node.lifetime import stopped_by_signals
 from node.logs import configure_logs
-from node.run import stopped_by_signals
 
 app = App(
     name="python -m node.devnet",

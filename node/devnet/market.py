@@ -29,8 +29,8 @@ from node.api.app import TOKEN_FILE
 from node.devnet.processes import NodeProcess, node_process
 from node.files import write_private
 from node.keys import SCRYPT_N_LIGHT, Key, create_keystore
+from node.lifetime import KEY_FILE
 from node.network import read_parameters
-from node.run import KEY_FILE
 from protocol.errors import LocalError
 
 PARAMETERS_FILE = Path(__file__).parents[2] / "bootstrap" / "devnet" / "params.toml"
@@ -151,7 +151,13 @@ async def open_market(
         tell("starting the bootstrap peer")
         bootstrap_dir = folder / "bootstrap"
         create_keystore(bootstrap_dir / KEY_FILE, password, scrypt_n=SCRYPT_N_LIGHT)
-        bootstrap = await _start(stack, market, NodePlan("bootstrap", Role.MINER, 0), "bootstrap", [])
+        bootstrap = await _start(
+            stack,
+            market,
+            NodePlan("bootstrap", Role.MINER, 0),
+            "bootstrap",
+            ["--health-address", "127.0.0.1:0"],
+        )
         (market.network_folder / "bootnodes.txt").write_text("\n".join(bootstrap["multiaddrs"]) + "\n")
         tell(f"starting {len(plan)} nodes, each a process; miners load their model")
         # Side by side: most of a start is waiting for imports.

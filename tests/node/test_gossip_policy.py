@@ -1,7 +1,6 @@
 """node/gossip_policy.py: stake as a score, who is believed, and what is passed on of whom."""
 
 import random
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -115,8 +114,7 @@ def test_a_bootstrap_peer__names_others_to_whoever_grafts_it():
 
 def test_gossip_params__know_the_rare_topics_of_the_network():
     network = Network(read_parameters(PARAMETERS), DEPLOYMENT, ())
-    params = gossip_params(network, with_mesh=True)
+    params = gossip_params(network)
     topics = (tasks.TOPIC, verdicts.TOPIC, evidence.TOPIC)
     found = [params.score.of_topic(network.topic(topic)) for topic in topics]
     assert found == [STEADY, RARE, RARE]
-    assert replace(gossip_params(network, with_mesh=False), score=WITHOUT_MESH.score) == WITHOUT_MESH

@@ -6,7 +6,7 @@ import signal
 import pytest
 import trio
 
-from node.run import stopped_by_signals
+from node.lifetime import stopped_by_signals
 from protocol.errors import LocalError
 
 

@@ -1,0 +1,17 @@
+"""Addresses as operators write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from multiaddr import Multiaddr
+
+from protocol.errors import LocalError
+
+
+def multiaddrs_of(texts: Sequence[str]) -> list[Multiaddr]:
+    """What an operator wrote, read. :raises LocalError: one of them is no multiaddr."""
+    try:
+        return [Multiaddr(text) for text in texts]
+    except Exception as error:  # the multiaddr library raises what it likes
+        raise LocalError(f"not a multiaddr among: {', '.join(texts)}") from error

@@ -1,0 +1,46 @@
+"""Peers that gossip names when it prunes: how we name others, and what we make of those named to us.
+
+Is: two of the hooks of :class:`p2p.gossip.service.GossipHooks`, over the address book.
+Is not: a choice of whom to name, which is the router's, nor whom to dial, which is the connection keeper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+
+from p2p.gossip.wire import PxPeer
+from p2p.identity import PeerId
+from p2p.record_store import PeerRecords
+from protocol.errors import ProtocolError
+
+log = structlog.get_logger()
+
+
+def name_peer(records: PeerRecords) -> Callable[[PeerId], PxPeer | None]:
+    """A peer with its signed record, or None if there is none: who cannot be dialled is not named."""
+
+    def name(peer: PeerId) -> PxPeer | None:
+        envelope = records.record_of(peer)
+        return None if envelope is None else PxPeer(peer.to_bytes(), envelope)
+
+    return name
+
+
+def take_named_peers(
+    records: PeerRecords, remote_ip: Callable[[PeerId], str | None]
+) -> Callable[[tuple[PxPeer, ...], PeerId], None]:
+    """Take records into the address book; the connection keeper dials them when it needs peers.
+
+    :param remote_ip: where a connected peer is, so that private addresses count only from nearby.
+    """
+
+    def take(peers: tuple[PxPeer, ...], from_peer: PeerId) -> None:
+        for named in peers:
+            try:
+                records.accept(named.record, heard_from_ip=remote_ip(from_peer))
+            except ProtocolError as error:
+                log.debug("a peer was named without a proper record", by=str(from_peer), error=str(error))
+
+    return take

@@ -1,0 +1,189 @@
+"""Finding one peer by its on-chain address: ask those who are nearer and nearer to it.
+
+Is: Kademlia's walk with one thing to find, signed peer records, over direct streams (``/cuckoo/find/1``).
+Is not: a store of anything else, and no proof; whoever is found is still who noise says.
+
+The question is an address of 20 bytes. The answer has the form of peer exchange (:mod:`p2p.discovery`): that
+peer's record alone if it is known, else up to 8 records of peers whose addresses are nearest to it by XOR.
+Each node gives its own record to those nearest to itself now and then, so that walks end there.
+
+**Why not kad-dht, which the library has?** It works (provide and find_providers over real sockets, 0.3 s
+each), but a node that serves it keeps whatever strangers put: 50,000 values of 1 MiB, unsigned, with provider
+entries that anybody may make for anybody. A record of ours is signed by the peer that it is of, so a walk has
+two outcomes, the truth or nothing, and what a node keeps is its address book, which is bounded already.
+
+A lookup may fail where a peer exists: liars can answer with their own kind. It asks at most 32 peers in at
+most 10 s.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from p2p.discovery import EXCHANGE_TIMEOUT_MS, RECORDS_PAYLOAD_BYTES_MAX, encode_records, split_records
+from p2p.host import DialFailed
+from p2p.identity import PeerIdentityError, address_of_peer
+from protocol.errors import DecodeError, ProtocolError, Refusal
+from protocol.signature import ADDRESS_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from p2p.connections import ConnectionKeeper
+    from p2p.host import Host
+    from p2p.identity import PeerId
+    from p2p.streams import DirectStream
+
+FIND_PROTOCOL: Final = "/cuckoo/find/1"
+NEAREST_TOLD_MAX: Final = 8
+"""Records in an answer that does not know the peer itself."""
+PARALLEL_MAX: Final = 4
+"""Peers asked at once."""
+ASKED_MAX: Final = 32
+"""Peers asked in one lookup."""
+LOOKUP_TIMEOUT_MS: Final = 10_000
+"""Time for one lookup."""
+DIAL_TIMEOUT_MS: Final = 3_000
+"""Time to reach one peer on the way."""
+PUBLISH_PEERS: Final = 4
+"""Peers nearest to ourselves that get our record."""
+PUBLISH_INTERVAL_MS: Final = 600_000
+"""Time between two such gifts, milliseconds."""
+
+_log = logging.getLogger(__name__)
+
+
+class Lookup:
+    """Finds peers by on-chain address, and answers those who look. Answers from the moment it is made."""
+
+    def __init__(self, host: Host, keeper: ConnectionKeeper) -> None:
+        self._host = host
+        self._records = keeper.records
+        self._exchange = keeper.exchange
+        self._counts: Counter[str] = Counter()
+        host.handle_direct_streams(FIND_PROTOCOL, self._answer, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX)
+
+    async def find(self, account: bytes, *, timeout_ms: int = LOOKUP_TIMEOUT_MS) -> PeerId | None:
+        """The peer with an on-chain address of 20 bytes, or None if nobody on the way knows it."""
+        self._counts["lookups"] += 1
+        with trio.move_on_after(timeout_ms / 1000):
+            await self._walk(account)
+        found = self._records.peer_of_account(account)
+        if found is None:
+            found = next((peer for peer in self._host.connected_peers() if _account(peer) == account), None)
+        self._counts["found" if found is not None else "not_found"] += 1
+        return found
+
+    async def connect(self, account: bytes, *, timeout_ms: int = LOOKUP_TIMEOUT_MS) -> PeerId:
+        """Find a peer and connect to it.
+
+        :raises DialFailed: it is not found, or none of its addresses answers.
+        """
+        peer = await self.find(account, timeout_ms=timeout_ms)
+        if peer is None:
+            raise DialFailed("no peer of that address is known")
+        if not await self._reach(peer):
+            raise DialFailed("the peer of that address could not be reached")
+        return peer
+
+    async def keep_publishing(self) -> None:
+        """Give our record to the peers nearest to ourselves, now and then, until cancelled."""
+        while True:
+            await self.publish()
+            await trio.sleep(PUBLISH_INTERVAL_MS / 1000)
+
+    async def publish(self) -> None:
+        """Give our record to the peers nearest to ourselves."""
+        own = self._records.own.account
+        with trio.move_on_after(LOOKUP_TIMEOUT_MS / 1000):
+            await self._walk(own, stop_when_known=False)
+            async with trio.open_nursery() as nursery:
+                for record in self._records.nearest(own, PUBLISH_PEERS):
+                    nursery.start_soon(self._give_record, record.peer)
+
+    def statistics(self) -> Mapping[str, int]:
+        """Named counts since the start."""
+        return {f"lookup_{name}": count for name, count in self._counts.items()}
+
+    # The walk
+
+    async def _walk(self, account: bytes, *, stop_when_known: bool = True) -> None:
+        """Ask nearer and nearer peers until one knows, or the nearest have all been asked."""
+        asked: set[PeerId] = set()
+        while len(asked) < ASKED_MAX:
+            if stop_when_known and self._records.peer_of_account(account) is not None:
+                return
+            next_ones = [peer for peer in self._nearest(account) if peer not in asked][:PARALLEL_MAX]
+            if not next_ones:
+                return
+            asked.update(next_ones)
+            async with trio.open_nursery() as nursery:
+                for peer in next_ones:
+                    nursery.start_soon(self._ask, peer, account)
+
+    def _nearest(self, account: bytes) -> list[PeerId]:
+        known = {record.peer for record in self._records.nearest(account, NEAREST_TOLD_MAX)}
+        known |= {peer for peer in self._host.connected_peers() if _account(peer) is not None}
+        known.discard(self._host.peer_id)
+        target = int.from_bytes(account)
+        return sorted(known, key=lambda peer: int.from_bytes(_account(peer) or b"") ^ target)[
+            :NEAREST_TOLD_MAX
+        ]
+
+    async def _ask(self, peer: PeerId, account: bytes) -> None:
+        self._counts["asked"] += 1
+        try:
+            if not await self._reach(peer):
+                self._counts["ask_failed"] += 1
+                return
+            async with self._host.open_direct_stream(
+                peer, FIND_PROTOCOL, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX
+            ) as stream:
+                await stream.send(account, timeout_ms=EXCHANGE_TIMEOUT_MS)
+                await stream.finish(timeout_ms=EXCHANGE_TIMEOUT_MS)
+                answer = await stream.receive(timeout_ms=EXCHANGE_TIMEOUT_MS)
+            self._exchange.accept_all(split_records(answer or b""), peer)
+        except (Refusal, ProtocolError) as error:
+            self._counts["ask_failed"] += 1
+            _log.debug("asking %s for a peer failed: %r", peer, error)
+
+    async def _give_record(self, peer: PeerId) -> None:
+        if await self._reach(peer):
+            await self._exchange.ask(peer)
+
+    async def _reach(self, peer: PeerId) -> bool:
+        """Whether a peer is connected, dialling it if it is not."""
+        for address in self._records.addresses(peer):
+            if self._host.is_connected(peer):
+                break
+            try:
+                await self._host.connect(address, timeout_ms=DIAL_TIMEOUT_MS)
+            except Refusal as error:
+                _log.debug("dialling %s failed: %r", address, error)
+        return self._host.is_connected(peer)
+
+    async def _answer(self, stream: DirectStream, peer: PeerId) -> None:
+        account = await stream.receive(timeout_ms=EXCHANGE_TIMEOUT_MS)
+        if account is None or len(account) != ADDRESS_BYTES:
+            raise DecodeError("an on-chain address has 20 bytes")
+        self._counts["answered"] += 1
+        own = self._records.own
+        if account == own.account:
+            found = [own] if own.addresses else []
+        else:
+            nearest = self._records.nearest(account, NEAREST_TOLD_MAX + 1)
+            found = [record for record in nearest if record.peer != peer][:NEAREST_TOLD_MAX]
+            if found and found[0].account == account:
+                found = found[:1]
+        await stream.send(encode_records(found), timeout_ms=EXCHANGE_TIMEOUT_MS)
+
+
+def _account(peer: PeerId) -> bytes | None:
+    try:
+        return address_of_peer(peer)
+    except PeerIdentityError:
+        return None
