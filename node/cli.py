@@ -19,6 +19,7 @@ from node.chain_cli import chain
 from node.guard_cli import guard
 from node.key_cli import key
 from node.miner_cli import miner
+from node.model_cli import model
 from node.settings import NodeSettings
 from protocol.errors import CuckooError
 
@@ -41,6 +42,7 @@ app.command(key)
 app.command(chain)
 app.command(guard)
 app.command(miner)
+app.command(model)
 
 
 @app.default

@@ -9,12 +9,12 @@ device: seeds, scheduler and trace are computed on the processor, where their bi
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 
+from node.inference.preflight import free_memory_bytes
 from protocol.errors import LocalError
 
 AUTOMATIC: Final = "auto"
@@ -82,15 +82,3 @@ def _free_bytes(device: torch.device) -> int:
         return int(torch.cuda.mem_get_info(device)[0])
     # MPS shares the processor's memory.
     return free_memory_bytes()
-
-
-def free_memory_bytes() -> int:
-    """Memory of the machine that processes can still get, in bytes."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - not a file of the disk
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

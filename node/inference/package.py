@@ -197,7 +197,7 @@ def verify(package: ModelPackage) -> None:
         raise PackageError("the package's files are not those of its manifest")
     for path, expected in package.files.items():
         if _hashed(package.folder / path) != expected:
-            raise PackageError("a file of the package was altered")
+            raise PackageError(f"{path} was altered: it is not the file of the manifest")
 
 
 def _walk(root: Path) -> list[str]:

@@ -20,9 +20,10 @@ from node.inference.package import ModelPackage
 from node.inference.pool import WorkerPool
 from node.inference.speed import try_speed
 from node.inference.trace_store import TraceStore
+from node.model_transfer import ModelServer
 from node.openings import OpeningServer
 from node.peer import Peer
-from node.protocols import OPENINGS_PROTOCOL, TASK_PROTOCOL
+from node.protocols import MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
 from p2p.host import Host
 from p2p.identity import PeerId, peer_id_from_public_key
 from p2p.streams import DirectStream
@@ -82,6 +83,7 @@ class Miner:
         self._following = 0
         self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
         self._traces = TraceStore(peer.data_dir / TRACE_FOLDER)
+        self._models = ModelServer(packages)
         self._openings = OpeningServer(self._traces, lambda: peer.view, now_ms)
 
     async def run(self) -> None:
@@ -100,6 +102,7 @@ class Miner:
                     nursery.start_soon(self._follow, task)
 
             self._peer.host.handle_direct_streams(OPENINGS_PROTOCOL, self._openings.handle)
+            self._peer.host.handle_direct_streams(MODELS_PROTOCOL, self._models.handle)
             self._peer.listen(tasks.TOPIC, take)
             self._peer.listen(results.TOPIC, self._note_result)
             log.info("ready", role="miner", models=[item.name for item in self._packages.values()])

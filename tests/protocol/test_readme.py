@@ -24,6 +24,7 @@ from protocol.task import COORDINATOR as COORDINATOR_TABLE
 from protocol.task import MINER as MINER_TABLE
 from protocol.task import mermaid
 from protocol.trace import Opening, OpeningRequest, ProvedLeaf, TraceLeaf
+from protocol.transfer import ModelRequest
 from tests.protocol.builders import COORDINATOR, EPOCH
 from tests.protocol.rules.test_all_rules import CAUGHT
 
@@ -43,6 +44,7 @@ STRUCTS = [
     TaskInput,
     TaskReply,
     Envelope,
+    ModelRequest,
     OpeningRequest,
     Opening,
     ProvedLeaf,

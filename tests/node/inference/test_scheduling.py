@@ -101,3 +101,20 @@ def test_trailing_spacing_never_gives_a_step_too_many(tmp_path, subject):
         extra.append(len(scheduler.timesteps) - count)
     assert max(extra) == 1
     assert (subject.make_table(tmp_path, DDIM, 61)[:, 0] >= 0).all()
+
+
+def test_the_command_packs_a_diffusers_folder(tmp_path, capsys):
+    """The same files and limits give the embedded model's own id again."""
+    import shutil
+
+    from node import model_cli
+    from tests.node.inference.builders import EMBEDDED_FOLDER, embedded
+
+    folder = tmp_path / "copy"
+    shutil.copytree(EMBEDDED_FOLDER, folder)
+    (folder / "manifest.json").unlink()
+    (folder / "replay.safetensors").unlink()
+    model_cli.pack(folder, name="again", licence="Apache-2.0", sizes=["32x32"], steps_max=100)
+    assert capsys.readouterr().out.startswith(embedded().model_id.hex() + " 11.6 MB again")
+    with pytest.raises(PackageError, match="cannot be replayed"):
+        model_cli.pack(folder, name="again", licence="Apache-2.0", sizes=["32x32"], scheduler=DPM)
