@@ -5,8 +5,8 @@ Is not: any rule of gossip; those are in :mod:`p2p.gossip.router`, which never w
 
 Each side opens a stream of its own and only writes on it, as every libp2p gossip does. What arrives is judged
 and queued for others before the next read, so nothing waits between a message's check and its forwarding.
-Where nothing waits, no task's turn lies between either: what comes in small pieces is handled by the call that
-brings it, and written to the streams of others at once. The tasks are for what is more than that.
+Where nothing waits, no task's turn lies between either: a small piece is handled by the call that brings it,
+and written to the streams of others at once. The tasks are for what is more than that.
 A peer that reads slowly fills its own queue and loses what matters least; nobody else waits for it.
 Publishing waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
 """
