@@ -229,7 +229,7 @@ class Overlay:
                 continue
             candidates = self._candidates(topic, now_ms, lambda _: True)
             better = [peer for peer in candidates if self._scores.score(peer) > median]
-            chosen = self._choose(better, self._params.opportunistic_graft_peers)
+            chosen = self._bringers(topic, better, self._params.opportunistic_graft_peers)
             self._enter(topic, chosen, now_ms)
             grafts += [(peer, topic) for peer in chosen]
         return grafts
@@ -307,6 +307,12 @@ class Overlay:
         found = list(peers)
         return self._rng.sample(found, min(count, len(found)))
 
+    def _bringers(self, topic: str, peers: list[PeerId], count: int) -> list[PeerId]:
+        """Those who lately brought most of a topic's messages first; nobody who brought none."""
+        brought = {peer: self._scores.first_deliveries(self.peers[peer].standing, topic) for peer in peers}
+        active = [peer for peer in self._choose(peers, len(peers)) if brought[peer]]
+        return sorted(active, key=brought.__getitem__, reverse=True)[:count]
+
     def _may_graft(self, topic: str, peer: PeerId, now_ms: int) -> bool:
         return not self.backoffs.holds_us(topic, peer, now_ms) and self._scores.score(peer) >= 0
 
@@ -320,7 +326,10 @@ class Overlay:
 
     def _fill(self, topic: str, now_ms: int) -> list[PeerId]:
         candidates = self._candidates(topic, now_ms, lambda _: True)
-        grafted = self._choose(candidates, max(0, self._params.d - len(self.mesh[topic])))
+        wanted = max(0, self._params.d - len(self.mesh[topic]))
+        grafted = self._bringers(topic, candidates, wanted // 2)
+        others = [peer for peer in candidates if peer not in grafted]
+        grafted += self._choose(others, wanted - len(grafted))
         self._enter(topic, grafted, now_ms)
         return grafted
 

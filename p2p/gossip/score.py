@@ -106,6 +106,11 @@ class PeerScores:
         """Whether nothing of the peer is to be read."""
         return self.score(peer) < self._params.graylist_threshold
 
+    def first_deliveries(self, standing: PeerStanding, topic: str) -> float:
+        """How many messages of a topic a peer brought first, lately."""
+        found = standing.topics.get(topic)
+        return 0.0 if found is None else found.first_deliveries
+
     def scores(self) -> list[float]:
         """The scores of all connected peers."""
         return [self.score_of(standing) for standing in self._present.values()]

@@ -51,13 +51,12 @@ class TopicScoreParams:
     first_deliveries_weight: float = 1.0
     """P2, for each valid message that the peer brought first: 40 points in all, as in Lighthouse."""
 
-    first_deliveries_decay_ms: int = 600_000
+    first_deliveries_decay_ms: int = 300_000
     """Time after which a first delivery counts a hundredth, milliseconds. Lighthouse takes hours for blocks;
-    a covert attacker lives on this credit, so ours is ten minutes, halved every 90 s."""
+    a covert attacker lives on this credit, so ours is five minutes, halved every 45 s."""
 
     first_deliveries_max: float = 40.0
-    """First deliveries that count. A mesh of eight shares one message a second so that each holds about
-    16."""
+    """First deliveries that count. A mesh of eight shares one message a second so that each holds about 8."""
 
     mesh_deliveries_weight: float = -7.5
     """P3, for the square of what is missing. The full deficit of 4 costs 60 points, more than the 50 that all

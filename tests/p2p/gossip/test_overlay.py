@@ -195,8 +195,8 @@ def test_pruning__keeps_d_out_we_dialled_though_others_score_better():
         assert sum(not state.outbound for state in mesh.values()) >= router.params.d_score
 
 
-def opportunity(mesh_score, other_score, **changes):
-    """A mesh of eight with one score, and eight others with another; returns those grafted in a minute."""
+def opportunity(mesh_score, other_score, brought=1, **changes):
+    """A mesh of eight with one score, and eight others with another who brought messages; who is grafted."""
     router = make_router(opportunistic_graft_heartbeats=3, **changes)
     router.subscribe(TOPIC, 0)
     for number in range(16):
@@ -206,6 +206,9 @@ def opportunity(mesh_score, other_score, **changes):
     mesh = set(router.overlay.mesh[TOPIC])
     for number in range(16):
         router.set_application_score(peer(number), mesh_score if peer(number) in mesh else other_score)
+        if peer(number) not in mesh:
+            for _ in range(brought):
+                judge(router, peer(number), b"%d %d" % (number, brought), now_ms=700)
     grafted = []
     for beat in (2, 3):
         grafted.append({name for name, rpc in sent(router.heartbeat(beat * 700)) if rpc.graft})
@@ -220,10 +223,35 @@ def test_opportunistic_grafting__takes_two_better_peers_into_a_poor_mesh_at_its_
     assert router.counts[Count.GRAFT_OPPORTUNISTIC] == 2
 
 
-@pytest.mark.parametrize(("mesh_score", "other_score"), [(11, 20), (5, 5), (5, 1)])
-def test_opportunistic_grafting__leaves_a_good_mesh_and_worse_peers_alone(mesh_score, other_score):
-    _, (before, at) = opportunity(mesh_score, other_score)
+@pytest.mark.parametrize(
+    ("mesh_score", "other_score", "brought"), [(11, 20, 1), (5, 4.5, 1), (5, 1, 1), (1, 5, 0)]
+)
+def test_opportunistic_grafting__leaves_a_good_mesh_worse_peers_and_silent_ones_alone(
+    mesh_score, other_score, brought
+):
+    _, (before, at) = opportunity(mesh_score, other_score, brought)
     assert not before | at
+
+
+def test_filling_a_mesh__takes_half_of_those_who_brought_most_and_draws_the_rest():
+    chosen = []
+    for seed in range(20):
+        router = make_router(seed=seed)
+        router.subscribe(TOPIC, 0)
+        for number in range(30):
+            router.peer_connected(peer(number), outbound=False, now_ms=0)
+        for number in range(6):
+            for copy in range(1 + number):
+                judge(router, peer(number), b"%d %d" % (number, copy))
+        router.unsubscribe(TOPIC, 0)
+        for number in range(30):
+            router.rpc_received(peer(number), encode_subscriptions([(TOPIC, True)]), 0)
+        router.subscribe(TOPIC, 1)
+        mesh = router.overlay.mesh[TOPIC]
+        assert len(mesh) == router.params.d
+        assert mesh.keys() >= {peer(number) for number in (2, 3, 4, 5)}
+        chosen.append(frozenset(mesh))
+    assert len(set(chosen)) > 10
 
 
 def test_a_mesh_of_sleepers__is_replaced_by_those_who_bring_messages():
