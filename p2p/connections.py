@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 BOOTNODES_MAX: Final = 64
 """Bootnodes that one node may be given."""
 
+OWN_DELAY_MS: Final = 200
+"""A deadline noticed this late says more about us than about the peer, milliseconds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -302,7 +305,13 @@ class ConnectionKeeper:
             # Up to a tenth early, so that a node with many peers does not ping them all at once.
             await trio.sleep(self._params.ping_interval_ms * self._rng.uniform(0.9, 1) / 1000)
             sent = self._rng.randbytes(PING_BYTES)
+            deadline = trio.current_time() + self._params.ping_timeout_ms / 1000
             answered = await ping(self._host, peer, sent, timeout_ms=self._params.ping_timeout_ms)
+            if not answered and trio.current_time() - deadline > OWN_DELAY_MS / 1000:
+                # We ourselves are that late: a node without time must not blame its peers for it, and drop
+                # them all at the worst moment.
+                self._counts["ping_own_delay"] += 1
+                continue
             failures = 0 if answered else failures + 1
             if failures >= self._params.ping_failures_max:
                 self._counts["frozen"] += 1

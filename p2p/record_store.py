@@ -16,7 +16,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from p2p.identity import PeerId, address_of_peer
+from p2p.identity import PeerId
 from p2p.records import ADDRESSES_KEPT_MAX, PeerRecord, is_plausible, open_record, seal_record
 from protocol.errors import InvalidMessage, ProtocolError
 
@@ -65,6 +65,7 @@ class PeerRecords:
         self._met: OrderedDict[PeerId, Entry] = OrderedDict()
         self._heard: OrderedDict[PeerId, Entry] = OrderedDict()
         self._peer_of_account: dict[bytes, PeerId] = {}
+        self._peer_of_envelope: dict[bytes, PeerId] = {}
 
     def __len__(self) -> int:
         return len(self._met) + len(self._heard)
@@ -86,7 +87,7 @@ class PeerRecords:
         :param heard_from_ip: of the teller; without it only public addresses count (see ``is_plausible``).
         :raises ProtocolError: the envelope is none, or wrong (:func:`p2p.records.open_record`).
         """
-        record = open_record(envelope)
+        record = self._opened(envelope)
         if record.peer != self.own.peer:
             self._take(record, heard_from_ip, met=False)
         return record.peer
@@ -96,7 +97,7 @@ class PeerRecords:
 
         :raises ProtocolError: the envelope is none, or wrong, or speaks for somebody else.
         """
-        record = open_record(envelope)
+        record = self._opened(envelope)
         if record.peer != peer:
             raise InvalidMessage("a peer gave the record of another as its own")
         self._take(record, heard_from_ip, met=True)
@@ -164,6 +165,12 @@ class PeerRecords:
 
     # Within
 
+    def _opened(self, envelope: bytes) -> PeerRecord:
+        # Most of what is told is known already; the same bytes need not be checked again.
+        peer = self._peer_of_envelope.get(envelope)
+        known = None if peer is None else self._entry(peer)
+        return open_record(envelope) if known is None else known.record
+
     def _entry(self, peer: PeerId) -> Entry | None:
         return self._met.get(peer) or self._heard.get(peer)
 
@@ -193,12 +200,15 @@ class PeerRecords:
         entry = Entry(record, tuple(addresses[:ADDRESSES_KEPT_MAX]), heard_from_ip, met)
         (self._met if met else self._heard)[record.peer] = entry
         self._peer_of_account[record.account] = record.peer
+        self._peer_of_envelope[record.envelope] = record.peer
         self._make_room()
 
     def _drop(self, peer: PeerId) -> bool:
-        if self._met.pop(peer, None) is None and self._heard.pop(peer, None) is None:
+        entry = self._met.pop(peer, None) or self._heard.pop(peer, None)
+        if entry is None:
             return False
-        del self._peer_of_account[address_of_peer(peer)]
+        del self._peer_of_account[entry.record.account]
+        del self._peer_of_envelope[entry.record.envelope]
         return True
 
     def _make_room(self) -> None:

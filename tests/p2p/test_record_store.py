@@ -5,6 +5,7 @@ import random
 import pytest
 from multiaddr import Multiaddr
 
+from p2p import record_store
 from p2p.identity import address_of_peer, peer_id_from_secret
 from p2p.record_store import RECORDS_TOLD_MAX, PeerRecords
 from p2p.records import seal_record
@@ -136,6 +137,18 @@ def test_strangers_with_ever_new_keys__push_out_hearsay_and_each_other_but_not_w
     store.is_kept = lambda _peer: True
     confirm(store, 25)
     assert len(store) == 3
+
+
+def test_the_same_record_again__is_not_checked_again(store, monkeypatch):
+    confirm(store, 1)
+    store.accept(record(2).envelope)
+    monkeypatch.setattr(record_store, "open_record", None)
+    confirm(store, 1)
+    assert store.accept(record(2).envelope) == PEERS[2]
+    store.forget(PEERS[2])
+    assert set(store._peer_of_envelope.values()) == {PEERS[1]}
+    with pytest.raises(TypeError):
+        store.accept(record(2).envelope)
 
 
 def test_a_saved_book__is_restored_and_what_is_broken_in_it_passed_over(store):
