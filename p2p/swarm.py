@@ -46,7 +46,7 @@ from p2p.session.secure import NoiseSecurity
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from libp2p.abc import IMuxedConn, INetStream, ISecureConn
+    from libp2p.abc import IMuxedConn, INetStream, IRawConnection, ISecureConn
     from libp2p.crypto.keys import KeyPair
     from libp2p.io.abc import ReadWriteCloser
     from libp2p.metrics.swarm import SwarmEvent
@@ -96,6 +96,16 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
         finally:
             self.limits.leave(ip)
             await connection.close()
+
+    async def upgrade_outbound_raw_conn(
+        self, raw_conn: IRawConnection, peer_id: ID, pre_scope: object = None
+    ) -> SwarmConn:
+        """Upgrade a connection that we dialled, or close it: cancelled, the library leaves it open."""
+        try:
+            return await super().upgrade_outbound_raw_conn(raw_conn, peer_id, pre_scope)
+        except BaseException:
+            await raw_conn.close()  # closes first, and is cancelled then
+            raise
 
     def _schedule_auto_connect(self) -> None:
         """Do nothing: :mod:`p2p.connections` decides whom to dial."""
