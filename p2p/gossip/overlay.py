@@ -345,8 +345,8 @@ class Overlay:
 
     def _surplus(self, mesh: dict[PeerId, PeerState], bad: set[PeerId]) -> list[PeerId]:
         good = [peer for peer in mesh if peer not in bad]
-        # A mesh that callers have filled leaves no room for our own dials, nor for those of others that are in
-        # the same straits and call us: it is cut down as if it were too large.
+        # A mesh that callers have filled leaves no room for our own dials, nor for others in the same
+        # straits that call us: it is cut down as if it were too large.
         outbound = sum(mesh[peer].outbound for peer in good)
         taken_over = len(good) == self._params.d_high and outbound < self._params.d_out
         if len(good) <= self._params.d_high and not taken_over:
