@@ -6,6 +6,7 @@ Is not: aware of peers' scores or of the wire.
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
@@ -158,6 +159,13 @@ class MessageCache:
             for identifier in window
             if (message := self._messages.get(identifier)) is not None and message.topic == topic
         ]
+
+    def held_ids(self, topic: str, count_max: int) -> list[bytes]:
+        """Ids of a topic that can be given, the newest so many of them; in the order in which they came."""
+        newest = (
+            identifier for identifier, message in reversed(self._messages.items()) if message.topic == topic
+        )
+        return list(itertools.islice(newest, count_max))[::-1]
 
     def shift(self) -> None:
         """Open a new window and forget the messages of the oldest."""

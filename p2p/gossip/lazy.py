@@ -85,13 +85,27 @@ class LazyGossip:
             identifiers = self.cache.gossip_ids(topic)
             if not identifiers:
                 continue
-            # Who came into the mesh since the last heartbeat has missed what was sent before; after a broken
-            # connection that is all there was. Nobody else would tell it.
+            # Who came into the mesh since the last heartbeat was told before of nothing since then.
             targets = self._overlay.gossip_targets(topic) + newcomers.get(topic, [])
             for peer, rpc in zip(targets, self._offers_of(topic, identifiers, len(targets)), strict=True):
                 actions.append(SendRpc(peer, rpc, Rank.GOSSIP))
         self.cache.shift()
         return actions
+
+    def introduction(self, peer: PeerId, topic: str) -> list[SendRpc]:
+        """An IHAVE of everything that can be given, for a peer that has just come.
+
+        After a partition, or an absence, that is all that it missed, and nobody else would tell it.
+        """
+        held = self.cache.held_ids(topic, self._params.ihave_ids_max)
+        return [SendRpc(peer, encode_control(ihave=[(topic, held)]), Rank.GOSSIP)] if held else []
+
+    def reminder(self, peer: PeerId, topic: str) -> list[SendRpc]:
+        """An IHAVE of the last heartbeats, for a peer to which something may have been lost."""
+        identifiers = self.cache.gossip_ids(topic)
+        if not identifiers:
+            return []
+        return [SendRpc(peer, rpc, Rank.GOSSIP) for rpc in self._offers_of(topic, identifiers, 1)]
 
     def _offers_of(self, topic: str, identifiers: Sequence[bytes], count: int) -> list[bytes]:
         limit = self._params.ihave_ids_max

@@ -279,12 +279,6 @@ class Overlay:
             for topic, peers in taken.items()
         }
 
-    def renew(self, peer: PeerId) -> None:
-        """Count a peer as a newcomer wherever it is in the mesh."""
-        for topic, mesh in self.mesh.items():
-            if peer in mesh:
-                self._newcomers.setdefault(topic, {})[peer] = None
-
     # Within
 
     def _enter(self, topic: str, peers: Iterable[PeerId], now_ms: int) -> None:

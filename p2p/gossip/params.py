@@ -46,8 +46,9 @@ class GossipParams:
     heartbeat_ms: int = 700
     """Time between heartbeats, milliseconds. The shell keeps it; the router only counts with it."""
 
-    history_length: int = 6
-    """Heartbeats for which a message can be fetched by IWANT."""
+    history_length: int = 86
+    """Heartbeats for which a message can be fetched by IWANT, one minute; and for which a peer that has just
+    come is told of it. A partition or an absence of up to that time leaves no gap."""
 
     history_gossip: int = 3
     """Heartbeats for which a message is offered by IHAVE; fewer, so that an answer still finds it."""
@@ -61,6 +62,16 @@ class GossipParams:
     recent_rpcs_bytes_max: int = 8 * 1024 * 1024
     """Bytes of RPCs held to know their copies again without reading them. A copy that comes later is read,
     and known by its id."""
+
+    recent_rpcs_heartbeats: int = 6
+    """Heartbeats after which an RPC may be held no more; copies come within a second or two."""
+
+    ignored_again_ms: int = 500
+    """Time after an IGNORE in which copies count as duplicates, milliseconds. One that comes later is judged
+    again: what was too early for a clock, or came before what it refers to, may be right by now."""
+
+    ignored_judgements_max: int = 3
+    """Times that one message is judged as long as it is ignored."""
 
     fanout_ttl_ms: int = 60_000
     """Time without publishing after which a fan-out is forgotten, milliseconds."""
@@ -198,7 +209,11 @@ class GossipParams:
             "what may be asked is given": 2 * self.ihave_ids_max <= self.iwant_messages_max,
             "seen outlives the cache": self.seen_ttl_ms >= self.history_length * self.heartbeat_ms,
             "backoff fits its cap": self.prune_backoff_ms <= self.prune_backoff_max_ms,
-            "a meeting is regular": min(self.opportunistic_graft_heartbeats, self.heartbeat_ms) > 0,
+            "a meeting is regular": min(
+                self.opportunistic_graft_heartbeats, self.recent_rpcs_heartbeats, self.heartbeat_ms
+            )
+            > 0,
+            "what is ignored was judged": self.ignored_judgements_max >= 1,
         }
         require(rules)
 

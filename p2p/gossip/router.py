@@ -17,6 +17,7 @@ from __future__ import annotations
 import enum
 from collections import Counter, deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from p2p.gossip.actions import (
@@ -80,13 +81,20 @@ class _Verdict(enum.Enum):
 
 @dataclass(slots=True, eq=False)
 class _Known:
-    """A message that was seen. :ivar forwarders: who sent it, the first one first; None when it is over."""
+    """A message that was seen.
+
+    :ivar forwarders: who sent it, the first one first; None when it is over.
+    :ivar window_ends_ms: until when a copy counts as delivered, if it was accepted; as a mere duplicate, if
+        it was ignored.
+    :ivar judgements: how often it was judged.
+    """
 
     identifier: bytes
     topic: str
     verdict: _Verdict
     forwarders: dict[PeerStanding, None] | None = None
     window_ends_ms: int = 0
+    judgements: int = 1
 
 
 def _name_nobody(_peer: PeerId) -> PxPeer | None:
@@ -179,6 +187,7 @@ class Router:
         known.forwarders = None
         if verdict is Validation.IGNORE:
             known.verdict = _Verdict.IGNORED
+            known.window_ends_ms = now_ms + self.params.ignored_again_ms
             self.counts[Count.IGNORED] += 1
             return []
         known.verdict = _Verdict.REJECTED
@@ -198,7 +207,7 @@ class Router:
         batch = Batch()
         for known in self._seen.sweep(now_ms):
             known.verdict = _Verdict.FORGOTTEN
-        if self._heartbeats % self.params.history_length == 0:
+        if self._heartbeats % self.params.recent_rpcs_heartbeats == 0:
             self._recent.turn()
         while self._windows and self._windows[0].window_ends_ms <= now_ms:
             self._windows.popleft().forwarders = None
@@ -298,10 +307,13 @@ class Router:
     def stream_reopened(self, peer: PeerId) -> list[Action]:
         """Our stream to a peer broke, with whatever was on its way, and there is a new one.
 
-        Says our topics again, and has the next heartbeat offer the peer what it may have missed.
+        Says our topics again, and offers the peer what it may have missed lately.
         """
-        self.overlay.renew(peer)
-        return self.hello(peer)
+        actions = self.hello(peer)
+        for topic in self.overlay.mesh:
+            if peer in self.overlay.topic_peers(topic):
+                actions += self.lazy.reminder(peer, topic)
+        return actions
 
     def peer_disconnected(self, peer: PeerId) -> None:
         """A peer has gone. Its score and back-offs stay."""
@@ -317,7 +329,7 @@ class Router:
             self.counts[Count.DROPPED_GRAYLISTED] += 1
             return []
         known = self._recent.get(rpc_bytes)
-        if known is not None and known.verdict is not _Verdict.FORGOTTEN:
+        if known is not None and not self._may_be_judged(known, now_ms):
             return self._duplicate(state.standing, known, now_ms)
         single = decode_single(rpc_bytes, self.params)
         if single is not None:
@@ -337,7 +349,7 @@ class Router:
         """One anonymous message. :param rpc: its RPC in the usual spelling, None if it came in another."""
         identifier = message_id(message.topic, message.data)
         known = self._seen.get(identifier)
-        if known is not None:
+        if known is not None and not self._may_be_judged(known, now_ms):
             return self._duplicate(standing, known, now_ms)
         self.lazy.arrived(identifier)
         if message.topic not in self.overlay.mesh:
@@ -347,14 +359,30 @@ class Router:
             self.counts[Count.DROPPED_PENDING_FULL] += 1
             return []
         rpc = encode_message(message.topic, message.data) if rpc is None else rpc
-        known = _Known(identifier, message.topic, _Verdict.PENDING, {standing: None})
-        self._seen.add(identifier, known, now_ms)
-        self._recent.add(rpc, known)
+        if known is None:
+            known = _Known(identifier, message.topic, _Verdict.PENDING, {standing: None})
+            self._seen.add(identifier, known, now_ms)
+            self._recent.add(rpc, known)
+        else:
+            known.verdict, known.forwarders = _Verdict.PENDING, {standing: None}
+            known.judgements += 1
+            self.counts[Count.JUDGED_AGAIN] += 1
         self._pending[identifier] = (known, message.data, rpc)
         judge = Validate(identifier, message.topic, message.data, standing.peer)
         if len(message.data) < self.params.idontwant_bytes_min:
             return [judge]
         return [*self.lazy.unwanted_notices(identifier, message.topic, standing.peer), judge]
+
+    def _may_be_judged(self, known: _Known, now_ms: int) -> bool:
+        verdict = known.verdict
+        if verdict is _Verdict.IGNORED:
+            in_time = now_ms >= known.window_ends_ms
+            return in_time and known.judgements < self.params.ignored_judgements_max
+        return verdict is _Verdict.FORGOTTEN
+
+    def _is_unwanted(self, identifier: bytes, now_ms: int) -> bool:
+        known = self._seen.get(identifier)
+        return known is not None and not self._may_be_judged(known, now_ms)
 
     def _duplicate(self, standing: PeerStanding, known: _Known, now_ms: int) -> list[Action]:
         if known.verdict is _Verdict.REJECTED:
@@ -432,10 +460,19 @@ class Router:
     def _subscription(self, batch: Batch, peer: PeerId, topic: str, *, subscribed: bool, now_ms: int) -> None:
         if not subscribed:
             self.overlay.forget_topic(peer, topic)
-        elif not self.overlay.note_topic(peer, topic):
+            return
+        is_new = peer not in self.overlay.topic_peers(topic)
+        if not self.overlay.note_topic(peer, topic):
             self.counts[Count.DROPPED_TOPICS_FULL] += 1
-        elif self.overlay.welcome(peer, topic, now_ms):
+            return
+        if self.overlay.welcome(peer, topic, now_ms):
             batch.graft(peer, topic)
+        if (
+            is_new
+            and topic in self.overlay.mesh
+            and self.scores.score(peer) >= self.params.score.gossip_threshold
+        ):
+            batch.actions += self.lazy.introduction(peer, topic)
 
     def _control(self, batch: Batch, peer: PeerId, state: PeerState, rpc: Rpc, now_ms: int) -> None:
         if rpc.idontwant:
@@ -447,7 +484,8 @@ class Router:
         if self.scores.score_of(state.standing) < self.params.score.gossip_threshold:
             return
         if rpc.ihave:
-            batch.actions += self.lazy.ihave(peer, state, rpc.ihave, self._seen.__contains__, now_ms)
+            unwanted = partial(self._is_unwanted, now_ms=now_ms)
+            batch.actions += self.lazy.ihave(peer, state, rpc.ihave, unwanted, now_ms)
         if rpc.iwant:
             batch.actions += self.lazy.iwant(peer, state, rpc.iwant)
 

@@ -1,6 +1,11 @@
 """A market under faults; each scenario says what must hold."""
 
-from tests.simulation.trading import faults, offences
+from tests.simulation.trading import faults, offences, partition
+
+
+def test_halves_apart_for_half_a_minute__agree_on_every_task_two_heartbeats_after_redial():
+    outcome = partition(seed=1, nodes=80)
+    assert outcome.holds, outcome.text()
 
 
 def test_honest_nodes_that_crash__with_wrong_clocks__never_equivocate_and_are_never_graylisted():

@@ -48,6 +48,16 @@ def test_message_cache__forgets_after_its_windows():
     assert cache.gossip_ids("other") == []
 
 
+def test_message_cache__names_the_newest_it_holds_in_the_order_in_which_they_came():
+    cache = MessageCache(3, 1, 100, 1000)
+    for number in range(5):
+        cache.put(bytes((number,)), "t" if number else "other", b"data")
+        cache.shift()
+    assert cache.held_ids("t", 10) == [b"\x03", b"\x04"]
+    assert cache.held_ids("t", 1) == [b"\x04"]
+    assert cache.held_ids("none", 10) == []
+
+
 def test_message_cache__is_bounded_in_messages_and_bytes():
     cache = MessageCache(3, 2, 4, 10)
     for number in range(8):

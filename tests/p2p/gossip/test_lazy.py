@@ -4,7 +4,7 @@ import pytest
 
 from p2p.gossip.actions import Count, Rank, SendRpc, Validate
 from p2p.gossip.router import MESHSUB_1_1, MESHSUB_1_2
-from p2p.gossip.wire import encode_control, encode_messages, message_id
+from p2p.gossip.wire import encode_control, encode_messages, encode_subscriptions, message_id
 from p2p.mesh import Validation
 from tests.p2p.gossip.routers import TOPIC, judge, of_kind, peer, sent, spoil, subscribed
 
@@ -73,8 +73,32 @@ def test_iwant__gives_so_many_messages_between_heartbeats_and_splits_large_answe
     assert len(sent(router.rpc_received(ALICE, wish, 700))) == 2
 
 
+def test_a_peer_that_comes__is_told_at_once_of_all_that_is_held_and_only_once():
+    router = subscribed(*[peer(number) for number in range(5)], ihave_ids_max=3, iwant_messages_max=6)
+    for number in range(5):
+        router.publish(TOPIC, b"%d" % number, number)
+        router.heartbeat(700 * number)
+    newest = tuple(message_id(TOPIC, b"%d" % number) for number in (2, 3, 4))
+    hello = encode_subscriptions([(TOPIC, True)])
+    router.peer_connected(peer(9), outbound=False, now_ms=9_000)
+    first, second = (sent(router.rpc_received(peer(9), hello, 9_000)) for _ in range(2))
+    assert [rpc.ihave for _, rpc in first if rpc.ihave] == [((TOPIC, newest),)]
+    assert not [rpc.ihave for _, rpc in second if rpc.ihave]
+    again = sent(router.stream_reopened(peer(9)))
+    assert {item for _, rpc in again for _, items in rpc.ihave for item in items} == set(newest[1:])
+
+
+def test_a_peer_below_the_gossip_threshold__is_told_of_nothing_when_it_comes():
+    router = subscribed(ALICE)
+    router.publish(TOPIC, b"data", 0)
+    router.peer_connected(BOB, outbound=False, now_ms=0)
+    spoil(router, BOB, 5_000)
+    actions = sent(router.rpc_received(BOB, encode_subscriptions([(TOPIC, True)]), 0))
+    assert not [rpc for _, rpc in actions if rpc.ihave]
+
+
 def test_heartbeat__offers_recent_messages_outside_the_mesh_and_forgets_old_ones():
-    router = subscribed(*[peer(number) for number in range(30)])
+    router = subscribed(*[peer(number) for number in range(30)], history_length=6)
     router.publish(TOPIC, b"data", 0)
     for beat in range(1, 8):
         actions = sent(router.heartbeat(beat * 700))

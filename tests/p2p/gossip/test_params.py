@@ -18,7 +18,7 @@ from protocol.errors import LocalError
         {"d_out": 5},
         {"d_out": 6, "d": 14, "d_high": 15},
         {"d_score": 9},
-        {"history_gossip": 7},
+        {"history_gossip": 87},
         {"gossip_percent": 101},
         {"message_bytes_max": 10**6},
         {"px_peers_max": 12},

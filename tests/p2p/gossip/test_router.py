@@ -436,7 +436,35 @@ def test_forty_routers_on_a_ring_with_chords__deliver_everything_once():
         assert sorted(network.delivered[peer(number)]) == sorted(messages[:number] + messages[number + 1 :])
 
 
-def test_what_was_missed_while_a_link_was_down__comes_at_the_next_heartbeat_once():
+def test_what_was_ignored__is_judged_again_when_it_comes_later_a_few_times():
+    router = subscribed(ALICE, BOB)
+    params = router.params
+    times = [
+        0,
+        params.ignored_again_ms - 1,
+        *[params.ignored_again_ms * 2 * number for number in range(1, 6)],
+    ]
+    judged = [
+        len(of_kind(judge(router, BOB, b"early", Validation.IGNORE, now_ms), Validate)) for now_ms in times
+    ]
+    assert judged == [1, 0, 1, 1, 0, 0, 0]
+    assert router.counts[Count.JUDGED_AGAIN] == params.ignored_judgements_max - 1
+    assert router.scores.score(BOB) == 0
+
+
+def test_what_was_ignored__is_asked_for_again_and_accepted_when_it_is_right_by_then():
+    router = subscribed(ALICE, BOB, CAROL)
+    judge(router, ALICE, b"early", Validation.IGNORE, 0)
+    offer = encode_control(ihave=[(TOPIC, [message_id(TOPIC, b"early")])])
+    assert not sent(router.rpc_received(BOB, offer, 100))
+    asked = sent(router.rpc_received(BOB, offer, router.params.ignored_again_ms))
+    assert [rpc.iwant for _, rpc in asked] == [(message_id(TOPIC, b"early"),)]
+    actions = judge(router, BOB, b"early", Validation.ACCEPT, 1_000)
+    assert of_kind(actions, Deliver) == [Deliver(TOPIC, b"early")]
+    assert {name for name, rpc in sent(actions) if rpc.messages} == {ALICE, CAROL}
+
+
+def test_what_was_missed_while_a_link_was_down__comes_once_as_soon_as_it_is_up():
     network = Network(3)
     network.subscribe_all()
     network.link(0, 1)
@@ -445,8 +473,7 @@ def test_what_was_missed_while_a_link_was_down__comes_at_the_next_heartbeat_once
     network.unlink(1, 2)
     network.publish(0, b"missed")
     network.link(2, 1)
-    assert network.delivered[peer(2)] == []
-    network.heartbeat()
+    assert network.delivered[peer(2)] == [b"missed"]
     network.heartbeat()
     assert network.delivered[peer(2)] == [b"missed"]
     network.publish(2, b"back")
