@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from multiaddr import Multiaddr
@@ -31,7 +29,7 @@ from p2p.gossip.wire import (
 from p2p.records import open_record, seal_record
 from protocol import cbor, receipt
 from protocol.draw import follows_draw
-from protocol.errors import GossipIgnore, ProtocolError
+from protocol.errors import ProtocolError
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document, to_document
 from protocol.messages import MESSAGE_OF, TaskInput, TaskReply
@@ -39,6 +37,8 @@ from protocol.rules.view import Seen
 from protocol.signature import recover
 from protocol.statement import Envelope, open_statement, read_envelope
 from tests.fuzz.gossip import Besieged
+from tests.fuzz.session_targets import session_targets
+from tests.fuzz.target import Target
 from tests.protocol import builders
 from tests.protocol.builders import AUDITOR, COORDINATOR, DOMAIN, FIRST_RANKED, MINERS, NOW_MS, TASK, sealed
 from tests.vectors.situations import RULES
@@ -70,20 +70,6 @@ RPCS = (
     ),
 )
 EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Something that takes bytes from anybody. :ivar seeds: valid inputs to begin with."""
-
-    name: str
-    judge: Callable[[bytes], None]
-    seeds: tuple[bytes, ...]
-
-    def __call__(self, data: bytes) -> None:
-        """Try `data`; raises what no peer's bytes may raise."""
-        with suppress(ProtocolError, GossipIgnore):
-            self.judge(data)
 
 
 def _cbor(data: bytes) -> None:
@@ -227,6 +213,7 @@ def targets() -> list[Target]:
             _json(receipt.verify_document),
             (_dump(receipt.to_document(builders.receipt())),),
         ),
+        *session_targets(),
         *(Target(f"validate {topic}", _rule(topic), (*STATEMENTS, *EVIDENCE)) for topic in RULES),
     ]
 

@@ -26,6 +26,7 @@ from protocol.statement import unsigned
 from tests.protocol import builders
 from tests.protocol.builders import COORDINATOR, DOMAIN, EPOCH, MINERS, sealed
 from tests.protocol.rules import test_evidence, test_offers, test_results, test_tasks, test_verdicts
+from tests.vectors.session import noise_vectors, yamux_vectors
 from tests.vectors.situations import Gossip, Situation, judge, snapshot_document, view_document
 
 FOLDER = Path(__file__).parent
@@ -279,6 +280,8 @@ FILES: dict[str, Callable[[], Any]] = {
     "trace.json": trace_vectors,
     "evidence.json": evidence_vectors,
     "receipt.json": receipt_vectors,
+    "noise.json": noise_vectors,
+    "yamux.json": yamux_vectors,
     "rules/offers.json": lambda: rule_vectors("offers"),
     "rules/tasks.json": lambda: rule_vectors("tasks"),
     "rules/results.json": lambda: rule_vectors("results"),
