@@ -6,7 +6,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["protocol"]):
+with atheris.instrument_imports(include=["protocol", "p2p.session"]):
     from tests.fuzz.targets import targets
 
 
