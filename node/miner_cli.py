@@ -47,6 +47,18 @@ def bench(
     trio.run(_bench, packages, Machine(threads, device, memory_mib * BYTES_PER_MIB))
 
 
+@miner.command
+def status(data_dir: Path, /) -> None:
+    """Show how a running miner is: paused or not, its speed, its work, its traces.
+
+    :param data_dir: of the node.
+    """
+    from node.clock import now_ms  # noqa: PLC0415
+    from node.miner_status import describe, read_status  # noqa: PLC0415
+
+    print("\n".join(describe(read_status(data_dir), now_ms())))
+
+
 async def _bench(packages: list[ModelPackage], machine: Machine) -> None:
     from node.inference.pool import open_pool  # noqa: PLC0415
     from node.inference.speed import measure  # noqa: PLC0415

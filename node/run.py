@@ -11,6 +11,7 @@ import trio
 
 from node.catalogue import Catalogue
 from node.inference import package
+from node.inference.guest import Guest, parse_hours
 from node.inference.pool import Machine, open_pool
 from node.keys import open_keystore, read_password
 from node.lifetime import KEY_FILE, node_file, stopped_by_signals
@@ -48,13 +49,14 @@ async def run_node(settings: NodeSettings) -> None:
                 await _run_coordinator(settings, peer)
             case "miner":
                 packages = [package.load(folder) for folder in settings.model_folders]
+                guest = Guest(parse_hours(settings.active_hours), settings.load_max)
                 machine = Machine(settings.threads, settings.device, settings.memory_mib * BYTES_PER_MIB)
                 for item in packages:
                     await trio.to_thread.run_sync(package.verify, item)
                 async with open_pool(packages, machine) as workers:
                     await workers.ready()
                     with node_file(settings, peer.key.address, peer.host):
-                        terms = Terms(settings.price_micro_cai, settings.capacity)
+                        terms = Terms(settings.price_micro_cai, settings.capacity, guest)
                         await MINER_CLASS(peer, workers, packages, terms).run()
 
 

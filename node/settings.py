@@ -62,6 +62,10 @@ class NodeSettings:
     """What a miner's models run on, as torch calls it: cpu, cuda, cuda:1, mps; auto takes an accelerator."""
     memory_mib: int = 0
     """Memory for a miner's models in MiB, the longest unused is let go beyond it; 0: most of what is free."""
+    active_hours: str = ""
+    """Local hours at which a miner works, such as 22-7; default: all day."""
+    load_max: float = 0.0
+    """Load of the machine per core above which a miner takes no more tasks, its own included; 0: any."""
     log_level: LogLevel = "info"
     """Least level that is logged, on standard error."""
     log_json: Annotated[bool, Parameter(negative="")] = False

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from node.inference.preflight import WEIGHTS_FACTOR
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -76,8 +78,8 @@ class ModelCache(Generic[ModelT]):
             self.get(model_id)
 
     def _expected(self, model_id: bytes) -> int:
-        """What a model will take: as measured before, else its files."""
-        return self._measured.get(model_id, self.packages[model_id].size_bytes)
+        """What a model will take: as measured before, else by its files."""
+        return self._measured.get(model_id, WEIGHTS_FACTOR * self.packages[model_id].size_bytes)
 
     def _make_room(self, needed_bytes: int) -> None:
         while self._models and self.memory_bytes + needed_bytes > self._bytes_max:

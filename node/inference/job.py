@@ -145,6 +145,11 @@ class Failed(Encoded):
 JobEvent: TypeAlias = Progress | Preview | Finished | Failed
 
 
+def runs_shape(package: ModelPackage, width: int, height: int, steps: int) -> bool:
+    """Whether a package allows images of this size in so many steps; what is known before the input is."""
+    return (width, height) in package.sizes and 1 <= steps <= package.steps_max
+
+
 def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPackage:
     """Return the package that the job names, if the job may be run with it.
 

@@ -24,6 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from node.inference.job import CANCELLED, Failed, Finished, ImageJob, JobEvent, Preview, Progress
 from node.inference.package import PackageError
+from node.inference.preview_budget import PreviewBudget
 from node.inference.prng import PRNG_ID, initial_latent
 from node.inference.replay import REPLAY_NAME, Step, advance, guide, read_replay
 from node.inference.trace_file import TraceWriter
@@ -86,6 +87,7 @@ class Model:
         )
         if type(self._pipeline.scheduler).__name__ != package.scheduler:
             raise PackageError("the package's scheduler is not the one of its manifest")
+        self._previews = PreviewBudget(time.monotonic)
         self._pipeline.to(device)
         self.memory_bytes = sum(
             tensor.numel() * tensor.element_size()
@@ -104,6 +106,7 @@ class Model:
         :param cancelled: is asked after each step for each job; once it says yes, that job ends as `Failed`.
         """
         started = time.monotonic()
+        self._previews = PreviewBudget(time.monotonic)
         rows = self._begin(jobs)
         try:
             for number, step in enumerate(self.replay.steps(jobs[0].steps), start=1):
@@ -166,8 +169,9 @@ class Model:
             return False
         emit(Progress(job.job_id, number, job.steps))
         every = job.preview_every_steps
-        if every and number % every == 0 and number < job.steps:
-            emit(Preview(job.job_id, number, job.steps, self.decode(row.latent[None])[0]))
+        if every and number % every == 0 and number < job.steps and self._previews.affordable():
+            with self._previews:
+                emit(Preview(job.job_id, number, job.steps, self.decode(row.latent[None])[0]))
         return True
 
     def encode(self, jobs: Sequence[ImageJob]) -> tuple[torch.Tensor, torch.Tensor | None]:

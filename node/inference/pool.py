@@ -45,6 +45,8 @@ CANCEL_SECONDS_MAX: Final = 20.0
 """From a cancellation to the worker's answer, at most one step; then the process is killed."""
 SILENCE_SECONDS_MAX: Final = 300.0
 """Longest silence of a worker during a job; more than the slowest step of the largest model."""
+LAST_WORDS_SECONDS_MAX: Final = 2.0
+"""From the end of a busy process to the end of what it has written."""
 BACKOFF_SECONDS_MIN: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 30.0
 START_FAILURES_MAX: Final = 3
@@ -190,23 +192,30 @@ class WorkerPool:
 
     async def _serve(self, worker: WorkerProcess) -> None:
         """Feed the process one batch after another until it is lost."""
+        batch_over = trio.Event()
+        batch_over.set()
         async with trio.open_nursery() as nursery:
 
             async def stop_when_ended() -> None:
-                # An idle process that dies is replaced now, not when the next job finds it dead.
+                # An idle process that dies is replaced now, not when the next job finds it dead. What a busy
+                # one said last is read first: it may be why it died.
                 await worker.wait()
+                with trio.move_on_after(LAST_WORDS_SECONDS_MAX):
+                    await batch_over.wait()
                 nursery.cancel_scope.cancel()
 
             nursery.start_soon(stop_when_ended)
-            while await self._one_batch(worker):
-                pass
+            fit = True
+            while fit:
+                tickets = await self._waiting.take()
+                if tickets:
+                    batch_over = trio.Event()
+                    fit = await self._one_batch(worker, tickets)
+                    batch_over.set()
             nursery.cancel_scope.cancel()
 
-    async def _one_batch(self, worker: WorkerProcess) -> bool:
-        """Take jobs and see them through; return whether the process is fit for more."""
-        tickets = await self._waiting.take()
-        if not tickets:
-            return True
+    async def _one_batch(self, worker: WorkerProcess, tickets: list[Ticket]) -> bool:
+        """See jobs through; return whether the process is fit for more."""
         for ticket in tickets:
             # Whatever ends this without a last event was the worker's end.
             ticket.error = "the inference process was lost during the job"
@@ -229,8 +238,8 @@ class WorkerPool:
         return fit
 
     async def _relay(self, worker: WorkerProcess, tickets: dict[str, Ticket]) -> bool:
-        """Pass the jobs' events on until each had its last one; return whether it came to that."""
-        batch = len(tickets)
+        """Pass the jobs' events on until each had its last one; return whether the process can go on."""
+        batch, fit = len(tickets), True
         while tickets:
             try:
                 with trio.fail_after(self._silence_seconds_max):
@@ -250,7 +259,9 @@ class WorkerPool:
                 del tickets[event.job_id]
                 self._counts.jobs_running -= 1
                 self._count(event, ticket, batch)
-        return True
+                # A worker that says so ends itself; the next jobs must not go down with it.
+                fit = fit and not (isinstance(event, Failed) and event.reason == OUT_OF_MEMORY)
+        return fit
 
     def _count(self, event: Finished | Failed, ticket: Ticket, batch: int) -> None:
         if isinstance(event, Finished):

@@ -43,6 +43,7 @@ from node.inference.job import (
     check_job,
 )
 from node.inference.package import load, verify
+from node.inference.preflight import require_memory
 from protocol.errors import CuckooError, DecodeError
 
 if TYPE_CHECKING:
@@ -184,6 +185,9 @@ def load_models(
     for package in packages:
         verify(package)
 
+    if memory_bytes:
+        require_room(packages, memory_bytes)
+
     # Here and nowhere else: importing these takes seconds and hundreds of megabytes.
     import torch  # noqa: PLC0415
 
@@ -195,6 +199,7 @@ def load_models(
     torch.set_grad_enabled(mode=False)
     normal_table()
     opened = open_device(device, memory_bytes)
+    require_room(packages, opened.memory_bytes)
 
     def load_one(package: ModelPackage) -> RunsJobs:
         return Model(package, opened.torch_device)
@@ -202,6 +207,12 @@ def load_models(
     cache = ModelCache({package.model_id: package for package in packages}, load_one, opened.memory_bytes)
     cache.preload()
     return cache
+
+
+def require_room(packages: Sequence[ModelPackage], memory_bytes: int) -> None:
+    """:raises DoesNotFit: one of the packages would not run in so much memory, even alone."""
+    for package in packages:
+        require_memory(package.name, package.size_bytes, memory_bytes)
 
 
 Loader: TypeAlias = "Callable[[Sequence[Path], int, str, int], ModelCache[RunsJobs]]"

@@ -15,11 +15,13 @@ import trio
 from multiaddr import Multiaddr
 
 from node.clock import now_ms
-from node.inference.job import Failed, Finished, ImageJob, Preview, Progress
+from node.inference.guest import Guest
+from node.inference.job import Failed, Finished, ImageJob, Preview, Progress, runs_shape
 from node.inference.package import ModelPackage
 from node.inference.pool import WorkerPool
 from node.inference.speed import try_speed
 from node.inference.trace_store import TraceStore
+from node.miner_status import machine_now, write_status
 from node.model_transfer import ModelServer
 from node.openings import OpeningServer
 from node.peer import Peer
@@ -62,10 +64,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a miner asks for. :ivar price_micro_cai: for one image. :ivar capacity: tasks at a time."""
+    """What a miner asks for.
+
+    :ivar price_micro_cai: for one image.
+    :ivar capacity: tasks at a time.
+    :ivar guest: when it keeps still.
+    """
 
     price_micro_cai: int
     capacity: int
+    guest: Guest
 
 
 class Miner:
@@ -79,6 +87,7 @@ class Miner:
         self._packages = {item.model_id: item for item in packages}
         self._terms = terms
         self._image_ms: dict[bytes, int] = {}
+        self._paused = ""
         self._slots = trio.CapacityLimiter(terms.capacity)
         self._following = 0
         self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
@@ -112,17 +121,38 @@ class Miner:
         self._finished[result.message.task_id] = None
 
     def _wants(self, task: TaskAnnouncement) -> bool:
+        package = self._packages.get(task.model_id)
         return (
             self._peer.key.address in task.assigned
-            and task.model_id in self._packages
+            and package is not None
+            and runs_shape(package, task.width, task.height, task.steps)
+            and not self._paused
             and self._following < TASKS_WAITING_MAX
         )
+
+    def _look_around(self) -> None:
+        """See whether this is a time to work, and write down how things are."""
+        paused = self._terms.guest.why_paused(*machine_now())
+        if paused != self._paused:
+            log.info("paused" if paused else "working again", reason=paused)
+        self._paused = paused
+        names = {item.name: self._image_ms[model_id] for model_id, item in self._packages.items()}
+        counts = {
+            "traces": self._traces.counts | {"here": len(self._traces), "bytes": self._traces.size_bytes},
+            "openings": self._openings.counts,
+            "models given": self._models.counts,
+        }
+        try:
+            write_status(self._peer.data_dir, now_ms(), paused, names, self._workers.statistics(), counts)
+        except OSError as error:
+            log.warning("status not written", error=str(error))
 
     async def _keep_offering(self) -> None:
         parameters = self._peer.network.parameters
         while True:
+            self._look_around()
             latest = self._peer.view.latest
-            if latest is not None and latest.miners.weight_of(self._peer.key.address):
+            if not self._paused and latest is not None and latest.miners.weight_of(self._peer.key.address):
                 now = now_ms()
                 offer = Offer(
                     sequence=self._peer.guard.next_sequence(Kind.OFFER),

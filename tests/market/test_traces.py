@@ -1,6 +1,8 @@
 """What a miner committed to of its work is on its disk, and is the work."""
 
 import base64
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,16 @@ def test_committed_root_is_that_of_the_kept_trace_of_this_very_job(market):
         step = read_replay(package.folder / REPLAY_NAME).steps(STEPS)[0]
         moved = advance(step, latent, guide(unconditional, conditional, int(GUIDANCE * 1000)), None)
         assert sha256(moved.tobytes()) == trace.leaves[1].latent
+
+
+def test_a_running_miner_tells_how_it_is(market):
+    nodes = [node for name, node in market.description["nodes"].items() if name.startswith("miner")]
+    assert nodes
+    for node in nodes:
+        run = subprocess.run(
+            [sys.executable, "-m", "node.cli", "miner", "status", node["data_dir"]],
+            capture_output=True,
+            text=True,
+        )
+        assert run.stdout.startswith("working, as of"), run.stderr
+        assert "ms an image" in run.stdout

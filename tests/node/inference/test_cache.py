@@ -6,6 +6,7 @@ import pytest
 
 from node.inference.cache import ModelCache
 from node.inference.package import PackagedFile
+from node.inference.preflight import WEIGHTS_FACTOR
 from tests.node.builders import PACKAGE
 
 
@@ -15,17 +16,21 @@ class Loaded:
 
 
 def packages(*sizes):
-    """Packages a, b, c, … whose files have these sizes."""
+    """Packages a, b, c, … that are expected to take these sizes in memory."""
     return {
         bytes([97 + place]): replace(
-            PACKAGE, model_id=bytes([97 + place]), files={"w": PackagedFile(bytes(32), size)}
+            PACKAGE,
+            model_id=bytes([97 + place]),
+            files={"w": PackagedFile(bytes(32), size // WEIGHTS_FACTOR)},
         )
         for place, size in enumerate(sizes)
     }
 
 
 def cache(bytes_max, *sizes, factor=1):
-    return ModelCache(packages(*sizes), lambda package: Loaded(factor * package.size_bytes), bytes_max)
+    return ModelCache(
+        packages(*sizes), lambda package: Loaded(factor * WEIGHTS_FACTOR * package.size_bytes), bytes_max
+    )
 
 
 def test_loaded_once():
@@ -45,7 +50,7 @@ def test_the_longest_unused_goes_first():
 
 
 def test_a_large_one_takes_the_place_of_several():
-    models = cache(30, 10, 10, 25)
+    models = cache(30, 10, 10, 26)
     for model_id in (b"a", b"b", b"c"):
         models.get(model_id)
     assert models.loaded() == (b"c",)
@@ -59,7 +64,7 @@ def test_one_larger_than_all_room_is_loaded_alone():
 
 
 def test_measured_counts_more_than_files():
-    """Half precision on disk is single precision in memory."""
+    """Files tell half of it, at most."""
     models = cache(30, 10, 10, factor=2)
     models.get(b"a")
     models.get(b"b")

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from node.inference.job import PROMPT_CHARACTERS_MAX, Failed, Finished, JobRefused, WorkerError, check_job
+from node.inference.job import (
+    PROMPT_CHARACTERS_MAX,
+    Failed,
+    Finished,
+    JobRefused,
+    WorkerError,
+    check_job,
+    runs_shape,
+)
 from node.inference.package import ModelPackage
 from protocol.errors import LocalError, Refusal
 from protocol.trace import TraceLeaf
@@ -73,6 +81,12 @@ def test_what_is_computed_together():
     for other in ({"steps": 9}, {"width": 64}, {"height": 64}, {"guidance_milli": 1000}):
         assert a_job(MODEL_ID, **other).shape != job.shape
     assert a_job(bytes(32)).shape != job.shape
+
+
+def test_what_is_known_before_the_input():
+    assert runs_shape(PACKAGE, 64, 32, 50)
+    for width, height, steps in ((33, 32, 5), (32, 64, 5), (32, 32, 0), (32, 32, 51)):
+        assert not runs_shape(PACKAGE, width, height, steps)
 
 
 def test_whose_fault_it_is():

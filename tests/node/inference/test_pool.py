@@ -2,17 +2,20 @@
 
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import trio
 from PIL import Image
 
 from node.inference.job import Finished, JobRefused, Preview, Progress, WorkerError
-from node.inference.pool import open_pool
-from tests.node.inference.builders import REPOSITORY, a_job, embedded, is_alive
+from node.inference.package import pack
+from node.inference.pool import Machine, open_pool
+from tests.node.inference.builders import REPOSITORY, SETTINGS, a_job, embedded, is_alive
 
 PACKAGE = embedded()
 pytestmark = pytest.mark.process
@@ -63,6 +66,24 @@ async def test_jobs_of_one_worker():
         await _killed_worker_fails_its_job_and_is_replaced(pool)
         (process_id,) = pool.statistics().process_ids
     assert not is_alive(process_id)
+
+
+async def test_two_models_take_turns_in_memory_for_one(tmp_path):
+    """The second evicts the first, and the first comes back."""
+    folder = tmp_path / "other"
+    shutil.copytree(PACKAGE.folder, folder)
+    (folder / "NOTICE").write_text("another model to the network")
+    other = pack(folder, replace(SETTINGS, name="other", steps_max=PACKAGE.steps_max))
+    async with open_pool([PACKAGE, other], Machine(memory_bytes=30_000_000)) as pool:
+        for package in (PACKAGE, other, PACKAGE):
+            assert isinstance((await run(pool, job(model_id=package.model_id, steps=1)))[-1], Finished)
+        assert pool.statistics().workers_lost == 0
+
+
+async def test_a_model_too_large_for_the_memory_is_refused_by_name():
+    async with open_pool([PACKAGE], Machine(memory_bytes=20_000_000)) as pool:
+        with pytest.raises(WorkerError, match="the model cuckoo-icons needs 22 MiB, and 19 MiB are free"):
+            await pool.ready()
 
 
 async def _a_prompt_gives_an_image(pool):
