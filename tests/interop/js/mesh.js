@@ -29,7 +29,10 @@ for (const mesh of meshes) {
   })
   mesh.subscribe(TOPIC)
 }
-await Promise.all(nodes.flatMap((node, index) => nodes.slice(index + 1).map((other) => node.dial(other.getMultiaddrs()[0]))))
+// Not all at once: on a busy machine, handshakes would run out of their time.
+for (const [index, node] of nodes.entries()) {
+  await Promise.all(nodes.slice(index + 1).map((other) => node.dial(other.getMultiaddrs()[0])))
+}
 const peersWanted = load.nodes - 1
 while (meshes.some((mesh) => mesh.getSubscribers(TOPIC).length < peersWanted)) await sleep(10)
 await sleep(load.settle_ms)
