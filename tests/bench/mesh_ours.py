@@ -28,7 +28,7 @@ STAKE_WEI = 20_001 * 10**18
 LIFE_MS = 10 * 60 * 1000
 OFFER_BYTES = 95
 """Length of an offer's envelope without models,"""
-MODEL_BYTES = 44
+MODEL_BYTES = 45
 """and what one model adds to it at this price."""
 PRICE_MICRO_CAI = 5_000_000_000
 

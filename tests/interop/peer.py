@@ -15,7 +15,7 @@ from p2p.identity import PeerId, peer_id_from_text
 
 FOLDER = Path(__file__).parent
 ECHO = "/cuckoo/interop-echo/1"
-ANSWER_TIMEOUT_S = 30
+ANSWER_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 5
 
 

@@ -73,7 +73,7 @@ const struct = (...types) => (value) => Array.isArray(value) && value.length ===
 const bytes = (length) => (value) => value instanceof Uint8Array && value.length === length
 const array = (least, most, type) => (value) => Array.isArray(value) && value.length >= least &&
   value.length <= most && value.every(type)
-const isOffer = struct(fits(64), fits(64), fits(64), fits(8), array(1, 32, struct(bytes(32), fits(64))))
+const isOffer = struct(fits(64), fits(64), fits(64), fits(8), array(1, 32, struct(bytes(32), fits(64), fits(32))))
 
 function checkOffer (fields) {
   if (!isOffer(fields)) throw new NotCanonical('not an offer')
