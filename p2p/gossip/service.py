@@ -56,7 +56,7 @@ INLINE_RPCS_MAX: Final = 16
 RPCS_BETWEEN_CHECKPOINTS: Final = 64
 """RPCs handled before other tasks get their turn; tiny ones come by the thousand in one read."""
 WRITE_TIMEOUT_MS: Final = 8_000
-"""Time for one write; a peer that lets it pass is disconnected. The muxer gives up after 5 s of no window."""
+"""Time for one write; a peer that lets it pass is disconnected."""
 PUBLISH_TIMEOUT_MS: Final = 5_000
 """Time that publishing waits for room; then peers without room lose the message, and it is counted."""
 OPEN_ATTEMPTS_MAX: Final = 3

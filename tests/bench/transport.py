@@ -138,7 +138,7 @@ async def one_by_one(pair: Pair) -> float:
 
 
 async def transfers(pair: Pair) -> float:
-    """Seconds of CPU for a MiB, both ends."""
+    """Seconds a MiB takes, both ends on this machine."""
     piece = bytes(PIECE_BYTES)
 
     async def write() -> None:
