@@ -36,6 +36,8 @@ from protocol.messages import MESSAGE_OF, TaskInput, TaskReply
 from protocol.rules.view import Seen
 from protocol.signature import recover
 from protocol.statement import Envelope, open_statement, read_envelope
+from protocol.trace import Opening, OpeningRequest, TraceBinding, TraceLeaf, open_leaves, verify_opening
+from protocol.transfer import ModelRequest
 from tests.fuzz.gossip import Besieged
 from tests.fuzz.session_targets import session_targets
 from tests.fuzz.target import Target
@@ -72,6 +74,12 @@ RPCS = (
 EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
 
 
+LEAVES = [TraceLeaf.of(bytes([step]), b"", b"output") for step in range(5)]
+TRACE = TraceBinding(bytes(32), bytes(20), bytes(32), len(LEAVES), bytes(32))
+OPENING_REQUEST = OpeningRequest(bytes(32), (1, 4), 0)
+OPENING = open_leaves(bytes(32), LEAVES, bytes(32), OPENING_REQUEST.steps)
+
+
 def _cbor(data: bytes) -> None:
     assert cbor.encode(cbor.decode(data)) == data
 
@@ -98,6 +106,12 @@ def _evidence(data: bytes) -> None:
     evidence = decode_evidence(data)
     assert evidence.encode() == data
     verify_evidence(DOMAIN, evidence, EPOCHS)
+
+
+def _opening(data: bytes) -> None:
+    opening = Opening.decode(data)
+    assert opening.encode() == data
+    verify_opening(TRACE, TRACE.root(OPENING.steps_root, bytes(32)), OPENING_REQUEST, opening)
 
 
 def _ranking(data: bytes) -> None:
@@ -193,6 +207,8 @@ def targets() -> list[Target]:
         (TaskInput, builders.task_input().encode()),
         (TaskReply, TaskReply(0, b"input", "why").encode()),
         (Envelope, STATEMENTS[0]),
+        (OpeningRequest, OPENING_REQUEST.encode()),
+        (ModelRequest, ModelRequest(bytes(32), "unet/config.json", 0).encode()),
     ]
     documents = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_evidence()]
     return [
@@ -202,6 +218,7 @@ def targets() -> list[Target]:
         Target("gossip router", _router(), RPCS),
         Target("open a statement", _statement, STATEMENTS),
         Target("recover a signer", _signature, (TASK.digest + TASK.encoded[-65:],)),
+        Target("opening of a trace", _opening, (OPENING.encode(),)),
         Target("follow the draw", _ranking, (TASK.message.encode(),)),
         Target("evidence", _evidence, EVIDENCE),
         Target("evidence document", _json(_evidence_document), tuple(_dump(one) for one in documents)),
