@@ -33,6 +33,7 @@ from p2p.gossip.service import GossipService
 from p2p.host import Host, open_host
 from p2p.identity import PeerId
 from p2p.lookup import Lookup
+from p2p.mdns import LocalDiscovery
 from p2p.mesh import Mesh, Validation, Validator
 from p2p.record_store import PeerRecords
 from p2p.records import peer_of
@@ -183,11 +184,13 @@ async def open_peer(
     data_dir: Path,
     *,
     announce: Sequence[str] = (),
+    mdns: bool = False,
 ) -> AsyncIterator[Peer]:
     """A running peer on `network`, until the context ends.
 
     :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
     :param announce: multiaddrs at which others can dial us, if they are other ones.
+    :param mdns: whether to look for peers on the local network, too.
     :raises LocalError: the guard is held, an address is taken or none, or the chain is another one.
     """
     rng = random.SystemRandom()
@@ -228,6 +231,8 @@ async def open_peer(
                     nursery.start_soon(peer.publish_evidence)
                     await nursery.start(keeper.run)
                     nursery.start_soon(lookup.keep_publishing)
+                    if mdns:
+                        nursery.start_soon(LocalDiscovery(host).run)
                     nursery.start_soon(keep_saving, book, records)
                     yield peer
                     nursery.cancel_scope.cancel()

@@ -41,7 +41,13 @@ async def run_node(settings: NodeSettings) -> None:
     async with (
         stopped_by_signals(),
         open_peer(
-            key, network, rpc_url, settings.listen, settings.data_dir, announce=settings.announce
+            key,
+            network,
+            rpc_url,
+            settings.listen,
+            settings.data_dir,
+            announce=settings.announce,
+            mdns=settings.mdns,
         ) as peer,
     ):
         match settings.role:

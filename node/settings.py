@@ -46,6 +46,8 @@ class NodeSettings:
     """Multiaddrs to listen on, such as /ip4/192.0.2.7/tcp/4001; default: any port of 127.0.0.1."""
     announce: Annotated[tuple[str, ...], _SEVERAL] = ()
     """Multiaddrs at which others can dial this node, if they are not those it listens on: NAT, containers."""
+    mdns: Annotated[bool, Parameter(negative="")] = False
+    """Find peers on the local network by multicast DNS, and be found by them."""
     health_address: str = "127.0.0.1:8430"
     """IP address and port where a bootstrap peer shows how it is, at / and /health; port 0 takes any."""
     api_port: int = 8420

@@ -7,9 +7,9 @@ Is not: a transport, nor a judge of peers' behaviour; a graylisted peer is refus
 
 **Nobody needs a stake to connect and to listen**: newcomers must read the network before they join it, and
 what they hear is public. What a peer without stake may not do is enforced where its word would count: the
-rules in ``protocol/rules/`` reject what is signed by no registered key, so gossip neither delivers nor
-forwards it, and a coordinator refuses who was not drawn. Here it only has less protection when a full node
-lets peers go.
+rules in ``protocol/rules/`` accept nothing that no registered key signed, so gossip neither delivers nor
+forwards it, and a coordinator refuses who was not drawn (``tests/p2p/test_gating.py``). Here it only has less
+protection when a full node lets peers go.
 """
 
 from __future__ import annotations
