@@ -12,11 +12,13 @@ oldest first; strangers who connect with ever new keys push out each other, not 
 from __future__ import annotations
 
 import heapq
+import ipaddress
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2p.identity import PeerId
+from p2p.limits import network_of
 from p2p.records import ADDRESSES_KEPT_MAX, PeerRecord, is_plausible, open_record, seal_record
 from protocol.errors import InvalidMessage, ProtocolError
 
@@ -30,6 +32,8 @@ RECORDS_MAX: Final = 1_024
 """Records of others that a node keeps; some 700 bytes of memory each, and at most 3 KiB."""
 RECORDS_TOLD_MAX: Final = 16
 """Records in one answer."""
+RECORDS_TOLD_PER_NETWORK_MAX: Final = 4
+"""Of them, those of peers in one public network (:func:`p2p.limits.network_of`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +144,25 @@ class PeerRecords:
         return [entry.record for entry in entries if entry is not None]
 
     def to_tell(self, asker: PeerId, connected: Collection[PeerId], rng: random.Random) -> list[PeerRecord]:
-        """A random choice of at most 16 records of peers that are connected to us, and met."""
-        known = [entry.record for peer, entry in self._met.items() if peer != asker and peer in connected]
-        return rng.sample(known, min(len(known), RECORDS_TOLD_MAX))
+        """A random choice of at most 16 records of peers that are connected to us, and met.
+
+        At most 4 of them from one public network: whoever runs many peers in one place shall not be all that
+        a newcomer hears of.
+        """
+        known = [entry for peer, entry in self._met.items() if peer != asker and peer in connected]
+        rng.shuffle(known)
+        told: list[PeerRecord] = []
+        networks: Counter[str] = Counter()
+        for entry in known:
+            network = _public_network(entry.heard_from_ip)
+            if network is not None and networks[network] >= RECORDS_TOLD_PER_NETWORK_MAX:
+                continue
+            if network is not None:
+                networks[network] += 1
+            told.append(entry.record)
+            if len(told) == RECORDS_TOLD_MAX:
+                break
+        return told
 
     def candidates(self, connected: Collection[PeerId]) -> list[PeerId]:
         """Peers to try: known, and not connected. Those that were met come first."""
@@ -223,3 +243,12 @@ class PeerRecords:
                 return peer
             self._met.move_to_end(peer)
         return next(iter(self._met))
+
+
+def _public_network(ip: str | None) -> str | None:
+    """The network that counts as one customer, of a public address; None for others."""
+    try:
+        is_public = ipaddress.ip_address(ip or "").is_global
+    except ValueError:
+        return None
+    return network_of(ip or "") if is_public else None

@@ -77,8 +77,22 @@ def test_only_met_peers_that_are_connected__are_told(store):
     assert {item.peer for item in store.to_tell(PEERS[5], PEERS, RNG)} == {PEERS[1], PEERS[2]}
     assert store.candidates([PEERS[2]]) == [PEERS[1]]
     for number in range(3, 25):
-        confirm(store, number)
+        store.confirm(PEERS[number], record(number).envelope, heard_from_ip=f"8.8.4.{number}")
     assert len(store.to_tell(PEERS[5], PEERS, RNG)) == RECORDS_TOLD_MAX
+
+
+def test_peers_of_one_public_network__are_told_of_in_part_only(store):
+    for number in range(1, 12):
+        confirm(store, number)
+    for number in range(12, 15):
+        store.confirm(PEERS[number], record(number).envelope, heard_from_ip=f"9.9.9.{number}")
+    told = {item.peer for item in store.to_tell(PEERS[20], PEERS, RNG)}
+    assert len(told & set(PEERS[1:12])) == record_store.RECORDS_TOLD_PER_NETWORK_MAX
+    assert set(PEERS[12:15]) <= told
+    near = PeerRecords(secret(0))
+    for number in range(1, 12):
+        near.confirm(PEERS[number], record(number).envelope, heard_from_ip="192.168.1.7")
+    assert len(near.to_tell(PEERS[20], PEERS, RNG)) == 11
 
 
 def test_private_addresses__count_only_from_nearby_and_can_be_learned_later(store):
