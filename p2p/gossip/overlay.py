@@ -264,8 +264,10 @@ class Overlay:
         """Peers of a topic to name to one that we prune; none if its own score is bad."""
         if self._scores.score(asking) < 0:
             return []
-        good = [peer for peer in self.topic_peers(topic) if peer != asking and self._scores.score(peer) >= 0]
-        return self._choose(good, self._params.px_peers_max)
+        # Drawn first and looked at then: whoever is pruned again and again must not have us rank everybody.
+        drawn = self._choose(self.topic_peers(topic), 2 * self._params.px_peers_max)
+        good = [peer for peer in drawn if peer != asking and self._scores.score(peer) >= 0]
+        return good[: self._params.px_peers_max]
 
     def is_contested(self, topic: str) -> bool:
         """Whether a topic has more peers than a mesh has room for."""
