@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NPM_INSTALLED := contracts/node_modules/.installed tests/interop/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet test lint contracts bench fuzz simulate lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet test lint contracts bench fuzz simulate attacks lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -57,6 +57,9 @@ fuzz: setup ## hostile bytes for every decoder and rule (SECONDS=60 for each)
 
 simulate: setup ## networks of thousands on one heap of events, with faults; a report (ARGS="--seed 2 --nodes 500")
 	@$(BIN)/python -m tests.simulation $(ARGS)
+
+attacks: setup ## eclipses, sybils, spam: what a hostile peer may try; a table of what came of it
+	@$(BIN)/python -m tests.attacks $(ARGS)
 
 lock: setup ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \

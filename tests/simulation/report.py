@@ -20,12 +20,12 @@ code { font-size: 12px; color: #666 }
 """
 
 
-def page(outcomes: Sequence[Outcome]) -> str:
+def page(outcomes: Sequence[Outcome], title: str = "Simulation") -> str:
     """An HTML document."""
     holding = sum(outcome.holds for outcome in outcomes)
     parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'><title>Simulation</title>",
-        f"<style>{_STYLE}</style></head><body><h1>Simulation</h1>",
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>",
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>",
         f"<p>{holding} of {len(outcomes)} scenarios hold. The same seed gives the same run, bit by bit.</p>",
         *(_section(outcome) for outcome in outcomes),
         "</body></html>\n",

@@ -1,0 +1,36 @@
+"""Covert flash: sybils behave for two minutes, earn their scores and places, and then all drop everything.
+
+Parameters: 200 honest nodes, 800 sybils at 20:1 connections, two minutes of good conduct; offers at 3/s in
+the last 5 s before the flash and for 15 s after (60 s in `make attacks`).
+Must hold: 100 % delivered before and after, p99 below 2 s.
+"""
+
+from tests.attacks.arena import TOPIC, honest_network, report_deliveries, report_peers, traffic
+from tests.attacks.sybils import passes_everything, passes_nothing, recruit, surround
+from tests.simulation.memo import shared_results
+from tests.simulation.outcome import Outcome
+
+BEHAVES_MS = 120_000
+
+
+def attack(seed: int, honest: int = 200, sybils: int = 800, seconds: float = 60) -> Outcome:
+    outcome = Outcome(f"covert flash: {honest} honest, {sybils} sybils", seed)
+    with shared_results():
+        network = honest_network(seed, honest)
+        network.warm_up()
+        ring = recruit(network, TOPIC, sybils, passes_everything)
+        surround(network, ring, list(network.nodes), 200)
+        network.run_for(BEHAVES_MS - 5_000)
+        before = traffic(network, 5_000, 3)
+        ring[0].ring.conduct = passes_nothing
+        after = traffic(network, seconds * 1000, 3)
+        network.run_for(5_000)
+    report_deliveries(outcome, network, before, "before")
+    report_deliveries(outcome, network, after, "after")
+    report_peers(outcome, network, ring)
+    return outcome
+
+
+def test_a_flash_of_those_who_behaved_loses_nothing():
+    outcome = attack(seed=1, seconds=15)
+    assert outcome.holds, outcome.text()
