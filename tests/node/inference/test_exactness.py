@@ -98,9 +98,9 @@ def test_computed_together_is_as_good_as_alone(folders):
     for alone, batch in zip(jobs(miner, "alone"), jobs(miner, "batch"), strict=True):
         with TraceFile(miner / alone.trace_path) as one, TraceFile(miner / batch.trace_path) as other:
             assert one.leaves[0].latent == other.leaves[0].latent
-            assert distance(numbers(one.final()), numbers(other.final())) <= 10 * TOLERANCE
+            assert distance(numbers(one.final()), numbers(other.final())) <= TOLERANCE
         pngs = [(miner / f"{job.job_id}.png").read_bytes() for job in (alone, batch)]
-        assert image_distance(*pngs) <= 3
+        assert image_distance(*pngs) <= 1
 
 
 def test_the_checks_can_fail(folders):
