@@ -10,11 +10,21 @@ enum Role {
 
 /// @title The list of node keys: who owns each, and as what it takes part.
 /// @notice The owner is a cold wallet that holds the money; the node key is hot and signs messages only.
+/// The list and the introductions are in the events; on the chain is only what contracts have to know.
 interface INodeRegistry {
     /// @notice A node key has been registered.
-    event NodeRegistered(address indexed node, address indexed owner, Role indexed role, string metadata);
-    /// @notice The owner has replaced the description of its node.
+    /// @param node The node key.
+    /// @param owner Who registered it, and whose own stake counts.
+    /// @param role Miner or Coordinator.
+    /// @param leaf Its place in the tree from which jurors are drawn; counted from 0, without gaps.
+    /// @param metadata The node's introduction, by convention a small JSON text: name, URL, models.
+    event NodeRegistered(
+        address indexed node, address indexed owner, Role indexed role, uint32 leaf, string metadata
+    );
+    /// @notice The owner has replaced the introduction of its node.
     event MetadataChanged(address indexed node, string metadata);
+    /// @notice The owner has taken its node off the network, for good.
+    event NodeDeregistered(address indexed node);
 
     /// @notice The role has to be Miner or Coordinator.
     error RoleRequired();
@@ -22,6 +32,8 @@ interface INodeRegistry {
     error AlreadyRegistered(address node);
     /// @notice No such node.
     error NotRegistered(address node);
+    /// @notice The node has left, and a key never registers twice.
+    error NodeHasLeft(address node);
     /// @notice The node's owner is another account.
     error NotOwner(address node, address account);
     /// @notice The consent is older than its deadline, a timestamp in seconds.
@@ -31,9 +43,9 @@ interface INodeRegistry {
     /// @notice Metadata of at most `limit` bytes.
     error MetadataTooLong(uint256 length, uint256 limit);
 
-    /// @notice Replaces the metadata of a node. Only its owner may.
+    /// @notice Replaces the introduction of a node. Only its owner may.
     /// @param node The node key.
-    /// @param metadata At most `MAX_METADATA_BYTES`, UTF-8 by convention.
+    /// @param metadata At most `MAX_METADATA_BYTES`, UTF-8 by convention. It is emitted, not stored.
     function setMetadata(address node, string calldata metadata) external;
 
     /// @notice The EIP-712 digest that a node key signs to let `owner` register it.
@@ -46,17 +58,20 @@ interface INodeRegistry {
         view
         returns (bytes32);
 
-    /// @notice The owner of a node; zero if it is not registered.
+    /// @notice The owner of a node; zero if it was never registered.
     /// @param node The node key.
     function ownerOf(address node) external view returns (address);
 
+    /// @notice The role of a node, for good; `None` if it was never registered.
+    /// @param node The node key.
+    function roleOf(address node) external view returns (Role);
+
+    /// @notice A node's place in the tree from which jurors are drawn. Reverts with `NotRegistered`.
+    /// @param node The node key.
+    function leafOf(address node) external view returns (uint32);
+
     /// @notice How many nodes have ever been registered.
     function nodeCount() external view returns (uint256);
-
-    /// @notice Part of the list of nodes, in the order of registration. The list only grows.
-    /// @param start Position of the first one; beyond the end gives an empty page.
-    /// @param count At most so many.
-    function nodesPage(uint256 start, uint256 count) external view returns (address[] memory nodes);
 
     /// @notice The most that metadata may be, in bytes.
     function MAX_METADATA_BYTES() external view returns (uint256);

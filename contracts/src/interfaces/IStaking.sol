@@ -1,64 +1,73 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IEpochSeeds} from "./IEpochSeeds.sol";
 import {INodeRegistry, Role} from "./INodeRegistry.sol";
+import {IRewards} from "./IRewards.sol";
+import {IWeights} from "./IWeights.sol";
+
+/// @dev As `jailSeconds` of a slash, and as `jailedUntil` of a node: for good.
+uint256 constant JAIL_FOREVER = type(uint40).max;
 
 /// @notice Everything about a node at the current block; all zero if it is not registered.
 struct NodeInfo {
     address owner;
     Role role;
-    /// Slashed, and closed for good.
-    bool jailed;
-    /// Not jailed, and its own stake is above the minimum: it takes part in draws.
+    /// It takes part in draws: not jailed, not gone, and its own stake was above the minimum when last looked at.
     bool active;
+    /// Deregistered by its owner.
+    bool left;
+    /// Timestamp in seconds from which it may be unjailed; 0 if it is not jailed, or `JAIL_FOREVER`.
+    uint256 jailedUntil;
+    uint32 leaf;
     /// What the owner's shares are worth, in wei of CAI.
     uint256 ownStake;
     /// The owner's and the voters' stake, in wei of CAI, without what is unbonding.
     uint256 totalStake;
     /// Still slashable, in wei of CAI.
     uint256 unbondingStake;
-    string metadata;
 }
 
 /// @notice Stake on its way out; all zero once withdrawn.
 struct Unbonding {
-    address account;
-    address node;
     /// What it is worth now, in wei of CAI: a slash lowers it until it is withdrawn.
     uint256 amount;
     /// Timestamp in seconds from which it can be withdrawn.
     uint256 releaseTime;
 }
 
-/// @title Stake behind nodes: owners' own and voters', with delayed exit and one slasher.
-interface IStaking is INodeRegistry, IEpochSeeds {
+/// @title Stake behind nodes: owners' own and voters', with delayed exit, jail and three slashers.
+/// @notice No amount of stake, own or voters', behind one node or all, may be above `MAX_STAKE`, 2^32 - 1 CAI.
+interface IStaking is INodeRegistry, IWeights, IRewards {
     /// @notice Stake has entered a node's pool.
     event Staked(address indexed node, address indexed account, uint256 amount, uint256 shares);
     /// @notice Stake has left a node's pool and can be withdrawn at `releaseTime`.
     event UnbondingStarted(
-        uint256 indexed requestId,
         address indexed node,
         address indexed account,
+        uint256 indexed requestId,
         uint256 shares,
         uint256 amount,
         uint256 releaseTime
     );
     /// @notice Unbonded stake was paid out.
-    event Withdrawn(uint256 indexed requestId, address indexed node, address indexed account, uint256 amount);
-    /// @notice The weight of a node in draws has changed, from this block on.
-    event WeightChanged(address indexed node, uint256 weight);
-    /// @notice A node was slashed and jailed. `stakeTaken` + `unbondingTaken` = `reward` + `burned`.
+    event Withdrawn(
+        address indexed node, address indexed account, uint256 indexed requestId, uint256 amount
+    );
+    /// @notice A node was slashed. `reward` of what was taken is owed to the slasher, the rest is burned.
     event Slashed(
         address indexed node,
-        address indexed reporter,
+        address indexed slasher,
         uint256 stakeTaken,
         uint256 unbondingTaken,
         uint256 reward,
-        uint256 burned
+        uint256 jailedUntil
     );
-    /// @notice A reporter's credit was paid out.
-    event RewardWithdrawn(address indexed account, uint256 amount);
+    /// @notice The owner has taken its node out of jail.
+    event Unjailed(address indexed node);
+    /// @notice A slasher has paid a part of what was owed to it.
+    event RewardPaid(address indexed slasher, address indexed account, uint256 amount);
+    /// @notice What slashes have taken and nobody is owed was burned.
+    event SlashedBurned(uint256 amount);
 
     /// @notice The unbonding delay is out of bounds.
     error UnbondingDelayOutOfBounds(uint256 delay);
@@ -66,48 +75,56 @@ interface IStaking is INodeRegistry, IEpochSeeds {
     error OwnStakeTooSmall(uint256 amount, uint256 minimum);
     /// @notice The amount or the shares are zero, or worth less than one wei.
     error NothingToMove();
-    /// @notice Owners add to their own stake with `addStake`.
+    /// @notice Owners add to their own stake with `stake`.
     error OwnerCannotVote(address node);
     /// @notice The node takes part in no draws, so a vote would stand idle.
     error NodeInactive(address node);
-    /// @notice The node was slashed and takes no stake any more.
-    error NodeJailed(address node);
+    /// @notice The node is jailed: until a timestamp in seconds, or for good (`JAIL_FOREVER`).
+    error NodeJailed(address node, uint256 jailedUntil);
+    /// @notice The node is not jailed.
+    error NodeNotJailed(address node);
+    /// @notice A pool holds no more than this, in wei of CAI, and takes no more after many slashes.
+    error PoolFull(address node);
     /// @notice The account has only `available` shares.
     error NotEnoughShares(uint256 shares, uint256 available);
-    /// @notice No such request of this account.
-    error NotYourRequest(uint256 requestId, address account);
+    /// @notice At most so many requests of an account behind a node at a time.
+    error TooManyRequests(uint256 limit);
+    /// @notice No such request of this account behind this node.
+    error NoSuchRequest(address node, address account, uint256 requestId);
     /// @notice The request can be withdrawn from `releaseTime` on.
     error StillUnbonding(uint256 requestId, uint256 releaseTime);
-    /// @notice The account has no reward to withdraw.
-    error NoReward(address account);
-    /// @notice Only the slasher may slash.
+    /// @notice Only the slashers may do that.
     error NotSlasher(address account);
-    /// @notice The slashed fraction or the reporter's share is out of bounds.
-    error SlashOutOfBounds(uint256 fraction, uint256 reporterShare);
-    /// @notice The block is not in the past yet, so stakes at it may still change.
-    error BlockNotPast(uint256 blockNumber, uint256 currentBlock);
+    /// @notice The slashed fraction or the rewarded share is out of bounds.
+    error SlashOutOfBounds(uint256 fraction, uint256 rewardShare);
+    /// @notice The slasher is owed only `available`.
+    error NotOwed(address slasher, uint256 amount, uint256 available);
 
-    /// @notice Registers a node key that consents, with the caller as its owner, and stakes for it.
-    /// @param role Miner or Coordinator.
-    /// @param node The node key, not registered before.
-    /// @param metadata At most `MAX_METADATA_BYTES`.
-    /// @param amount Own stake in wei of CAI, strictly more than `minimumOwnStake(role)`; needs allowance.
+    /// @notice Stakes behind a node key that is not registered yet, or behind a node of one's own. Staking for
+    /// a key that does not register gives nothing and risks nothing; it leaves by `unvote` and the delay.
+    /// @param node The node key.
+    /// @param amount In wei of CAI; needs allowance.
+    /// @return shares What the caller gets for it.
+    function stake(address node, uint256 amount) external returns (uint256 shares);
+
+    /// @notice Registers a node key that consents, with the caller as its owner, who has staked for it.
+    /// @param role Miner or Coordinator; the caller's own stake must be more than `minimumOwnStake(role)`.
+    /// @param node The node key, never registered before.
+    /// @param metadata At most `MAX_METADATA_BYTES`, a small JSON text by convention.
     /// @param deadline Timestamp in seconds until which the consent holds.
     /// @param consentSignature 65 bytes r‖s‖v by the node key over `consentDigest`.
     function register(
         Role role,
         address node,
         string calldata metadata,
-        uint256 amount,
         uint256 deadline,
         bytes calldata consentSignature
     ) external;
 
-    /// @notice Adds to the owner's own stake; may make an inactive node active again.
-    /// @param node A node of the caller's.
-    /// @param amount In wei of CAI; needs allowance.
-    /// @return shares What the caller gets for it.
-    function addStake(address node, uint256 amount) external returns (uint256 shares);
+    /// @notice Takes a node of the caller's off the network, for good: its weight is 0 from now on, it takes no
+    /// stake, and its key never registers again. Its stake leaves as before, and stays slashable till then.
+    /// @param node The node key.
+    function deregister(address node) external;
 
     /// @notice Delegates stake to an active node of somebody else's. It is slashed with the node's.
     /// @param node The node to stake behind.
@@ -118,29 +135,44 @@ interface IStaking is INodeRegistry, IEpochSeeds {
     /// @notice Begins to take stake back, owner's or voter's. It stays slashable until it is withdrawn.
     /// @param node The node from which to take it.
     /// @param shares Of the caller's `sharesOf`.
-    /// @return requestId For `withdraw`.
+    /// @return requestId For `withdraw`; the caller's requests behind a node are counted from 1, and an id is
+    /// used again after 65,535 others.
     function unvote(address node, uint256 shares) external returns (uint256 requestId);
 
-    /// @notice Pays out unbonded stake to the caller whose request it is.
-    /// @param requestId From `unvote`, of the caller's.
+    /// @notice Pays out unbonded stake of the caller's.
+    /// @param node As in `unvote`.
+    /// @param requestId From `unvote`.
     /// @return amount In wei of CAI; less than it was if the node was slashed meanwhile, even zero.
-    function withdraw(uint256 requestId) external returns (uint256 amount);
+    function withdraw(address node, uint256 requestId) external returns (uint256 amount);
 
-    /// @notice Pays out what the caller has earned by reporting.
-    /// @return amount In wei of CAI.
-    function withdrawReward() external returns (uint256 amount);
+    /// @notice Takes a node of the caller's out of jail when its time is over. It is active again if its own
+    /// stake is above the minimum; if not, as soon as enough is staked.
+    /// @param node The node key.
+    function unjail(address node) external;
 
-    /// @notice Slashes a node's own, voters' and unbonding stake pro rata and jails it. Only the slasher.
-    /// It never reverts for a registered node, whatever is left of its stake.
-    /// @param node The node.
-    /// @param fraction To take, in basis points, 1 to 10,000.
-    /// @param reporter Credited with its share.
-    /// @param reporterShare Of what is taken, in basis points, at most 5,000; the rest is burned.
-    /// @return taken In wei of CAI.
-    /// @return reward Credited to the reporter, in wei of CAI.
-    function slash(address node, uint256 fraction, address reporter, uint256 reporterShare)
+    /// @notice Slashes a node's own, voters' and unbonding stake pro rata, and jails it. Only `SLASHING`,
+    /// `DISPUTES` and `ESCROW`. It pays nobody: the reward is owed to the caller, which gives it on with
+    /// `payReward`; the rest waits for `burnSlashed`. For a registered node and arguments in bounds it never
+    /// reverts, whatever is left of its stake, and whether it has left or is jailed.
+    /// @param node A node that was ever registered, or it reverts with `NotRegistered`.
+    /// @param fraction To take, in basis points: 1 to `MAX_PARTIAL_SLASH`, or all, 10,000.
+    /// @param rewardShare Of what is taken, in basis points, at most `MAX_REWARD_SHARE`.
+    /// @param jailSeconds 0 leaves the node where it is; anything up to `JAIL_FOREVER` jails it for so long,
+    /// or leaves it in jail if it is there for longer; with all of the stake taken it is always for good.
+    /// @return taken In wei of CAI; 0 if nothing was left.
+    /// @return reward Now owed to the caller, in wei of CAI.
+    function slash(address node, uint256 fraction, uint256 rewardShare, uint256 jailSeconds)
         external
         returns (uint256 taken, uint256 reward);
+
+    /// @notice Pays a part of what is owed to the caller, a slasher, from its slashes.
+    /// @param account Receives it.
+    /// @param amount In wei of CAI, at most `owedTo(caller)`.
+    function payReward(address account, uint256 amount) external;
+
+    /// @notice Burns what slashes have taken and nobody is owed. Anybody may.
+    /// @return amount In wei of CAI.
+    function burnSlashed() external returns (uint256 amount);
 
     /// @notice Everything about a node at the current block.
     /// @param node The node key.
@@ -156,31 +188,27 @@ interface IStaking is INodeRegistry, IEpochSeeds {
     /// @param account Owner or voter.
     function stakeOf(address node, address account) external view returns (uint256);
 
-    /// @notice A request to withdraw.
-    /// @param requestId From `unvote`.
-    function unbonding(uint256 requestId) external view returns (Unbonding memory);
-
-    /// @notice What an account can withdraw as a reporter, in wei of CAI.
-    /// @param account The reporter.
-    function rewardOf(address account) external view returns (uint256);
-
-    /// @notice All rewards that are credited and not withdrawn, in wei of CAI.
-    function unclaimedRewards() external view returns (uint256);
-
-    /// @notice A node's weight in the draws as of the end of a past block: its stake, or 0 while inactive.
+    /// @notice What a slash of everything would take from a node now.
     /// @param node The node key.
-    /// @param blockNumber As in `clock()`, before the current one.
-    function weightAt(address node, uint256 blockNumber) external view returns (uint256);
+    /// @return own What the owner's shares are worth, in wei of CAI, without what is unbonding.
+    /// @return total Own, voters' and unbonding stake, in wei of CAI.
+    function slashableStake(address node) external view returns (uint256 own, uint256 total);
 
-    /// @notice The nodes of a role with a weight at a past block, among a part of the list of nodes.
-    /// @param role Miner or Coordinator.
-    /// @param blockNumber As in `clock()`, before the current one.
-    /// @param start Position in the list of nodes (all roles).
-    /// @param count Positions to look at; page through to `nodeCount()`.
-    function snapshot(Role role, uint256 blockNumber, uint256 start, uint256 count)
+    /// @notice A request to withdraw.
+    /// @param node As in `unvote`.
+    /// @param account Whose.
+    /// @param requestId From `unvote`.
+    function unbonding(address node, address account, uint256 requestId)
         external
         view
-        returns (address[] memory nodes, uint256[] memory weights);
+        returns (Unbonding memory);
+
+    /// @notice What is owed to a slasher, in wei of CAI.
+    /// @param slasher `SLASHING`, `DISPUTES` or `ESCROW`.
+    function owedTo(address slasher) external view returns (uint256);
+
+    /// @notice Taken by slashes, owed to nobody and not burned yet, in wei of CAI.
+    function slashedToBurn() external view returns (uint256);
 
     /// @notice Own stake has to be strictly more than this, in wei of CAI.
     /// @param role Miner or Coordinator.
@@ -189,9 +217,27 @@ interface IStaking is INodeRegistry, IEpochSeeds {
     /// @notice The ERC-20 that is staked.
     function TOKEN() external view returns (address);
 
-    /// @notice The one contract that may slash.
-    function SLASHER() external view returns (address);
+    /// @notice May slash: what signatures alone prove.
+    function SLASHING() external view returns (address);
+
+    /// @notice May slash and lock weights: what a jury finds.
+    function DISPUTES() external view returns (address);
+
+    /// @notice May slash and add fees: what coordinators have promised to pay.
+    function ESCROW() external view returns (address);
 
     /// @notice Seconds from `unvote` to `withdraw`.
     function UNBONDING_DELAY() external view returns (uint256);
+
+    /// @notice The most that can stand behind a node, in wei of CAI.
+    function MAX_STAKE() external view returns (uint256);
+
+    /// @notice The most that a slash takes if it does not take all, in basis points.
+    function MAX_PARTIAL_SLASH() external view returns (uint256);
+
+    /// @notice The most of what is taken that can be owed to the slasher, in basis points.
+    function MAX_REWARD_SHARE() external view returns (uint256);
+
+    /// @notice The most open requests of an account behind a node.
+    function MAX_OPEN_REQUESTS() external view returns (uint256);
 }
