@@ -6,7 +6,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IEpochSeeds} from "./interfaces/IEpochSeeds.sol";
 
 /// @title Epochs and their seeds.
-/// @notice Stakes count as of an epoch's first block; the seed comes from a later one. So whoever learns the
+/// @notice Stakes count as they stood when an epoch began; the seed comes from a later block. So whoever learns the
 /// seed can no longer move stake into the snapshot that it draws from.
 ///
 /// What a seed is worth: the producer of the seed block can try several hashes, and on a rollup with one
@@ -76,7 +76,7 @@ abstract contract EpochSeeds is IEpochSeeds {
     }
 
     /// @inheritdoc IEpochSeeds
-    function currentEpoch() external view returns (uint256) {
+    function currentEpoch() public view returns (uint256) {
         return block.number / EPOCH_BLOCKS;
     }
 

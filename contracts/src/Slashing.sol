@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {ISlashing} from "./interfaces/ISlashing.sol";
-import {IStaking} from "./interfaces/IStaking.sol";
+import {IStaking, JAIL_FOREVER} from "./interfaces/IStaking.sol";
 
 /// @title Penalties for what can be proved by signatures alone.
 /// @notice Its EIP-712 domain is the one in which every message of the network is signed, so any two
@@ -28,7 +28,7 @@ contract Slashing is ISlashing, EIP712 {
 
     /// @param staking Must have been deployed with this contract's future address as its slasher.
     constructor(address staking) EIP712("Cuckoo", "1") {
-        address expected = IStaking(staking).SLASHER();
+        address expected = IStaking(staking).SLASHING();
         if (expected != address(this)) revert NotTheSlasher(expected);
         STAKING = staking;
     }
@@ -54,7 +54,8 @@ contract Slashing is ISlashing, EIP712 {
         _spent[evidenceKey] = true;
         // Reverts if the signer is not registered, which undoes the entry above: it may register later.
         (uint256 taken, uint256 reward) =
-            IStaking(STAKING).slash(signer, EQUIVOCATION_PENALTY, msg.sender, REPORTER_SHARE);
+            IStaking(STAKING).slash(signer, EQUIVOCATION_PENALTY, REPORTER_SHARE, JAIL_FOREVER);
+        IStaking(STAKING).payReward(msg.sender, reward);
         emit Equivocation(signer, kind, slot, msg.sender, taken, reward);
     }
 

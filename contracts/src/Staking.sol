@@ -3,82 +3,84 @@ pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Checkpoints} from "@openzeppelin/contracts/utils/structs/Checkpoints.sol";
 import {EpochSeeds} from "./EpochSeeds.sol";
-import {NodeRegistry} from "./NodeRegistry.sol";
-import {ICAI} from "./interfaces/ICAI.sol";
+import {Rewards} from "./Rewards.sol";
+import {Slashable} from "./Slashable.sol";
+import {Weights} from "./Weights.sol";
 import {Role} from "./interfaces/INodeRegistry.sol";
-import {IStaking, NodeInfo, Unbonding} from "./interfaces/IStaking.sol";
+import {IStaking, JAIL_FOREVER, NodeInfo, Unbonding} from "./interfaces/IStaking.sol";
 import {SharePool} from "./libraries/SharePool.sol";
+
+/// @notice What is fixed for good when staking is deployed.
+struct StakingParameters {
+    /// CAI, which reverts on a failed transfer and lets holders burn.
+    address token;
+    /// These three may not exist yet: each checks on its own deployment that it is meant.
+    address slashing;
+    address disputes;
+    address escrow;
+    /// In seconds, 1 minute to 60 days; longer than evidence takes to surface.
+    uint256 unbondingDelay;
+    /// See `EpochSeeds`.
+    uint256 epochBlocks;
+    uint256 seedDelayBlocks;
+}
 
 /// @title Stake behind nodes.
 /// @notice Each node has two pools of stake, one that stands behind it and one on its way out; a slash takes
 /// the same fraction of both. Owners and voters hold shares of the first alike; what makes a node active is
-/// how much of it is its owner's. No owner, no upgrade; the token, the slasher and the delays are fixed.
-contract Staking is IStaking, NodeRegistry, EpochSeeds, ReentrancyGuardTransient {
-    using Checkpoints for Checkpoints.Trace208;
+/// how much of it is its owner's. No owner, no upgrade; the token, the slashers and the delays are fixed.
+contract Staking is Slashable {
     using SafeERC20 for IERC20;
-    using SharePool for SharePool.Pool;
 
-    struct NodeStake {
-        SharePool.Pool active;
-        SharePool.Pool thawing;
-        mapping(address account => uint256) sharesOf;
-        Checkpoints.Trace208 weights;
-        bool jailed;
-    }
+    /// @inheritdoc IStaking
+    uint256 public constant MAX_STAKE = uint256(type(uint32).max) * 1 ether;
+    /// @inheritdoc IStaking
+    uint256 public constant MAX_OPEN_REQUESTS = 32;
 
-    struct Request {
-        address account;
-        uint64 releaseTime;
-        address node;
-        uint256 thawingShares;
-    }
-
-    uint256 private constant MINIMUM_MINER_STAKE = 20_000 ether;
-    uint256 private constant MINIMUM_COORDINATOR_STAKE = 2_000_000 ether;
     uint256 private constant MINIMUM_UNBONDING_DELAY = 1 minutes;
     uint256 private constant MAXIMUM_UNBONDING_DELAY = 60 days;
-    uint256 private constant MAXIMUM_REPORTER_SHARE = 5_000;
 
-    /// @inheritdoc IStaking
-    address public immutable TOKEN;
-    /// @inheritdoc IStaking
-    address public immutable SLASHER;
     /// @inheritdoc IStaking
     uint256 public immutable UNBONDING_DELAY;
 
-    /// @inheritdoc IStaking
-    mapping(address account => uint256) public rewardOf;
-    /// @inheritdoc IStaking
-    uint256 public unclaimedRewards;
-
-    mapping(address node => NodeStake) private _stakes;
-    mapping(uint256 requestId => Request) private _requests;
-    uint256 private _lastRequestId;
-
-    /// @param token CAI, which reverts on a failed transfer and lets holders burn.
-    /// @param slasher May not exist yet: it checks on its own deployment that it is meant.
-    /// @param unbondingDelay In seconds, 1 minute to 60 days; longer than evidence takes to surface.
-    /// @param epochBlocks See `EpochSeeds`.
-    /// @param seedDelayBlocks See `EpochSeeds`.
-    constructor(
-        address token,
-        address slasher,
-        uint256 unbondingDelay,
-        uint256 epochBlocks,
-        uint256 seedDelayBlocks
-    ) EIP712("Cuckoo Staking", "1") EpochSeeds(epochBlocks, seedDelayBlocks) {
-        if (unbondingDelay < MINIMUM_UNBONDING_DELAY || unbondingDelay > MAXIMUM_UNBONDING_DELAY) {
-            revert UnbondingDelayOutOfBounds(unbondingDelay);
+    constructor(StakingParameters memory parameters)
+        EIP712("Cuckoo Staking", "1")
+        EpochSeeds(parameters.epochBlocks, parameters.seedDelayBlocks)
+        Weights(parameters.disputes)
+        Rewards(parameters.token, parameters.escrow)
+        Slashable(parameters.slashing)
+    {
+        uint256 delay = parameters.unbondingDelay;
+        if (delay < MINIMUM_UNBONDING_DELAY || delay > MAXIMUM_UNBONDING_DELAY) {
+            revert UnbondingDelayOutOfBounds(delay);
         }
-        TOKEN = token;
-        SLASHER = slasher;
-        UNBONDING_DELAY = unbondingDelay;
+        UNBONDING_DELAY = delay;
+    }
+
+    /// @inheritdoc IStaking
+    function stake(address node, uint256 amount) external nonReentrant returns (uint256 shares) {
+        Node memory record = _nodes[node];
+        if (record.role == Role.None) {
+            // Whoever stakes first makes the slot in which registering then only changes a value.
+            if (_incomes[node].firstEpoch == 0) _incomes[node].firstEpoch = NOT_YET;
+            return _deposit(node, record, amount);
+        }
+        if (record.owner != msg.sender) revert NotOwner(node, msg.sender);
+        if (record.left) revert NodeHasLeft(node);
+        if (record.jailedUntil == JAIL_FOREVER) revert NodeJailed(node, JAIL_FOREVER);
+        return _deposit(node, record, amount);
+    }
+
+    /// @inheritdoc IStaking
+    function vote(address node, uint256 amount) external nonReentrant returns (uint256 shares) {
+        Node memory record = _nodes[node];
+        if (record.role == Role.None) revert NotRegistered(node);
+        if (record.owner == msg.sender) revert OwnerCannotVote(node);
+        if (!record.active) revert NodeInactive(node);
+        return _deposit(node, record, amount);
     }
 
     /// @inheritdoc IStaking
@@ -86,204 +88,199 @@ contract Staking is IStaking, NodeRegistry, EpochSeeds, ReentrancyGuardTransient
         Role role,
         address node,
         string calldata metadata,
-        uint256 amount,
         uint256 deadline,
         bytes calldata consentSignature
     ) external nonReentrant {
-        _enterNode(role, node, metadata, deadline, consentSignature);
-        uint256 minimum = minimumOwnStake(role);
-        if (amount <= minimum) revert OwnStakeTooSmall(amount, minimum);
-        _deposit(node, amount);
+        _checkRegistration(role, node, metadata, deadline, consentSignature);
+        ActivePool memory pool = _pools[node];
+        uint256 own = _ownStake(node, msg.sender, pool);
+        if (own <= minimumOwnStake(role)) revert OwnStakeTooSmall(own, minimumOwnStake(role));
+
+        uint32 epoch = uint32(currentEpoch());
+        _incomes[node] =
+            NodeIncome({perShare: 0, perWeightPaid: uint96(_settleStream()), firstEpoch: epoch});
+        Node memory record = Node({
+            owner: msg.sender, role: role, active: true, left: false, leaf: _addLeaf(), jailedUntil: 0
+        });
+        _nodes[node] = record;
+        emit NodeRegistered(node, msg.sender, role, record.leaf, metadata);
+        pool.changedEpoch = epoch;
+        _recordWeight(node, record, pool, 0);
+        _pools[node] = pool;
     }
 
     /// @inheritdoc IStaking
-    function addStake(address node, uint256 amount)
-        external
-        nonReentrant
-        onlyOwnerOf(node)
-        returns (uint256 shares)
-    {
-        if (_stakes[node].jailed) revert NodeJailed(node);
-        return _deposit(node, amount);
+    function deregister(address node) external nonReentrant onlyOwnerOf(node) {
+        Node memory record = _nodes[node];
+        if (record.left) revert NodeHasLeft(node);
+        record.left = true;
+        emit NodeDeregistered(node);
+        _setActive(node, record, false);
     }
 
     /// @inheritdoc IStaking
-    function vote(address node, uint256 amount) external nonReentrant returns (uint256 shares) {
-        address owner = ownerOf(node);
-        if (owner == address(0)) revert NotRegistered(node);
-        if (owner == msg.sender) revert OwnerCannotVote(node);
-        if (!_isActive(node)) revert NodeInactive(node);
-        return _deposit(node, amount);
+    function unjail(address node) external nonReentrant onlyOwnerOf(node) {
+        Node memory record = _nodes[node];
+        uint256 until = record.jailedUntil;
+        if (until == 0) revert NodeNotJailed(node);
+        if (until == JAIL_FOREVER || block.timestamp < until) revert NodeJailed(node, until);
+        record.jailedUntil = 0;
+        emit Unjailed(node);
+        _setActive(node, record, !record.left && _hasEnough(node, record, _pools[node]));
     }
 
     /// @inheritdoc IStaking
     function unvote(address node, uint256 shares) external nonReentrant returns (uint256 requestId) {
-        NodeStake storage stake = _stakes[node];
-        uint256 available = stake.sharesOf[msg.sender];
-        if (shares > available) revert NotEnoughShares(shares, available);
+        Holding memory holding = _holdings[node][msg.sender];
+        if (shares > holding.shares) revert NotEnoughShares(shares, holding.shares);
+        if (holding.openRequests == MAX_OPEN_REQUESTS) revert TooManyRequests(MAX_OPEN_REQUESTS);
+        uint256 perShare = _settleNode(node).perShare;
+        _settleHolding(msg.sender, holding, perShare);
 
-        uint256 amount = stake.active.redeem(shares);
+        Node memory record = _nodes[node];
+        ActivePool memory pool = _pools[node];
+        uint64 weightBefore = _weightOf(record.active, pool.stake);
+        uint256 amount = SharePool.toStake(shares, pool.stake, pool.shares);
         if (amount == 0) revert NothingToMove();
-        stake.sharesOf[msg.sender] = available - shares;
-        uint64 releaseTime = SafeCast.toUint64(block.timestamp + UNBONDING_DELAY);
-        requestId = ++_lastRequestId;
-        _requests[requestId] = Request({
-            account: msg.sender,
-            releaseTime: releaseTime,
-            node: node,
-            thawingShares: stake.thawing.deposit(amount)
-        });
-        emit UnbondingStarted(requestId, node, msg.sender, shares, amount, releaseTime);
-        _updateWeight(node);
-    }
-
-    /// @inheritdoc IStaking
-    function withdraw(uint256 requestId) external nonReentrant returns (uint256 amount) {
-        Request memory request = _requests[requestId];
-        if (request.account != msg.sender) revert NotYourRequest(requestId, msg.sender);
-        if (block.timestamp < request.releaseTime) revert StillUnbonding(requestId, request.releaseTime);
-
-        delete _requests[requestId];
-        amount = _stakes[request.node].thawing.redeem(request.thawingShares);
-        emit Withdrawn(requestId, request.node, msg.sender, amount);
-        IERC20(TOKEN).safeTransfer(msg.sender, amount);
-    }
-
-    /// @inheritdoc IStaking
-    function withdrawReward() external nonReentrant returns (uint256 amount) {
-        amount = rewardOf[msg.sender];
-        if (amount == 0) revert NoReward(msg.sender);
-        rewardOf[msg.sender] = 0;
-        unclaimedRewards -= amount;
-        emit RewardWithdrawn(msg.sender, amount);
-        IERC20(TOKEN).safeTransfer(msg.sender, amount);
-    }
-
-    /// @inheritdoc IStaking
-    function slash(address node, uint256 fraction, address reporter, uint256 reporterShare)
-        external
-        nonReentrant
-        returns (uint256 taken, uint256 reward)
-    {
-        if (msg.sender != SLASHER) revert NotSlasher(msg.sender);
-        if (ownerOf(node) == address(0)) revert NotRegistered(node);
-        bool inBounds = fraction != 0 && fraction <= SharePool.BASIS_POINTS;
-        if (!inBounds || reporterShare > MAXIMUM_REPORTER_SHARE) {
-            revert SlashOutOfBounds(fraction, reporterShare);
+        pool.stake -= uint96(amount);
+        pool.shares -= uint104(shares);
+        holding.shares -= uint104(shares);
+        requestId = _request(node, holding, amount);
+        _holdings[node][msg.sender] = holding;
+        emit UnbondingStarted(
+            node, msg.sender, requestId, shares, amount, block.timestamp + UNBONDING_DELAY
+        );
+        if (record.active && record.owner == msg.sender && !_hasEnough(node, record, pool)) {
+            record.active = false;
+            _nodes[node] = record;
         }
+        _recordWeight(node, record, pool, weightBefore);
+        _pools[node] = pool;
+    }
 
-        NodeStake storage stake = _stakes[node];
-        // Jailing for good is also what keeps a pool that lost everything from ever taking a deposit.
-        stake.jailed = true;
-        uint256 stakeTaken = stake.active.slash(fraction);
-        uint256 unbondingTaken = stake.thawing.slash(fraction);
-        taken = stakeTaken + unbondingTaken;
-        reward = Math.mulDiv(taken, reporterShare, SharePool.BASIS_POINTS);
-        rewardOf[reporter] += reward;
-        unclaimedRewards += reward;
-        emit Slashed(node, reporter, stakeTaken, unbondingTaken, reward, taken - reward);
-        _updateWeight(node);
-        ICAI(TOKEN).burn(taken - reward);
+    /// @inheritdoc IStaking
+    function withdraw(address node, uint256 requestId) external nonReentrant returns (uint256 amount) {
+        Request memory request = _requests[node][msg.sender][requestId];
+        if (request.releaseTime == 0) revert NoSuchRequest(node, msg.sender, requestId);
+        if (block.timestamp < request.releaseTime) revert StillUnbonding(requestId, request.releaseTime);
+        delete _requests[node][msg.sender][requestId];
+        --_holdings[node][msg.sender].openRequests;
+
+        ThawingPool memory pool = _thawing[node];
+        amount = SharePool.toStake(request.thawingShares, pool.stake, pool.shares);
+        pool.stake -= uint96(amount);
+        pool.shares -= request.thawingShares;
+        _thawing[node] = pool;
+        emit Withdrawn(node, msg.sender, requestId, amount);
+        IERC20(TOKEN).safeTransfer(msg.sender, amount);
     }
 
     /// @inheritdoc IStaking
     function nodeInfo(address node) external view returns (NodeInfo memory) {
-        Registration storage registration = _registrations[node];
-        NodeStake storage stake = _stakes[node];
+        Node memory record = _nodes[node];
         return NodeInfo({
-            owner: registration.owner,
-            role: registration.role,
-            jailed: stake.jailed,
-            active: _isActive(node),
-            ownStake: stakeOf(node, registration.owner),
-            totalStake: stake.active.stake,
-            unbondingStake: stake.thawing.stake,
-            metadata: registration.metadata
+            owner: record.owner,
+            role: record.role,
+            active: record.active,
+            left: record.left,
+            jailedUntil: record.jailedUntil,
+            leaf: record.leaf,
+            ownStake: _ownStake(node, record.owner, _pools[node]),
+            totalStake: _pools[node].stake,
+            unbondingStake: _thawing[node].stake
         });
     }
 
     /// @inheritdoc IStaking
     function sharesOf(address node, address account) external view returns (uint256) {
-        return _stakes[node].sharesOf[account];
+        return _holdings[node][account].shares;
     }
 
     /// @inheritdoc IStaking
-    function stakeOf(address node, address account) public view returns (uint256) {
-        NodeStake storage stake = _stakes[node];
-        return stake.active.toStake(stake.sharesOf[account]);
+    function stakeOf(address node, address account) external view returns (uint256) {
+        return _ownStake(node, account, _pools[node]);
     }
 
     /// @inheritdoc IStaking
-    function unbonding(uint256 requestId) external view returns (Unbonding memory) {
-        Request storage request = _requests[requestId];
+    function unbonding(address node, address account, uint256 requestId)
+        external
+        view
+        returns (Unbonding memory)
+    {
+        Request storage request = _requests[node][account][requestId];
+        ThawingPool storage pool = _thawing[node];
         return Unbonding({
-            account: request.account,
-            node: request.node,
-            amount: _stakes[request.node].thawing.toStake(request.thawingShares),
+            amount: SharePool.toStake(request.thawingShares, pool.stake, pool.shares),
             releaseTime: request.releaseTime
         });
     }
 
-    /// @inheritdoc IStaking
-    function weightAt(address node, uint256 blockNumber) public view returns (uint256) {
-        uint48 currentBlock = clock();
-        if (blockNumber >= currentBlock) revert BlockNotPast(blockNumber, currentBlock);
-        return _stakes[node].weights.upperLookupRecent(SafeCast.toUint48(blockNumber));
-    }
-
-    /// @inheritdoc IStaking
-    function snapshot(Role role, uint256 blockNumber, uint256 start, uint256 count)
-        external
-        view
-        returns (address[] memory nodes, uint256[] memory weights)
-    {
-        nodes = nodesPage(start, count);
-        weights = new uint256[](nodes.length);
-        uint256 found = 0;
-        for (uint256 i = 0; i < nodes.length; ++i) {
-            address node = nodes[i];
-            if (_registrations[node].role != role) continue;
-            uint256 weight = weightAt(node, blockNumber);
-            if (weight == 0) continue;
-            nodes[found] = node;
-            weights[found] = weight;
-            ++found;
-        }
-        // Shortens both arrays in place to what was found; there is no other way to say it in Solidity.
-        assembly ("memory-safe") {
-            mstore(nodes, found)
-            mstore(weights, found)
-        }
-    }
-
-    /// @inheritdoc IStaking
-    function minimumOwnStake(Role role) public pure returns (uint256) {
-        return role == Role.Coordinator ? MINIMUM_COORDINATOR_STAKE : MINIMUM_MINER_STAKE;
-    }
-
     /// @dev Takes stake of the caller's. Effects come first; the token comes last.
-    function _deposit(address node, uint256 amount) private returns (uint256 shares) {
-        NodeStake storage stake = _stakes[node];
-        shares = stake.active.deposit(amount);
+    function _deposit(address node, Node memory record, uint256 amount) private returns (uint256 shares) {
+        Holding memory holding = _holdings[node][msg.sender];
+        if (record.role != Role.None) {
+            uint256 perShare = _settleNode(node).perShare;
+            _settleHolding(msg.sender, holding, perShare);
+        }
+        ActivePool memory pool = _pools[node];
+        uint64 weightBefore = _weightOf(record.active, pool.stake);
+        shares = SharePool.toShares(amount, pool.stake, pool.shares);
         if (shares == 0) revert NothingToMove();
-        stake.sharesOf[msg.sender] += shares;
+        bool fits = amount <= MAX_STAKE && pool.stake + amount <= MAX_STAKE;
+        if (!fits || pool.shares + shares > type(uint104).max) revert PoolFull(node);
+        pool.stake += uint96(amount);
+        pool.shares += uint104(shares);
+        holding.shares += uint104(shares);
+        _holdings[node][msg.sender] = holding;
         emit Staked(node, msg.sender, amount, shares);
-        _updateWeight(node);
+
+        if (record.owner == msg.sender && !record.active) {
+            bool free = !record.left && record.jailedUntil == 0;
+            if (free && _hasEnough(node, record, pool)) {
+                record.active = true;
+                _nodes[node] = record;
+            }
+        }
+        if (record.active) _recordWeight(node, record, pool, weightBefore);
+        _pools[node] = pool;
         IERC20(TOKEN).safeTransferFrom(msg.sender, address(this), amount);
     }
 
-    /// @dev Has to follow every change of a node's pool or jail.
-    function _updateWeight(address node) private {
-        NodeStake storage stake = _stakes[node];
-        uint208 weight = _isActive(node) ? SafeCast.toUint208(stake.active.stake) : 0;
-        if (weight == stake.weights.latest()) return;
-        stake.weights.push(clock(), weight);
-        emit WeightChanged(node, weight);
+    /// @dev Changes a node's activity, its stake staying as it is.
+    function _setActive(address node, Node memory record, bool active) private {
+        _settleNode(node);
+        ActivePool memory pool = _pools[node];
+        uint64 weightBefore = _weightOf(record.active, pool.stake);
+        record.active = active;
+        _nodes[node] = record;
+        _recordWeight(node, record, pool, weightBefore);
+        _pools[node] = pool;
     }
 
-    function _isActive(address node) private view returns (bool) {
-        Registration storage registration = _registrations[node];
-        if (registration.role == Role.None || _stakes[node].jailed) return false;
-        return stakeOf(node, registration.owner) > minimumOwnStake(registration.role);
+    /// @dev Moves stake into the pool on its way out, and enters the claim to it.
+    function _request(address node, Holding memory holding, uint256 amount)
+        private
+        returns (uint256 requestId)
+    {
+        ThawingPool memory pool = _thawing[node];
+        uint256 thawingShares = SharePool.toShares(amount, pool.stake, pool.shares);
+        pool.stake += uint96(amount);
+        pool.shares += SafeCast.toUint160(thawingShares);
+        _thawing[node] = pool;
+
+        ++holding.openRequests;
+        uint16 id = holding.lastRequest;
+        do {
+            // After 65,535 requests ids are used again; never that of an open one, of which there are few.
+            unchecked {
+                ++id;
+            }
+        } while (id == 0 || _requests[node][msg.sender][id].releaseTime != 0);
+        holding.lastRequest = id;
+        _requests[node][msg.sender][id] = Request({
+            thawingShares: uint160(thawingShares),
+            releaseTime: SafeCast.toUint40(block.timestamp + UNBONDING_DELAY)
+        });
+        return id;
     }
 }

@@ -36,7 +36,7 @@ interface IEpochSeeds {
     /// @notice The epoch of the current block.
     function currentEpoch() external view returns (uint256);
 
-    /// @notice The block whose stakes count in an epoch: its first.
+    /// @notice The first block of an epoch: stakes count as they stood before it.
     /// @param epoch Number of the epoch.
     function snapshotBlock(uint256 epoch) external view returns (uint256);
 

@@ -83,6 +83,12 @@ interface IRewards {
     /// @notice Funded and earned and not claimed yet, with what is not due yet, in wei of CAI.
     function rewardsHeld() external view returns (uint256);
 
+    /// @notice The ERC-20 that is staked, and in which rewards are paid.
+    function TOKEN() external view returns (address);
+
+    /// @notice May add fees, and slash: what coordinators have promised to pay.
+    function ESCROW() external view returns (address);
+
     /// @notice Seconds for which funding flows.
     function REWARD_PERIOD() external view returns (uint256);
 

@@ -37,7 +37,7 @@ struct Unbonding {
 
 /// @title Stake behind nodes: owners' own and voters', with delayed exit, jail and three slashers.
 /// @notice No amount of stake, own or voters', behind one node or all, may be above `MAX_STAKE`, 2^32 - 1 CAI.
-interface IStaking is INodeRegistry, IWeights, IRewards {
+interface IStaking is IRewards, IWeights, INodeRegistry {
     /// @notice Stake has entered a node's pool.
     event Staked(address indexed node, address indexed account, uint256 amount, uint256 shares);
     /// @notice Stake has left a node's pool and can be withdrawn at `releaseTime`.
@@ -214,17 +214,8 @@ interface IStaking is INodeRegistry, IWeights, IRewards {
     /// @param role Miner or Coordinator.
     function minimumOwnStake(Role role) external pure returns (uint256);
 
-    /// @notice The ERC-20 that is staked.
-    function TOKEN() external view returns (address);
-
     /// @notice May slash: what signatures alone prove.
     function SLASHING() external view returns (address);
-
-    /// @notice May slash and lock weights: what a jury finds.
-    function DISPUTES() external view returns (address);
-
-    /// @notice May slash and add fees: what coordinators have promised to pay.
-    function ESCROW() external view returns (address);
 
     /// @notice Seconds from `unvote` to `withdraw`.
     function UNBONDING_DELAY() external view returns (uint256);

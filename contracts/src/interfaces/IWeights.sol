@@ -86,6 +86,9 @@ interface IWeights is IEpochSeeds {
     /// @param epoch The current one or an earlier one.
     function weightsAt(address[] calldata nodes, uint256 epoch) external view returns (uint64[] memory);
 
+    /// @notice May lock weights, and slash: what a jury finds.
+    function DISPUTES() external view returns (address);
+
     /// @notice The most blocks of one lock after its `fromBlock`: as long as a block's hash can be read.
     function MAX_LOCK_BLOCKS() external view returns (uint256);
 

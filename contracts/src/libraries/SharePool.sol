@@ -7,43 +7,33 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 /// @notice Both conversions round down, so what is lost to rounding stays in the pool, and the price of a
 /// share never falls but by a slash.
 library SharePool {
-    struct Pool {
-        /// In wei of CAI.
-        uint256 stake;
-        /// `VIRTUAL_SHARES` per wei as long as nobody was slashed.
-        uint256 shares;
-    }
-
     /// @dev Nobody's shares and nobody's wei. They keep the price of an almost empty pool from being driven
-    /// up by rounding, which would round the next depositor's stake away (ERC-4626's inflation attack).
-    uint256 internal constant VIRTUAL_SHARES = 1e6;
+    /// up by rounding, which would round the next depositor's stake away (ERC-4626's inflation attack), and
+    /// they give a pool a price when a slash has left nothing.
+    uint256 internal constant VIRTUAL_SHARES = 1e3;
     uint256 internal constant VIRTUAL_STAKE = 1;
     uint256 internal constant BASIS_POINTS = 10_000;
 
-    /// @notice What so many shares are worth, in wei.
-    function toStake(Pool storage pool, uint256 shares) internal view returns (uint256) {
-        return Math.mulDiv(shares, pool.stake + VIRTUAL_STAKE, pool.shares + VIRTUAL_SHARES);
+    /// @notice What so many shares of a pool are worth, in wei.
+    /// @param shares At most `poolShares`.
+    /// @param poolStake In wei of CAI.
+    /// @param poolShares `VIRTUAL_SHARES` per wei as long as nobody was slashed.
+    function toStake(uint256 shares, uint256 poolStake, uint256 poolShares) internal pure returns (uint256) {
+        return Math.mulDiv(shares, poolStake + VIRTUAL_STAKE, poolShares + VIRTUAL_SHARES);
     }
 
-    /// @notice Adds stake; returns the shares that it is worth.
-    function deposit(Pool storage pool, uint256 amount) internal returns (uint256 shares) {
-        shares = Math.mulDiv(amount, pool.shares + VIRTUAL_SHARES, pool.stake + VIRTUAL_STAKE);
-        pool.stake += amount;
-        pool.shares += shares;
+    /// @notice The shares that so much new stake is worth.
+    /// @param amount In wei of CAI.
+    /// @param poolStake Before it is added.
+    /// @param poolShares Before they are added.
+    function toShares(uint256 amount, uint256 poolStake, uint256 poolShares) internal pure returns (uint256) {
+        return Math.mulDiv(amount, poolShares + VIRTUAL_SHARES, poolStake + VIRTUAL_STAKE);
     }
 
-    /// @notice Takes shares back; returns the stake that they were worth.
-    function redeem(Pool storage pool, uint256 shares) internal returns (uint256 amount) {
-        amount = toStake(pool, shares);
-        pool.stake -= amount;
-        pool.shares -= shares;
-    }
-
-    /// @notice Takes a fraction of the stake of all shares; returns how much that was.
-    /// @param fraction In basis points, at most `BASIS_POINTS`. Anything less leaves a wei, so shares can be
-    /// priced again; all of it leaves nothing, and the pool must take no deposit any more.
-    function slash(Pool storage pool, uint256 fraction) internal returns (uint256 taken) {
-        taken = Math.mulDiv(pool.stake, fraction, BASIS_POINTS);
-        pool.stake -= taken;
+    /// @notice What a slash takes from a pool. Less than all of it leaves a wei of whatever was there.
+    /// @param poolStake In wei of CAI.
+    /// @param fraction In basis points, at most `BASIS_POINTS`.
+    function part(uint256 poolStake, uint256 fraction) internal pure returns (uint256) {
+        return poolStake * fraction / BASIS_POINTS;
     }
 }

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+/// @title Weights in a tree of sums, eight to a word: drawing by weight and changing a weight touch one word a
+/// level, which is three words for 512 leaves and four for 4,096.
+/// @notice A word of level 0 holds the weights of eight leaves; a word of a higher level holds the sums of
+/// eight words below it. The tree grows by a root when its leaves no longer fit; nothing moves then.
+library SumTree {
+    struct Tree {
+        /// By level * 2^32 + position in the level.
+        mapping(uint256 key => uint256) words;
+    }
+
+    /// @dev Of one weight, and of the sum of all. As no sum is larger, no lane of a word runs over.
+    uint256 internal constant MAX_TOTAL = type(uint32).max;
+
+    uint256 private constant LANES_LOG2 = 3;
+    uint256 private constant LANE_BITS = 32;
+    uint256 private constant LANE_INDEX_MASK = 7;
+    uint256 private constant LANE_MASK = type(uint32).max;
+
+    /// @notice The weight of a leaf.
+    function weightOf(Tree storage tree, uint256 leaf) internal view returns (uint256) {
+        return (tree.words[leaf >> LANES_LOG2] >> _shift(leaf)) & LANE_MASK;
+    }
+
+    /// @notice The weight of all leaves: the sum of the root's lanes.
+    /// @param leafCount How many leaves there are; at least 0.
+    function total(Tree storage tree, uint256 leafCount) internal view returns (uint256) {
+        return sumOf(tree.words[_key(_top(leafCount), 0)]);
+    }
+
+    /// @notice Makes room for leaf number `leafCount`, of weight 0.
+    /// @param leafCount How many leaves there are before.
+    function grow(Tree storage tree, uint256 leafCount) internal {
+        uint256 top = _top(leafCount + 1);
+        if (top == _top(leafCount)) return;
+        uint256 below = total(tree, leafCount);
+        if (below != 0) tree.words[_key(top, 0)] = below;
+    }
+
+    /// @notice Changes the weight of a leaf; the caller has seen to it that the sum of all fits.
+    function update(Tree storage tree, uint256 leafCount, uint256 leaf, uint256 weight) internal {
+        uint256 top = _top(leafCount);
+        unchecked {
+            // Modulo 2^256; each word is right in the end, since what is taken off is in the lane.
+            uint256 change = weight - weightOf(tree, leaf);
+            uint256 position = leaf;
+            for (uint256 level = 0; level <= top; ++level) {
+                tree.words[_key(level, position >> LANES_LOG2)] += change << _shift(position);
+                position >>= LANES_LOG2;
+            }
+        }
+    }
+
+    /// @notice The leaf in which the `point`-th unit of weight lies.
+    /// @param point Less than the total.
+    function find(Tree storage tree, uint256 leafCount, uint256 point)
+        internal
+        view
+        returns (uint256 leaf, uint256 weight)
+    {
+        for (uint256 level = _top(leafCount) + 1; level != 0; --level) {
+            uint256 word = tree.words[_key(level - 1, leaf)];
+            leaf <<= LANES_LOG2;
+            weight = word & LANE_MASK;
+            while (point >= weight) {
+                point -= weight;
+                word >>= LANE_BITS;
+                weight = word & LANE_MASK;
+                ++leaf;
+            }
+        }
+    }
+
+    /// @notice The sum of a word's lanes.
+    function sumOf(uint256 word) internal pure returns (uint256 sum) {
+        for (; word != 0; word >>= LANE_BITS) {
+            sum += word & LANE_MASK;
+        }
+    }
+
+    /// @dev The level of the root.
+    function _top(uint256 leafCount) private pure returns (uint256 level) {
+        for (uint256 room = LANE_INDEX_MASK + 1; room < leafCount; room <<= LANES_LOG2) {
+            ++level;
+        }
+    }
+
+    function _key(uint256 level, uint256 position) private pure returns (uint256) {
+        return (level << LANE_BITS) | position;
+    }
+
+    function _shift(uint256 position) private pure returns (uint256) {
+        return (position & LANE_INDEX_MASK) * LANE_BITS;
+    }
+}
