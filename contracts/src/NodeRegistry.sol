@@ -96,4 +96,12 @@ abstract contract NodeRegistry is INodeRegistry, EIP712 {
         uint256 length = bytes(metadata).length;
         if (length > MAX_METADATA_BYTES) revert MetadataTooLong(length, MAX_METADATA_BYTES);
     }
+
+    function _loadNode(address node) internal view returns (Node memory) {
+        return _nodes[node];
+    }
+
+    function _storeNode(address node, Node memory record) internal {
+        _nodes[node] = record;
+    }
 }

@@ -41,7 +41,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     /// @inheritdoc IRewards
     function fundRewards(uint256 amount) external nonReentrant {
         _settleStream();
-        Shared memory shared = _shared;
+        Shared memory shared = _loadShared();
         uint256 nowS = block.timestamp - GENESIS_TIME;
         uint256 endDay = Math.ceilDiv(nowS + REWARD_PERIOD, 1 days);
         uint256 whole = amount + _rewards.carried + _remaining(shared);
@@ -66,18 +66,11 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     function addFees(address node, uint256 amount) external nonReentrant {
         _requireCaller(ESCROW);
         _requireRegistered(node);
-        Commission memory commission = _commissions[node];
-        if (commission.nextFrom != 0 && block.timestamp >= commission.nextFrom) {
-            _settleNode(node);
-            _riseCommission(node);
-            commission = _commissions[node];
-        }
-        NodeIncome storage income = _incomes[node];
-        (uint256 perShare, uint256 owners) = RewardMath.divide(
-            SafeCast.toUint96(amount), commission.basisPoints, _pools[node].shares, income.perShare
-        );
-        income.perShare = uint128(perShare);
-        if (owners != 0) _commissions[node].owed = SafeCast.toUint96(commission.owed + owners);
+        NodeIncome memory income = _settleNode(node);
+        _riseCommission(node);
+        uint256 owners = _divideIncome(node, income, SafeCast.toUint96(amount));
+        _storeIncome(node, income);
+        if (owners != 0) _commissions[node].owed += SafeCast.toUint96(owners);
         _rewards.held += uint128(amount);
         emit FeesAdded(node, amount, owners);
         IERC20(TOKEN).safeTransferFrom(msg.sender, address(this), amount);
@@ -127,7 +120,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         if (lockedUntil != 0) revert WeightsAreLocked(lockedUntil);
         // The leaf has earned by its old weight.
         _settleNode(node);
-        Node memory record = _nodes[node];
+        Node memory record = _loadNode(node);
         uint64 weight = _weightOf(record.active, _pools[node].stake);
         if (_updateLeaf(record.leaf, weight)) {
             emit LeafSynced(node, uint32(_tree.weightOf(record.leaf)));
@@ -159,7 +152,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
 
     /// @inheritdoc IRewards
     function rewardStream() external view returns (RewardStream memory) {
-        Shared memory shared = _shared;
+        Shared memory shared = _loadShared();
         (, uint256 settledAt, uint256 missed) = _streamNow();
         shared.settledAt = uint32(settledAt);
         uint256 remaining = _remaining(shared);
@@ -194,7 +187,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         uint256 missed;
         (income, owners, missed) = _incomeNow(node, _settleStream());
         if (income.perWeightPaid == paidBefore) return income;
-        _incomes[node] = income;
+        _storeIncome(node, income);
         if (missed != 0) _rewards.carried += uint128(missed);
         // What is owed is held, so it is below the supply.
         if (owners != 0) _commissions[node].owed += uint96(owners);
@@ -218,7 +211,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
 
     /// @dev The sum for a unit of weight now, until when it counts, and what nobody could earn.
     function _streamNow() private view returns (uint256 perWeight, uint256 settledAt, uint256 missed) {
-        Shared memory shared = _shared;
+        Shared memory shared = _loadShared();
         perWeight = shared.perWeight;
         settledAt = shared.settledAt;
         uint256 until = Math.min(block.timestamp - GENESIS_TIME, shared.endDay * 1 days);
@@ -236,16 +229,25 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         view
         returns (NodeIncome memory income, uint256 owners, uint256 missed)
     {
-        income = _incomes[node];
-        Node memory record = _nodes[node];
+        income = _loadIncome(node);
+        Node memory record = _loadNode(node);
         if (record.owner == address(0) || perWeight == income.perWeightPaid) return (income, 0, 0);
         uint256 gross = RewardMath.gross(_tree.weightOf(record.leaf), perWeight, income.perWeightPaid);
         income.perWeightPaid = uint96(perWeight);
         if (gross == 0) return (income, 0, 0);
         if (!record.active) return (income, 0, gross);
+        owners = _divideIncome(node, income, gross);
+    }
+
+    /// @dev Adds the shares' part of an amount to a node's income; returns its owner's part.
+    function _divideIncome(address node, NodeIncome memory income, uint256 amount)
+        private
+        view
+        returns (uint256 owners)
+    {
         uint256 perShare;
         (perShare, owners) = RewardMath.divide(
-            gross, _commissions[node].basisPoints, _pools[node].shares, income.perShare
+            amount, _commissions[node].basisPoints, _pools[node].shares, income.perShare
         );
         income.perShare = uint128(perShare);
     }

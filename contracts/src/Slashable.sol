@@ -27,6 +27,8 @@ abstract contract Slashable is IStaking, Rewards {
     address public immutable SLASHING;
 
     constructor(address slashing) {
+        // What they have taken is counted apart and added up.
+        if (slashing == DISPUTES || slashing == ESCROW || DISPUTES == ESCROW) revert SlashersNotDistinct();
         SLASHING = slashing;
     }
 
@@ -40,11 +42,11 @@ abstract contract Slashable is IStaking, Rewards {
         bool whole = fraction == SharePool.BASIS_POINTS;
         bool inBounds = whole || (fraction != 0 && fraction <= MAX_PARTIAL_SLASH);
         if (!inBounds || rewardShare > MAX_REWARD_SHARE) revert SlashOutOfBounds(fraction, rewardShare);
-        Node memory record = _nodes[node];
+        Node memory record = _loadNode(node);
         if (record.role == Role.None) revert NotRegistered(node);
 
         _settleNode(node);
-        ActivePool memory pool = _pools[node];
+        ActivePool memory pool = _loadPool(node);
         uint64 weightBefore = _weightOf(record.active, pool.stake);
         uint256 stakeTaken = SharePool.part(pool.stake, fraction);
         pool.stake -= uint96(stakeTaken);
@@ -53,9 +55,9 @@ abstract contract Slashable is IStaking, Rewards {
 
         record.jailedUntil = _jailEnd(record.jailedUntil, whole ? JAIL_FOREVER : jailSeconds);
         record.active = record.active && record.jailedUntil == 0 && _hasEnough(node, record, pool);
-        _nodes[node] = record;
+        _storeNode(node, record);
         _recordWeight(node, record, pool, weightBefore);
-        _pools[node] = pool;
+        _storePool(node, pool);
 
         taken = stakeTaken + unbondingTaken;
         reward = taken * rewardShare / SharePool.BASIS_POINTS;
@@ -87,7 +89,7 @@ abstract contract Slashable is IStaking, Rewards {
 
     /// @inheritdoc IStaking
     function slashableStake(address node) external view returns (uint256 own, uint256 total) {
-        ActivePool memory pool = _pools[node];
+        ActivePool memory pool = _loadPool(node);
         own = _ownStake(node, _nodes[node].owner, pool);
         total = uint256(pool.stake) + _thawing[node].stake;
     }

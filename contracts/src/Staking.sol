@@ -62,7 +62,7 @@ contract Staking is Slashable {
 
     /// @inheritdoc IStaking
     function stake(address node, uint256 amount) external nonReentrant returns (uint256 shares) {
-        Node memory record = _nodes[node];
+        Node memory record = _loadNode(node);
         if (record.role == Role.None) {
             // Whoever stakes first makes the slot in which registering then only changes a value.
             if (_incomes[node].firstEpoch == 0) _incomes[node].firstEpoch = NOT_YET;
@@ -76,7 +76,7 @@ contract Staking is Slashable {
 
     /// @inheritdoc IStaking
     function vote(address node, uint256 amount) external nonReentrant returns (uint256 shares) {
-        Node memory record = _nodes[node];
+        Node memory record = _loadNode(node);
         if (record.role == Role.None) revert NotRegistered(node);
         if (record.owner == msg.sender) revert OwnerCannotVote(node);
         if (!record.active) revert NodeInactive(node);
@@ -92,26 +92,27 @@ contract Staking is Slashable {
         bytes calldata consentSignature
     ) external nonReentrant {
         _checkRegistration(role, node, metadata, deadline, consentSignature);
-        ActivePool memory pool = _pools[node];
+        ActivePool memory pool = _loadPool(node);
         uint256 own = _ownStake(node, msg.sender, pool);
         if (own <= minimumOwnStake(role)) revert OwnStakeTooSmall(own, minimumOwnStake(role));
 
         uint32 epoch = uint32(currentEpoch());
-        _incomes[node] =
-            NodeIncome({perShare: 0, perWeightPaid: uint96(_settleStream()), firstEpoch: epoch});
+        _storeIncome(
+            node, NodeIncome({perShare: 0, perWeightPaid: uint96(_settleStream()), firstEpoch: epoch})
+        );
         Node memory record = Node({
             owner: msg.sender, role: role, active: true, left: false, leaf: _addLeaf(), jailedUntil: 0
         });
-        _nodes[node] = record;
+        _storeNode(node, record);
         emit NodeRegistered(node, msg.sender, role, record.leaf, metadata);
         pool.changedEpoch = epoch;
         _recordWeight(node, record, pool, 0);
-        _pools[node] = pool;
+        _storePool(node, pool);
     }
 
     /// @inheritdoc IStaking
     function deregister(address node) external nonReentrant onlyOwnerOf(node) {
-        Node memory record = _nodes[node];
+        Node memory record = _loadNode(node);
         if (record.left) revert NodeHasLeft(node);
         record.left = true;
         emit NodeDeregistered(node);
@@ -120,25 +121,25 @@ contract Staking is Slashable {
 
     /// @inheritdoc IStaking
     function unjail(address node) external nonReentrant onlyOwnerOf(node) {
-        Node memory record = _nodes[node];
+        Node memory record = _loadNode(node);
         uint256 until = record.jailedUntil;
         if (until == 0) revert NodeNotJailed(node);
         if (until == JAIL_FOREVER || block.timestamp < until) revert NodeJailed(node, until);
         record.jailedUntil = 0;
         emit Unjailed(node);
-        _setActive(node, record, !record.left && _hasEnough(node, record, _pools[node]));
+        _setActive(node, record, !record.left && _hasEnough(node, record, _loadPool(node)));
     }
 
     /// @inheritdoc IStaking
     function unvote(address node, uint256 shares) external nonReentrant returns (uint256 requestId) {
-        Holding memory holding = _holdings[node][msg.sender];
+        Holding memory holding = _loadHolding(node, msg.sender);
         if (shares > holding.shares) revert NotEnoughShares(shares, holding.shares);
         if (holding.openRequests == MAX_OPEN_REQUESTS) revert TooManyRequests(MAX_OPEN_REQUESTS);
         uint256 perShare = _settleNode(node).perShare;
         _settleHolding(msg.sender, holding, perShare);
 
-        Node memory record = _nodes[node];
-        ActivePool memory pool = _pools[node];
+        Node memory record = _loadNode(node);
+        ActivePool memory pool = _loadPool(node);
         uint64 weightBefore = _weightOf(record.active, pool.stake);
         uint256 amount = SharePool.toStake(shares, pool.stake, pool.shares);
         if (amount == 0) revert NothingToMove();
@@ -146,16 +147,16 @@ contract Staking is Slashable {
         pool.shares -= uint104(shares);
         holding.shares -= uint104(shares);
         requestId = _request(node, holding, amount);
-        _holdings[node][msg.sender] = holding;
+        _storeHolding(node, msg.sender, holding);
         emit UnbondingStarted(
             node, msg.sender, requestId, shares, amount, block.timestamp + UNBONDING_DELAY
         );
         if (record.active && record.owner == msg.sender && !_hasEnough(node, record, pool)) {
             record.active = false;
-            _nodes[node] = record;
+            _storeNode(node, record);
         }
         _recordWeight(node, record, pool, weightBefore);
-        _pools[node] = pool;
+        _storePool(node, pool);
     }
 
     /// @inheritdoc IStaking
@@ -166,18 +167,18 @@ contract Staking is Slashable {
         delete _requests[node][msg.sender][requestId];
         --_holdings[node][msg.sender].openRequests;
 
-        ThawingPool memory pool = _thawing[node];
+        ThawingPool memory pool = _loadThawing(node);
         amount = SharePool.toStake(request.thawingShares, pool.stake, pool.shares);
         pool.stake -= uint96(amount);
         pool.shares -= request.thawingShares;
-        _thawing[node] = pool;
+        _storeThawing(node, pool);
         emit Withdrawn(node, msg.sender, requestId, amount);
         IERC20(TOKEN).safeTransfer(msg.sender, amount);
     }
 
     /// @inheritdoc IStaking
     function nodeInfo(address node) external view returns (NodeInfo memory) {
-        Node memory record = _nodes[node];
+        Node memory record = _loadNode(node);
         return NodeInfo({
             owner: record.owner,
             role: record.role,
@@ -185,7 +186,7 @@ contract Staking is Slashable {
             left: record.left,
             jailedUntil: record.jailedUntil,
             leaf: record.leaf,
-            ownStake: _ownStake(node, record.owner, _pools[node]),
+            ownStake: _ownStake(node, record.owner, _loadPool(node)),
             totalStake: _pools[node].stake,
             unbondingStake: _thawing[node].stake
         });
@@ -198,7 +199,7 @@ contract Staking is Slashable {
 
     /// @inheritdoc IStaking
     function stakeOf(address node, address account) external view returns (uint256) {
-        return _ownStake(node, account, _pools[node]);
+        return _ownStake(node, account, _loadPool(node));
     }
 
     /// @inheritdoc IStaking
@@ -217,12 +218,12 @@ contract Staking is Slashable {
 
     /// @dev Takes stake of the caller's. Effects come first; the token comes last.
     function _deposit(address node, Node memory record, uint256 amount) private returns (uint256 shares) {
-        Holding memory holding = _holdings[node][msg.sender];
+        Holding memory holding = _loadHolding(node, msg.sender);
         if (record.role != Role.None) {
             uint256 perShare = _settleNode(node).perShare;
             _settleHolding(msg.sender, holding, perShare);
         }
-        ActivePool memory pool = _pools[node];
+        ActivePool memory pool = _loadPool(node);
         uint64 weightBefore = _weightOf(record.active, pool.stake);
         shares = SharePool.toShares(amount, pool.stake, pool.shares);
         if (shares == 0) revert NothingToMove();
@@ -231,30 +232,30 @@ contract Staking is Slashable {
         pool.stake += uint96(amount);
         pool.shares += uint104(shares);
         holding.shares += uint104(shares);
-        _holdings[node][msg.sender] = holding;
+        _storeHolding(node, msg.sender, holding);
         emit Staked(node, msg.sender, amount, shares);
 
         if (record.owner == msg.sender && !record.active) {
             bool free = !record.left && record.jailedUntil == 0;
             if (free && _hasEnough(node, record, pool)) {
                 record.active = true;
-                _nodes[node] = record;
+                _storeNode(node, record);
             }
         }
         if (record.active) _recordWeight(node, record, pool, weightBefore);
-        _pools[node] = pool;
+        _storePool(node, pool);
         IERC20(TOKEN).safeTransferFrom(msg.sender, address(this), amount);
     }
 
     /// @dev Changes a node's activity, its stake staying as it is.
     function _setActive(address node, Node memory record, bool active) private {
         _settleNode(node);
-        ActivePool memory pool = _pools[node];
+        ActivePool memory pool = _loadPool(node);
         uint64 weightBefore = _weightOf(record.active, pool.stake);
         record.active = active;
-        _nodes[node] = record;
+        _storeNode(node, record);
         _recordWeight(node, record, pool, weightBefore);
-        _pools[node] = pool;
+        _storePool(node, pool);
     }
 
     /// @dev Moves stake into the pool on its way out, and enters the claim to it.
@@ -262,11 +263,11 @@ contract Staking is Slashable {
         private
         returns (uint256 requestId)
     {
-        ThawingPool memory pool = _thawing[node];
+        ThawingPool memory pool = _loadThawing(node);
         uint256 thawingShares = SharePool.toShares(amount, pool.stake, pool.shares);
         pool.stake += uint96(amount);
         pool.shares += SafeCast.toUint160(thawingShares);
-        _thawing[node] = pool;
+        _storeThawing(node, pool);
 
         ++holding.openRequests;
         uint16 id = holding.lastRequest;

@@ -108,4 +108,42 @@ abstract contract StakingStorage {
     /// @dev From which seconds, days and blocks are counted.
     uint256 internal immutable GENESIS_TIME = block.timestamp;
     uint256 internal immutable GENESIS_BLOCK = block.number;
+
+    // One copy of the code that unpacks or packs each slot, however many places use it.
+
+    function _loadPool(address node) internal view returns (ActivePool memory) {
+        return _pools[node];
+    }
+
+    function _storePool(address node, ActivePool memory pool) internal {
+        _pools[node] = pool;
+    }
+
+    function _loadThawing(address node) internal view returns (ThawingPool memory) {
+        return _thawing[node];
+    }
+
+    function _storeThawing(address node, ThawingPool memory pool) internal {
+        _thawing[node] = pool;
+    }
+
+    function _loadHolding(address node, address account) internal view returns (Holding memory) {
+        return _holdings[node][account];
+    }
+
+    function _storeHolding(address node, address account, Holding memory holding) internal {
+        _holdings[node][account] = holding;
+    }
+
+    function _loadIncome(address node) internal view returns (NodeIncome memory) {
+        return _incomes[node];
+    }
+
+    function _storeIncome(address node, NodeIncome memory income) internal {
+        _incomes[node] = income;
+    }
+
+    function _loadShared() internal view returns (Shared memory) {
+        return _shared;
+    }
 }

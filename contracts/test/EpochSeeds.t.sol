@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Fixture} from "./Fixture.sol";
-import {Staking} from "../src/Staking.sol";
+import {Staking, StakingParameters} from "../src/Staking.sol";
 import {IEpochSeeds} from "../src/interfaces/IEpochSeeds.sol";
 
 /// @notice When a seed can be recorded, which one it is, and that nobody has a choice about it.
@@ -107,12 +107,22 @@ contract EpochSeedsTest is Fixture {
         refused(1_000_001, 1);
         refused(100, 0);
         refused(100, 100);
-        new Staking(address(token), address(slashing), UNBONDING_DELAY, 4, 3);
+        deployWith(4, 3);
     }
 
     function refused(uint256 epochBlocks, uint256 delay) internal {
+        StakingParameters memory changed = parameters(address(slashing));
+        changed.epochBlocks = epochBlocks;
+        changed.seedDelayBlocks = delay;
         bytes4 selector = IEpochSeeds.EpochParametersOutOfBounds.selector;
         vm.expectRevert(abi.encodeWithSelector(selector, epochBlocks, delay));
-        new Staking(address(token), address(slashing), UNBONDING_DELAY, epochBlocks, delay);
+        new Staking(changed);
+    }
+
+    function deployWith(uint256 epochBlocks, uint256 delay) internal {
+        StakingParameters memory changed = parameters(address(slashing));
+        changed.epochBlocks = epochBlocks;
+        changed.seedDelayBlocks = delay;
+        new Staking(changed);
     }
 }

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Base} from "./Base.sol";
 import {DevelopmentCAI} from "../src/DevelopmentCAI.sol";
 import {Slashing} from "../src/Slashing.sol";
-import {Staking} from "../src/Staking.sol";
+import {Staking, StakingParameters} from "../src/Staking.sol";
 import {Role} from "../src/interfaces/INodeRegistry.sol";
 
 /// @notice The three contracts as they are deployed, some people with money, and short verbs.
@@ -22,6 +22,7 @@ abstract contract Fixture is Base {
     address internal constant OTHER_OWNER = address(0x1002);
     address internal constant ANN = address(0x2001);
     address internal constant BEN = address(0x2002);
+    address internal constant ESCROW = address(0xE5C0);
     address internal constant REPORTER = address(0x3001);
 
     DevelopmentCAI internal token;
@@ -41,9 +42,10 @@ abstract contract Fixture is Base {
         fund(OTHER_OWNER);
         fund(ANN);
         fund(BEN);
+        fund(ESCROW);
     }
 
-    /// @dev Staking names its slasher before it exists; the slasher's constructor checks that it is meant.
+    /// @dev Staking names its slashers before they exist; here the test itself is disputes.
     function deploySlasher() internal virtual {
         address slasher = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         staking = newStaking(slasher);
@@ -51,7 +53,19 @@ abstract contract Fixture is Base {
     }
 
     function newStaking(address slasher) internal returns (Staking) {
-        return new Staking(address(token), slasher, UNBONDING_DELAY, EPOCH_BLOCKS, SEED_DELAY_BLOCKS);
+        return new Staking(parameters(slasher));
+    }
+
+    function parameters(address slasher) internal view returns (StakingParameters memory) {
+        return StakingParameters({
+            token: address(token),
+            slashing: slasher,
+            disputes: address(this),
+            escrow: ESCROW,
+            unbondingDelay: UNBONDING_DELAY,
+            epochBlocks: EPOCH_BLOCKS,
+            seedDelayBlocks: SEED_DELAY_BLOCKS
+        });
     }
 
     function fund(address account) internal {
@@ -73,14 +87,22 @@ abstract contract Fixture is Base {
         return vm.getBlockTimestamp() + 1 hours;
     }
 
+    /// @dev Stakes what is given, and registers with it.
     function registerAs(Role role, uint256 key, address owner, uint256 amount) internal {
         bytes memory signature = consent(key, owner, role);
-        vm.prank(owner);
-        staking.register(role, vm.addr(key), "metadata", amount, deadline(), signature);
+        vm.startPrank(owner);
+        staking.stake(vm.addr(key), amount);
+        staking.register(role, vm.addr(key), "metadata", deadline(), signature);
+        vm.stopPrank();
     }
 
     function registerMiner() internal {
         registerAs(Role.Miner, NODE_KEY, OWNER, MINER_STAKE);
+    }
+
+    function stakeAs(address owner, uint256 amount) internal returns (uint256 shares) {
+        vm.prank(owner);
+        return staking.stake(node, amount);
     }
 
     function voteAs(address voter, uint256 amount) internal returns (uint256 shares) {
@@ -93,9 +115,17 @@ abstract contract Fixture is Base {
         return staking.unvote(node, shares);
     }
 
+    function unvoteAllAs(address account) internal returns (uint256 requestId) {
+        return unvoteAs(account, staking.sharesOf(node, account));
+    }
+
     function withdrawAs(address account, uint256 requestId) internal returns (uint256 amount) {
         vm.prank(account);
-        return staking.withdraw(requestId);
+        return staking.withdraw(node, requestId);
+    }
+
+    function micro(uint256 amount) internal pure returns (uint64) {
+        return uint64(amount / 1e12);
     }
 
     function passUnbonding() internal {

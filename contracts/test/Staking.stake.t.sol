@@ -38,28 +38,27 @@ contract StakingStakeTest is Fixture {
         voteAs(ANN, 0);
     }
 
-    function test_addStake_is_the_owners() public {
+    function test_stake_behind_a_node_is_the_owners() public {
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotOwner.selector, node, ANN));
         vm.prank(ANN);
-        staking.addStake(node, 1 ether);
+        staking.stake(node, 1 ether);
 
         vm.prank(OWNER);
-        staking.addStake(node, 1 ether);
+        staking.stake(node, 1 ether);
         vm.assertEq(staking.nodeInfo(node).ownStake, MINER_STAKE + 1 ether, "own stake");
     }
 
     function test_own_stake_at_the_minimum_makes_inactive_and_above_it_active_again() public {
         voteAs(ANN, 500 ether);
-        unvoteAs(OWNER, 1 ether * 1e6);
+        unvoteAs(OWNER, 1 ether * 1e3);
         NodeInfo memory info = staking.nodeInfo(node);
         vm.assertEq(info.ownStake, 20_000 ether, "exactly the minimum");
         vm.assertTrue(!info.active, "is not enough");
 
         vm.prank(OWNER);
-        staking.addStake(node, 1);
+        staking.stake(node, 1);
         vm.assertTrue(staking.nodeInfo(node).active, "one wei more is");
-        vm.roll(1001);
-        vm.assertEq(staking.weightAt(node, 1000), 20_500 ether + 1, "weight with the votes");
+        vm.assertEq(staking.weightOf(node), micro(20_500 ether + 1), "weight with the votes");
     }
 
     function test_votes_do_not_replace_own_stake() public {
@@ -73,9 +72,7 @@ contract StakingStakeTest is Fixture {
         uint256 shares = voteAs(ANN, 123_456_789);
         uint256 requestId = unvoteAs(ANN, shares);
 
-        Unbonding memory request = staking.unbonding(requestId);
-        vm.assertEq(request.account, ANN, "whose");
-        vm.assertEq(request.node, node, "from where");
+        Unbonding memory request = staking.unbonding(node, ANN, requestId);
         vm.assertEq(request.amount, 123_456_789, "how much");
         vm.assertEq(request.releaseTime, vm.getBlockTimestamp() + UNBONDING_DELAY, "when");
         vm.assertEq(staking.nodeInfo(node).unbondingStake, 123_456_789, "slashable meanwhile");
@@ -87,7 +84,7 @@ contract StakingStakeTest is Fixture {
 
     function test_withdraw_waits_for_the_whole_delay() public {
         uint256 requestId = unvoteAs(ANN, voteAs(ANN, 5 ether));
-        uint256 releaseTime = staking.unbonding(requestId).releaseTime;
+        uint256 releaseTime = staking.unbonding(node, ANN, requestId).releaseTime;
         vm.warp(releaseTime - 1);
         vm.expectRevert(abi.encodeWithSelector(IStaking.StillUnbonding.selector, requestId, releaseTime));
         withdrawAs(ANN, requestId);
@@ -98,10 +95,10 @@ contract StakingStakeTest is Fixture {
     function test_withdraw_is_the_requesters_and_once() public {
         uint256 requestId = unvoteAs(ANN, voteAs(ANN, 5 ether));
         passUnbonding();
-        vm.expectRevert(abi.encodeWithSelector(IStaking.NotYourRequest.selector, requestId, BEN));
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NoSuchRequest.selector, node, BEN, requestId));
         withdrawAs(BEN, requestId);
         withdrawAs(ANN, requestId);
-        vm.expectRevert(abi.encodeWithSelector(IStaking.NotYourRequest.selector, requestId, ANN));
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NoSuchRequest.selector, node, ANN, requestId));
         withdrawAs(ANN, requestId);
     }
 
@@ -113,7 +110,7 @@ contract StakingStakeTest is Fixture {
         unvoteAs(BEN, 1);
         vm.expectRevert(abi.encodeWithSelector(IStaking.NothingToMove.selector));
         unvoteAs(ANN, 0);
-        // A millionth of a wei: shares are finer than wei.
+        // A thousandth of a wei: shares are finer than wei.
         vm.expectRevert(abi.encodeWithSelector(IStaking.NothingToMove.selector));
         unvoteAs(ANN, 1);
     }
@@ -124,13 +121,13 @@ contract StakingStakeTest is Fixture {
         uint256 annShares = voteAs(ANN, ann);
         uint256 benShares = voteAs(BEN, ben);
         part = bound(part, 1, ann);
-        uint256 first = unvoteAs(ANN, part * 1e6);
+        uint256 first = unvoteAs(ANN, part * 1e3);
         uint256 second = unvoteAs(BEN, benShares);
         vm.assertEq(staking.stakeOf(node, ANN), ann - part, "what is left");
         passUnbonding();
         vm.assertEq(withdrawAs(ANN, first), part, "the part");
         vm.assertEq(withdrawAs(BEN, second), ben, "all of the other's");
-        vm.assertEq(staking.sharesOf(node, ANN), annShares - part * 1e6, "shares left");
+        vm.assertEq(staking.sharesOf(node, ANN), annShares - part * 1e3, "shares left");
     }
 
     /// @dev The attack of ERC-4626: drive the share price up in an empty pool, then round a deposit away.
@@ -139,23 +136,57 @@ contract StakingStakeTest is Fixture {
         dust = bound(dust, 1, 1000);
         for (uint256 i = 0; i < 20; ++i) {
             vm.prank(OWNER);
-            staking.addStake(node, dust);
+            staking.stake(node, dust);
             uint256 shares = staking.sharesOf(node, OWNER);
             if (staking.stakeOf(node, OWNER) > 1) unvoteAs(OWNER, shares - shares / 3);
         }
         vm.prank(OWNER);
-        staking.addStake(node, MINER_STAKE);
+        staking.stake(node, MINER_STAKE);
         voteAs(ANN, 1 ether);
         vm.assertGe(staking.stakeOf(node, ANN), 1 ether - 1, "a wei at most");
     }
 
-    function test_register_without_allowance_takes_nothing() public {
+    function test_stake_without_allowance_takes_nothing() public {
         vm.prank(OTHER_OWNER);
         token.approve(address(staking), 0);
-        bytes memory signature = consent(OTHER_NODE_KEY, OTHER_OWNER, Role.Miner);
         vm.expectPartialRevert(bytes4(keccak256("ERC20InsufficientAllowance(address,uint256,uint256)")));
         vm.prank(OTHER_OWNER);
-        staking.register(Role.Miner, otherNode, "", MINER_STAKE, deadline(), signature);
-        vm.assertEq(staking.nodeCount(), 1, "not listed");
+        staking.stake(otherNode, MINER_STAKE);
+        vm.assertEq(staking.sharesOf(otherNode, OTHER_OWNER), 0, "nothing");
+    }
+
+    function test_stake_for_a_key_that_never_registers_comes_back() public {
+        vm.startPrank(ANN);
+        uint256 shares = staking.stake(otherNode, 7 ether);
+        vm.assertEq(staking.weightOf(otherNode), 0, "it weighs nothing");
+        uint256 requestId = staking.unvote(otherNode, shares);
+        passUnbonding();
+        vm.assertEq(staking.withdraw(otherNode, requestId), 7 ether, "all of it");
+        vm.stopPrank();
+    }
+
+    function test_open_requests_are_limited_and_their_ids_stay() public {
+        uint256 most = staking.MAX_OPEN_REQUESTS();
+        uint256 shares = voteAs(ANN, 100 ether) / 100;
+        for (uint256 i = 1; i <= most; ++i) {
+            vm.assertEq(unvoteAs(ANN, shares), i, "counted from one");
+        }
+        vm.expectRevert(abi.encodeWithSelector(IStaking.TooManyRequests.selector, most));
+        unvoteAs(ANN, shares);
+        voteAs(BEN, 1 ether);
+        vm.assertEq(unvoteAllAs(BEN), 1, "others have their own");
+        passUnbonding();
+        vm.assertEq(withdrawAs(ANN, 5), 1 ether, "one goes");
+        vm.assertEq(unvoteAs(ANN, shares), most + 1, "a new one comes");
+        vm.assertEq(staking.unbonding(node, ANN, 6).amount, 1 ether, "the others are where they were");
+    }
+
+    function test_a_pool_has_a_limit() public {
+        token.faucet(1);
+        uint256 most = staking.MAX_STAKE();
+        vm.expectRevert(revertOf(IStaking.PoolFull.selector, node));
+        voteAs(ANN, most - MINER_STAKE + 1);
+        vm.expectPartialRevert(bytes4(keccak256("ERC20InsufficientBalance(address,uint256,uint256)")));
+        voteAs(ANN, most - MINER_STAKE);
     }
 }

@@ -95,6 +95,8 @@ interface IStaking is IRewards, IWeights, INodeRegistry {
     error StillUnbonding(uint256 requestId, uint256 releaseTime);
     /// @notice Only the slashers may do that.
     error NotSlasher(address account);
+    /// @notice The three slashers have to be three contracts.
+    error SlashersNotDistinct();
     /// @notice The slashed fraction or the rewarded share is out of bounds.
     error SlashOutOfBounds(uint256 fraction, uint256 rewardShare);
     /// @notice The slasher is owed only `available`.

@@ -4,10 +4,11 @@ pragma solidity 0.8.37;
 import {Base} from "../Base.sol";
 import {StakingHandler} from "./StakingHandler.sol";
 import {DevelopmentCAI} from "../../src/DevelopmentCAI.sol";
-import {Staking} from "../../src/Staking.sol";
+import {Staking, StakingParameters} from "../../src/Staking.sol";
 import {NodeInfo} from "../../src/interfaces/IStaking.sol";
+import {RewardStream} from "../../src/interfaces/IRewards.sol";
 
-/// @notice What holds after any sequence of calls, with slashes of any size in between.
+/// @notice What holds after any sequence of calls, with slashes of any size, locks and rewards in between.
 contract StakingInvariants is Base {
     uint256 internal constant SUPPLY = 1_000_000_000 ether;
 
@@ -20,7 +21,17 @@ contract StakingInvariants is Base {
         vm.warp(1_700_000_000);
         token = new DevelopmentCAI(address(this), SUPPLY);
         handler = new StakingHandler(token);
-        staking = new Staking(address(token), address(handler), 7 days, 100, 10);
+        staking = new Staking(
+            StakingParameters({
+                token: address(token),
+                slashing: address(handler),
+                disputes: handler.disputes(),
+                escrow: handler.escrow(),
+                unbondingDelay: 7 days,
+                epochBlocks: 100,
+                seedDelayBlocks: 10
+            })
+        );
         token.transfer(address(handler), SUPPLY);
         handler.start(staking);
     }
@@ -41,27 +52,45 @@ contract StakingInvariants is Base {
         excluded[0].selectors[0] = StakingHandler.start.selector;
     }
 
-    function invariant_held_is_what_is_owed() external view {
-        uint256 owed = staking.unclaimedRewards() + handler.donated();
+    function invariant_held_is_what_is_owed_and_nothing_is_made_or_lost() external view {
+        uint256 held = token.balanceOf(address(staking));
+        uint256 owed = handler.donated() + staking.rewardsHeld() + staking.slashedToBurn();
+        for (uint256 i = 0; i < 3; ++i) {
+            owed += staking.owedTo(handler.slasher(i));
+        }
         for (uint256 i = 0; i < handler.nodes(); ++i) {
             NodeInfo memory info = staking.nodeInfo(handler.node(i));
             owed += info.totalStake + info.unbondingStake;
         }
-        vm.assertEq(token.balanceOf(address(staking)), owed, "held = staked + unbonding + unclaimed");
-    }
-
-    function invariant_nothing_is_made_or_lost() external view {
+        vm.assertEq(held, owed, "held = staked + unbonding + rewards + slashed");
         uint256 burned = SUPPLY - token.totalSupply();
-        uint256 held = token.balanceOf(address(staking));
         vm.assertEq(
-            handler.withdrawn() + burned + held,
-            handler.deposited() + handler.donated(),
-            "withdrawn + burned + held = deposited"
+            handler.withdrawn() + handler.claimed() + handler.rewarded() + burned + held,
+            handler.deposited() + handler.paidIn() + handler.donated(),
+            "out + burned + held = in"
         );
     }
 
-    function invariant_share_price_falls_only_by_a_slash() external view {
-        vm.assertTrue(!handler.sharePriceFell(), "share price");
+    /// @dev What everybody may claim, with what is still to flow, is there; and all but dust is somebody's.
+    function invariant_rewards_are_all_somebodys() external view {
+        RewardStream memory stream = staking.rewardStream();
+        uint256 sum = stream.remaining + stream.carried;
+        for (uint256 j = 0; j < handler.accounts(); ++j) {
+            address account = handler.account(j);
+            uint256 credit = staking.claimable(address(1), account);
+            sum += credit;
+            for (uint256 i = 0; i < handler.nodes(); ++i) {
+                sum += staking.claimable(handler.node(i), account) - credit;
+            }
+        }
+        vm.assertLe(sum, staking.rewardsHeld(), "never more than is held");
+        vm.assertGe(sum + (handler.steps() + 1) * 1e9, staking.rewardsHeld(), "never much less");
+    }
+
+    function invariant_nothing_happened_that_must_not() external view {
+        vm.assertTrue(!handler.sharePriceFell(), "a share price fell without a slash");
+        vm.assertTrue(!handler.leafMovedUnderLock(), "the tree moved under a lock");
+        vm.assertTrue(!handler.roseWithoutNotice(), "a commission rose without notice");
     }
 
     /// @dev To the wei as long as only whole wei move; then rounding may move a wei a step between holders.
@@ -78,27 +107,35 @@ contract StakingInvariants is Base {
                 vm.assertLe(has, put + handler.steps(), "never more than deposited");
                 sum += stake;
             }
-            vm.assertLe(sum, staking.nodeInfo(node).totalStake, "holders' stakes are in the pool");
+            NodeInfo memory info = staking.nodeInfo(node);
+            vm.assertLe(sum, info.totalStake, "holders' stakes are in the pool");
+            if (handler.everWiped(node)) {
+                vm.assertEq(info.totalStake + info.unbondingStake, 0, "nothing enters a wiped pool");
+            }
         }
     }
 
-    function invariant_the_weight_is_the_stake_of_an_active_node() external view {
+    function invariant_weights_now_and_then() external view {
+        uint256 sum = 0;
         for (uint256 i = 0; i < handler.nodes(); ++i) {
             address node = handler.node(i);
             NodeInfo memory info = staking.nodeInfo(node);
-            bool enough = info.ownStake > staking.minimumOwnStake(info.role);
-            vm.assertTrue(info.active == (enough && !info.jailed), "active");
-            vm.assertTrue(info.jailed == handler.everSlashed(node), "jailed by a slash and for good");
-            uint256 weight = staking.weightAt(node, vm.getBlockNumber() - 1);
-            vm.assertEq(weight, info.active ? info.totalStake : 0, "weight");
+            if (info.active) {
+                vm.assertTrue(info.jailedUntil == 0 && !info.left, "active nodes are here and free");
+                vm.assertTrue(info.ownStake > staking.minimumOwnStake(info.role), "with stake of their own");
+            }
+            if (handler.everWiped(node)) vm.assertTrue(!info.active, "wiped for good");
+            uint256 weight = staking.weightOf(node);
+            vm.assertEq(weight, info.active ? info.totalStake / 1e12 : 0, "weight");
+            uint256 leaf = staking.leafWeight(info.leaf);
+            if (!handler.stale(node)) vm.assertEq(leaf, weight / 1e6, "its leaf");
+            sum += leaf;
+            uint256 count = handler.epochCount();
+            for (uint256 j = 0; j < count; ++j) {
+                uint256 epoch = handler.epochs(j);
+                vm.assertEq(staking.weightAt(node, epoch), handler.weightBefore(node, epoch), "as it was");
+            }
         }
-    }
-
-    function invariant_the_past_does_not_change() external view {
-        for (uint256 i = 0; i < handler.nodes(); ++i) {
-            (uint256 blockNumber, uint256 weight) = handler.samples(handler.node(i));
-            if (blockNumber == 0) continue;
-            vm.assertEq(staking.weightAt(handler.node(i), blockNumber), weight, "as it was");
-        }
+        vm.assertEq(staking.totalWeight(), sum, "the root is the sum of the leaves");
     }
 }

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Fixture} from "./Fixture.sol";
+import {Role} from "../src/interfaces/INodeRegistry.sol";
+import {IRewards, NodeRewards, RewardStream} from "../src/interfaces/IRewards.sol";
+import {IWeights} from "../src/interfaces/IWeights.sol";
+
+/// @notice Who earns what: the stream by stake and time, fees by node, the owner's commission.
+contract StakingRewardsTest is Fixture {
+    uint256 internal constant FUNDS = 2_592_000 ether; // a CAI a second for thirty days
+
+    function setUp() public override {
+        super.setUp();
+        token.approve(address(staking), type(uint256).max);
+        registerMiner();
+    }
+
+    function pass(uint256 seconds_) internal {
+        vm.warp(vm.getBlockTimestamp() + seconds_);
+    }
+
+    function addFees(address node_, uint256 amount) internal {
+        vm.prank(ESCROW);
+        staking.addFees(node_, amount);
+    }
+
+    function claimAs(address account) internal returns (uint256) {
+        vm.prank(account);
+        return staking.claim(node);
+    }
+
+    function assertNear(uint256 left, uint256 right, string memory what) internal pure {
+        vm.assertLe(left, right, what);
+        vm.assertGe(left + 1e9, right, what);
+    }
+
+    function test_the_stream_pays_by_stake_and_time() public {
+        staking.fundRewards(FUNDS);
+        pass(1000);
+        assertNear(staking.claimable(node, OWNER), 1000 ether, "all of it at first");
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        voteAs(ANN, MINER_STAKE);
+        pass(3000);
+        assertNear(staking.claimable(node, OWNER), 2000 ether, "then a third");
+        assertNear(staking.claimable(otherNode, OTHER_OWNER), 1000 ether, "a third each");
+        assertNear(claimAs(ANN), 1000 ether, "the voter's");
+        vm.expectRevert(abi.encodeWithSelector(IRewards.NothingToClaim.selector, node, ANN));
+        claimAs(ANN);
+        pass(60 days);
+        claimAs(ANN);
+        claimAs(OWNER);
+        vm.prank(OTHER_OWNER);
+        staking.claim(otherNode);
+        vm.assertLe(staking.rewardsHeld(), 1e12, "all is paid in the end");
+    }
+
+    function test_what_nobody_could_earn_is_in_the_next_funding() public {
+        staking.fundRewards(FUNDS);
+        vm.prank(OWNER);
+        staking.deregister(node);
+        pass(15 days);
+        vm.assertEq(staking.rewardStream().carried, FUNDS / 2, "carried over");
+        pass(15 days + 1);
+        staking.fundRewards(0);
+        RewardStream memory stream = staking.rewardStream();
+        vm.assertGe(stream.remaining + stream.carried, FUNDS, "nothing is lost");
+    }
+
+    function test_funding_cannot_stretch_the_stream_thin() public {
+        staking.fundRewards(FUNDS);
+        pass(1 days);
+        vm.expectPartialRevert(IRewards.RateOutOfBounds.selector);
+        vm.prank(ANN);
+        staking.fundRewards(1);
+        uint256 before = staking.rewardStream().rate;
+        staking.fundRewards(2 * 86_400 ether);
+        vm.assertGe(staking.rewardStream().rate, before, "not slower");
+    }
+
+    function test_the_funder_needs_no_right_but_the_money() public {
+        vm.startPrank(BEN);
+        staking.fundRewards(1_000_000 ether);
+        vm.stopPrank();
+        vm.assertEq(staking.rewardsHeld(), 1_000_000 ether, "held");
+    }
+
+    function test_fees_are_the_nodes_and_divided_by_commission() public {
+        voteAs(ANN, MINER_STAKE);
+        vm.prank(OWNER);
+        staking.announceCommission(node, 1_000);
+        pass(staking.COMMISSION_NOTICE());
+        addFees(node, 200 ether);
+        assertNear(staking.claimable(node, OWNER), 20 ether + 90 ether, "a tenth and half of the rest");
+        assertNear(staking.claimable(node, ANN), 90 ether, "half of the rest");
+        assertNear(claimAs(OWNER), 110 ether, "paid");
+        assertNear(claimAs(ANN), 90 ether, "paid");
+    }
+
+    function test_fees_come_from_escrow_for_nodes() public {
+        vm.expectRevert(abi.encodeWithSelector(IWeights.OnlyFor.selector, ESCROW, ANN));
+        vm.prank(ANN);
+        staking.addFees(node, 1);
+        vm.expectPartialRevert(bytes4(keccak256("NotRegistered(address)")));
+        vm.prank(ESCROW);
+        staking.addFees(otherNode, 1);
+    }
+
+    function test_without_shares_fees_are_the_owners() public {
+        unvoteAllAs(OWNER);
+        addFees(node, 7 ether);
+        vm.assertEq(claimAs(OWNER), 7 ether, "all of them");
+    }
+
+    function test_new_shares_earn_nothing_of_the_past() public {
+        addFees(node, 100 ether);
+        voteAs(ANN, 1_000_000 ether);
+        vm.assertEq(staking.claimable(node, ANN), 0, "came later");
+        addFees(node, 100 ether);
+        uint256 before = staking.claimable(node, ANN);
+        unvoteAllAs(ANN);
+        vm.assertEq(staking.claimable(node, ANN), before, "what was earned is kept");
+        addFees(node, 100 ether);
+        vm.assertEq(staking.claimable(node, ANN), before, "unbonding stake earns nothing");
+        vm.assertEq(claimAs(ANN), before, "and is paid");
+    }
+
+    function test_a_commission_rises_after_its_notice_and_falls_at_once() public {
+        vm.startPrank(OWNER);
+        staking.announceCommission(node, 2_000);
+        vm.stopPrank();
+        staking.fundRewards(FUNDS);
+        NodeRewards memory rewards = staking.nodeRewards(node);
+        vm.assertEq(rewards.commission, 0, "not yet");
+        vm.assertEq(rewards.nextCommission, 2_000, "announced");
+        vm.assertEq(rewards.nextCommissionFrom, vm.getBlockTimestamp() + 7 days, "when");
+        voteAs(ANN, MINER_STAKE);
+        pass(7 days - 1);
+        addFees(node, 2 ether);
+        vm.assertEq(staking.nodeRewards(node).commission, 0, "in the last second before");
+        pass(1);
+        // All that has flowed until now is divided as it was, for all that it is settled later.
+        assertNear(staking.claimable(node, ANN), 1 ether + 302_400 ether, "half");
+        addFees(node, 2 ether);
+        vm.assertEq(staking.nodeRewards(node).commission, 2_000, "from then on");
+        assertNear(claimAs(ANN), 1 ether + 302_400 ether + 0.8 ether, "half of four fifths");
+
+        vm.prank(OWNER);
+        staking.announceCommission(node, 500);
+        vm.assertEq(staking.nodeRewards(node).commission, 500, "falls at once");
+        vm.expectRevert(abi.encodeWithSelector(IRewards.CommissionTooHigh.selector, 5_001, 5_000));
+        vm.prank(OWNER);
+        staking.announceCommission(node, 5_001);
+        vm.expectRevert(abi.encodeWithSignature("NotOwner(address,address)", node, ANN));
+        vm.prank(ANN);
+        staking.announceCommission(node, 1);
+    }
+
+    function test_a_slash_leaves_what_was_earned() public {
+        addFees(node, 100 ether);
+        voteAs(ANN, MINER_STAKE);
+        addFees(node, 100 ether);
+        staking.slash(node, 10_000, 0, 0);
+        assertNear(claimAs(ANN), 50 ether, "the voter's");
+        assertNear(claimAs(OWNER), 150 ether, "the owner's");
+    }
+
+    /// @dev The leaf is still in the tree when its node is jailed under a lock; what flows there is carried.
+    function test_a_leaf_that_stays_behind_earns_for_nobody() public {
+        staking.fundRewards(FUNDS);
+        staking.lockWeights(vm.getBlockNumber());
+        vm.roll(vm.getBlockNumber() + 1);
+        pass(1000);
+        staking.slash(node, 10_000, 0, 0);
+        pass(1000);
+        vm.roll(vm.getBlockNumber() + 300);
+        staking.syncLeaf(node);
+        assertNear(claimAs(OWNER), 1000 ether, "until the slash");
+        assertNear(staking.rewardStream().carried, 1000 ether, "then nobody's");
+    }
+
+    function test_rounding_never_pays_more_than_came_in(uint256[12] memory amounts) public {
+        uint256 paidIn = 0;
+        for (uint256 i = 0; i < amounts.length; ++i) {
+            uint256 amount = bound(amounts[i], 1, 1e22);
+            if (i % 3 == 0) voteAs(amounts[i] % 2 == 0 ? ANN : BEN, amount);
+            addFees(node, amount);
+            paidIn += amount;
+            uint256 owed = staking.claimable(node, OWNER) + staking.claimable(node, ANN);
+            owed += staking.claimable(node, BEN);
+            vm.assertLe(owed, paidIn, "at most what came in");
+            vm.assertGe(owed + 1e9, paidIn, "and nearly all of it");
+        }
+    }
+}

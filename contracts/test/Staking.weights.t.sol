@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Fixture} from "./Fixture.sol";
+import {Role} from "../src/interfaces/INodeRegistry.sol";
+import {JAIL_FOREVER} from "../src/interfaces/IStaking.sol";
+import {IWeights} from "../src/interfaces/IWeights.sol";
+
+/// @notice Weights at the start of epochs, and the tree of jurors: what the draws are made from.
+contract StakingWeightsTest is Fixture {
+    function test_weightAt_is_what_a_node_weighed_before_the_epochs_first_block() public {
+        registerMiner(); // block 1000, epoch 10
+        vm.roll(1199);
+        voteAs(ANN, 1000 ether);
+        vm.expectRevert(abi.encodeWithSelector(IWeights.EpochNotStarted.selector, 12, 11));
+        staking.weightAt(node, 12);
+        vm.roll(1200);
+        unvoteAs(OWNER, 1 ether * 1e3); // at the minimum: inactive
+        vm.assertEq(staking.weightAt(node, 10), 0, "before it registered");
+        vm.assertEq(staking.weightAt(node, 11), micro(MINER_STAKE), "from the epoch after it did");
+        vm.assertEq(staking.weightAt(node, 12), micro(MINER_STAKE + 1000 ether), "its first block is too late");
+        vm.roll(2500);
+        vm.assertEq(staking.weightAt(node, 13), 0, "inactive");
+        vm.assertEq(staking.weightAt(node, 25), 0, "until it changes");
+    }
+
+    /// @dev Against books that are kept in the plainest way.
+    function test_weightAt_is_right_for_any_history(uint256[24] memory steps) public {
+        registerMiner();
+        uint64[] memory expected = new uint64[](100);
+        uint256 epoch = 10;
+        for (uint256 i = 0; i < steps.length; ++i) {
+            uint256 pause = steps[i] % 4;
+            for (uint256 j = 0; j < pause; ++j) {
+                expected[++epoch] = staking.weightOf(node);
+            }
+            vm.roll(epoch * EPOCH_BLOCKS + steps[i] % EPOCH_BLOCKS);
+            voteAs(ANN, 1e12 * bound(steps[i], 1, 1e6));
+        }
+        address[] memory nodes = new address[](2);
+        (nodes[0], nodes[1]) = (node, otherNode);
+        for (uint256 i = 0; i <= epoch; ++i) {
+            uint64[] memory weights = staking.weightsAt(nodes, i);
+            vm.assertEq(weights[0], expected[i], "as it was");
+            vm.assertEq(weights[1], 0, "not registered");
+        }
+    }
+
+    /// @dev Through three levels; each leaf is found exactly as often as it weighs.
+    function test_the_tree_draws_every_leaf_by_its_weight() public {
+        for (uint256 i = 0; i < 70; ++i) {
+            registerAs(Role.Miner, 0x2000000 + i, OWNER, MINER_STAKE + i * 1 ether);
+        }
+        vm.prank(OWNER);
+        staking.deregister(vm.addr(0x2000000 + 33));
+        uint256 from = 0;
+        for (uint32 i = 0; i < 70; ++i) {
+            uint256 weight = i == 33 ? 0 : 20_001 + uint256(i);
+            vm.assertEq(staking.leafWeight(i), weight, "weight");
+            if (weight == 0) continue;
+            assertDraws(from, i, weight);
+            assertDraws(from + weight - 1, i, weight);
+            from += weight;
+        }
+        vm.assertEq(staking.totalWeight(), from, "the root is the sum");
+        assertDraws(from, 0, 20_001);
+    }
+
+    function assertDraws(uint256 random, uint256 leaf, uint256 weight) internal view {
+        (uint32 drawn, uint64 itsWeight) = staking.drawLeaf(random);
+        vm.assertEq(drawn, leaf, "leaf");
+        vm.assertEq(itsWeight, weight, "weight");
+    }
+
+    function test_nobody_is_drawn_from_an_empty_tree() public {
+        vm.expectRevert(abi.encodeWithSelector(IWeights.NoWeight.selector));
+        staking.drawLeaf(1);
+    }
+
+    function test_while_locked_leaves_stay_behind_and_weights_do_not() public {
+        registerMiner();
+        staking.lockWeights(1010);
+        voteAs(ANN, 10 ether);
+        vm.assertEq(staking.totalWeight(), 20_011, "up to the seed block the tree moves");
+        vm.roll(1011);
+        vm.expectEmit(address(staking));
+        emit IWeights.LeafDeferred(node);
+        voteAs(ANN, 20 ether);
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        vm.assertEq(staking.totalWeight(), 20_011, "then it does not");
+        vm.assertEq(staking.weightOf(node), micro(20_031 ether), "the weight does");
+        vm.expectRevert(abi.encodeWithSelector(IWeights.WeightsAreLocked.selector, 1266));
+        staking.syncLeaf(node);
+        (uint256 taken,) = staking.slash(node, 10_000, 0, JAIL_FOREVER);
+        vm.assertEq(taken, 20_031 ether, "nor does a lock hold up a slash");
+
+        vm.roll(1266);
+        vm.expectRevert(abi.encodeWithSelector(IWeights.WeightsAreLocked.selector, 1266));
+        staking.syncLeaf(node);
+        vm.roll(1267);
+        staking.syncLeaf(node);
+        staking.syncLeaf(otherNode);
+        vm.assertEq(staking.totalWeight(), 20_001, "by itself it ends, and leaves catch up");
+        vm.assertEq(staking.leafWeight(0), 0, "the slashed one");
+    }
+
+    function test_locks_are_the_disputes_and_bounded() public {
+        bytes memory refusal = abi.encodeWithSelector(IWeights.OnlyFor.selector, address(this), ANN);
+        vm.startPrank(ANN);
+        vm.expectRevert(refusal);
+        staking.lockWeights(1000);
+        vm.expectRevert(refusal);
+        staking.unlockWeights();
+        vm.stopPrank();
+
+        vm.expectRevert(abi.encodeWithSelector(IWeights.LockOutOfBounds.selector, 999, 1255));
+        staking.lockWeights(999);
+        vm.expectRevert(abi.encodeWithSelector(IWeights.LockOutOfBounds.selector, 1257, 1513));
+        staking.lockWeights(1257);
+
+        vm.assertEq(staking.lockWeights(1020), 1276, "until its hash is gone");
+        vm.assertEq(staking.lockWeights(1010), 1276, "an earlier one begins it earlier");
+        (uint256 from, uint256 until) = staking.weightsLock();
+        vm.assertEq(from, 1010, "from");
+        vm.assertEq(until, 1276, "until");
+        staking.unlockWeights();
+        (from, until) = staking.weightsLock();
+        vm.assertEq(from + until, 0, "no lock");
+        staking.unlockWeights();
+    }
+
+    function test_locks_in_a_row_end_after_their_limit() public {
+        uint256 start = 1000;
+        uint256 until = staking.lockWeights(start);
+        while (until + 200 - start <= staking.MAX_LOCKED_BLOCKS()) {
+            vm.roll(until - 56);
+            until = staking.lockWeights(vm.getBlockNumber());
+        }
+        vm.roll(until);
+        vm.expectPartialRevert(IWeights.LockOutOfBounds.selector);
+        staking.lockWeights(until);
+        vm.roll(until + 1);
+        staking.lockWeights(until + 1);
+    }
+}
