@@ -105,9 +105,8 @@ contract Staking is Slashable {
         });
         _storeNode(node, record);
         emit NodeRegistered(node, msg.sender, role, record.leaf, metadata);
-        pool.changedEpoch = epoch;
+        // Before its first epoch it weighed nothing, so there is no entry to write, and the pool stays.
         _recordWeight(node, record, pool, 0);
-        _storePool(node, pool);
     }
 
     /// @inheritdoc IStaking

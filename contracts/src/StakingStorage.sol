@@ -23,7 +23,7 @@ abstract contract StakingStorage {
     struct ActivePool {
         uint96 stake;
         uint104 shares;
-        // The newest epoch in which the weight changed, and how many entries its history has.
+        // The epoch of the newest entry of the weight's history, and how many there are.
         uint32 changedEpoch;
         uint24 checkpoints;
     }

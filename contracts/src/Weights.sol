@@ -115,7 +115,7 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds 
         if (epoch > current) revert EpochNotStarted(epoch, current);
         ActivePool storage pool = _pools[node];
         if (_nodes[node].owner == address(0) || epoch <= _incomes[node].firstEpoch) return 0;
-        if (epoch > pool.changedEpoch) return _weightOf(_nodes[node].active, pool.stake);
+        if (pool.checkpoints == 0 || epoch > pool.changedEpoch) return _weightOf(_nodes[node].active, pool.stake);
         return uint64(_histories[node].lookup(pool.checkpoints, epoch));
     }
 
@@ -128,7 +128,7 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds 
         uint64 weight = _weightOf(record.active, pool.stake);
         if (weight == weightBefore) return;
         uint256 epoch = currentEpoch();
-        if (pool.changedEpoch < epoch) {
+        if (pool.changedEpoch < epoch && _incomes[node].firstEpoch < epoch) {
             _histories[node].push(pool.checkpoints, epoch, weightBefore);
             pool.changedEpoch = uint32(epoch);
             ++pool.checkpoints;

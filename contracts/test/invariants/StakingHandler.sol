@@ -37,7 +37,9 @@ contract StakingHandler is Base {
     mapping(address node => bool) public everRounded;
     /// @dev The leaf stayed behind under a lock.
     mapping(address node => bool) public stale;
-    mapping(address node => mapping(uint256 commission => uint256)) internal _announcedAt;
+    /// @dev The newest announcement of a rise, and when; 0 once it was replaced by a fall.
+    mapping(address node => uint256) internal _announced;
+    mapping(address node => uint256) internal _announcedAt;
     mapping(address node => mapping(address account => uint256)) public depositedBy;
     mapping(address node => mapping(address account => uint256)) public withdrawnBy;
     /// @dev What each node weighed just before an epoch began.
@@ -90,6 +92,8 @@ contract StakingHandler is Base {
         uint256 shares;
         uint256 leafWeight;
         uint256 commission;
+        uint256 announced;
+        uint256 announcedAt;
         bool locked;
     }
 
@@ -103,9 +107,9 @@ contract StakingHandler is Base {
         if (!slashes && after_.stake * before.shares < before.stake * after_.shares) sharePriceFell = true;
         if (before.locked && after_.leafWeight != before.leafWeight) leafMovedUnderLock = true;
         if (after_.commission > before.commission) {
-            uint256 announced = _announcedAt[node_][after_.commission];
-            bool early = vm.getBlockTimestamp() < announced + staking.COMMISSION_NOTICE();
-            if (announced == 0 || early) roseWithoutNotice = true;
+            // In this very step it may rise and be lowered again.
+            bool early = vm.getBlockTimestamp() < before.announcedAt + staking.COMMISSION_NOTICE();
+            if (before.announced < after_.commission || early) roseWithoutNotice = true;
         }
         bool behind = after_.leafWeight != uint256(staking.weightOf(node_)) / 1e6;
         if (!behind) stale[node_] = false;
@@ -120,6 +124,8 @@ contract StakingHandler is Base {
             shares: sharesSum(node_) + 1e3,
             leafWeight: staking.leafWeight(staking.leafOf(node_)),
             commission: staking.nodeRewards(node_).commission,
+            announced: _announced[node_],
+            announcedAt: _announcedAt[node_],
             locked: until != 0 && vm.getBlockNumber() > from
         });
     }
@@ -222,7 +228,7 @@ contract StakingHandler is Base {
     function fundRewards(uint256 amount) external step(0, false) {
         RewardStream memory stream = staking.rewardStream();
         // Enough for a period as fast as it flows now, or a random amount.
-        amount = stream.rate * 32 days + bound(amount, 1, 1_000_000 ether);
+        amount = stream.rate * 32 days + bound(amount, 1e16, 1_000_000 ether);
         if (stream.rate > 5e18 || TOKEN.balanceOf(address(this)) < amount) return;
         staking.fundRewards(amount);
         paidIn += amount;
@@ -252,9 +258,9 @@ contract StakingHandler is Base {
         address node_ = node(nodeSeed);
         vm.prank(staking.ownerOf(node_));
         staking.announceCommission(node_, basisPoints);
-        if (basisPoints > staking.nodeRewards(node_).commission) {
-            _announcedAt[node_][basisPoints] = vm.getBlockTimestamp();
-        }
+        bool rises = basisPoints > staking.nodeRewards(node_).commission;
+        _announced[node_] = rises ? basisPoints : 0;
+        _announcedAt[node_] = vm.getBlockTimestamp();
     }
 
     function lockWeights(uint256 seed) external step(0, false) {
