@@ -105,7 +105,7 @@ abstract contract GasMeasured is Fixture {
 /// forge-config: default.isolate = true
 contract GasSmallTest is GasMeasured {
     function group() internal pure override returns (string memory) {
-        return "Staking, 6 nodes";
+        return "Staking-6-nodes";
     }
 
     function nodesAndStream() internal pure override returns (uint256, uint256) {
@@ -117,7 +117,7 @@ contract GasSmallTest is GasMeasured {
 /// forge-config: default.isolate = true
 contract GasLargeTest is GasMeasured {
     function group() internal pure override returns (string memory) {
-        return "Staking, 500 nodes and a stream";
+        return "Staking-500-nodes-and-stream";
     }
 
     function nodesAndStream() internal pure override returns (uint256, uint256) {

@@ -316,11 +316,14 @@ contract StakingHandler is Base {
         }
     }
 
-    function unbondingOf(address node_, address account_) public view returns (uint256 sum) {
+    /// @dev By number of the account.
+    function unbondingOf(address node_) public view returns (uint256[] memory sums) {
+        sums = new uint256[](ACCOUNTS);
         for (uint256 i = 0; i < _openRequests.length; ++i) {
             OpenRequest memory request = _openRequests[i];
-            if (request.node != node_ || request.account != account_) continue;
-            sum += staking.unbonding(node_, account_, request.id).amount;
+            if (request.node != node_) continue;
+            uint256 amount = staking.unbonding(node_, request.account, request.id).amount;
+            sums[uint160(request.account) - 0xACC0000] += amount;
         }
     }
 
