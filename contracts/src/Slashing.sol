@@ -3,28 +3,42 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {ISlashing} from "./interfaces/ISlashing.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Evidence, ISlashing} from "./interfaces/ISlashing.sol";
 import {IStaking, JAIL_FOREVER} from "./interfaces/IStaking.sol";
+import {RewardShare} from "./libraries/RewardShare.sol";
 
 /// @title Penalties for what can be proved by signatures alone.
 /// @notice Its EIP-712 domain is the one in which every message of the network is signed, so any two
 /// statements that contradict each other are evidence as they stand. The contract reads kind and slot and
 /// compares bodies; it never parses a message. No judge, no bond, no owner.
 contract Slashing is ISlashing, EIP712 {
+    /// @dev One slot, so that all that a report writes here costs one. The reward counts in whole micro-CAI.
+    struct PackedEvidence {
+        address reporter;
+        uint40 since;
+        uint56 rewardMicro;
+    }
+
     /// @inheritdoc ISlashing
     uint256 public constant EQUIVOCATION_PENALTY = 10_000;
     /// @inheritdoc ISlashing
-    /// @dev Well below the penalty, so that reporting oneself is no way to save a stake.
     uint256 public constant REPORTER_SHARE = 1_000;
+    /// @inheritdoc ISlashing
+    uint256 public constant PRIORITY_BLOCKS = 256;
 
     uint8 private constant FIRST_UNSLASHABLE_KIND = 64;
+    uint256 private constant MICRO = 1e12;
     bytes32 private constant STATEMENT_TYPEHASH =
         keccak256("Statement(uint8 kind,bytes32 slot,bytes32 body)");
 
     /// @inheritdoc ISlashing
     address public immutable STAKING;
 
-    mapping(bytes32 evidenceKey => bool) private _spent;
+    /// @inheritdoc ISlashing
+    mapping(bytes32 commitment => uint256 blockNumber) public committedAt;
+
+    mapping(bytes32 evidenceKey => PackedEvidence) private _evidence;
 
     /// @param staking Must have been deployed with this contract's future address as its slasher.
     constructor(address staking) EIP712("Cuckoo", "1") {
@@ -42,21 +56,79 @@ contract Slashing is ISlashing, EIP712 {
         bytes32 bodyB,
         bytes calldata signatureB
     ) external {
-        if (kind >= FIRST_UNSLASHABLE_KIND) revert KindNotSlashable(kind);
-        if (bodyA == bodyB) revert SameStatement();
-        // Both recoveries refuse a high s, a v other than 27 and 28, and the zero address.
-        address signer = ECDSA.recoverCalldata(statementDigest(kind, slot, bodyA), signatureA);
-        address signerB = ECDSA.recoverCalldata(statementDigest(kind, slot, bodyB), signatureB);
-        if (signer != signerB) revert DifferentSigners(signer, signerB);
+        address signer = _signerOfBoth(kind, slot, bodyA, signatureA, bodyB, signatureB);
+        PackedEvidence storage evidence = _evidence[evidenceKeyOf(signer, kind, slot)];
+        if (evidence.reporter != address(0)) revert EvidenceSpent(signer, kind, slot);
+        evidence.reporter = msg.sender;
+        evidence.since = uint40(block.number);
 
-        bytes32 evidenceKey = keccak256(abi.encode(signer, kind, slot));
-        if (_spent[evidenceKey]) revert EvidenceSpent(signer, kind, slot);
-        _spent[evidenceKey] = true;
+        IStaking staking = IStaking(STAKING);
+        (uint256 share,) = RewardShare.atMost(staking, signer, REPORTER_SHARE);
         // Reverts if the signer is not registered, which undoes the entry above: it may register later.
-        (uint256 taken, uint256 reward) =
-            IStaking(STAKING).slash(signer, EQUIVOCATION_PENALTY, REPORTER_SHARE, JAIL_FOREVER);
-        IStaking(STAKING).payReward(msg.sender, reward);
-        emit Equivocation(signer, kind, slot, msg.sender, taken, reward);
+        (uint256 taken, uint256 reward) = staking.slash(signer, EQUIVOCATION_PENALTY, share, JAIL_FOREVER);
+        uint56 rewardMicro = SafeCast.toUint56(reward / MICRO);
+        evidence.rewardMicro = rewardMicro;
+        emit Equivocation(signer, kind, slot, msg.sender, taken, rewardMicro * MICRO);
+    }
+
+    /// @inheritdoc ISlashing
+    function claimReward(bytes32 evidenceKey) external returns (uint256 reward) {
+        PackedEvidence storage evidence = _evidence[evidenceKey];
+        reward = evidence.rewardMicro * MICRO;
+        if (reward == 0) revert NothingToClaim(evidenceKey);
+        uint256 lastBlock = evidence.since + PRIORITY_BLOCKS;
+        if (block.number <= lastBlock) revert PriorityOpen(lastBlock);
+        evidence.rewardMicro = 0;
+        address reporter = evidence.reporter;
+        emit RewardClaimed(evidenceKey, reporter, reward);
+        IStaking(STAKING).payReward(reporter, reward);
+    }
+
+    /// @inheritdoc ISlashing
+    function commitEvidence(bytes32 commitment) external {
+        // Whoever copies a commitment cannot use it, and must not be able to make it younger.
+        if (committedAt[commitment] == 0) committedAt[commitment] = block.number;
+        emit EvidenceCommitted(commitment, msg.sender);
+    }
+
+    /// @inheritdoc ISlashing
+    function takePriority(
+        uint8 kind,
+        bytes32 slot,
+        bytes32 bodyA,
+        bytes calldata signatureA,
+        bytes32 bodyB,
+        bytes calldata signatureB,
+        bytes32 salt
+    ) external {
+        address signer = _signerOfBoth(kind, slot, bodyA, signatureA, bodyB, signatureB);
+        bytes32 evidenceKey = evidenceKeyOf(signer, kind, slot);
+        PackedEvidence storage evidence = _evidence[evidenceKey];
+        address from = evidence.reporter;
+        if (from == address(0)) revert NothingToClaim(evidenceKey);
+
+        uint256 committed = committedAt[commitmentOf(msg.sender, signatureA, signatureB, salt)];
+        bool earlier = committed != 0 && committed < evidence.since;
+        if (!earlier || block.number > committed + PRIORITY_BLOCKS) {
+            revert NoPriority(committed, evidence.since);
+        }
+        evidence.reporter = msg.sender;
+        evidence.since = uint40(committed);
+        emit PriorityTaken(evidenceKey, from, msg.sender);
+    }
+
+    /// @inheritdoc ISlashing
+    function isEvidenceSpent(address signer, uint8 kind, bytes32 slot) external view returns (bool) {
+        return _evidence[evidenceKeyOf(signer, kind, slot)].reporter != address(0);
+    }
+
+    /// @inheritdoc ISlashing
+    function evidenceOf(bytes32 evidenceKey) external view returns (Evidence memory) {
+        PackedEvidence storage evidence = _evidence[evidenceKey];
+        return
+            Evidence({
+                reporter: evidence.reporter, since: evidence.since, reward: evidence.rewardMicro * MICRO
+            });
     }
 
     /// @inheritdoc ISlashing
@@ -65,7 +137,34 @@ contract Slashing is ISlashing, EIP712 {
     }
 
     /// @inheritdoc ISlashing
-    function isEvidenceSpent(address signer, uint8 kind, bytes32 slot) external view returns (bool) {
-        return _spent[keccak256(abi.encode(signer, kind, slot))];
+    function evidenceKeyOf(address signer, uint8 kind, bytes32 slot) public pure returns (bytes32) {
+        return keccak256(abi.encode(signer, kind, slot));
+    }
+
+    /// @inheritdoc ISlashing
+    function commitmentOf(
+        address reporter,
+        bytes calldata signatureA,
+        bytes calldata signatureB,
+        bytes32 salt
+    ) public pure returns (bytes32) {
+        return keccak256(abi.encode(reporter, keccak256(signatureA), keccak256(signatureB), salt));
+    }
+
+    /// @dev Reverts unless the two statements are evidence.
+    function _signerOfBoth(
+        uint8 kind,
+        bytes32 slot,
+        bytes32 bodyA,
+        bytes calldata signatureA,
+        bytes32 bodyB,
+        bytes calldata signatureB
+    ) private view returns (address signer) {
+        if (kind >= FIRST_UNSLASHABLE_KIND) revert KindNotSlashable(kind);
+        if (bodyA == bodyB) revert SameStatement();
+        // Both recoveries refuse a high s, a v other than 27 and 28, and the zero address.
+        signer = ECDSA.recoverCalldata(statementDigest(kind, slot, bodyA), signatureA);
+        address signerB = ECDSA.recoverCalldata(statementDigest(kind, slot, bodyB), signatureB);
+        if (signer != signerB) revert DifferentSigners(signer, signerB);
     }
 }

@@ -6,7 +6,7 @@ import {Fixture} from "./Fixture.sol";
 import {Slashing} from "../src/Slashing.sol";
 import {INodeRegistry, Role} from "../src/interfaces/INodeRegistry.sol";
 import {ISlashing} from "../src/interfaces/ISlashing.sol";
-import {IStaking, JAIL_FOREVER, NodeInfo} from "../src/interfaces/IStaking.sol";
+import {IStaking, NodeInfo, JAIL_FOREVER} from "../src/interfaces/IStaking.sol";
 
 /// @notice What counts as proof of equivocation, what it costs, and what does not count.
 contract SlashingTest is Fixture {
@@ -41,34 +41,85 @@ contract SlashingTest is Fixture {
         uint256 benRequest = unvoteAs(BEN, benShares);
         uint256 ownRequest = unvoteAs(OWNER, 0.5 ether * 1e3);
         uint256 held = MINER_STAKE + 777 + 5 ether;
+        // In whole micro-CAI.
+        uint256 reward = held / 10 / 1e12 * 1e12;
         uint256 supply = token.totalSupply();
 
         vm.expectEmit(address(staking));
-        emit IStaking.Slashed(
-            node, address(slashing), held - 5.5 ether, 5.5 ether, held / 10, JAIL_FOREVER
-        );
+        emit IStaking.Slashed(node, address(slashing), held - 5.5 ether, 5.5 ether, held / 10, JAIL_FOREVER);
         vm.expectEmit(address(slashing));
-        emit ISlashing.Equivocation(node, KIND, SLOT, REPORTER, held, held / 10);
+        emit ISlashing.Equivocation(node, KIND, SLOT, REPORTER, held, reward);
         report(NODE_KEY, KIND, SLOT);
 
         NodeInfo memory info = staking.nodeInfo(node);
         vm.assertTrue(info.jailedUntil == JAIL_FOREVER && !info.active, "jailed");
         vm.assertEq(info.totalStake + info.ownStake + info.unbondingStake, 0, "nothing is left");
         vm.assertEq(staking.stakeOf(node, ANN), 0, "nor of the voter's");
-        vm.assertEq(token.balanceOf(REPORTER), held / 10, "reward");
-        vm.assertEq(staking.burnSlashed(), held - held / 10, "the rest");
-        vm.assertEq(token.totalSupply(), supply - (held - held / 10), "is burned");
-        vm.assertEq(token.balanceOf(address(staking)), 0, "nothing is held");
+        vm.assertEq(slashing.evidenceOf(evidenceKey()).reward, reward, "reward");
 
         passUnbonding();
         vm.assertEq(withdrawAs(BEN, benRequest), 0, "unbonding was slashed");
         vm.assertEq(withdrawAs(OWNER, ownRequest), 0, "the owner's too");
+        passPriority();
+        staking.burnSlashed();
+        vm.assertEq(token.totalSupply(), supply - (held - held / 10), "the rest is burned");
+        vm.assertEq(slashing.claimReward(evidenceKey()), reward, "paid");
+        vm.assertEq(token.balanceOf(REPORTER), reward, "received");
+    }
+
+    function evidenceKey() internal view returns (bytes32) {
+        return slashing.evidenceKeyOf(node, KIND, SLOT);
+    }
+
+    function passPriority() internal {
+        vm.roll(vm.getBlockNumber() + slashing.PRIORITY_BLOCKS() + 1);
+    }
+
+    function test_a_reward_is_claimed_once_and_by_whom_it_is_for() public {
+        report(NODE_KEY, KIND, SLOT);
+        passPriority();
+        vm.prank(ANN);
+        uint256 reward = slashing.claimReward(evidenceKey());
+        vm.assertEq(token.balanceOf(REPORTER), reward, "whoever asks for it");
+        bytes32 claimed = evidenceKey();
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.NothingToClaim.selector, claimed));
+        slashing.claimReward(claimed);
+        vm.assertTrue(slashing.isEvidenceSpent(node, KIND, SLOT), "spent for good");
+    }
+
+    function test_a_reward_waits_for_commitments() public {
+        report(NODE_KEY, KIND, SLOT);
+        uint256 lastBlock = vm.getBlockNumber() + 256;
+        vm.roll(lastBlock);
+        bytes32 waiting = evidenceKey();
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.PriorityOpen.selector, lastBlock));
+        slashing.claimReward(waiting);
+        vm.roll(lastBlock + 1);
+        slashing.claimReward(waiting);
+    }
+
+    function test_the_reward_never_exceeds_half_of_what_the_owner_loses(uint256 votes) public {
+        votes = bound(votes, 1, 9_000_000 ether);
+        voteAs(ANN, votes);
+        report(NODE_KEY, KIND, SLOT);
+        uint256 reward = slashing.evidenceOf(evidenceKey()).reward;
+        vm.assertLe(reward, (MINER_STAKE + votes) / 10, "a tenth");
+        // The least reward is rounded up to a basis point.
+        uint256 least = 100 ether + (MINER_STAKE + votes) / 10_000;
+        vm.assertTrue(2 * reward <= MINER_STAKE || reward <= least, "half");
+        vm.assertGe(reward + 1e12, least < MINER_STAKE / 10 ? 100 ether : 0, "worth a report");
+    }
+
+    function test_an_owner_whose_stake_is_on_its_way_out_is_worth_a_report() public {
+        unvoteAs(OWNER, staking.sharesOf(node, OWNER));
+        report(NODE_KEY, KIND, SLOT);
+        vm.assertGe(slashing.evidenceOf(evidenceKey()).reward, 100 ether, "a little");
     }
 
     function test_a_coordinator_is_slashed_alike() public {
         registerAs(Role.Coordinator, OTHER_NODE_KEY, OTHER_OWNER, COORDINATOR_STAKE);
         report(OTHER_NODE_KEY, KIND, SLOT);
-        vm.assertTrue(staking.nodeInfo(otherNode).jailedUntil == JAIL_FOREVER, "jailed");
+        vm.assertEq(staking.nodeInfo(otherNode).jailedUntil, JAIL_FOREVER, "jailed");
         vm.assertTrue(staking.nodeInfo(node).active, "the other is not touched");
     }
 
@@ -83,10 +134,13 @@ contract SlashingTest is Fixture {
 
     function test_further_evidence_never_reverts_and_finds_nothing() public {
         report(NODE_KEY, KIND, SLOT);
-        uint256 reward = token.balanceOf(REPORTER);
         report(NODE_KEY, KIND, keccak256("another slot"));
         report(NODE_KEY, KIND + 1, SLOT);
-        vm.assertEq(token.balanceOf(REPORTER), reward, "nothing was left to take");
+        bytes32 second = slashing.evidenceKeyOf(node, KIND + 1, SLOT);
+        vm.assertEq(slashing.evidenceOf(second).reward, 0, "nothing was left to take");
+        passPriority();
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.NothingToClaim.selector, second));
+        slashing.claimReward(second);
     }
 
     function test_a_node_that_has_left_is_jailed_all_the_same() public {
@@ -94,9 +148,18 @@ contract SlashingTest is Fixture {
         passUnbonding();
         withdrawAs(OWNER, requestId);
         report(NODE_KEY, KIND, SLOT);
-        vm.assertTrue(staking.nodeInfo(node).jailedUntil == JAIL_FOREVER, "jailed");
+        vm.assertEq(staking.nodeInfo(node).jailedUntil, JAIL_FOREVER, "jailed");
         vm.expectRevert(abi.encodeWithSelector(IStaking.NodeJailed.selector, node, JAIL_FOREVER));
-        stakeAs(OWNER, MINER_STAKE);
+        vm.prank(OWNER);
+        staking.stake(node, MINER_STAKE);
+    }
+
+    function test_a_deregistered_node_is_slashed_all_the_same() public {
+        vm.prank(OWNER);
+        staking.deregister(node);
+        report(NODE_KEY, KIND, SLOT);
+        vm.assertEq(staking.nodeInfo(node).totalStake, 0, "its stake was still there");
+        vm.assertGe(slashing.evidenceOf(evidenceKey()).reward, 100 ether, "and pays");
     }
 
     function test_a_jailed_node_takes_no_stake_and_gives_none() public {
@@ -167,7 +230,7 @@ contract SlashingTest is Fixture {
         slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
         registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
         report(OTHER_NODE_KEY, KIND, SLOT);
-        vm.assertTrue(staking.nodeInfo(otherNode).jailedUntil == JAIL_FOREVER, "the evidence was kept");
+        vm.assertEq(staking.nodeInfo(otherNode).jailedUntil, JAIL_FOREVER, "the evidence was kept");
     }
 
     function test_signatures_have_one_form() public {
@@ -195,8 +258,5 @@ contract SlashingTest is Fixture {
     function test_the_slasher_is_the_one_that_staking_names() public {
         vm.expectRevert(revertOf(ISlashing.NotTheSlasher.selector, address(slashing)));
         new Slashing(address(staking));
-        vm.expectRevert(revertOf(IStaking.NotSlasher.selector, REPORTER));
-        vm.prank(REPORTER);
-        staking.slash(node, 10_000, 5_000, 0);
     }
 }

@@ -1,6 +1,16 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+/// @notice A punished equivocation.
+struct Evidence {
+    /// Who gets the reward; zero if there is no such evidence.
+    address reporter;
+    /// The block from which `PRIORITY_BLOCKS` count: of the report, or of the commitment that came before it.
+    uint256 since;
+    /// Not yet claimed, in wei of CAI.
+    uint256 reward;
+}
+
 /// @title Penalties for what can be proved by signatures alone.
 interface ISlashing {
     /// @notice A node has made two different statements for one slot.
@@ -12,6 +22,12 @@ interface ISlashing {
         uint256 taken,
         uint256 reward
     );
+    /// @notice Somebody says that it knows evidence, and not yet which.
+    event EvidenceCommitted(bytes32 indexed commitment, address indexed account);
+    /// @notice The reward has gone from who reported to who had committed to the evidence before.
+    event PriorityTaken(bytes32 indexed evidenceKey, address indexed from, address indexed to);
+    /// @notice A reward was paid.
+    event RewardClaimed(bytes32 indexed evidenceKey, address indexed reporter, uint256 reward);
 
     /// @notice The staking contract trusts another slasher.
     error NotTheSlasher(address expected);
@@ -23,10 +39,17 @@ interface ISlashing {
     error DifferentSigners(address signerA, address signerB);
     /// @notice Each piece of evidence counts once.
     error EvidenceSpent(address signer, uint8 kind, bytes32 slot);
+    /// @notice No such evidence was reported, or its reward is paid.
+    error NothingToClaim(bytes32 evidenceKey);
+    /// @notice Until the end of block `lastBlock` somebody may show that it had committed to the evidence.
+    error PriorityOpen(uint256 lastBlock);
+    /// @notice There is no commitment of the caller's that is older than block `since` and at most
+    /// `PRIORITY_BLOCKS` old.
+    error NoPriority(uint256 committedAt, uint256 since);
 
     /// @notice Proves that one key has signed two statements with the same kind and slot and different
-    /// bodies. Takes its whole stake, own, voters' and unbonding, and jails it for good; credits the
-    /// caller with `REPORTER_SHARE` of it and burns the rest.
+    /// bodies. Takes its whole stake, own, voters' and unbonding, and jails it for good. The caller's reward
+    /// is `REPORTER_SHARE` of that, at most half of what the owner loses, and waits for `claimReward`.
     /// @param kind Of both statements, below 64.
     /// @param slot Of both statements.
     /// @param bodyA Hash of the first body.
@@ -42,11 +65,44 @@ interface ISlashing {
         bytes calldata signatureB
     ) external;
 
+    /// @notice Pays a reward to whose it is, once nobody can show a commitment any more. Anybody may.
+    /// @param evidenceKey From `evidenceKeyOf`.
+    /// @return reward In wei of CAI.
+    function claimReward(bytes32 evidenceKey) external returns (uint256 reward);
+
+    /// @notice Optional, a few blocks before reporting: whoever copies the report then gains nothing.
+    /// @param commitment From `commitmentOf`; it tells nobody what the evidence is.
+    function commitEvidence(bytes32 commitment) external;
+
+    /// @notice Takes the reward of evidence over from whoever reported it after the caller's commitment.
+    /// @param kind As committed to, and so on.
+    /// @param slot Of both statements.
+    /// @param bodyA Hash of the first body.
+    /// @param signatureA Over the first statement.
+    /// @param bodyB Hash of the second body.
+    /// @param signatureB Over the second statement.
+    /// @param salt As committed to.
+    function takePriority(
+        uint8 kind,
+        bytes32 slot,
+        bytes32 bodyA,
+        bytes calldata signatureA,
+        bytes32 bodyB,
+        bytes calldata signatureB,
+        bytes32 salt
+    ) external;
+
     /// @notice The EIP-712 digest of `Statement(uint8 kind,bytes32 slot,bytes32 body)`.
     /// @param kind What sort of statement it is.
     /// @param slot The one thing about which a signer may say only one thing.
     /// @param body Hash of the body's bytes.
     function statementDigest(uint8 kind, bytes32 slot, bytes32 body) external view returns (bytes32);
+
+    /// @notice Under which an equivocation is kept.
+    /// @param signer The node key.
+    /// @param kind Of its statements.
+    /// @param slot Of its statements.
+    function evidenceKeyOf(address signer, uint8 kind, bytes32 slot) external pure returns (bytes32);
 
     /// @notice Whether an equivocation has been punished.
     /// @param signer The node key.
@@ -54,12 +110,35 @@ interface ISlashing {
     /// @param slot Of its statements.
     function isEvidenceSpent(address signer, uint8 kind, bytes32 slot) external view returns (bool);
 
+    /// @notice A punished equivocation.
+    /// @param evidenceKey From `evidenceKeyOf`.
+    function evidenceOf(bytes32 evidenceKey) external view returns (Evidence memory);
+
+    /// @notice What to commit to. Only who has both signatures can make it, and only `reporter` can use it.
+    /// @param reporter Who commits.
+    /// @param signatureA Over the first statement.
+    /// @param signatureB Over the second statement.
+    /// @param salt 32 random bytes.
+    function commitmentOf(
+        address reporter,
+        bytes calldata signatureA,
+        bytes calldata signatureB,
+        bytes32 salt
+    ) external pure returns (bytes32);
+
+    /// @notice The block of a commitment; 0 if there is none.
+    /// @param commitment From `commitmentOf`.
+    function committedAt(bytes32 commitment) external view returns (uint256);
+
     /// @notice The staking contract whose slasher this is.
     function STAKING() external view returns (address);
 
     /// @notice The part of a node's stake that an equivocation costs, in basis points.
     function EQUIVOCATION_PENALTY() external view returns (uint256);
 
-    /// @notice The reporter's part of what is taken, in basis points.
+    /// @notice The most of what is taken that is the reporter's, in basis points.
     function REPORTER_SHARE() external view returns (uint256);
+
+    /// @notice Blocks for which a commitment holds, and for which a reward waits.
+    function PRIORITY_BLOCKS() external view returns (uint256);
 }

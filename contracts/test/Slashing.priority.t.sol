@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Fixture} from "./Fixture.sol";
+import {ISlashing} from "../src/interfaces/ISlashing.sol";
+
+/// @notice Who gets the reward if somebody copies a report: whoever had committed to the evidence before.
+contract SlashingPriorityTest is Fixture {
+    uint8 internal constant KIND = 3;
+    bytes32 internal constant SLOT = keccak256("slot");
+    bytes32 internal constant BODY_A = keccak256("body A");
+    bytes32 internal constant BODY_B = keccak256("body B");
+    bytes32 internal constant SALT = keccak256("salt");
+    address internal constant COPYIST = address(0x3002);
+
+    bytes internal signatureA;
+    bytes internal signatureB;
+
+    function setUp() public override {
+        super.setUp();
+        registerMiner();
+        signatureA = signDigest(NODE_KEY, slashing.statementDigest(KIND, SLOT, BODY_A));
+        signatureB = signDigest(NODE_KEY, slashing.statementDigest(KIND, SLOT, BODY_B));
+    }
+
+    function commit(address account, bytes32 salt) internal {
+        bytes32 commitment = slashing.commitmentOf(account, signatureA, signatureB, salt);
+        vm.prank(account);
+        slashing.commitEvidence(commitment);
+    }
+
+    function reportAs(address account) internal {
+        vm.prank(account);
+        slashing.equivocation(KIND, SLOT, BODY_A, signatureA, BODY_B, signatureB);
+    }
+
+    function takeAs(address account, bytes32 salt) internal {
+        vm.prank(account);
+        slashing.takePriority(KIND, SLOT, BODY_A, signatureA, BODY_B, signatureB, salt);
+    }
+
+    function reporter() internal view returns (address) {
+        return slashing.evidenceOf(key()).reporter;
+    }
+
+    function key() internal view returns (bytes32) {
+        return slashing.evidenceKeyOf(node, KIND, SLOT);
+    }
+
+    function later(uint256 blocks) internal {
+        vm.roll(vm.getBlockNumber() + blocks);
+    }
+
+    function test_a_copied_report_gains_nothing() public {
+        commit(REPORTER, SALT);
+        later(3);
+        reportAs(COPYIST);
+        vm.expectEmit(address(slashing));
+        emit ISlashing.PriorityTaken(key(), COPYIST, REPORTER);
+        takeAs(REPORTER, SALT);
+        later(257);
+        uint256 reward = slashing.claimReward(key());
+        vm.assertEq(token.balanceOf(REPORTER), reward, "whose it is");
+        vm.assertEq(token.balanceOf(COPYIST), 0, "nothing");
+    }
+
+    function test_a_commitment_has_to_be_older_than_the_report() public {
+        commit(REPORTER, SALT);
+        reportAs(COPYIST);
+        uint256 now_ = vm.getBlockNumber();
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.NoPriority.selector, now_, now_));
+        takeAs(REPORTER, SALT);
+        vm.assertEq(reporter(), COPYIST, "in one block nobody was first");
+    }
+
+    function test_a_copied_commitment_is_of_no_use() public {
+        bytes32 commitment = slashing.commitmentOf(REPORTER, signatureA, signatureB, SALT);
+        vm.prank(COPYIST);
+        slashing.commitEvidence(commitment);
+        uint256 first = slashing.committedAt(commitment);
+        later(1);
+        vm.prank(REPORTER);
+        slashing.commitEvidence(commitment);
+        vm.assertEq(slashing.committedAt(commitment), first, "nor does it make the commitment younger");
+        later(1);
+        reportAs(COPYIST);
+        vm.expectPartialRevert(ISlashing.NoPriority.selector);
+        takeAs(COPYIST, SALT);
+        takeAs(REPORTER, SALT);
+    }
+
+    function test_a_commitment_holds_for_a_time() public {
+        commit(REPORTER, SALT);
+        uint256 committed = vm.getBlockNumber();
+        later(1);
+        reportAs(COPYIST);
+        vm.roll(committed + 257);
+        bytes memory refusal = abi.encodeWithSelector(ISlashing.NoPriority.selector, committed, committed + 1);
+        vm.expectRevert(refusal);
+        takeAs(REPORTER, SALT);
+        vm.roll(committed + 256);
+        takeAs(REPORTER, SALT);
+    }
+
+    function test_the_earliest_commitment_wins() public {
+        commit(ANN, SALT);
+        later(1);
+        commit(REPORTER, SALT);
+        later(1);
+        reportAs(COPYIST);
+        takeAs(REPORTER, SALT);
+        takeAs(ANN, SALT);
+        vm.expectPartialRevert(ISlashing.NoPriority.selector);
+        takeAs(REPORTER, SALT);
+        vm.assertEq(reporter(), ANN, "the earliest");
+    }
+
+    function test_whoever_does_not_know_the_evidence_cannot_commit_to_it() public {
+        bytes32 guess = slashing.commitmentOf(COPYIST, signatureA, signatureA, SALT);
+        vm.prank(COPYIST);
+        slashing.commitEvidence(guess);
+        later(1);
+        reportAs(REPORTER);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.NoPriority.selector, 0, vm.getBlockNumber()));
+        takeAs(COPYIST, SALT);
+    }
+
+    function test_there_is_nothing_to_take_before_a_report_or_after_the_claim() public {
+        commit(REPORTER, SALT);
+        later(1);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.NothingToClaim.selector, key()));
+        takeAs(REPORTER, SALT);
+        reportAs(COPYIST);
+        later(257);
+        slashing.claimReward(key());
+        vm.expectPartialRevert(ISlashing.NoPriority.selector);
+        takeAs(REPORTER, SALT);
+    }
+
+    function test_taking_needs_the_evidence_itself() public {
+        commit(REPORTER, SALT);
+        later(1);
+        reportAs(COPYIST);
+        vm.expectPartialRevert(ISlashing.DifferentSigners.selector);
+        vm.prank(REPORTER);
+        slashing.takePriority(KIND, SLOT, BODY_A, signatureB, BODY_B, signatureB, SALT);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.SameStatement.selector));
+        vm.prank(REPORTER);
+        slashing.takePriority(KIND, SLOT, BODY_A, signatureA, BODY_A, signatureA, SALT);
+    }
+}
