@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {Base} from "../Base.sol";
+import {DevelopmentCAI} from "../../src/DevelopmentCAI.sol";
+import {Disputes} from "../../src/Disputes.sol";
+import {Staking} from "../../src/Staking.sol";
+import {Accusation, Ballot, Dispute, Fault, Phase} from "../../src/interfaces/IDisputes.sol";
+
+/// @notice Reporters, juries that vote anyhow or not at all, and everybody who closes, pays and punishes.
+contract DisputesHandler is Base {
+    uint256 internal constant NODES = 9;
+    uint256 internal constant TASKS = 3;
+    address internal constant REPORTER = address(0x4E904);
+
+    Disputes internal immutable DISPUTES;
+    Staking internal immutable STAKING;
+    DevelopmentCAI internal immutable TOKEN;
+
+    uint256 public opened;
+    mapping(address accused => mapping(uint256 task => uint256)) public verdicts;
+    mapping(address node => uint256) public lost;
+    mapping(address node => uint256) public mayLose;
+    address[] internal _nodes;
+
+    constructor(DevelopmentCAI token, Disputes disputes, Staking staking) {
+        (TOKEN, DISPUTES, STAKING) = (token, disputes, staking);
+        for (uint256 i = 0; i < NODES; ++i) {
+            _nodes.push(vm.addr(nodeKey(i)));
+        }
+        vm.prank(REPORTER);
+        token.approve(address(disputes), type(uint256).max);
+    }
+
+    function open(uint256 seed, uint256 task, uint8 fault, uint256 reportersSeed) external {
+        address accused = node(seed);
+        uint256 latest = DISPUTES.latestDispute(accused, taskId(task));
+        if (latest != 0 && phaseOf(latest) != Phase.NoVerdict) return;
+        Accusation memory said = Accusation({
+            accused: accused,
+            taskId: taskId(task),
+            // Rarely the fault that takes everything, or soon nobody is left.
+            fault: Fault(fault % 16 == 0 ? 1 : 2 + fault % 2),
+            committedAt: vm.getBlockTimestamp() - fault,
+            evidenceHash: keccak256("evidence"),
+            evidence: "",
+            reporterNode: reportersSeed % 2 == 0 ? reporterNode() : address(0)
+        });
+        vm.prank(REPORTER);
+        DISPUTES.openDispute(said);
+        ++opened;
+    }
+
+    function draw(uint256 seed, uint256 blocks, bytes32 hash) external {
+        uint256 disputeId = pick(seed);
+        if (disputeId == 0 || phaseOf(disputeId) != Phase.Drawing) return;
+        Dispute memory dispute = DISPUTES.disputeOf(disputeId);
+        if (vm.getBlockTimestamp() > dispute.deadline) return;
+        // One time in eight nobody comes while the hash can be read.
+        blocks = blocks % 8 == 0 ? 300 : 1 + blocks % 200;
+        if (vm.getBlockNumber() < dispute.seedBlock + blocks) vm.roll(dispute.seedBlock + blocks);
+        vm.setBlockhash(dispute.seedBlock, hash);
+        DISPUTES.drawJurors(disputeId);
+    }
+
+    function vote(uint256 seed, uint256 juror, bool guilty, bool all) external {
+        uint256 disputeId = pick(seed);
+        if (disputeId == 0 || phaseOf(disputeId) != Phase.Voting) return;
+        Dispute memory dispute = DISPUTES.disputeOf(disputeId);
+        if (vm.getBlockTimestamp() > dispute.deadline) return;
+        uint256 count = dispute.jurorLeaves.length;
+        Ballot[] memory ballots = new Ballot[](all ? count : 1);
+        for (uint256 i = 0; i < ballots.length; ++i) {
+            uint256 key = keyOfLeaf(dispute.jurorLeaves[(i + juror % count) % count]);
+            bool says = guilty != (all && i % 3 == 2);
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, DISPUTES.voteDigest(disputeId, says));
+            ballots[i] = Ballot(says, abi.encodePacked(r, s, v));
+        }
+        DISPUTES.vote(disputeId, ballots);
+    }
+
+    function close(uint256 seed) external {
+        uint256 disputeId = pick(seed);
+        if (disputeId != 0) closeOne(disputeId);
+    }
+
+    /// @dev As soon as it can be; books what the verdict may take.
+    function closeOne(uint256 disputeId) public {
+        Dispute memory dispute = DISPUTES.disputeOf(disputeId);
+        if (dispute.phase != Phase.Drawing && dispute.phase != Phase.Voting) return;
+        bool complete =
+            dispute.phase == Phase.Voting && dispute.voted == (1 << dispute.jurorLeaves.length) - 1;
+        if (!complete && vm.getBlockTimestamp() <= dispute.deadline) return;
+        uint256 before = slashable(dispute.accused);
+        DISPUTES.closeDispute(disputeId);
+        lost[dispute.accused] += before - slashable(dispute.accused);
+        if (phaseOf(disputeId) != Phase.Guilty) return;
+        (uint256 fraction,) = DISPUTES.penaltyOf(dispute.fault);
+        mayLose[dispute.accused] += before * fraction / 10_000;
+    }
+
+    /// @dev Tries with any juror; the contract decides.
+    function payJuror(uint256 seed, uint256 juror) external {
+        uint256 disputeId = pick(seed);
+        if (disputeId == 0) return;
+        address[] memory jurors = new address[](1);
+        jurors[0] = node(juror);
+        (bool accepted,) = address(DISPUTES).call(abi.encodeCall(DISPUTES.payJurors, (disputeId, jurors)));
+        accepted;
+    }
+
+    function punishAbsent(uint256 seed, uint256 juror) external {
+        uint256 disputeId = pick(seed);
+        if (disputeId == 0) return;
+        address[] memory jurors = new address[](1);
+        jurors[0] = node(juror);
+        uint256 before = slashable(jurors[0]);
+        (bool accepted,) = address(DISPUTES).call(abi.encodeCall(DISPUTES.punishAbsent, (disputeId, jurors)));
+        accepted;
+        lost[jurors[0]] += before - slashable(jurors[0]);
+        mayLose[jurors[0]] += before / 1_000;
+    }
+
+    function payCredit(uint256 seed) external {
+        address account = seed % 3 == 0 ? REPORTER : STAKING.ownerOf(node(seed));
+        (uint256 held, uint256 rewards) = DISPUTES.creditOf(account);
+        if (held + rewards != 0) DISPUTES.payCredit(account);
+    }
+
+    function wait(uint256 seconds_) external {
+        vm.warp(vm.getBlockTimestamp() + bound(seconds_, 1 hours, 30 hours));
+        vm.roll(vm.getBlockNumber() + 1);
+    }
+
+    function taskId(uint256 task) public pure returns (bytes32) {
+        return bytes32(1 + task % TASKS);
+    }
+
+    function phaseOf(uint256 disputeId) public view returns (Phase) {
+        return DISPUTES.disputeOf(disputeId).phase;
+    }
+
+    function slashable(address node_) public view returns (uint256) {
+        return STAKING.nodeInfo(node_).totalStake;
+    }
+
+    function pick(uint256 seed) internal view returns (uint256) {
+        return opened == 0 ? 0 : 1 + seed % opened;
+    }
+
+    function keyOfLeaf(uint256 leaf) internal view returns (uint256) {
+        for (uint256 i = 0; i < NODES; ++i) {
+            if (STAKING.leafOf(_nodes[i]) == leaf) return nodeKey(i);
+        }
+        revert("a juror that is no node");
+    }
+
+    function nodeKey(uint256 seed) public pure returns (uint256) {
+        return 0xD15900 + seed % NODES;
+    }
+
+    function node(uint256 seed) public view returns (address) {
+        return _nodes[seed % NODES];
+    }
+
+    function reporterNode() public view returns (address) {
+        return _nodes[0];
+    }
+
+    function reporter() external pure returns (address) {
+        return REPORTER;
+    }
+
+    function nodes() external pure returns (uint256) {
+        return NODES;
+    }
+}
