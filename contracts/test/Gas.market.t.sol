@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+pragma solidity 0.8.37;
+
+import {MarketFixture} from "./MarketFixture.sol";
+import {Role} from "../src/interfaces/INodeRegistry.sol";
+
+/// @notice What whole transactions cost: each call is one of its own, with its 21,000 and its data.
+/// @dev The figures go to `snapshots/market.json`, which `npm test` compares; `npm run gas` writes them anew.
+/// forge-config: default.isolate = true
+contract GasMarketTest is MarketFixture {
+    string internal constant GROUP = "market";
+
+    function measure(string memory name, uint256 most) internal {
+        vm.assertLe(vm.snapshotGasLastCall(GROUP, name), most, name);
+    }
+
+    function test_redeem() public {
+        depositAs(COORDINATOR_OWNER, 1_000 ether);
+        redeem(10 ether);
+        measure("redeem, first of a pair", 75_000);
+        redeem(20 ether);
+        measure("redeem", 75_000);
+        collect();
+        measure("collect, first of a miner", 250_000);
+        redeem(30 ether);
+        collect();
+        measure("collect", 150_000);
+    }
+
+    function test_redeem_does_not_depend_on_the_number_of_tasks() public {
+        depositAs(COORDINATOR_OWNER, 1_000 ether);
+        redeem(1 ether + 1);
+        redeem(900 ether + 12_345_678);
+        measure("redeem after a million tasks", 75_000);
+    }
+
+    function test_bounce() public {
+        depositAs(COORDINATOR_OWNER, 10 ether);
+        redeem(1_000 ether);
+        measure("redeem that bounces", 100_000);
+        vm.warp(vm.getBlockTimestamp() + GRACE + 1);
+        escrow.bounced(coordinator, node);
+        measure("bounced", 200_000);
+    }
+
+    /// @dev A network that has lived: stake on its way out, votes in earlier epochs, earlier slashes.
+    function live(uint256 others) internal {
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        for (uint256 i = 0; i < others; ++i) {
+            registerAs(Role.Miner, 0x9A500 + i, OTHER_OWNER, MINER_STAKE);
+        }
+        vm.roll(vm.getBlockNumber() + EPOCH_BLOCKS);
+        voteAs(ANN, 5 ether);
+        unvoteAs(OWNER, 0.5 ether * 1e3);
+        vm.roll(vm.getBlockNumber() + EPOCH_BLOCKS);
+        equivocate(OTHER_NODE_KEY, "first");
+    }
+
+    function test_equivocation_among_8_nodes() public {
+        live(5);
+        measure("equivocation, first of all, among 8 nodes", 160_000);
+        equivocate(NODE_KEY, "slot");
+        measure("equivocation among 8 nodes", 130_000);
+        vm.roll(vm.getBlockNumber() + 257);
+        slashing.claimReward(slashing.evidenceKeyOf(node, 3, "slot"));
+        measure("claimReward", 100_000);
+        equivocate(NODE_KEY, "another");
+        measure("equivocation of who has nothing left", 130_000);
+    }
+
+    /// @dev The tree has three words to a leaf from 65 nodes to 512.
+    function test_equivocation_among_512_nodes() public {
+        live(62);
+        equivocate(0x9A500, "second");
+        measure("equivocation among 512 nodes, new word of history", 152_000);
+        equivocate(NODE_KEY, "slot");
+        measure("equivocation among 512 nodes", 140_000);
+    }
+
+    function equivocate(uint256 key, bytes32 slot) internal {
+        bytes memory a = signDigest(key, slashing.statementDigest(3, slot, keccak256("A")));
+        bytes memory b = signDigest(key, slashing.statementDigest(3, slot, keccak256("B")));
+        slashing.equivocation(3, slot, keccak256("A"), a, keccak256("B"), b);
+    }
+}
