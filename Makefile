@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 NPM_INSTALLED := contracts/node_modules/.installed tests/interop/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet test lint contracts bench fuzz simulate attacks lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet test lint contracts mutants bench fuzz simulate attacks lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -47,6 +47,9 @@ lint: setup ## style, types and the walls between the rooms
 contracts: setup ## Solidity tests, and the committed artefacts against their sources
 	cd contracts && npm test --silent
 	$(BIN)/python -m contracts.build --check
+
+mutants: setup ## put small faults into the contracts and see whether their tests notice (SECONDS=3600)
+	nice -n 10 $(BIN)/python -m contracts.mutation --seconds $(or $(SECONDS),3600)
 
 bench: setup ## measured speed, as ratios of what it stands on
 	@$(BIN)/python -m tests.bench
