@@ -14,7 +14,15 @@ from typing import Any, Final
 
 from protocol.errors import LocalError
 
-CONTRACT_NAMES: Final = ("CAI", "DevelopmentCAI", "Slashing", "Staking", "WrappedCAI")
+CONTRACT_NAMES: Final = (
+    "CAI",
+    "DevelopmentCAI",
+    "Disputes",
+    "Escrow",
+    "Slashing",
+    "Staking",
+    "WrappedCAI",
+)
 
 
 class ArtifactMissing(LocalError):
