@@ -1,15 +1,15 @@
 """Which contracts stand where: ``contracts.json`` of a network.
 
-Is: `Deployment`, its file, and the check that the chain really has it.
-Is not: the act of deploying, which is `deploy`. Clients are imported when they are made: a bootstrap peer
-reads the addresses, which name its topics, and never speaks to the chain.
+Is: `Deployment` and its file, without a library of the chain: a bootstrap peer reads the addresses, which name
+its topics, and never speaks to the chain.
+Is not: the act of deploying (`deploy`), nor what speaks to the contracts (`clients`).
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from protocol.errors import LocalError
 from protocol.signature import ADDRESS_BYTES
@@ -17,9 +17,8 @@ from protocol.signature import ADDRESS_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from contracts.cai import TokenClient
-    from contracts.client import SlashingClient, StakingClient
-    from contracts.rpc import Rpc
+CONTRACTS: Final = ("cai", "staking", "slashing", "escrow", "disputes")
+"""Names of the contracts, as fields of `Deployment` and of ``contracts.json``."""
 
 
 class BadDeployment(LocalError):
@@ -34,61 +33,17 @@ class Deployment:
     cai: bytes
     staking: bytes
     slashing: bytes
+    escrow: bytes
+    disputes: bytes
     deployed_at_block: int
     """In the RPC's numbers: events need not be looked for before it."""
-
-    def token_client(self, rpc: Rpc) -> TokenClient:
-        """Client of CAI."""
-        from contracts.cai import TokenClient  # noqa: PLC0415
-
-        return TokenClient(rpc, self.cai)
-
-    def staking_client(self, rpc: Rpc) -> StakingClient:
-        """Client of the staking contract."""
-        from contracts.client import StakingClient  # noqa: PLC0415
-
-        return StakingClient(rpc, self.staking)
-
-    def slashing_client(self, rpc: Rpc) -> SlashingClient:
-        """Client of the slashing contract."""
-        from contracts.client import SlashingClient  # noqa: PLC0415
-
-        return SlashingClient(rpc, self.slashing, self.staking)
-
-
-async def check_deployment(rpc: Rpc, deployment: Deployment) -> None:
-    """Make sure that the contracts stand where they should, and belong to each other.
-
-    :raises BadDeployment: they do not.
-    """
-    from contracts.contract import Contract  # noqa: PLC0415
-
-    if rpc.chain_id != deployment.chain_id:
-        message = f"the contracts are on chain {deployment.chain_id}, the RPC serves {rpc.chain_id}"
-        raise BadDeployment(message)
-    for name in ("cai", "staking", "slashing"):
-        if not await rpc.code(getattr(deployment, name)):
-            message = f"there is no contract at the address of {name}"
-            raise BadDeployment(message)
-    staking = Contract(rpc, deployment.staking, "Staking")
-    slashing = Contract(rpc, deployment.slashing, "Slashing")
-    linked = (
-        await staking.read("TOKEN") == deployment.cai,
-        await staking.read("SLASHER") == deployment.slashing,
-        await slashing.read("STAKING") == deployment.staking,
-    )
-    if not all(linked):
-        message = "the contracts do not belong to each other"
-        raise BadDeployment(message)
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
     """Write ``contracts.json``; addresses in hexadecimal."""
     fields = {
         "chain_id": deployment.chain_id,
-        "cai": "0x" + deployment.cai.hex(),
-        "staking": "0x" + deployment.staking.hex(),
-        "slashing": "0x" + deployment.slashing.hex(),
+        **{name: "0x" + getattr(deployment, name).hex() for name in CONTRACTS},
         "deployed_at_block": deployment.deployed_at_block,
     }
     path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
@@ -103,9 +58,7 @@ def read_deployment(path: Path) -> Deployment:
         fields = json.loads(path.read_text("utf-8"))
         return Deployment(
             chain_id=_number(fields["chain_id"]),
-            cai=_address(fields["cai"]),
-            staking=_address(fields["staking"]),
-            slashing=_address(fields["slashing"]),
+            **{name: _address(fields[name]) for name in CONTRACTS},
             deployed_at_block=_number(fields["deployed_at_block"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

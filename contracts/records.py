@@ -13,6 +13,8 @@ from typing import Final
 WEI_PER_CAI: Final = 10**18
 METADATA_BYTES_MAX: Final = 512
 """Longest metadata of a node, as the contract has it."""
+JAIL_FOREVER_S: Final = 2**40 - 1
+"""As the end of a jail: there is none."""
 
 
 class Role(IntEnum):
@@ -33,16 +35,24 @@ class NodeInfo:
 
     owner: bytes
     role: Role
+    active: bool
+    """Takes part in draws: not jailed, not gone, and own stake above the role's minimum."""
+    left: bool
+    """Deregistered, for good."""
+    jailed_until_s: int
+    """From when it may be unjailed; 0 if it is not jailed, `JAIL_FOREVER_S` if never."""
+    leaf: int
+    """Its place in the tree from which jurors are drawn."""
     own_stake_wei: int
     total_stake_wei: int
     """Own and voters', without what is unbonding."""
     unbonding_stake_wei: int
     """On its way out and still slashable."""
-    active: bool
-    """Takes part in draws: not jailed, and own stake above the role's minimum."""
-    jailed: bool
-    """Slashed, for good."""
-    metadata: str
+
+    @property
+    def jailed(self) -> bool:
+        """Whether it was slashed and not let out."""
+        return self.jailed_until_s != 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,27 +64,6 @@ class Consent:
     role: Role
     deadline_s: int
     """Last second of the chain's time at which it can be used."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRegistered:
-    """A registration as an event. Block numbers here are the RPC's."""
-
-    node: bytes
-    owner: bytes
-    role: Role
-    metadata: str
-    block_number: int
-    transaction_hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class NodeWeight:
-    """One active node in a snapshot."""
-
-    address: bytes
-    stake_wei: int
-    """Own and voters' stake: its weight in draws."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +79,38 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnbondingRequest:
-    """Stake on its way out."""
+    """Stake on its way out. Requests of an account behind a node have numbers of their own."""
 
-    request_id: int
-    account: bytes
     node: bytes
+    account: bytes
+    request_id: int
     amount_wei: int
     """What it is worth now; a slash lowers it until it is withdrawn."""
     release_time_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commission:
+    """The owner's part of what a node earns, in basis points."""
+
+    now: int
+    next: int
+    """What it rises to; 0 if no rise is announced."""
+    next_from_s: int
+    """From when it may rise; 0 if no rise is announced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardStream:
+    """The funded stream of rewards at the newest block."""
+
+    wei_per_s: int
+    """To all active stake together."""
+    end_time_s: int
+    remaining_wei: int
+    """Funded and not due yet."""
+    carried_wei: int
+    """Fell due while nobody could earn it; the next funding adds it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +122,140 @@ class SlashOutcome:
     """Own and voters'."""
     unbonding_taken_wei: int
     reward_wei: int
-    """Credited to the reporter, to be withdrawn."""
-    burned_wei: int
+    """The reporter's, to be claimed when nobody can show an earlier commitment any more."""
+    evidence_key: bytes
+    """32 bytes; under which the reward is claimed."""
     transaction_hash: bytes
 
     @property
     def taken_wei(self) -> int:
         """All that the node and its voters have lost."""
         return self.stake_taken_wei + self.unbonding_taken_wei
+
+    @property
+    def burned_wei(self) -> int:
+        """What nobody gets."""
+        return self.taken_wei - self.reward_wei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voucher:
+    """A coordinator's promise to pay a miner; the newest replaces the rest."""
+
+    coordinator: bytes
+    miner: bytes
+    cumulative_amount_wei: int
+    """All that was ever promised this miner; never falls."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit:
+    """What a coordinator pays its vouchers from."""
+
+    balance_wei: int
+    leaving_wei: int
+    """Announced to be withdrawn."""
+    withdrawable_from_s: int
+    """0 if nothing is announced."""
+    withdrawable_until_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairAccount:
+    """What has passed between one coordinator and one miner."""
+
+    promised_wei: int
+    """The greatest voucher that was redeemed."""
+    paid_wei: int
+    collected_wei: int
+    """Of that, what was sent on to the miner's owner and stakers."""
+    compensation_wei: int
+    """Of the coordinator's penalty, not collected yet."""
+    bounced_at_s: int
+    """Of the voucher that made the debt; 0 without debt."""
+    defaulted: bool
+    """The debt was punished."""
+
+    @property
+    def debt_wei(self) -> int:
+        """Promised and not paid."""
+        return self.promised_wei - self.paid_wei
+
+
+class DisputedFault(IntEnum):
+    """What somebody is accused of; the numbers are the contract's, and the penalty goes with it."""
+
+    FALSE_RESULT = 1
+    """Not what the model makes of the task: all of the stake, and jail."""
+    WITHHELD_OPENING = 2
+    """What an audit asked for was not given in time: a tenth of the stake."""
+    CARELESS_RESULT = 3
+    """Wrong, but nothing was gained by it: a hundredth of the stake."""
+
+
+class DisputePhase(IntEnum):
+    """Where a dispute stands."""
+
+    DRAWING = 1
+    """Waits for the seed of the draw."""
+    VOTING = 2
+    GUILTY = 3
+    NOT_GUILTY = 4
+    NO_VERDICT = 5
+    """No jury, no quorum or a tie: as if it had not been, and may be opened again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accusation:
+    """What a dispute is opened with."""
+
+    accused: bytes
+    task_id: bytes
+    fault: DisputedFault
+    committed_at_s: int
+    """When the fault was committed, as the evidence shows it."""
+    evidence_hash: bytes
+    """Keccak-256 of the evidence."""
+    evidence: bytes = b""
+    """The evidence itself, if it has to be on chain."""
+    reporter_node: bytes = bytes(20)
+    """A node of the reporter's, which shall not be a juror; else zero."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispute:
+    """A dispute as it stands."""
+
+    phase: DisputePhase
+    fault: DisputedFault
+    reporter: bytes
+    accused: bytes
+    seed_block: int
+    """In the contracts' numbers."""
+    deadline_s: int
+    """Until which a jury has to be drawn, then until which it votes."""
+    juror_leaves: tuple[int, ...]
+    voted: int
+    """One bit a juror, in the order of `juror_leaves`."""
+    voted_guilty: int
+    closed: int
+    """Who was paid or punished."""
+    juror_reward_wei: int
+    """For each juror of the majority."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisputeOpened:
+    """A new dispute."""
+
+    dispute_id: int
+    seed_block: int
+    """From whose hash the jury is drawn, in the contracts' numbers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """A juror's signed vote."""
+
+    guilty: bool
+    signature: bytes

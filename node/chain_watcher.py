@@ -8,13 +8,20 @@ A chain that cannot be reached is no reason to stop: the last view stays, and it
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import numpy as np
 import structlog
 import trio
 
-from contracts.client import StakingClient
+from contracts.epochs import EpochsClient
 from contracts.errors import ChainError, ContractReverted
+from contracts.events import BadCursor
 from contracts.records import Role
+from contracts.registry import Registry
 from contracts.transactions import Sender
+from node.files import write_private
 from protocol.draw import EpochView, Snapshot
 from protocol.rules.view import View
 from protocol.statement import Domain
@@ -22,41 +29,69 @@ from protocol.statement import Domain
 EPOCHS_KEPT = 2
 """The latest, and the one before, which announcements on their way may still name."""
 
+REGISTRY_FILE = "registry.json"
+"""List of nodes, in the data directory."""
+
 log = structlog.get_logger()
 
 
 class ChainWatcher:
     """The present `view`, and the tasks that renew it."""
 
-    def __init__(self, staking: StakingClient, domain: Domain, poll_ms: int) -> None:
-        self._staking = staking
+    def __init__(
+        self, epochs: EpochsClient, registry: Registry, domain: Domain, poll_ms: int, file: Path
+    ) -> None:
+        """:param file: where the list of nodes is kept from one run to the next."""
+        self._epochs = epochs
+        self._registry = registry
         self._poll_s = poll_ms / 1000
+        self._file = file
         self.view = View(domain, {})
+
+    def restore(self) -> None:
+        """Take the list of nodes from its file; if that is missing or broken, it is read anew."""
+        if not self._file.exists():
+            return
+        try:
+            self._registry.restore(json.loads(self._file.read_bytes()))
+        except (OSError, ValueError, RecursionError, BadCursor) as error:
+            log.warning("the list of nodes is read anew", file=str(self._file), error=str(error))
 
     async def refresh(self) -> None:
         """Ask the chain once.
 
         :raises ChainError: it cannot be reached or answers nonsense.
         """
-        epoch = await self._staking.latest_epoch()
-        if epoch is None or epoch.number in self.view.epochs:
+        epoch = await self._epochs.latest_epoch()
+        if epoch is None:
             return
+        known = self.view.epochs.get(epoch.number)
+        # After a reorganisation an epoch may have another seed than the one that we have read.
+        if known is not None and known.seed == epoch.seed:
+            return
+        await self._registry.sync()
         miners, coordinators = [
-            Snapshot.of(
-                (node.address, node.stake_wei)
-                for node in await self._staking.snapshot(role, epoch.snapshot_block)
-            )
-            for role in (Role.MINER, Role.COORDINATOR)
+            await self._snapshot(role, epoch.number) for role in (Role.MINER, Role.COORDINATOR)
         ]
         fresh = EpochView(epoch.number, epoch.seed, miners, coordinators)
-        kept = sorted(self.view.epochs)[-(EPOCHS_KEPT - 1) :]
+        kept = [number for number in sorted(self.view.epochs) if number != epoch.number][-(EPOCHS_KEPT - 1) :]
         # One assignment of a new value: whoever holds the old view goes on with a consistent one.
         self.view = View(
             self.view.domain, {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh}
         )
-        log.info(
-            "epoch", number=epoch.number, miners=len(miners.miners), coordinators=len(coordinators.miners)
-        )
+        self._keep()
+        log.info("epoch", number=epoch.number, miners=len(miners), coordinators=len(coordinators))
+
+    async def _snapshot(self, role: Role, epoch: int) -> Snapshot:
+        nodes = [node.address for node in self._registry.nodes(role)]
+        weights = await self._epochs.weights_at(nodes, epoch)
+        return Snapshot.of_arrays(b"".join(nodes), np.array(weights, dtype=np.uint64))
+
+    def _keep(self) -> None:
+        try:
+            write_private(self._file, json.dumps(self._registry.to_document()).encode())
+        except OSError as error:
+            log.warning("the list of nodes could not be kept", file=str(self._file), error=str(error))
 
     async def run(self) -> None:
         """Refresh for as long as the peer runs."""
@@ -77,9 +112,9 @@ class ChainWatcher:
         """Record each epoch's seed when it is due, for as long as the role runs; `sender` pays the gas."""
         while True:
             try:
-                due = await self._staking.recordable_epoch()
+                due = await self._epochs.recordable_epoch()
                 if due is not None:
-                    await self._staking.record_seed(sender, due)
+                    await self._epochs.record_seed(sender, due)
                     log.info("epoch seed recorded", epoch=due)
             except (ChainError, ContractReverted) as error:
                 log.warning("epoch seed not recorded; trying again", error=str(error))

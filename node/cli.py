@@ -16,11 +16,13 @@ import cyclopts
 from cyclopts import App
 
 from node.chain_cli import chain
+from node.deploy_cli import deploy
 from node.guard_cli import guard
 from node.key_cli import key
 from node.miner_cli import miner
 from node.model_cli import model
 from node.settings import NodeSettings
+from node.stake_cli import COMMANDS
 from protocol.errors import CuckooError
 
 app = App(
@@ -38,6 +40,8 @@ cuckoo-peer chain nodes --network .devnet/network""",
         cyclopts.config.Toml(os.environ.get("CUCKOO_CONFIG", "cuckoo.toml")),
     ],
 )
+for command in (*COMMANDS, deploy):
+    chain.command(command)
 app.command(key)
 app.command(chain)
 app.command(guard)

@@ -17,10 +17,11 @@ import structlog
 import trio
 
 from contracts.account import Account
+from contracts.clients import Clients
 from contracts.rpc import connect
 from contracts.transactions import Sender
 from node.address_book import BOOK_FILE, keep_saving, kept_book
-from node.chain_watcher import ChainWatcher
+from node.chain_watcher import REGISTRY_FILE, ChainWatcher
 from node.clock import now_ms
 from node.evidence_store import EvidenceStore
 from node.gossip_policy import gossip_hooks, gossip_params, stake_of
@@ -204,8 +205,15 @@ async def open_peer(
                 announce=multiaddrs_of(announce),
             ) as host,
         ):
-            staking = network.deployment.staking_client(rpc)
-            watcher = ChainWatcher(staking, network.domain, network.parameters.chain_poll_ms)
+            clients = Clients(rpc, network.deployment)
+            watcher = ChainWatcher(
+                clients.epochs,
+                clients.registry(),
+                network.domain,
+                network.parameters.chain_poll_ms,
+                data_dir / REGISTRY_FILE,
+            )
+            watcher.restore()
             await watcher.refresh()
             records = PeerRecords(key.secret)
             bootnodes = multiaddrs_of(network.bootnodes)

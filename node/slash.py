@@ -7,10 +7,15 @@ Is not: finding evidence; peers do that while they listen (`peer`).
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import trio
+
 from contracts.account import Account
+from contracts.clients import Clients
 from contracts.deployment import Deployment
+from contracts.errors import ContractReverted
 from contracts.records import SlashOutcome
 from contracts.rpc import Rpc
 from contracts.transactions import Sender
@@ -18,6 +23,9 @@ from protocol.errors import DecodeError, InvalidMessage, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
 from protocol.evidence_document import DOCUMENT_BYTES_MAX, from_document
 from protocol.statement import Domain
+
+CLAIM_POLL_S = 3.0
+"""Between two looks whether a reward can be claimed."""
 
 
 class WrongNetwork(LocalError):
@@ -65,7 +73,7 @@ async def submit_evidence(
     pair = offence.pair
     if pair is None:
         raise InvalidMessage("the contract cannot judge this offence")
-    return await deployment.slashing_client(rpc).submit_equivocation(
+    return await Clients(rpc, deployment).slashing.submit_equivocation(
         Sender(rpc, reporter),
         kind=offence.kind,
         slot=offence.slot,
@@ -74,3 +82,24 @@ async def submit_evidence(
         body_b=pair.second_body_hash,
         signature_b=pair.second_signature,
     )
+
+
+async def claim_reward(
+    rpc: Rpc, deployment: Deployment, payer: Account, offence: Offence, tell: Callable[[str], None]
+) -> int:
+    """Have the reward for a reported offence paid, waiting until it may be; returns wei.
+
+    :param payer: pays the gas; the reward is the reporter's all the same.
+    :param tell: hears what is waited for.
+    :raises ContractReverted: it was not reported, or paid before.
+    """
+    slashing, sender = Clients(rpc, deployment).slashing, Sender(rpc, payer)
+    key = await slashing.evidence_key(offence.signer, offence.kind, offence.slot)
+    while True:
+        try:
+            return await slashing.claim_reward(sender, key)
+        except ContractReverted as refusal:
+            if refusal.name != "PriorityOpen":
+                raise
+            tell(f"waiting for the end of block {refusal.arguments['lastBlock']}")
+        await trio.sleep(CLAIM_POLL_S)

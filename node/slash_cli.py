@@ -17,7 +17,9 @@ app = App(
 
 cuckoo-slash verify evidence.json
 
-cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json""",
+cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json
+
+cuckoo-slash claim evidence.json --network .devnet/network --reporter-key staker.json""",
     config=cyclopts.config.Env("CUCKOO_", command=False),
 )
 
@@ -95,13 +97,61 @@ def submit(
             done = await submit_evidence(rpc, joined.deployment, reporter, domain, evidence)
         print(f"slashed: 0x{done.signer.hex()} lost {done.taken_wei / WEI_PER_CAI:,.2f} CAI")
         print(f"  of which unbonding {done.unbonding_taken_wei / WEI_PER_CAI:,.2f} CAI")
-        print(
-            f"  credited to you    {done.reward_wei / WEI_PER_CAI:,.2f} CAI (see: cuckoo-peer chain reward)"
-        )
+        print(f"  yours              {done.reward_wei / WEI_PER_CAI:,.2f} CAI")
         print(f"  burned             {done.burned_wei / WEI_PER_CAI:,.2f} CAI")
         print(f"  transaction        0x{done.transaction_hash.hex()}")
+        print(f"next: cuckoo-slash claim {file}")
 
     trio.run(send)
+
+
+@app.command
+def claim(
+    file: Path,
+    /,
+    *,
+    network: str,
+    reporter_key: Path,
+    password_file: Path | None = None,
+    rpc_url: str | None = None,
+) -> None:
+    """Take the reward for evidence that was submitted, when nobody can show an earlier commitment any more.
+
+    Waits for that block; the reward goes to whoever reported, whoever asks for it.
+
+    Parameters
+    ----------
+    file
+        The evidence.
+    network
+        Folder of the network, or the name of one that comes with the package.
+    reporter_key
+        Keystore of the account that pays the gas.
+    password_file
+        File (mode 0600) with the key's password in its first line; without it, the password is asked for.
+    rpc_url
+        JSON-RPC URL of a node of the chain; default: the network's.
+    """
+    import trio  # noqa: PLC0415
+
+    from contracts.account import Account  # noqa: PLC0415
+    from contracts.records import WEI_PER_CAI  # noqa: PLC0415
+    from contracts.rpc import connect  # noqa: PLC0415
+    from node.keys import open_keystore, read_password  # noqa: PLC0415
+    from node.network import load_network  # noqa: PLC0415
+    from node.slash import claim_reward, read_evidence  # noqa: PLC0415
+
+    _, _, offence = read_evidence(file)
+    joined = load_network(network)
+    payer = Account(open_keystore(reporter_key, read_password(password_file)).secret)
+
+    async def work() -> None:
+        url = rpc_url or joined.parameters.default_rpc_url
+        async with connect(url, chain_id=joined.deployment.chain_id) as rpc:
+            reward_wei = await claim_reward(rpc, joined.deployment, payer, offence, print)
+        print(f"paid to the reporter: {reward_wei / WEI_PER_CAI:,.2f} CAI")
+
+    trio.run(work)
 
 
 def main() -> None:

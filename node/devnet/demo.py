@@ -18,8 +18,9 @@ import trio
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from contracts.client import StakingClient
+from contracts.clients import Clients
 from contracts.records import WEI_PER_CAI, Role
+from contracts.staking import StakingClient
 from contracts.transactions import Sender
 from node.devnet import report
 from node.devnet.market import Market, NodePlan
@@ -190,12 +191,12 @@ class StakeBehind:
     async def now(self) -> dict[str, int]:
         """Wei by whose it is."""
         info = await self.staking.node_info(self.node)
-        unbonding = await self.staking.unbonding(self.request_id)
+        unbonding = await self.staking.unbonding(self.node, self.voter, self.request_id)
         if info is None or unbonding is None:
             raise DemonstrationFailed("the chain has forgotten the node or its voter")
         return {
             "the cheat's own stake": info.own_stake_wei,
-            "its voter's stake": await self.staking.stake(self.node, self.voter),
+            "its voter's stake": await self.staking.stake_of(self.node, self.voter),
             "its voter's stake on the way out": unbonding.amount_wei,
         }
 
@@ -203,7 +204,8 @@ class StakeBehind:
 async def _vote_and_unvote(market: Market, node: bytes) -> StakeBehind:
     """Let the market's staker vote for a node, and begin to take some of it back."""
     deployment, voter = market.deployment, Sender(market.rpc, market.staker)
-    token, staking = deployment.token_client(market.rpc), deployment.staking_client(market.rpc)
+    clients = Clients(market.rpc, deployment)
+    token, staking = clients.token, clients.staking
     vote_wei = VOTE_CAI * WEI_PER_CAI
     await token.faucet(voter, vote_wei)
     await token.approve(voter, deployment.staking, vote_wei)

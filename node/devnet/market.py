@@ -19,8 +19,9 @@ import trio
 
 from contracts.account import Account
 from contracts.anvil import Anvil, AnvilOptions, run_anvil
+from contracts.clients import Clients
 from contracts.consent import sign_consent
-from contracts.deploy import DeployParameters, deploy
+from contracts.deploy import DeployParameters, TokenKind, deploy
 from contracts.deployment import Deployment, write_deployment
 from contracts.records import WEI_PER_CAI, Consent, Role
 from contracts.rpc import Rpc
@@ -181,12 +182,12 @@ async def open_market(
 
 async def _found(folder: Path, anvil: Anvil, tell: Callable[[str], None]) -> Market:
     """Deploy the contracts and write the network's folder."""
-    tell("deploying the contracts: CAI, Staking, Slashing")
-    parameters = DeployParameters(
+    tell("deploying the contracts: CAI, Staking, Slashing, Escrow, Disputes")
+    parameters = DeployParameters.for_delay(
+        UNBONDING_DELAY_S,
+        token=TokenKind.DEVELOPMENT,
         epoch_blocks=EPOCH_BLOCKS,
         seed_delay_blocks=SEED_DELAY_BLOCKS,
-        unbonding_delay_s=UNBONDING_DELAY_S,
-        development=True,
     )
     reporter, staker = (anvil.accounts()[index] for index in (REPORTER_ACCOUNT, STAKER_ACCOUNT))
     deployment = await deploy(anvil.rpc, Sender(anvil.rpc, reporter), parameters)
@@ -219,25 +220,26 @@ async def _stake(
 async def register(market: Market, owner: Sender, key: Key, item: NodePlan) -> None:
     """What a staker and a node do together: the node's key consents, the owner stakes and registers."""
     deployment = market.deployment
-    token, staking = deployment.token_client(market.rpc), deployment.staking_client(market.rpc)
+    clients = Clients(market.rpc, deployment)
     consent = Consent(owner=owner.address, node=key.address, role=item.role, deadline_s=CONSENT_DEADLINE_S)
     signature = sign_consent(key.secret, consent, deployment.chain_id, deployment.staking)
     stake_wei = item.stake_cai * WEI_PER_CAI
-    await token.faucet(owner, stake_wei)
-    await token.approve(owner, deployment.staking, stake_wei)
-    await staking.register(owner, consent, signature, metadata=item.name, amount_wei=stake_wei)
+    await clients.token.faucet(owner, stake_wei)
+    await clients.token.approve(owner, deployment.staking, stake_wei)
+    await clients.staking.stake(owner, key.address, stake_wei)
+    await clients.staking.register(owner, consent, signature, metadata=item.name)
 
 
 async def _seed_first_epoch(market: Market, anvil: Anvil, tell: Callable[[str], None]) -> None:
     """Let blocks pass until an epoch's snapshot has all stakes, record its seed, then let time run."""
     tell("waiting for the first epoch's snapshot and seed")
-    staking = market.deployment.staking_client(market.rpc)
+    epochs = Clients(market.rpc, market.deployment).epochs
     height = await market.rpc.block_number()
     await anvil.mine(EPOCH_BLOCKS - height % EPOCH_BLOCKS + SEED_DELAY_BLOCKS + 1)
-    due = await staking.recordable_epoch()
+    due = await epochs.recordable_epoch()
     if due is None:
         raise LocalError("the chain has no epoch to seed")
-    await staking.record_seed(Sender(market.rpc, market.reporter), due)
+    await epochs.record_seed(Sender(market.rpc, market.reporter), due)
     await market.rpc.request("evm_setIntervalMining", BLOCK_TIME_S)
 
 

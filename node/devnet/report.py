@@ -92,7 +92,7 @@ def print_slash(
     console.print("\n[bold]Slashed[/bold], by the contract, from the two signatures alone")
     console.print(table)
     console.print(
-        f"credited to the reporter: {outcome.reward_wei / WEI_PER_CAI:,.0f} CAI, "
+        f"for the reporter: {outcome.reward_wei / WEI_PER_CAI:,.0f} CAI, "
         f"burned: {outcome.burned_wei / WEI_PER_CAI:,.0f} CAI, transaction 0x{outcome.transaction_hash.hex()}"
     )
 

@@ -60,7 +60,7 @@ def test_the_client_leaves_the_recursion_limit_alone():
     """At 100,000, 70 kB of brackets from outside end the process in Python's own JSON parser."""
     script = (
         "import sys; before = sys.getrecursionlimit()\n"
-        "import contracts.client, contracts.deploy, contracts.events, contracts.anvil, contracts.build\n"
+        "import contracts.staking, contracts.deploy, contracts.events, contracts.anvil, contracts.build\n"
         "assert sys.getrecursionlimit() == before\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)

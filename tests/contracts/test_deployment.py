@@ -5,18 +5,27 @@ import json
 
 import pytest
 
-from contracts.deploy import DeployParameters, created_address, deploy
+from contracts.clients import Clients, check_deployment
+from contracts.deploy import DeployParameters, TokenKind, created_address, deploy
 from contracts.deployment import (
     BadDeployment,
     Deployment,
-    check_deployment,
     read_deployment,
     write_deployment,
 )
 from contracts.errors import ContractReverted
 from contracts.transactions import Sender
+from tests.contracts.world import NODE
 
-SOME = Deployment(chain_id=1, cai=b"c" * 20, staking=b"s" * 20, slashing=b"l" * 20, deployed_at_block=7)
+SOME = Deployment(
+    chain_id=1,
+    cai=b"c" * 20,
+    staking=b"s" * 20,
+    slashing=b"l" * 20,
+    escrow=b"e" * 20,
+    disputes=b"d" * 20,
+    deployed_at_block=7,
+)
 
 
 def test_a_deployment_is_read_as_it_was_written(tmp_path):
@@ -33,6 +42,8 @@ def test_a_deployment_is_read_as_it_was_written(tmp_path):
         {"cai": "63" * 20},
         {"staking": "0x" + "63" * 19},
         {"slashing": "0x" + "zz" * 20},
+        {"escrow": None},
+        {"disputes": "0x"},
         {"chain_id": "1"},
         {"chain_id": True},
         {"deployed_at_block": -1},
@@ -74,7 +85,7 @@ async def test_the_deployed_contracts_belong_to_each_other(world):
 @pytest.mark.process
 @pytest.mark.parametrize(
     "change",
-    [{"chain_id": 1}, {"staking": b"s" * 20}, {"cai": b"c" * 20}],
+    [{"chain_id": 1}, {"staking": b"s" * 20}, {"cai": b"c" * 20}, {"escrow": b"e" * 20}],
 )
 async def test_a_deployment_that_is_not_there_is_found_out(world, change):
     with pytest.raises(BadDeployment):
@@ -83,7 +94,7 @@ async def test_a_deployment_that_is_not_there_is_found_out(world, change):
 
 @pytest.mark.process
 async def test_contracts_of_two_deployments_do_not_belong_together(world):
-    parameters = DeployParameters(development=False, epoch_blocks=10, seed_delay_blocks=2)
+    parameters = DeployParameters(token=TokenKind.SUPPLY, epoch_blocks=10, seed_delay_blocks=2)
     second = await deploy(world.chain.rpc, world.ann, parameters)
     mixed = dataclasses.replace(world.deployment, staking=second.staking)
     with pytest.raises(BadDeployment, match="belong"):
@@ -93,10 +104,14 @@ async def test_contracts_of_two_deployments_do_not_belong_together(world):
 @pytest.mark.process
 async def test_production_has_no_faucet_and_its_supply_is_the_holder_s(world):
     parameters = DeployParameters(
-        development=False, supply_wei=5, holder=world.ben.address, epoch_blocks=10, seed_delay_blocks=2
+        token=TokenKind.SUPPLY,
+        supply_wei=5,
+        holder=world.ben.address,
+        epoch_blocks=10,
+        seed_delay_blocks=2,
     )
     deployment = await deploy(world.chain.rpc, world.ann, parameters)
-    token = deployment.token_client(world.chain.rpc)
+    token = Clients(world.chain.rpc, deployment).token
     assert await token.balance(world.ben.address) == await token.total_supply() == 5
     with pytest.raises(ContractReverted) as caught:
         await token.faucet(world.ben, 1)
@@ -104,10 +119,20 @@ async def test_production_has_no_faucet_and_its_supply_is_the_holder_s(world):
 
 
 @pytest.mark.process
+async def test_where_the_coin_is_cai_it_is_wrapped_and_staked(world):
+    parameters = DeployParameters(token=TokenKind.WRAPPED, epoch_blocks=10, seed_delay_blocks=2)
+    deployment = await deploy(world.chain.rpc, world.ann, parameters)
+    clients = Clients(world.chain.rpc, deployment)
+    token, staking = clients.token, clients.staking
+    await token.wrap(world.ann, 7)
+    await token.approve(world.ann, deployment.staking, 7)
+    await staking.stake(world.ann, NODE, 7)
+    assert await staking.stake_of(NODE, world.ann.address) == 7
+
+
+@pytest.mark.process
 async def test_an_existing_token_can_be_used(world):
-    parameters = DeployParameters(
-        development=False, token=world.deployment.cai, epoch_blocks=10, seed_delay_blocks=2
-    )
+    parameters = DeployParameters(token=world.deployment.cai, epoch_blocks=10, seed_delay_blocks=2)
     deployment = await deploy(world.chain.rpc, world.ann, parameters)
     assert deployment.cai == world.deployment.cai
 
@@ -115,9 +140,7 @@ async def test_an_existing_token_can_be_used(world):
 @pytest.mark.process
 async def test_parameters_out_of_bounds_are_refused_by_the_contract(world):
     sender = Sender(world.chain.rpc, world.chain.accounts()[5])
-    parameters = DeployParameters(
-        development=False, token=world.deployment.cai, epoch_blocks=3, seed_delay_blocks=2
-    )
+    parameters = DeployParameters(token=world.deployment.cai, epoch_blocks=3, seed_delay_blocks=2)
     with pytest.raises(ContractReverted) as caught:
         await deploy(world.chain.rpc, sender, parameters)
     assert caught.value.name == "EpochParametersOutOfBounds"

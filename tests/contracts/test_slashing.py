@@ -15,6 +15,7 @@ from tests.contracts.world import (
 )
 
 pytestmark = pytest.mark.process
+PRIORITY_BLOCKS = 64
 
 
 async def report(world, one, other, *, kind=2, slot=SLOT):
@@ -51,23 +52,25 @@ async def test_equivocation_takes_own_voters_and_unbonding_stake_to_the_last_wei
     assert outcome.unbonding_taken_wei == 4444 + MINER_STAKE_WEI // 4
     assert outcome.reward_wei == everything // 10
     assert outcome.burned_wei == everything - everything // 10
-    assert await world.token.total_supply() == supply - outcome.burned_wei
 
     info = await world.staking.node_info(NODE)
     assert info.jailed
     assert not info.active
     assert (info.own_stake_wei, info.total_stake_wei, info.unbonding_stake_wei) == (0, 0, 0)
-    assert await world.staking.stake(NODE, world.ann.address) == 0
+    assert await world.staking.stake_of(NODE, world.ann.address) == 0
     await world.chain.pass_time(UNBONDING_DELAY_S)
-    assert await world.staking.withdraw(world.ben, request.request_id) == 0
-    assert await world.staking.withdraw(world.owner, own_request.request_id) == 0
+    assert await world.staking.withdraw(world.ben, NODE, request.request_id) == 0
+    assert await world.staking.withdraw(world.owner, NODE, own_request.request_id) == 0
 
     before = await world.token.balance(world.reporter.address)
-    assert await world.staking.reward(world.reporter.address) == outcome.reward_wei
-    assert await world.staking.withdraw_reward(world.reporter) == outcome.reward_wei
+    await refused("PriorityOpen", world.slashing.claim_reward(world.ann, outcome.evidence_key))
+    await world.chain.mine(PRIORITY_BLOCKS)
+    assert await world.slashing.claim_reward(world.ann, outcome.evidence_key) == outcome.reward_wei
     assert await world.token.balance(world.reporter.address) == before + outcome.reward_wei
+    await refused("NothingToClaim", world.slashing.claim_reward(world.ann, outcome.evidence_key))
+    assert await world.staking.burn_slashed(world.ann) == outcome.burned_wei
+    assert await world.token.total_supply() == supply - outcome.burned_wei
     assert await world.token.balance(world.staking.address) == 0
-    await refused("NoReward", world.staking.withdraw_reward(world.reporter))
 
 
 async def test_one_statement_slashes_nobody(world):

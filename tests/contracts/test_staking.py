@@ -6,10 +6,9 @@ import pytest
 from contracts.consent import consent_digest, sign_consent
 from contracts.contract import Contract
 from contracts.errors import ContractReverted
-from contracts.records import METADATA_BYTES_MAX, WEI_PER_CAI, NodeWeight, Role
+from contracts.records import METADATA_BYTES_MAX, WEI_PER_CAI, Role
 from protocol.hashing import keccak256
 from tests.contracts.world import (
-    COORDINATOR_STAKE_WEI,
     MINER_STAKE_WEI,
     NODE,
     NODE_SECRET,
@@ -37,8 +36,7 @@ async def test_a_node_registers_with_its_consent(world):
     assert info.own_stake_wei == info.total_stake_wei == MINER_STAKE_WEI
     assert info.active
     assert not info.jailed
-    assert info.metadata == "{}"
-    assert await world.staking.nodes() == (NODE,)
+    assert not info.left
     assert await world.token.balance(world.staking.address) == MINER_STAKE_WEI
 
 
@@ -56,14 +54,13 @@ async def test_exactly_the_minimum_is_not_enough(world, role):
     minimum = role.minimum_own_stake_wei
     arguments = await refused("OwnStakeTooSmall", world.register(role=role, amount_wei=minimum))
     assert arguments == {"amount": minimum, "minimum": minimum}
-    await world.register(role=role, amount_wei=minimum + 1)
+    await world.register(role=role, amount_wei=1)
     assert (await world.staking.node_info(NODE)).active
 
 
 async def register_with(world, consent, signature, metadata=""):
-    await world.staking.register(
-        world.owner, consent, signature, metadata=metadata, amount_wei=MINER_STAKE_WEI
-    )
+    await world.staking.stake(world.owner, consent.node, MINER_STAKE_WEI)
+    await world.staking.register(world.owner, consent, signature, metadata=metadata)
 
 
 async def test_another_key_cannot_consent(world):
@@ -98,6 +95,16 @@ async def test_a_malformed_signature_is_refused_by_its_length(world):
 async def test_a_key_registers_once(world):
     await world.register()
     assert await refused("AlreadyRegistered", world.register(role=Role.COORDINATOR)) == {"node": NODE}
+    await world.staking.deregister(world.owner, NODE)
+    assert (await world.staking.node_info(NODE)).left
+    await refused("NodeHasLeft", world.register())
+
+
+async def metadata_of(world):
+    registry = world.clients.registry()
+    await registry.sync()
+    (node,) = registry.nodes()
+    return node.metadata
 
 
 async def test_metadata_has_a_limit_and_can_be_replaced(world):
@@ -107,7 +114,7 @@ async def test_metadata_has_a_limit_and_can_be_replaced(world):
     await refused("MetadataTooLong", register_with(world, consent, signature, too_long))
     await register_with(world, consent, signature, "é" * (METADATA_BYTES_MAX // 2))
     await world.staking.set_metadata(world.owner, NODE, "new")
-    assert (await world.staking.node_info(NODE)).metadata == "new"
+    assert await metadata_of(world) == "new"
     await refused("NotOwner", world.staking.set_metadata(world.ann, NODE, "hers"))
 
 
@@ -117,31 +124,29 @@ async def test_metadata_that_is_no_text_hides_nobody(world):
     # The ABI's bytes and string have one form, and the contract does not look inside.
     arguments = eth_abi.encode(["address", "bytes"], [NODE, b"bad \xff\xfe"])
     await world.owner.send(world.staking.address, selector + arguments)
-    info = await world.staking.node_info(NODE)
-    assert info.metadata == "bad \ufffd\ufffd"
-    assert info.active
+    assert await metadata_of(world) == "bad \ufffd\ufffd"
 
 
 async def test_votes_go_in_and_come_out_after_the_delay(world):
     await world.register()
     before = await world.token.balance(world.ann.address)
     shares = await world.staking.vote(world.ann, NODE, 1234)
-    assert await world.staking.stake(NODE, world.ann.address) == 1234
+    assert await world.staking.stake_of(NODE, world.ann.address) == 1234
     assert await world.staking.shares(NODE, world.ann.address) == shares
     assert (await world.staking.node_info(NODE)).total_stake_wei == MINER_STAKE_WEI + 1234
 
     request = await world.staking.unvote(world.ann, NODE, shares)
     assert request.amount_wei == 1234
-    assert request == await world.staking.unbonding(request.request_id)
+    assert request == await world.staking.unbonding(NODE, world.ann.address, request.request_id)
     assert (await world.staking.node_info(NODE)).unbonding_stake_wei == 1234
-    arguments = await refused("StillUnbonding", world.staking.withdraw(world.ann, request.request_id))
+    arguments = await refused("StillUnbonding", world.staking.withdraw(world.ann, NODE, request.request_id))
     assert arguments["releaseTime"] == request.release_time_s
 
     await world.chain.pass_time(UNBONDING_DELAY_S)
-    await refused("NotYourRequest", world.staking.withdraw(world.ben, request.request_id))
-    assert await world.staking.withdraw(world.ann, request.request_id) == 1234
+    await refused("NoSuchRequest", world.staking.withdraw(world.ben, NODE, request.request_id))
+    assert await world.staking.withdraw(world.ann, NODE, request.request_id) == 1234
     assert await world.token.balance(world.ann.address) == before
-    assert await world.staking.unbonding(request.request_id) is None
+    assert await world.staking.unbonding(NODE, world.ann.address, request.request_id) is None
 
 
 async def test_votes_are_for_active_nodes_of_others(world):
@@ -161,39 +166,6 @@ async def test_an_owner_below_the_minimum_is_inactive_until_it_adds_stake(world)
     assert info.own_stake_wei == 20_000 * WEI_PER_CAI
     assert not info.active
     await refused("NodeInactive", world.staking.vote(world.ann, NODE, 1))
-    await world.staking.add_stake(world.owner, NODE, 1)
+    await world.staking.stake(world.owner, NODE, 1)
     assert (await world.staking.node_info(NODE)).active
-    await refused("NotOwner", world.staking.add_stake(world.ann, NODE, 1))
-
-
-async def test_snapshots_show_the_past_and_do_not_change(world):
-    await world.register()
-    await world.register(OTHER_NODE_SECRET, Role.COORDINATOR, COORDINATOR_STAKE_WEI)
-    await world.chain.mine()
-    block = await world.staking.clock() - 1
-    before = await world.staking.snapshot(Role.MINER, block)
-    assert before == (NodeWeight(NODE, MINER_STAKE_WEI),)
-
-    await world.staking.vote(world.ann, NODE, 77)
-    await world.chain.mine()
-    assert await world.staking.snapshot(Role.MINER, block) == before
-    newer = await world.staking.snapshot(Role.MINER, await world.staking.clock() - 1)
-    assert newer == (NodeWeight(NODE, MINER_STAKE_WEI + 77),)
-    coordinators = await world.staking.snapshot(Role.COORDINATOR, block)
-    assert coordinators == (NodeWeight(OTHER_NODE, COORDINATOR_STAKE_WEI),)
-
-
-async def test_there_is_no_snapshot_of_the_present(world):
-    await world.register()
-    clock = await world.staking.clock()
-    await refused("BlockNotPast", world.staking.snapshot(Role.MINER, clock))
-
-
-async def test_lists_and_snapshots_are_read_in_pages(world, monkeypatch):
-    monkeypatch.setattr("contracts.client.PAGE_NODES", 2)
-    secrets = [bytes([i]) * 32 for i in range(1, 6)]
-    nodes = [await world.register(secret) for secret in secrets]
-    await world.chain.mine()
-    assert list(await world.staking.nodes()) == nodes
-    weights = await world.staking.snapshot(Role.MINER, await world.staking.clock() - 1)
-    assert [weight.address for weight in weights] == nodes
+    await refused("NotOwner", world.staking.stake(world.ann, NODE, 1))

@@ -12,12 +12,18 @@ from hypothesis import settings
 from contracts.account import Account
 from contracts.anvil import Anvil, AnvilProcess
 from contracts.cai import TokenClient
-from contracts.client import SlashingClient, StakingClient
+from contracts.clients import Clients
 from contracts.consent import sign_consent
-from contracts.deploy import DeployParameters, deploy
+from contracts.deploy import DeployParameters, TokenKind, deploy
 from contracts.deployment import Deployment
+from contracts.disputes import DisputesClient
+from contracts.epochs import EpochsClient
+from contracts.escrow import EscrowClient
 from contracts.records import WEI_PER_CAI, Consent, Role
+from contracts.rewards import RewardsClient
 from contracts.rpc import connect
+from contracts.slashing import SlashingClient
+from contracts.staking import StakingClient
 from contracts.transactions import Sender
 from protocol.hashing import keccak256
 from protocol.signature import sign_digest
@@ -50,9 +56,14 @@ class Statement:
 class World:
     chain: Anvil
     deployment: Deployment
+    clients: Clients
     token: TokenClient
     staking: StakingClient
+    epochs: EpochsClient
+    rewards: RewardsClient
     slashing: SlashingClient
+    escrow: EscrowClient
+    disputes: DisputesClient
     owner: Sender
     ann: Sender
     ben: Sender
@@ -70,8 +81,8 @@ class World:
         self, secret: bytes = NODE_SECRET, role: Role = Role.MINER, amount_wei: int = MINER_STAKE_WEI
     ) -> bytes:
         consent = await self.consent(secret, role)
-        signature = self.sign(secret, consent)
-        await self.staking.register(self.owner, consent, signature, metadata="{}", amount_wei=amount_wei)
+        await self.staking.stake(self.owner, consent.node, amount_wei)
+        await self.staking.register(self.owner, consent, self.sign(secret, consent), metadata="{}")
         return consent.node
 
     def statement(
@@ -87,18 +98,19 @@ async def deploy_for_tests(process: AnvilProcess) -> Deployment:
     async with connect(process.endpoint) as rpc:
         chain = Anvil(rpc, process)
         senders = [Sender(rpc, account) for account in chain.accounts()[:4]]
-        parameters = DeployParameters(
-            development=True,
-            unbonding_delay_s=UNBONDING_DELAY_S,
+        parameters = DeployParameters.for_delay(
+            UNBONDING_DELAY_S,
+            token=TokenKind.DEVELOPMENT,
             epoch_blocks=EPOCH_BLOCKS,
             seed_delay_blocks=SEED_DELAY_BLOCKS,
         )
         deployment = await deploy(rpc, senders[0], parameters)
-        token = deployment.token_client(rpc)
+        token = Clients(rpc, deployment).token
         for sender in senders:
             if sender is not senders[0]:
                 await token.transfer(senders[0], sender.address, 10_000_000 * WEI_PER_CAI)
-            await token.approve(sender, deployment.staking, 2**255)
+            for spender in (deployment.staking, deployment.escrow, deployment.disputes):
+                await token.approve(sender, spender, 2**255)
         return deployment
 
 
@@ -114,13 +126,19 @@ async def visit(
         chain = Anvil(rpc, process)
         snapshot = await chain.snapshot()
         owner, ann, ben, reporter = (Sender(rpc, account) for account in chain.accounts()[:4])
+        clients = Clients(rpc, deployment)
         try:
             yield World(
                 chain=chain,
                 deployment=deployment,
-                token=deployment.token_client(rpc),
-                staking=deployment.staking_client(rpc),
-                slashing=deployment.slashing_client(rpc),
+                clients=clients,
+                token=clients.token,
+                staking=clients.staking,
+                epochs=clients.epochs,
+                rewards=clients.rewards,
+                slashing=clients.slashing,
+                escrow=clients.escrow,
+                disputes=clients.disputes,
                 owner=owner,
                 ann=ann,
                 ben=ben,

@@ -11,6 +11,7 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
+from contracts.clients import Clients
 from contracts.rpc import connect
 from node.chain_watcher import ChainWatcher
 from node.clock import now_ms
@@ -76,7 +77,7 @@ class Stranger:
 
 
 @asynccontextmanager
-async def stranger_in(market):
+async def stranger_in(market, file):
     # Another one each time: the market remembers who misbehaved.
     key = Key.of(os.urandom(32))
     network = load_network(market.description["network"])
@@ -88,7 +89,8 @@ async def stranger_in(market):
         open_host(key.secret, [Multiaddr("/ip4/127.0.0.1/tcp/0")]) as host,
         trio.open_nursery() as nursery,
     ):
-        watcher = ChainWatcher(network.deployment.staking_client(rpc), network.domain, 1000)
+        clients = Clients(rpc, network.deployment)
+        watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, 1000, file)
         await watcher.refresh()
         gossip = GossipService(host, random.Random(1))
         await nursery.start(gossip.run)
@@ -127,9 +129,9 @@ def bad_announcements(stranger):
     yield "empty", b""
 
 
-async def test_bad_announcements_find_no_miner_and_kill_nobody(market):
+async def test_bad_announcements_find_no_miner_and_kill_nobody(market, tmp_path):
     asked = []
-    async with stranger_in(market) as stranger:
+    async with stranger_in(market, tmp_path / "registry.json") as stranger:
 
         async def hear(stream, peer_id):
             asked.append(address_of_peer(peer_id))
@@ -147,10 +149,10 @@ async def test_bad_announcements_find_no_miner_and_kill_nobody(market):
     assert_market_works(market)
 
 
-async def test_right_announcement_of_the_same_peer_would_find_a_miner(market):
+async def test_right_announcement_of_the_same_peer_would_find_a_miner(market, tmp_path):
     """The control of the test above: what is refused there is refused for its fault alone."""
     asked = []
-    async with stranger_in(market) as stranger:
+    async with stranger_in(market, tmp_path / "registry.json") as stranger:
         called = trio.Event()
 
         async def hear(stream, peer_id):
@@ -186,11 +188,11 @@ def garbage_streams(stranger, task_id):
     )
 
 
-async def test_bad_direct_streams_are_refused_and_kill_nobody(market):
+async def test_bad_direct_streams_are_refused_and_kill_nobody(market, tmp_path):
     with market.client() as client:
         answer = client.post("/v1/images/generations", json={"prompt": "a star", "steps": 2}).json()
     task_id = bytes.fromhex(answer["cuckoo"]["tasks"][0])
-    async with stranger_in(market) as stranger:
+    async with stranger_in(market, tmp_path / "registry.json") as stranger:
         multiaddr = json.loads((market.folder / "coordinator" / "node.json").read_text())["multiaddrs"][0]
         coordinator = await stranger.host.connect(Multiaddr(multiaddr))
         for name, payload in garbage_streams(stranger, task_id):

@@ -9,7 +9,13 @@ from contracts.deployment import BadDeployment, Deployment, write_deployment
 from node.network import BOOTNODES_MAX, NetworkUnusable, load_network, read_parameters
 
 DEPLOYMENT = Deployment(
-    chain_id=31337, cai=b"\x01" * 20, staking=b"\x02" * 20, slashing=b"\x03" * 20, deployed_at_block=0
+    chain_id=31337,
+    cai=b"\x01" * 20,
+    staking=b"\x02" * 20,
+    slashing=b"\x03" * 20,
+    escrow=b"\x04" * 20,
+    disputes=b"\x05" * 20,
+    deployed_at_block=0,
 )
 NETWORKS = Path(__file__).parents[2] / "bootstrap"
 PARAMETERS = NETWORKS / "devnet" / "params.toml"

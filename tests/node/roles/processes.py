@@ -14,7 +14,7 @@ from typing import Any
 import trio
 from multiaddr import Multiaddr
 
-from contracts.deployment import Deployment, write_deployment
+from contracts.deployment import CONTRACTS, Deployment, write_deployment
 from node.devnet.processes import NodeProcess, node_process
 from node.files import write_private
 from node.keys import SCRYPT_N_LIGHT, create_keystore
@@ -59,7 +59,7 @@ async def running_bootstrap(folder: Path, *arguments: str, bootnodes: tuple[str,
         zero = bytes(20)
         write_deployment(
             network / "contracts.json",
-            Deployment(chain_id=31337, cai=zero, staking=zero, slashing=zero, deployed_at_block=0),
+            Deployment(chain_id=31337, **dict.fromkeys(CONTRACTS, zero), deployed_at_block=0),
         )
         write_private(folder / "password", b"password\n")
         create_keystore(folder / "node" / KEY_FILE, b"password", scrypt_n=SCRYPT_N_LIGHT)

@@ -1,0 +1,98 @@
+"""The typed clients of one network's contracts, and the check that they are where they should be.
+
+Is: where an RPC and a deployment meet.
+Is not: any of the calls; each contract has its module.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from contracts.cai import TokenClient
+from contracts.contract import Contract
+from contracts.deployment import CONTRACTS, BadDeployment, Deployment
+from contracts.disputes import DisputesClient
+from contracts.epochs import EpochsClient
+from contracts.escrow import EscrowClient
+from contracts.events import Cursor
+from contracts.registry import Registry
+from contracts.rewards import RewardsClient
+from contracts.rpc import Rpc
+from contracts.slashing import SlashingClient
+from contracts.staking import StakingClient
+
+
+class Clients:
+    """Everything that can be called, made when it is first asked for.
+
+    :ivar rpc: the connection.
+    :ivar deployment: the addresses.
+    """
+
+    def __init__(self, rpc: Rpc, deployment: Deployment) -> None:
+        self.rpc = rpc
+        self.deployment = deployment
+
+    @cached_property
+    def token(self) -> TokenClient:
+        """CAI."""
+        return TokenClient(self.rpc, self.deployment.cai)
+
+    @cached_property
+    def staking(self) -> StakingClient:
+        """Nodes and stake."""
+        return StakingClient(self.rpc, self.deployment.staking)
+
+    @cached_property
+    def epochs(self) -> EpochsClient:
+        """Epochs and weights, of the staking contract."""
+        return EpochsClient(self.rpc, self.deployment.staking)
+
+    @cached_property
+    def rewards(self) -> RewardsClient:
+        """Rewards, of the staking contract."""
+        return RewardsClient(self.rpc, self.deployment.staking)
+
+    @cached_property
+    def slashing(self) -> SlashingClient:
+        """Penalties for what signatures alone prove."""
+        return SlashingClient(self.rpc, self.deployment.slashing, self.deployment.staking)
+
+    @cached_property
+    def escrow(self) -> EscrowClient:
+        """Deposits and vouchers."""
+        return EscrowClient(self.rpc, self.deployment.escrow)
+
+    @cached_property
+    def disputes(self) -> DisputesClient:
+        """Accusations that a jury judges."""
+        return DisputesClient(self.rpc, self.deployment.disputes)
+
+    def registry(self, *, confirmations: int = 0) -> Registry:
+        """An empty list of nodes, to be read from the chain."""
+        cursor = Cursor(self.deployment.deployed_at_block)
+        return Registry(self.rpc, self.deployment.staking, cursor, confirmations=confirmations)
+
+
+async def check_deployment(rpc: Rpc, deployment: Deployment) -> None:
+    """Make sure that the contracts stand where they should, and belong to each other.
+
+    :raises BadDeployment: they do not.
+    """
+    if rpc.chain_id != deployment.chain_id:
+        message = f"the contracts are on chain {deployment.chain_id}, the RPC serves {rpc.chain_id}"
+        raise BadDeployment(message)
+    for name in CONTRACTS:
+        if not await rpc.code(getattr(deployment, name)):
+            message = f"there is no contract at the address of {name}"
+            raise BadDeployment(message)
+    staking = Contract(rpc, deployment.staking, "Staking")
+    linked = [await staking.read("TOKEN") == deployment.cai]
+    for name in ("slashing", "escrow", "disputes"):
+        address = getattr(deployment, name)
+        other = Contract(rpc, address, name.capitalize())
+        linked.append(await staking.read(name.upper()) == address)
+        linked.append(await other.read("STAKING") == deployment.staking)
+    if not all(linked):
+        message = "the contracts do not belong to each other"
+        raise BadDeployment(message)

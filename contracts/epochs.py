@@ -1,0 +1,86 @@
+"""Epochs, their seeds, and who weighs how much in them, as typed Python in the manner of `staking`.
+
+Is: what draws are made from; a coordinator also records the seeds here, as anybody may.
+Is not: the list of nodes (`registry`): the contract weighs those that it is asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from contracts.contract import Contract
+from contracts.errors import BadChainAnswer
+from contracts.records import Epoch
+from contracts.rpc import Rpc
+from contracts.transactions import Sender
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PAGE_NODES: Final = 500
+"""Nodes in one question for weights: some five million gas, which every RPC allows for a call."""
+
+
+class EpochsClient:
+    """Epochs of the staking contract."""
+
+    def __init__(self, rpc: Rpc, staking_address: bytes) -> None:
+        self._contract = Contract(rpc, staking_address, "Staking")
+
+    async def clock(self) -> int:
+        """The current block number as the contract sees it; snapshots are of blocks before it."""
+        clock: int = await self._contract.read("clock")
+        return clock
+
+    async def current_epoch(self) -> int:
+        """Number of the epoch of the current block, seeded or not."""
+        number: int = await self._contract.read("currentEpoch")
+        return number
+
+    async def latest_epoch(self) -> Epoch | None:
+        """The newest epoch with a seed; ``None`` before the first."""
+        number: int = await self._contract.read("latestSeededEpoch")
+        return await self.epoch(number) if number else None
+
+    async def epoch(self, number: int) -> Epoch | None:
+        """One epoch; ``None`` if it has no seed."""
+        seed: bytes = await self._contract.read("epochSeed", number)
+        if not any(seed):
+            return None
+        return Epoch(number, seed, await self._contract.read("snapshotBlock", number))
+
+    async def recordable_epoch(self) -> int | None:
+        """The epoch whose seed can and should be recorded now; ``None`` if there is none."""
+        number: int = await self._contract.read("nextRecordableEpoch")
+        seed_block: int = await self._contract.read("seedBlock", number)
+        return number if await self.clock() > seed_block else None
+
+    async def record_seed(self, sender: Sender, number: int) -> Epoch:
+        """Record the seed of an epoch; harmless if somebody else was faster.
+
+        Reverts with ``SeedNotReady``, ``SeedMissed`` or ``EarlierSeedPending``.
+        """
+        await self._contract.transact(sender, "recordSeed", number)
+        epoch = await self.epoch(number)
+        if epoch is None:
+            raise BadChainAnswer("epochSeed", "no seed after it was recorded")
+        return epoch
+
+    async def weight(self, node: bytes) -> int:
+        """What a node weighs now, in micro-CAI; in draws it counts from the next epoch on."""
+        weight_micro_cai: int = await self._contract.read("weightOf", node)
+        return weight_micro_cai
+
+    async def weights_at(self, nodes: Sequence[bytes], epoch: int) -> list[int]:
+        """What nodes weighed when an epoch began, in micro-CAI; 0 for one that did not take part.
+
+        The same for whoever asks whenever, in pages of `PAGE_NODES`. Reverts with ``EpochNotStarted``.
+        """
+        weights: list[int] = []
+        for start in range(0, len(nodes), PAGE_NODES):
+            page = nodes[start : start + PAGE_NODES]
+            found = await self._contract.read("weightsAt", page, epoch)
+            if len(found) != len(page):
+                raise BadChainAnswer("weightsAt", "not one weight for each node")
+            weights += found
+        return weights
