@@ -1,24 +1,28 @@
-"""The view of the chain: which epochs it holds, and that it outlives an outage."""
+"""The view of the chain: which epochs it holds, that it outlives an outage, and the list of nodes on disk."""
+
+import json
+import stat
 
 import pytest
 import trio
 
 from contracts.errors import ChainUnreachable
-from contracts.records import Epoch, NodeWeight, Role
+from contracts.events import BadCursor
+from contracts.records import Epoch, Role
+from contracts.registry import Node
 from node.chain_watcher import EPOCHS_KEPT, ChainWatcher
-from protocol.draw import WEI_PER_MICRO_CAI
 from protocol.statement import Domain
 
 POLL_MS = 1000
+MINER, COORDINATOR = b"\x01" * 20, b"\x02" * 20
 
 
-class FakeStaking:
+class FakeEpochs:
     """A chain with one epoch, which the test sets, and an outage, which the test switches."""
 
     def __init__(self):
         self.epoch = None
         self.reachable = True
-        self.snapshots = 0
 
     async def latest_epoch(self):
         await trio.lowlevel.checkpoint()
@@ -26,20 +30,53 @@ class FakeStaking:
             raise ChainUnreachable("127.0.0.1:1", "gone")
         return self.epoch
 
-    async def snapshot(self, role, block):
+    async def weights_at(self, nodes, epoch):
         await trio.lowlevel.checkpoint()
-        self.snapshots += 1
-        return (NodeWeight(bytes([role] * 20), block * WEI_PER_MICRO_CAI),)
+        return [20 * epoch for _ in nodes]
+
+
+class FakeRegistry:
+    """A list of one miner and one coordinator."""
+
+    def __init__(self):
+        self.syncs = 0
+        self.restored = None
+
+    async def sync(self):
+        await trio.lowlevel.checkpoint()
+        self.syncs += 1
+
+    def nodes(self, role):
+        address = MINER if role is Role.MINER else COORDINATOR
+        return (Node(address, bytes(20), role, ""),)
+
+    def to_document(self):
+        return {"syncs": self.syncs}
+
+    def restore(self, document):
+        if document != {"syncs": 1}:
+            raise BadCursor("no")
+        self.restored = document
 
 
 @pytest.fixture
-def staking():
-    return FakeStaking()
+def epochs():
+    return FakeEpochs()
 
 
 @pytest.fixture
-def watcher(staking):
-    return ChainWatcher(staking, Domain(31337, bytes(20)), POLL_MS)
+def registry():
+    return FakeRegistry()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "node" / "registry.json"
+
+
+@pytest.fixture
+def watcher(epochs, registry, file):
+    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), POLL_MS, file)
 
 
 async def test_before_the_first_seed_there_is_no_epoch(watcher):
@@ -47,39 +84,73 @@ async def test_before_the_first_seed_there_is_no_epoch(watcher):
     assert watcher.view.latest is None
 
 
-async def test_epoch_has_weights_of_its_snapshot(watcher, staking):
-    staking.epoch = Epoch(3, b"\x09" * 32, 60)
+async def test_epoch_has_weights_of_its_snapshot(watcher, epochs):
+    epochs.epoch = Epoch(3, b"\x09" * 32, 60)
     await watcher.refresh()
     latest = watcher.view.latest
     assert (latest.number, latest.seed) == (3, b"\x09" * 32)
-    assert latest.miners.weight_of(bytes([Role.MINER] * 20)) == 60
-    assert latest.coordinators.weight_of(bytes([Role.COORDINATOR] * 20)) == 60
+    assert latest.miners.weight_of(MINER) == latest.coordinators.weight_of(COORDINATOR) == 60
+    assert latest.miners.weight_of(COORDINATOR) == 0
 
 
-async def test_latest_epochs_are_kept_and_read_once(watcher, staking):
+async def test_latest_epochs_are_kept_and_read_once(watcher, epochs, registry):
     for number in range(1, 6):
-        staking.epoch = Epoch(number, bytes(32), number)
+        epochs.epoch = Epoch(number, bytes(32), number)
         await watcher.refresh()
         await watcher.refresh()
     assert sorted(watcher.view.epochs) == [4, 5][-EPOCHS_KEPT:]
-    assert staking.snapshots == 2 * 5
+    assert registry.syncs == 5
 
 
-async def test_outage_keeps_the_view_and_passes(watcher, staking, autojump_clock):
-    staking.epoch = Epoch(1, bytes(32), 1)
+async def test_an_epoch_with_another_seed_after_a_reorganisation_is_read_again(watcher, epochs):
+    for seed in (b"\x01" * 32, b"\x02" * 32):
+        epochs.epoch = Epoch(4, seed, 80)
+        await watcher.refresh()
+        assert watcher.view.latest.seed == seed
+    assert list(watcher.view.epochs) == [4]
+
+
+async def test_the_list_of_nodes_is_kept_for_the_next_run(watcher, epochs, registry, file):
+    watcher.restore()
+    assert registry.restored is None
+    epochs.epoch = Epoch(4, bytes(32), 80)
+    await watcher.refresh()
+    assert json.loads(file.read_bytes()) == {"syncs": 1}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    watcher.restore()
+    assert registry.restored == {"syncs": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b"\xff"])
+def test_a_broken_file_is_read_anew_from_the_chain(watcher, registry, file, content):
+    file.parent.mkdir()
+    file.write_bytes(content)
+    watcher.restore()
+    assert registry.restored is None
+
+
+async def test_a_file_that_cannot_be_written_stops_nothing(watcher, epochs, file):
+    file.parent.write_bytes(b"in the way")
+    epochs.epoch = Epoch(4, bytes(32), 80)
+    await watcher.refresh()
+    assert watcher.view.latest.number == 4
+
+
+async def test_outage_keeps_the_view_and_passes(watcher, epochs, autojump_clock):
+    epochs.epoch = Epoch(1, bytes(32), 1)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watcher.run)
         await trio.sleep(1.5)
-        staking.reachable = False
+        epochs.reachable = False
         await trio.sleep(10)
         assert watcher.view.latest.number == 1
-        staking.reachable, staking.epoch = True, Epoch(2, bytes(32), 2)
+        epochs.reachable, epochs.epoch = True, Epoch(2, bytes(32), 2)
         await trio.sleep(1.5)
         assert watcher.view.latest.number == 2
         nursery.cancel_scope.cancel()
 
 
-async def test_refresh_says_when_the_chain_is_gone(watcher, staking):
-    staking.reachable = False
+async def test_refresh_says_when_the_chain_is_gone(watcher, epochs):
+    epochs.reachable = False
     with pytest.raises(ChainUnreachable):
         await watcher.refresh()
