@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from contracts.clients import check_deployment
 from contracts.contract import creation_data
@@ -21,6 +21,9 @@ from contracts.rpc import address_bytes
 if TYPE_CHECKING:
     from contracts.rpc import Receipt, Rpc
     from contracts.transactions import Sender
+
+
+Argument: TypeAlias = bytes | int | tuple[bytes | int, ...]
 
 
 class TokenKind(StrEnum):
@@ -137,9 +140,7 @@ async def _token(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> byte
             return address
 
 
-async def _create(
-    rpc: Rpc, sender: Sender, name: str, *arguments: bytes | int | tuple[bytes | int, ...]
-) -> Receipt:
+async def _create(rpc: Rpc, sender: Sender, name: str, *arguments: Argument) -> Receipt:
     return await sender.send(None, creation_data(rpc, name, arguments))
 
 

@@ -1,7 +1,7 @@
 """Which contracts stand where: ``contracts.json`` of a network.
 
-Is: `Deployment` and its file, without a library of the chain: a bootstrap peer reads the addresses, which name
-its topics, and never speaks to the chain.
+Is: `Deployment` and its file, without a library of the chain: a bootstrap peer reads the addresses, which
+name its topics, and never speaks to the chain.
 Is not: the act of deploying (`deploy`), nor what speaks to the contracts (`clients`).
 """
 

@@ -175,9 +175,8 @@ def unwrap(amount: str, /, *, owner: Owner) -> None:
 
     async def work(opened: Chain) -> None:
         await opened.clients.token.unwrap(opened.sender, parse_wei(amount))
-        print(
-            f"you have {show_cai(await opened.clients.token.balance(opened.sender.address))} left in tokens"
-        )
+        left_wei = await opened.clients.token.balance(opened.sender.address)
+        print(f"you have {show_cai(left_wei)} left in tokens")
 
     run_command(owner, work)
 
