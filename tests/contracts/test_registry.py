@@ -73,7 +73,7 @@ async def test_a_reorganisation_takes_back_what_it_undid():
             await world.register(OTHER_NODE_SECRET)
             await registry.sync()
             assert len(registry) == 2
-            await world.chain.rpc.request("anvil_reorg", 2, [])
+            await world.chain.rpc.request("anvil_reorg", 3, [])  # metadata, stake, registration
             later = restored(world, registry.to_document())
             for one in (registry, later):
                 await one.sync()
