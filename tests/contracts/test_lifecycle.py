@@ -56,7 +56,7 @@ async def test_faucet_stake_register_vote_earn_claim_slash_unbond_withdraw(world
     # Claim
     claimed = await rewards.claim(newcomer, NODE) + await rewards.claim(world.owner, NODE)
     claimed += await rewards.claim(world.owner, OTHER_NODE)
-    assert 1_040 * CAI - 10**15 < claimed <= 1_040 * CAI
+    assert 1_040 * CAI - CAI // 100 < claimed <= 1_040 * CAI
 
     # Unbond half, then be slashed in the middle of it
     request = await staking.unvote(newcomer, NODE, shares // 2)
@@ -73,9 +73,8 @@ async def test_faucet_stake_register_vote_earn_claim_slash_unbond_withdraw(world
     )
     assert outcome.taken_wei == STAKE_WEI + VOTE_WEI
     assert outcome.unbonding_taken_wei == VOTE_WEI // 2
-    await world.chain.mine(
-        await Contract(world.chain.rpc, world.slashing.address, "Slashing").read("PRIORITY_BLOCKS")
-    )
+    slashing = Contract(world.chain.rpc, world.slashing.address, "Slashing")
+    await world.chain.mine(await slashing.read("PRIORITY_BLOCKS") + 1)
     assert await world.slashing.claim_reward(world.ben, outcome.evidence_key) == outcome.reward_wei
     assert await staking.burn_slashed(world.ben) == outcome.burned_wei
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.contract import Contract
 from contracts.errors import ContractReverted
 from contracts.records import Role
 from tests.contracts.world import (
@@ -15,7 +16,6 @@ from tests.contracts.world import (
 )
 
 pytestmark = pytest.mark.process
-PRIORITY_BLOCKS = 64
 
 
 async def report(world, one, other, *, kind=2, slot=SLOT):
@@ -64,7 +64,8 @@ async def test_equivocation_takes_own_voters_and_unbonding_stake_to_the_last_wei
 
     before = await world.token.balance(world.reporter.address)
     await refused("PriorityOpen", world.slashing.claim_reward(world.ann, outcome.evidence_key))
-    await world.chain.mine(PRIORITY_BLOCKS)
+    slashing = Contract(world.chain.rpc, world.slashing.address, "Slashing")
+    await world.chain.mine(await slashing.read("PRIORITY_BLOCKS") + 1)
     assert await world.slashing.claim_reward(world.ann, outcome.evidence_key) == outcome.reward_wei
     assert await world.token.balance(world.reporter.address) == before + outcome.reward_wei
     await refused("NothingToClaim", world.slashing.claim_reward(world.ann, outcome.evidence_key))
