@@ -53,6 +53,8 @@ class DeployParameters:
     """4 to 1,000,000."""
     seed_delay_blocks: int = 16
     """At least 1, less than an epoch; more than the chain's usual reorganisation."""
+    priority_blocks: int = 256
+    """For how many blocks a commitment to evidence counts, and for which its reward waits."""
     withdrawal_notice_s: int = 3 * 24 * 3600
     """Of a coordinator's deposit; longer than a miner may be away with vouchers."""
     debt_grace_s: int = 24 * 3600
@@ -66,7 +68,13 @@ class DeployParameters:
 
     @classmethod
     def for_delay(
-        cls, unbonding_delay_s: int, *, token: TokenKind | bytes, epoch_blocks: int, seed_delay_blocks: int
+        cls,
+        unbonding_delay_s: int,
+        *,
+        token: TokenKind | bytes,
+        epoch_blocks: int,
+        seed_delay_blocks: int,
+        priority_blocks: int = 256,
     ) -> DeployParameters:
         """All delays as fractions of the longest, which the contracts want to outlast the others."""
         return cls(
@@ -74,6 +82,7 @@ class DeployParameters:
             unbonding_delay_s=unbonding_delay_s,
             epoch_blocks=epoch_blocks,
             seed_delay_blocks=seed_delay_blocks,
+            priority_blocks=priority_blocks,
             withdrawal_notice_s=unbonding_delay_s * 3 // 14,
             debt_grace_s=unbonding_delay_s // 14,
             dispute_age_s=unbonding_delay_s // 2,
@@ -109,7 +118,7 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
         parameters.seed_delay_blocks,
     )
     staking = _created(await _create(rpc, sender, "Staking", settings))
-    slashing = _created(await _create(rpc, sender, "Slashing", staking))
+    slashing = _created(await _create(rpc, sender, "Slashing", staking, parameters.priority_blocks))
     delays = (parameters.withdrawal_notice_s, parameters.debt_grace_s)
     escrow = _created(await _create(rpc, sender, "Escrow", staking, *delays))
     periods = (parameters.dispute_age_s, parameters.dispute_draw_s, parameters.dispute_vote_s)

@@ -115,7 +115,7 @@ class RewardStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlashOutcome:
-    """What reporting an equivocation has done. `taken_wei` is `reward_wei` plus `burned_wei`."""
+    """What reporting an equivocation has done. What is taken is the reward, what is burned, and dust."""
 
     signer: bytes
     stake_taken_wei: int
@@ -123,6 +123,7 @@ class SlashOutcome:
     unbonding_taken_wei: int
     reward_wei: int
     """The reporter's, to be claimed when nobody can show an earlier commitment any more."""
+    burned_wei: int
     evidence_key: bytes
     """32 bytes; under which the reward is claimed."""
     transaction_hash: bytes
@@ -131,11 +132,6 @@ class SlashOutcome:
     def taken_wei(self) -> int:
         """All that the node and its voters have lost."""
         return self.stake_taken_wei + self.unbonding_taken_wei
-
-    @property
-    def burned_wei(self) -> int:
-        """What nobody gets."""
-        return self.taken_wei - self.reward_wei
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,11 +49,13 @@ class SlashingClient:
         arguments = (kind, slot, body_a, signature_a, body_b, signature_b)
         receipt = await self._contract.transact(sender, "equivocation", *arguments)
         slashed = self._staking.event(receipt, "Slashed").arguments
+        reported = self._contract.event(receipt, "Equivocation").arguments
         return SlashOutcome(
             signer=slashed["node"],
             stake_taken_wei=slashed["stakeTaken"],
             unbonding_taken_wei=slashed["unbondingTaken"],
-            reward_wei=slashed["reward"],
+            reward_wei=reported["reward"],
+            burned_wei=slashed["stakeTaken"] + slashed["unbondingTaken"] - slashed["reward"],
             evidence_key=await self.evidence_key(slashed["node"], kind, slot),
             transaction_hash=receipt.transaction_hash,
         )

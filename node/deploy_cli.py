@@ -28,6 +28,7 @@ def deploy(
     seed_delay_blocks: Annotated[
         int, Parameter(help="More blocks than the chain's usual reorganisation.")
     ] = 16,
+    priority_blocks: int = 256,
 ) -> None:
     """Deploy a network's contracts, and write their addresses to FOLDER/contracts.json.
 
@@ -48,6 +49,8 @@ def deploy(
         How long stake takes to leave; all other delays are fractions of it.
     epoch_blocks
         Blocks of an epoch.
+    priority_blocks
+        For how many blocks a commitment to evidence counts, and for which a reporter's reward waits.
     """
     import trio  # noqa: PLC0415 - `--help` should not wait for the chain's libraries
 
@@ -69,6 +72,7 @@ def deploy(
         token=kind,
         epoch_blocks=epoch_blocks,
         seed_delay_blocks=seed_delay_blocks,
+        priority_blocks=priority_blocks,
     )
     deployer = Account(open_keystore(owner_key, read_password(password_file)).secret)
 

@@ -25,10 +25,11 @@ contract Slashing is ISlashing, EIP712 {
     /// @inheritdoc ISlashing
     uint256 public constant REPORTER_SHARE = 1_000;
     /// @inheritdoc ISlashing
-    uint256 public constant PRIORITY_BLOCKS = 256;
+    uint256 public immutable PRIORITY_BLOCKS;
 
     uint8 private constant FIRST_UNSLASHABLE_KIND = 64;
     uint256 private constant MICRO = 1e12;
+    uint256 private constant MAX_PRIORITY_BLOCKS = 100_000;
     bytes32 private constant STATEMENT_TYPEHASH =
         keccak256("Statement(uint8 kind,bytes32 slot,bytes32 body)");
 
@@ -41,10 +42,16 @@ contract Slashing is ISlashing, EIP712 {
     mapping(bytes32 evidenceKey => PackedEvidence) private _evidence;
 
     /// @param staking Must have been deployed with this contract's future address as its slasher.
-    constructor(address staking) EIP712("Cuckoo", "1") {
+    /// @param priorityBlocks 1 to 100,000: enough for a commitment and a report to be mined, on a chain with a
+    /// block every second or many a second as well.
+    constructor(address staking, uint256 priorityBlocks) EIP712("Cuckoo", "1") {
         address expected = IStaking(staking).SLASHING();
         if (expected != address(this)) revert NotTheSlasher(expected);
+        if (priorityBlocks == 0 || priorityBlocks > MAX_PRIORITY_BLOCKS) {
+            revert PriorityOutOfBounds(priorityBlocks);
+        }
         STAKING = staking;
+        PRIORITY_BLOCKS = priorityBlocks;
     }
 
     /// @inheritdoc ISlashing

@@ -49,7 +49,7 @@ abstract contract Fixture is Base {
     function deploySlasher() internal virtual {
         address slasher = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         staking = newStaking(slasher);
-        slashing = new Slashing(address(staking));
+        slashing = new Slashing(address(staking), 256);
     }
 
     function newStaking(address slasher) internal returns (Staking) {

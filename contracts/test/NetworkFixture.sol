@@ -21,7 +21,7 @@ abstract contract NetworkFixture is Fixture {
     /// @dev Staking names its slashers before they exist; their constructors check that they are meant.
     function deploySlasher() internal override {
         staking = newStaking(created(1), created(2), created(3));
-        slashing = new Slashing(address(staking));
+        slashing = new Slashing(address(staking), 256);
         disputes = new Disputes(address(staking), MAX_AGE, DRAW_PERIOD, VOTE_PERIOD);
         escrow = new Escrow(address(staking), NOTICE, GRACE);
     }

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Fixture} from "./Fixture.sol";
 import {Slashing} from "../src/Slashing.sol";
+import {Staking} from "../src/Staking.sol";
 import {INodeRegistry, Role} from "../src/interfaces/INodeRegistry.sol";
 import {ISlashing} from "../src/interfaces/ISlashing.sol";
 import {IStaking, NodeInfo, JAIL_FOREVER} from "../src/interfaces/IStaking.sol";
@@ -257,6 +258,16 @@ contract SlashingTest is Fixture {
 
     function test_the_slasher_is_the_one_that_staking_names() public {
         vm.expectRevert(revertOf(ISlashing.NotTheSlasher.selector, address(slashing)));
-        new Slashing(address(staking));
+        new Slashing(address(staking), 256);
+    }
+
+    function test_priority_is_for_some_blocks() public {
+        uint256[2] memory bad = [uint256(0), 100_001];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            address next = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+            Staking other = new Staking(parameters(next));
+            vm.expectRevert(abi.encodeWithSelector(ISlashing.PriorityOutOfBounds.selector, bad[i]));
+            new Slashing(address(other), bad[i]);
+        }
     }
 }

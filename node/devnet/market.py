@@ -36,6 +36,7 @@ from protocol.errors import LocalError
 
 PARAMETERS_FILE = Path(__file__).parents[2] / "bootstrap" / "devnet" / "params.toml"
 EPOCH_BLOCKS = 60
+PRIORITY_BLOCKS = 4
 SEED_DELAY_BLOCKS = 2
 UNBONDING_DELAY_S = 3600
 BLOCK_TIME_S = 1
@@ -188,6 +189,7 @@ async def _found(folder: Path, anvil: Anvil, tell: Callable[[str], None]) -> Mar
         token=TokenKind.DEVELOPMENT,
         epoch_blocks=EPOCH_BLOCKS,
         seed_delay_blocks=SEED_DELAY_BLOCKS,
+        priority_blocks=PRIORITY_BLOCKS,
     )
     reporter, staker = (anvil.accounts()[index] for index in (REPORTER_ACCOUNT, STAKER_ACCOUNT))
     deployment = await deploy(anvil.rpc, Sender(anvil.rpc, reporter), parameters)

@@ -31,6 +31,8 @@ interface ISlashing {
 
     /// @notice The staking contract trusts another slasher.
     error NotTheSlasher(address expected);
+    /// @notice The blocks for which commitments count are 1 to 100,000.
+    error PriorityOutOfBounds(uint256 priorityBlocks);
     /// @notice Statements of kind 64 and above may honestly be made twice.
     error KindNotSlashable(uint8 kind);
     /// @notice One statement proves nothing, however often it is signed.
