@@ -16,7 +16,7 @@ import cyclopts
 from cyclopts import App
 
 from node.chain_cli import chain
-from node.deploy_cli import deploy
+from node.deploy_cli import deploy_network
 from node.guard_cli import guard
 from node.key_cli import key
 from node.miner_cli import miner
@@ -40,8 +40,9 @@ cuckoo-peer chain nodes --network .devnet/network""",
         cyclopts.config.Toml(os.environ.get("CUCKOO_CONFIG", "cuckoo.toml")),
     ],
 )
-for command in (*COMMANDS, deploy):
+for command in COMMANDS:
     chain.command(command)
+chain.command(deploy_network, name="deploy")
 app.command(key)
 app.command(chain)
 app.command(guard)

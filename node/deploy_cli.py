@@ -7,15 +7,20 @@ Is not: repeatable: what is deployed stays, and another set of contracts is anot
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from node.chain_cli import parse_address
 from protocol.errors import LocalError
 
+if TYPE_CHECKING:
+    from contracts.deploy import DeployParameters
 
-def deploy(
+CONTRACTS_FILE = "contracts.json"
+
+
+def deploy_network(
     folder: Path,
     /,
     *,
@@ -52,37 +57,47 @@ def deploy(
     priority_blocks
         For how many blocks a commitment to evidence counts, and for which a reporter's reward waits.
     """
-    import trio  # noqa: PLC0415 - `--help` should not wait for the chain's libraries
+    from contracts.deploy import DeployParameters, TokenKind  # noqa: PLC0415
+
+    if (folder / CONTRACTS_FILE).exists():
+        raise LocalError(f"{folder} is deployed already: another network needs another folder")
+    parameters = DeployParameters.for_delay(
+        int(unbonding_days * 24 * 3600),
+        token=TokenKind(token) if token in set(TokenKind) else parse_address(token),
+        epoch_blocks=epoch_blocks,
+        seed_delay_blocks=seed_delay_blocks,
+        priority_blocks=priority_blocks,
+    )
+    _deploy(folder, parameters, owner_key, password_file, rpc_url)
+
+
+def _deploy(
+    folder: Path,
+    parameters: DeployParameters,
+    owner_key: Path,
+    password_file: Path | None,
+    rpc_url: str | None,
+) -> None:
+    import trio  # noqa: PLC0415
 
     from contracts.account import Account  # noqa: PLC0415
-    from contracts.deploy import DeployParameters, TokenKind, deploy  # noqa: PLC0415
+    from contracts.deploy import deploy  # noqa: PLC0415
     from contracts.deployment import CONTRACTS, write_deployment  # noqa: PLC0415
     from contracts.rpc import connect  # noqa: PLC0415
     from contracts.transactions import Sender  # noqa: PLC0415
     from node.keys import open_keystore, read_password  # noqa: PLC0415
     from node.network import read_parameters  # noqa: PLC0415
 
-    file = folder / "contracts.json"
-    if file.exists():
-        raise LocalError(f"{file} exists: this network is deployed; another one needs another folder")
     network = read_parameters(folder / "params.toml")
-    kind = TokenKind(token) if token in set(TokenKind) else parse_address(token)
-    parameters = DeployParameters.for_delay(
-        int(unbonding_days * 24 * 3600),
-        token=kind,
-        epoch_blocks=epoch_blocks,
-        seed_delay_blocks=seed_delay_blocks,
-        priority_blocks=priority_blocks,
-    )
     deployer = Account(open_keystore(owner_key, read_password(password_file)).secret)
 
     async def work() -> None:
         async with connect(rpc_url or network.default_rpc_url, chain_id=network.chain_id) as rpc:
-            print(f"deploying on chain {rpc.chain_id} from 0x{deployer.address.hex()}: five transactions")
+            print(f"deploying on chain {rpc.chain_id} from 0x{deployer.address.hex()}")
             deployment = await deploy(rpc, Sender(rpc, deployer), parameters)
-        write_deployment(file, deployment)
+        write_deployment(folder / CONTRACTS_FILE, deployment)
         for name in CONTRACTS:
             print(f"{name:<9} 0x{getattr(deployment, name).hex()}")
-        print(f"written: {file}")
+        print(f"written: {folder / CONTRACTS_FILE}")
 
     trio.run(work)

@@ -198,7 +198,7 @@ async def test_a_revert_in_a_block_has_its_reason(world):
 
     async def withdraw():
         try:
-            await world.staking.withdraw(world.ann, request.request_id)
+            await world.staking.withdraw(world.ann, NODE, request.request_id)
         except ContractReverted as error:
             errors.append(error.name)
 
@@ -212,7 +212,7 @@ async def test_a_revert_in_a_block_has_its_reason(world):
             await world.chain.mine()
     finally:
         await world.chain.rpc.request("evm_setAutomine", True)
-    assert errors == ["NotYourRequest"]
+    assert errors == ["NoSuchRequest"]
 
 
 async def test_gas_has_a_bound(world):
