@@ -89,7 +89,8 @@ def load_network(place: str) -> Network:
         folder = Path(str(packaged))
     if not (folder / "contracts.json").is_file():
         message = (
-            f"{folder} has no contracts.json: the network's contracts are not deployed; try: make devnet"
+            f"{folder} has no contracts.json: the network is not deployed; for a market on this machine try: "
+            f"make devnet; to deploy it: cuckoo-peer chain deploy {folder}"
         )
         raise NetworkUnusable(message)
     deployment = read_deployment(folder / "contracts.json")
