@@ -36,9 +36,13 @@ def chain(market, *arguments, owner=True):
 
 
 def submit(market, file):
+    return reporter_command(market, "submit", file)
+
+
+def reporter_command(market, verb, file):
     return command(
         "node.slash_cli",
-        *("submit", str(file), "--network", market.description["network"]),
+        *(verb, str(file), "--network", market.description["network"]),
         *("--reporter-key", market.description["staker_key"]),
         *("--password-file", market.description["password_file"]),
     )
@@ -90,7 +94,10 @@ def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_f
     again = submit(cheated, evidence_file)
     assert again.returncode == 1
     assert "EvidenceSpent" in again.stderr
-    assert "60,000 CAI" in chain(cheated, "reward")
+    claimed = reporter_command(cheated, "claim", evidence_file)
+    assert claimed.returncode == 0, claimed.stderr
+    assert "paid to the reporter: 60,000.00 CAI" in claimed.stdout
+    assert "NothingToClaim" in reporter_command(cheated, "claim", evidence_file).stderr
 
 
 def test_tampered_evidence_does_not_verify(evidence_file, tmp_path):
