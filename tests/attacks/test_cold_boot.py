@@ -4,6 +4,7 @@ Parameters: 200 honest nodes start at the same moment, each called by 200 of 800
 anybody; sybils swallow everything; offers at 3/s from the third second on, for 10 s (60 s in
 `make attacks`).
 Must hold: 100 % delivered (the evaluation's unhardened network lost 4 %), p99 below 2 s.
+Reached (seed 1, `make attacks`): 100 % of 35,820, p50/p99/last 131/223/285 ms, 47 % of mesh peers honest.
 """
 
 from tests.attacks.arena import TOPIC, honest_network, report_deliveries, report_peers, traffic

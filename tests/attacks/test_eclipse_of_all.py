@@ -3,6 +3,8 @@
 Parameters: 100 honest nodes (200 in `make attacks`) with 16 to 20 connections among themselves; 400 sybils
 (800), of which 200 call each honest node and crowd into its mesh; offers at 5/s for 20 s (60 s).
 Must hold: everything is delivered, p99 below 2 s; every node keeps at least D_out honest mesh peers.
+Reached (seed 1, `make attacks`): 100 % of 59,700, p50/p99/last 88/125/146 ms; 65 % of mesh peers are
+honest, 6 at least.
 """
 
 from tests.attacks.arena import TOPIC, honest_network, report_deliveries, report_peers, traffic

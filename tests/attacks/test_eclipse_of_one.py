@@ -3,6 +3,8 @@
 Parameters: 60 honest nodes (200 in `make attacks`), 16 connections each; 250 sybils on the victim, as many as
 its host lets in; offers at 5/s for 30 s, the victim's own among them.
 Must hold: the victim hears everything and is heard by everybody; p99 below 2 s.
+Reached (seed 1, 60 nodes): 100 % of 8,850, p50/p99/last 62/95/103 ms; 8 of the 10 in the victim's mesh are
+honest.
 """
 
 from tests.attacks.arena import TOPIC, honest_network, report_deliveries, report_peers, traffic

