@@ -246,9 +246,8 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         returns (uint256 owners)
     {
         uint256 perShare;
-        (perShare, owners) = RewardMath.divide(
-            amount, _commissions[node].basisPoints, _pools[node].shares, income.perShare
-        );
+        (perShare, owners) =
+            RewardMath.divide(amount, _commissions[node].basisPoints, _pools[node].shares, income.perShare);
         income.perShare = uint128(perShare);
     }
 

@@ -111,7 +111,11 @@ abstract contract Slashable is IStaking, Rewards {
     }
 
     /// @dev Whether the owner's own stake is enough to be active.
-    function _hasEnough(address node, Node memory record, ActivePool memory pool) internal view returns (bool) {
+    function _hasEnough(address node, Node memory record, ActivePool memory pool)
+        internal
+        view
+        returns (bool)
+    {
         return _ownStake(node, record.owner, pool) > minimumOwnStake(record.role);
     }
 

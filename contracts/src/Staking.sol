@@ -147,9 +147,7 @@ contract Staking is Slashable {
         holding.shares -= uint104(shares);
         requestId = _request(node, holding, amount);
         _storeHolding(node, msg.sender, holding);
-        emit UnbondingStarted(
-            node, msg.sender, requestId, shares, amount, block.timestamp + UNBONDING_DELAY
-        );
+        emit UnbondingStarted(node, msg.sender, requestId, shares, amount, block.timestamp + UNBONDING_DELAY);
         if (record.active && record.owner == msg.sender && !_hasEnough(node, record, pool)) {
             record.active = false;
             _storeNode(node, record);

@@ -91,8 +91,8 @@ abstract contract StakingStorage {
     mapping(address node => ActivePool) internal _pools;
     mapping(address node => ThawingPool) internal _thawing;
     mapping(address node => mapping(address account => Holding)) internal _holdings;
-    mapping(address node => mapping(address account => mapping(uint256 requestId => Request)))
-        internal _requests;
+    mapping(address node => mapping(address account => mapping(uint256 requestId => Request))) internal
+        _requests;
 
     Shared internal _shared;
     SumTree.Tree internal _tree;

@@ -115,7 +115,9 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds 
         if (epoch > current) revert EpochNotStarted(epoch, current);
         ActivePool storage pool = _pools[node];
         if (_nodes[node].owner == address(0) || epoch <= _incomes[node].firstEpoch) return 0;
-        if (pool.checkpoints == 0 || epoch > pool.changedEpoch) return _weightOf(_nodes[node].active, pool.stake);
+        if (pool.checkpoints == 0 || epoch > pool.changedEpoch) {
+            return _weightOf(_nodes[node].active, pool.stake);
+        }
         return uint64(_histories[node].lookup(pool.checkpoints, epoch));
     }
 

@@ -57,9 +57,7 @@ contract StakingSlashTest is Fixture {
         vm.assertEq(taken, MINER_STAKE / 2, "half");
         vm.assertEq(staking.owedTo(address(this)), reward, "owed");
         vm.assertEq(staking.slashedToBurn(), taken - reward, "to burn");
-        vm.expectRevert(
-            abi.encodeWithSelector(IStaking.NotOwed.selector, address(this), reward + 1, reward)
-        );
+        vm.expectRevert(abi.encodeWithSelector(IStaking.NotOwed.selector, address(this), reward + 1, reward));
         staking.payReward(REPORTER, reward + 1);
         staking.payReward(REPORTER, reward);
         vm.assertEq(token.balanceOf(REPORTER), reward, "paid");

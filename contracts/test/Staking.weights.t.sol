@@ -18,7 +18,9 @@ contract StakingWeightsTest is Fixture {
         unvoteAs(OWNER, 1 ether * 1e3); // at the minimum: inactive
         vm.assertEq(staking.weightAt(node, 10), 0, "before it registered");
         vm.assertEq(staking.weightAt(node, 11), micro(MINER_STAKE), "from the epoch after it did");
-        vm.assertEq(staking.weightAt(node, 12), micro(MINER_STAKE + 1000 ether), "its first block is too late");
+        vm.assertEq(
+            staking.weightAt(node, 12), micro(MINER_STAKE + 1000 ether), "its first block is too late"
+        );
         vm.roll(2500);
         vm.assertEq(staking.weightAt(node, 13), 0, "inactive");
         vm.assertEq(staking.weightAt(node, 25), 0, "until it changes");

@@ -50,9 +50,7 @@ interface IStaking is IRewards, IWeights, INodeRegistry {
         uint256 releaseTime
     );
     /// @notice Unbonded stake was paid out.
-    event Withdrawn(
-        address indexed node, address indexed account, uint256 indexed requestId, uint256 amount
-    );
+    event Withdrawn(address indexed node, address indexed account, uint256 indexed requestId, uint256 amount);
     /// @notice A node was slashed. `reward` of what was taken is owed to the slasher, the rest is burned.
     event Slashed(
         address indexed node,
