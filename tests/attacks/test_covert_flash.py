@@ -3,6 +3,8 @@
 Parameters: 200 honest nodes, 800 sybils at 20:1 connections, two minutes of good conduct; offers at 3/s in
 the last 5 s before the flash and for 15 s after (60 s in `make attacks`).
 Must hold: 100 % delivered before and after, p99 below 2 s.
+Reached (seed 1, `make attacks`): 100 % of 2,985 before, p50/p99/last 70/99/111 ms; 100 % of 35,820 after,
+88/125/143 ms; 63 % of mesh peers are honest a minute later.
 """
 
 from tests.attacks.arena import TOPIC, honest_network, report_deliveries, report_peers, traffic
