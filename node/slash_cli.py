@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cyclopts
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from node.cli import show_errors
+
+if TYPE_CHECKING:
+    from contracts.account import Account
+    from contracts.deployment import Deployment
+    from contracts.rpc import Rpc
 
 app = App(
     name="cuckoo-slash",
@@ -53,48 +61,57 @@ def verify(file: Path, /) -> None:
     print(f"  for chain {domain.chain_id}, Slashing contract 0x{domain.verifying_contract.hex()}")
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Reporter:
+    """Who reports, and where."""
+
+    network: str
+    """Folder of the network, or the name of one that comes with the package."""
+    reporter_key: Path
+    """Keystore of the account that pays the gas, and whose reward it is when it submits."""
+    password_file: Path | None = None
+    """File (mode 0600) with the key's password in its first line; without it, the password is asked for."""
+    rpc_url: str | None = None
+    """JSON-RPC URL of a node of the chain; default: the network's."""
+
+
+def _on_chain(reporter: Reporter, work: Callable[[Rpc, Deployment, Account], Awaitable[None]]) -> None:
+    """Do one command's work on an open chain."""
+    import trio  # noqa: PLC0415
+
+    from contracts.account import Account  # noqa: PLC0415
+    from contracts.rpc import connect  # noqa: PLC0415
+    from node.keys import open_keystore, read_password  # noqa: PLC0415
+    from node.network import load_network  # noqa: PLC0415
+
+    joined = load_network(reporter.network)
+    account = Account(open_keystore(reporter.reporter_key, read_password(reporter.password_file)).secret)
+
+    async def main() -> None:
+        url = reporter.rpc_url or joined.parameters.default_rpc_url
+        async with connect(url, chain_id=joined.deployment.chain_id) as rpc:
+            await work(rpc, joined.deployment, account)
+
+    trio.run(main)
+
+
 @app.command
-def submit(
-    file: Path,
-    /,
-    *,
-    network: str,
-    reporter_key: Path,
-    password_file: Path | None = None,
-    rpc_url: str | None = None,
-) -> None:
+def submit(file: Path, /, *, reporter: Reporter) -> None:
     """Send evidence to the chain. The contract checks both signatures by itself and slashes at once.
 
     Parameters
     ----------
     file
         Evidence that a peer has written to the folder `evidence` of its data directory.
-    network
-        Folder of the network, or the name of one that comes with the package.
-    reporter_key
-        Keystore of the account that pays the gas and gets the reporter's share.
-    password_file
-        File (mode 0600) with the key's password in its first line; without it, the password is asked for.
-    rpc_url
-        JSON-RPC URL of a node of the chain; default: the network's.
     """
-    import trio  # noqa: PLC0415
-
-    from contracts.account import Account  # noqa: PLC0415
     from contracts.records import WEI_PER_CAI  # noqa: PLC0415
-    from contracts.rpc import connect  # noqa: PLC0415
-    from node.keys import open_keystore, read_password  # noqa: PLC0415
-    from node.network import load_network  # noqa: PLC0415
     from node.slash import read_evidence, submit_evidence  # noqa: PLC0415
 
     domain, evidence, _ = read_evidence(file)
-    joined = load_network(network)
-    reporter = Account(open_keystore(reporter_key, read_password(password_file)).secret)
 
-    async def send() -> None:
-        url = rpc_url or joined.parameters.default_rpc_url
-        async with connect(url, chain_id=joined.deployment.chain_id) as rpc:
-            done = await submit_evidence(rpc, joined.deployment, reporter, domain, evidence)
+    async def send(rpc: Rpc, deployment: Deployment, account: Account) -> None:
+        done = await submit_evidence(rpc, deployment, account, domain, evidence)
         print(f"slashed: 0x{done.signer.hex()} lost {done.taken_wei / WEI_PER_CAI:,.2f} CAI")
         print(f"  of which unbonding {done.unbonding_taken_wei / WEI_PER_CAI:,.2f} CAI")
         print(f"  yours              {done.reward_wei / WEI_PER_CAI:,.2f} CAI")
@@ -102,19 +119,11 @@ def submit(
         print(f"  transaction        0x{done.transaction_hash.hex()}")
         print(f"next: cuckoo-slash claim {file}")
 
-    trio.run(send)
+    _on_chain(reporter, send)
 
 
 @app.command
-def claim(
-    file: Path,
-    /,
-    *,
-    network: str,
-    reporter_key: Path,
-    password_file: Path | None = None,
-    rpc_url: str | None = None,
-) -> None:
+def claim(file: Path, /, *, reporter: Reporter) -> None:
     """Take the reward for evidence that was submitted, when nobody can show an earlier commitment any more.
 
     Waits for that block; the reward goes to whoever reported, whoever asks for it.
@@ -123,35 +132,17 @@ def claim(
     ----------
     file
         The evidence.
-    network
-        Folder of the network, or the name of one that comes with the package.
-    reporter_key
-        Keystore of the account that pays the gas.
-    password_file
-        File (mode 0600) with the key's password in its first line; without it, the password is asked for.
-    rpc_url
-        JSON-RPC URL of a node of the chain; default: the network's.
     """
-    import trio  # noqa: PLC0415
-
-    from contracts.account import Account  # noqa: PLC0415
     from contracts.records import WEI_PER_CAI  # noqa: PLC0415
-    from contracts.rpc import connect  # noqa: PLC0415
-    from node.keys import open_keystore, read_password  # noqa: PLC0415
-    from node.network import load_network  # noqa: PLC0415
     from node.slash import claim_reward, read_evidence  # noqa: PLC0415
 
     _, _, offence = read_evidence(file)
-    joined = load_network(network)
-    payer = Account(open_keystore(reporter_key, read_password(password_file)).secret)
 
-    async def work() -> None:
-        url = rpc_url or joined.parameters.default_rpc_url
-        async with connect(url, chain_id=joined.deployment.chain_id) as rpc:
-            reward_wei = await claim_reward(rpc, joined.deployment, payer, offence, print)
+    async def take(rpc: Rpc, deployment: Deployment, account: Account) -> None:
+        reward_wei = await claim_reward(rpc, deployment, account, offence, print)
         print(f"paid to the reporter: {reward_wei / WEI_PER_CAI:,.2f} CAI")
 
-    trio.run(work)
+    _on_chain(reporter, take)
 
 
 def main() -> None:
