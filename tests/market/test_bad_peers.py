@@ -95,10 +95,14 @@ async def stranger_in(market, file):
         gossip = GossipService(host, random.Random(1))
         await nursery.start(gossip.run)
         gossip.subscribe(network.topic(tasks.TOPIC), lambda data, peer: Validation.ACCEPT)
-        for bootnode in network.bootnodes:
-            await host.connect(Multiaddr(bootnode))
+        # Miners, for a bootstrap peer forwards nothing.
+        miners = [
+            Path(node["data_dir"]) for name, node in market.description["nodes"].items() if "miner" in name
+        ]
+        for folder in miners:
+            await host.connect(Multiaddr(json.loads((folder / "node.json").read_text())["multiaddrs"][0]))
         with trio.fail_after(10):
-            while not gossip.peers(network.topic(tasks.TOPIC)):
+            while len(gossip.peers(network.topic(tasks.TOPIC))) < len(miners):
                 await trio.sleep(0.05)
         yield Stranger(key, host, gossip, network, watcher.view, coordinator)
         nursery.cancel_scope.cancel()
