@@ -76,6 +76,9 @@ contract DisputesInvariants is NetworkFixture {
             vm.assertTrue(count == 0 || count == 3 || count == 5 || count == 7, "odd");
             for (uint256 i = 0; i < count; ++i) {
                 vm.assertTrue(dispute.jurorLeaves[i] != staking.leafOf(dispute.accused), "not the accused");
+                bool reporters = handler.namesReportersNode(id)
+                    && dispute.jurorLeaves[i] == staking.leafOf(handler.reporterNode());
+                vm.assertTrue(!reporters, "not the reporter's node");
                 for (uint256 j = 0; j < i; ++j) {
                     vm.assertTrue(dispute.jurorLeaves[i] != dispute.jurorLeaves[j], "distinct");
                 }

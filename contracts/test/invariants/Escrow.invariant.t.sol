@@ -41,9 +41,9 @@ contract EscrowInvariants is NetworkFixture {
 
     /// @dev One campaign for all of them, as each would make the same calls again.
     function invariant_all() external view {
+        nobody_is_paid_more_than_its_newest_voucher();
         held_is_deposits_and_what_is_booked();
         a_coordinator_pays_what_it_has_put_in_and_no_more();
-        nobody_is_paid_more_than_its_newest_voucher();
         the_owner_gets_the_pay_less_the_fee();
         only_debts_are_punished_and_each_once();
         nothing_leaves_without_notice();

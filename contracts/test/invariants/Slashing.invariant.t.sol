@@ -43,9 +43,9 @@ contract SlashingHandler is Base {
 
     /// @dev The second statement differs from the first in each field one time in four.
     function report(Said memory a, Said memory b, uint8 differences) external {
-        a = Said(a.who % NODES, a.kind % 66, bytes32(uint256(a.slot) % 2), bytes32(uint256(a.body) % 3));
+        a = Said(a.who % NODES, kindOf(a.kind), bytes32(uint256(a.slot) % 2), bytes32(uint256(a.body) % 3));
         b.who = differences & 3 == 0 ? b.who % NODES : a.who;
-        b.kind = differences & 12 == 0 ? b.kind % 66 : a.kind;
+        b.kind = differences & 12 == 0 ? kindOf(b.kind) : a.kind;
         b.slot = differences & 48 == 0 ? bytes32(uint256(b.slot) % 2) : a.slot;
         b.body = differences & 192 == 0 ? a.body : bytes32(uint256(b.body) % 3);
 
@@ -94,7 +94,7 @@ contract SlashingHandler is Base {
         pure
         returns (Said memory first, Said memory second)
     {
-        first = Said(a.who % NODES, a.kind % 66, bytes32(uint256(a.slot) % 2), bytes32(uint256(a.body) % 3));
+        first = Said(a.who % NODES, kindOf(a.kind), bytes32(uint256(a.slot) % 2), bytes32(uint256(a.body) % 3));
         second = Said(first.who, first.kind, first.slot, bytes32(uint256(otherBody) % 3));
     }
 
@@ -136,6 +136,11 @@ contract SlashingHandler is Base {
         bytes32 digest = SLASHING.statementDigest(said.kind, said.slot, said.body);
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(key_(said.who), digest);
         return abi.encodePacked(r, s, v);
+    }
+
+    /// @dev Few, so that evidences meet; on both sides of the bound of what is slashable.
+    function kindOf(uint8 seed) internal pure returns (uint8) {
+        return seed % 5 < 2 ? seed % 5 : 61 + seed % 5;
     }
 
     function key_(uint256 index) public pure returns (uint256) {

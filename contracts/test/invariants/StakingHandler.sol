@@ -30,6 +30,8 @@ contract StakingHandler is Base {
     bool public sharePriceFell;
     bool public leafMovedUnderLock;
     bool public roseWithoutNotice;
+    /// @dev By a node that has left, is jailed for good, or is not active and takes votes; 0: never.
+    uint256 public tookStakeWronglyAt;
 
     mapping(address node => bool) public everSlashed;
     mapping(address node => bool) public everWiped;
@@ -132,21 +134,26 @@ contract StakingHandler is Base {
 
     function stake(uint256 nodeSeed, uint256 amount) external step(nodeSeed, false) {
         NodeInfo memory info = staking.nodeInfo(node(nodeSeed));
-        if (info.left || info.jailedUntil == JAIL_FOREVER) return;
         amount = amountOf(info.owner, amount);
-        vm.prank(info.owner);
-        staking.stake(node(nodeSeed), amount);
-        book(node(nodeSeed), info.owner, amount);
+        bool refuses = info.left || info.jailedUntil == JAIL_FOREVER;
+        bytes memory call = abi.encodeCall(staking.stake, (node(nodeSeed), amount));
+        if (deposit(info.owner, call, refuses)) book(node(nodeSeed), info.owner, amount);
     }
 
     function vote(uint256 nodeSeed, uint256 accountSeed, uint256 amount) external step(nodeSeed, false) {
         address voter = account(NODES + accountSeed % (ACCOUNTS - NODES));
         NodeInfo memory info = staking.nodeInfo(node(nodeSeed));
-        if (!info.active) return;
         amount = amountOf(voter, amount);
-        vm.prank(voter);
-        staking.vote(node(nodeSeed), amount);
-        book(node(nodeSeed), voter, amount);
+        bytes memory call = abi.encodeCall(staking.vote, (node(nodeSeed), amount));
+        if (deposit(voter, call, !info.active)) book(node(nodeSeed), voter, amount);
+    }
+
+    /// @dev Tries, also where it must be refused.
+    function deposit(address account_, bytes memory call, bool refuses) internal returns (bool accepted) {
+        vm.prank(account_);
+        (accepted,) = address(staking).call(call);
+        if (accepted && refuses) tookStakeWronglyAt = steps + 1;
+        vm.assertTrue(accepted || refuses, "an active node takes stake");
     }
 
     function unvote(uint256 nodeSeed, uint256 accountSeed, uint256 shares) external step(nodeSeed, false) {
