@@ -1,7 +1,8 @@
 """``python -m contracts.mutation``: runs the contracts' tests against each mutant and names the survivors.
 
 Is: copies of the folder in a temporary directory, one for each worker, the tests with fewer random runs, a
-bound on time. Ends with 1 if a mutant survives that ``survivors.toml`` does not explain.
+bound on time. Of a mutant that was made for an invariant, that very invariant has to fail. Ends with 1 if a
+mutant survives that ``survivors.toml`` does not explain.
 Is not: random. A shorter run takes every n-th mutant, so that two runs are alike.
 """
 
@@ -30,6 +31,7 @@ HERE: Final = Path(__file__).resolve().parent
 COPIED: Final = ("src", "test", "tools", "foundry.toml", "snapshots")
 UNTOUCHED: Final = ("interfaces/", "CAI.sol", "DevelopmentCAI.sol")
 """Nothing to decide in the interfaces; the tokens are OpenZeppelin's."""
+INVARIANTS: Final = "test/invariants/*.invariant.t.sol"
 MUTANT_TIMEOUT_S: Final = 300
 PROGRESS_MUTANTS: Final = 20
 STRENGTH: Final = {
@@ -39,9 +41,13 @@ STRENGTH: Final = {
     # A mutant may make a variable unused.
     "FOUNDRY_DENY": "never",
     "RAYON_NUM_THREADS": "1",
+    # Nobody reads the shortest sequence of calls.
+    "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0",
 }
 """The environment of forge. Gas is left out: a mutant may be as right and cost less. Tests are linked by name
 (``dynamic_test_linking``) to what they deploy, so that a mutant of a source does not compile all of them."""
+LONG: Final = {"FOUNDRY_INVARIANT_RUNS": "64", "FOUNDRY_INVARIANT_DEPTH": "192"}
+"""For a mutant that one invariant has to notice: most end after a few calls."""
 
 
 class TestsFail(LocalError):
@@ -51,8 +57,9 @@ class TestsFail(LocalError):
 class Workplace:
     """A copy of the contracts in which one mutant at a time is tried."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, invariants_only: bool) -> None:
         self.folder = folder
+        self.invariants_only = invariants_only
         for name in COPIED:
             source = CONTRACTS_FOLDER / name
             if source.is_dir():
@@ -64,32 +71,52 @@ class Workplace:
     def outcome(self, mutant: Mutant | None) -> str:
         """``killed``, ``survived``, or ``stillborn`` if it does not compile; a timeout kills."""
         if mutant is None:
-            return self._tests()
+            passes = self._run("test", "--match-path", INVARIANTS) if self.invariants_only else self._tests()
+            return "survived" if passes else "killed"
         path = self.folder / "src" / mutant.file
         original = path.read_text("utf-8")
         path.write_text(mutant.text, "utf-8")
         try:
-            return self._tests() if self._run("build", "src") else "stillborn"
+            if not self._run("build", "src"):
+                return "stillborn"
+            survives = self._holds(mutant.fails) if mutant.fails else self._tests()
+            return "survived" if survives else "killed"
         finally:
             path.write_text(original, "utf-8")
 
-    def _tests(self) -> str:
+    def _tests(self) -> bool:
         """The quick ones first: most mutants do not live to see an invariant."""
         quick = ("test", "--fail-fast", "--no-match-contract", "Gas|Invariants")
-        slow = ("test", "--fail-fast", "--match-contract", "Invariants")
+        slow = ("test", "--fail-fast", "--match-path", INVARIANTS)
         # Linked by name, a test cannot expect a creation to fail: what is left is tried without that as well.
-        passes = self._run(*quick) and self._run(*slow) and self._run(*quick, linked=False)
-        return "survived" if passes else "killed"
+        return self._run(*quick) and self._run(*slow) and self._run(*quick, linked=False)
 
-    def _run(self, *arguments: str, linked: bool = True) -> bool:
-        process = subprocess.Popen(  # noqa: S603 - our own tool from the lock file
-            [str(find_tool("forge")), *arguments],
-            cwd=self.folder,
-            env=os.environ | STRENGTH | {"FOUNDRY_DYNAMIC_TEST_LINKING": str(linked).lower()},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+    def _holds(self, invariant: str) -> bool:
+        """Whether one invariant does not fail, or another one before it."""
+        contract, _, message = invariant.partition(": ")
+        path = INVARIANTS.replace("*", contract)
+        self._run("test", "--match-path", path, strength=STRENGTH | LONG)
+        said = self.output.read_text("utf-8", "replace")
+        if f"FAIL: {message}" in said:
+            return False
+        sys.stdout.writelines(f"instead: {line}\n" for line in said.splitlines() if "FAIL: " in line)
+        return True
+
+    @property
+    def output(self) -> Path:
+        """What forge has said last."""
+        return self.folder / "output.txt"
+
+    def _run(self, *arguments: str, linked: bool = True, strength: Mapping[str, str] = STRENGTH) -> bool:
+        with self.output.open("wb") as output:
+            process = subprocess.Popen(  # noqa: S603 - our own tool from the lock file
+                [str(find_tool("forge")), *arguments],
+                cwd=self.folder,
+                env={**os.environ, **strength, "FOUNDRY_DYNAMIC_TEST_LINKING": str(linked).lower()},
+                stdout=output,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
         try:
             return process.wait(MUTANT_TIMEOUT_S) == 0
         except subprocess.TimeoutExpired:
@@ -101,10 +128,13 @@ class Workplace:
 class Campaign:
     """All mutants of one run, tried by a few workers until the time is over."""
 
-    def __init__(self, mutants: list[Mutant], explained: Mapping[str, str], end_s: float) -> None:
+    def __init__(
+        self, mutants: list[Mutant], explained: Mapping[str, str], end_s: float, invariants_only: bool
+    ) -> None:
         self.mutants = mutants
         self.explained = explained
         self.end_s = end_s
+        self.invariants_only = invariants_only
         self.counts = {"killed": 0, "survived": 0, "stillborn": 0, "not tried": 0}
         self.unexplained: list[Mutant] = []
         self._lock = threading.Lock()
@@ -112,7 +142,7 @@ class Campaign:
 
     def work(self, folder: Path) -> None:
         """One worker: takes mutants until there is none or no time."""
-        place = Workplace(folder)
+        place = Workplace(folder, self.invariants_only)
         if place.outcome(None) != "survived":
             raise TestsFail("the tests do not pass without any mutant")
         while True:
@@ -159,19 +189,23 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--every", type=int, default=1, help="of the table's, try only every n-th")
     parser.add_argument("--offset", type=int, default=0, help="and begin with this one")
-    parser.add_argument("--table-only", action="store_true", help="leave out those made by hand")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--table-only", action="store_true", help="leave out those made by hand")
+    which.add_argument("--invariants", action="store_true", help="only those made for an invariant")
     parser.add_argument("--only", default="", help="files whose names begin so, with commas between")
     arguments = parser.parse_args()
 
     mutants = all_mutants(tuple(arguments.only.split(",")))
     by_hand = [mutant for mutant in mutants if mutant.name.startswith("by hand")]
     chosen = mutants[len(by_hand) + arguments.offset :: arguments.every]
-    if not arguments.table_only:
+    if arguments.invariants:
+        chosen = [mutant for mutant in by_hand if mutant.fails]
+    elif not arguments.table_only:
         chosen = by_hand + chosen
     explained = tomllib.loads((HERE / "survivors.toml").read_text("utf-8"))["explained"]
     sys.stdout.write(f"{len(chosen)} of {len(mutants)} mutants, {len(by_hand)} of them made by hand\n")
     sys.stdout.flush()
-    campaign = Campaign(chosen, explained, time.monotonic() + arguments.seconds)
+    campaign = Campaign(chosen, explained, time.monotonic() + arguments.seconds, arguments.invariants)
     with (
         tempfile.TemporaryDirectory(prefix="cuckoo-mutants-") as folder,
         ThreadPoolExecutor(arguments.workers) as pool,

@@ -82,6 +82,8 @@ class Mutant:
     after: str
     text: str
     """Of the whole mutated file."""
+    fails: str = ""
+    """``<contract>: <message>`` of the invariant that has to fail under it, or empty: any test will do."""
 
     @property
     def key(self) -> str:
@@ -108,7 +110,7 @@ def mutants_of(file: str, text: str) -> Iterator[Mutant]:
 def named_mutants(table: Mapping[str, Any], sources: Mapping[str, str]) -> Iterator[Mutant]:
     """The mutants made by hand.
 
-    :param table: ``mutant``: a list of ``breaks``, ``file``, ``before`` and ``after``.
+    :param table: ``mutant``: a list of ``breaks``, ``file``, ``before``, ``after`` and perhaps ``fails``.
     :param sources: texts by file.
     :raises BadMutant: ``before`` does not stand exactly once in the file.
     """
@@ -120,5 +122,11 @@ def named_mutants(table: Mapping[str, Any], sources: Mapping[str, str]) -> Itera
         line = text[: text.index(before)].count("\n") + 1
         name = "by hand, " + entry["breaks"]
         yield Mutant(
-            file, line, name, " ".join(before.split()), " ".join(after.split()), text.replace(before, after)
+            file,
+            line,
+            name,
+            " ".join(before.split()),
+            " ".join(after.split()),
+            text.replace(before, after),
+            entry.get("fails", ""),
         )
