@@ -58,7 +58,8 @@ async def test_voters_share_with_the_owner_less_commission(world):
     await world.register()
     await risen_commission(world, 2_000)
     await world.staking.vote(world.ann, NODE, MINER_STAKE_WEI)
-    stream = await world.rewards.fund(world.reporter, FUNDED_WEI)
+    # Twice as much, since it must not flow slower than before, to the second.
+    stream = await world.rewards.fund(world.reporter, 2 * FUNDED_WEI)
     await world.chain.pass_time(stream.end_time_s - await world.chain.time_s() + 1)
     voter = await world.rewards.claimable(NODE, world.ann.address)
     owner = await world.rewards.claimable(NODE, world.owner.address)
