@@ -22,6 +22,9 @@ from contracts.libraries import Nonce, TxParams, Web3, Wei
 from contracts.reverts import reason_of, revert_from
 from contracts.rpc import Receipt, Rpc
 
+GAS_OF_A_SECOND: Final = 50_000
+"""What a call may cost more because a second has passed since the estimate: rewards then have to be settled,
+which writes some slots that an estimate for the same second leaves alone."""
 _NONCE_ATTEMPTS: Final = 4
 _NONCE_TAKEN: Final = ("nonce too low", "replacement transaction underpriced")
 """How geth, reth, anvil and Nitro say that a nonce is taken; they have no code of its own for it."""
@@ -119,7 +122,7 @@ class Sender:
         except RpcError as error:
             raise reason_of(error) from error
         # State may change between the estimate and the block; what is not used is given back.
-        gas = estimate + estimate // 4
+        gas = estimate + estimate // 4 + GAS_OF_A_SECOND
         if gas > self._limits.gas_max:
             raise CostTooHigh("gas", gas, self._limits.gas_max)
         tip = self._limits.priority_fee_per_gas_wei

@@ -215,6 +215,22 @@ async def test_a_revert_in_a_block_has_its_reason(world):
     assert errors == ["NoSuchRequest"]
 
 
+async def test_a_second_that_passes_after_the_estimate_is_paid_for(world, monkeypatch):
+    """An estimate for the second of the last settlement knows nothing of the next one's cost."""
+    await world.register()
+    await world.rewards.fund(world.reporter, 1_000 * 10**18)
+    await world.rewards.announce_commission(world.owner, NODE, 1)
+    now_s = await world.chain.time_s()
+    await world.chain.rpc.request("evm_setNextBlockTimestamp", now_s + 8)
+    real = world.chain.rpc.estimate_gas
+
+    async def of_the_same_second(transaction):
+        return await real(transaction) - 30_000
+
+    monkeypatch.setattr(world.chain.rpc, "estimate_gas", of_the_same_second)
+    assert (await world.rewards.announce_commission(world.owner, NODE, 2)).succeeded
+
+
 async def test_gas_has_a_bound(world):
     sender = sender_of(world, 5, gas_max=25_000)
     with pytest.raises(CostTooHigh) as caught:
