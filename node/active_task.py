@@ -35,6 +35,7 @@ class ActiveTask:
         self.input_encoded = input_encoded
         self.state = life.after(life.COORDINATOR, life.COORDINATOR.start, life.CoordinatorEvent.ANNOUNCE)
         self._race = Race()
+        self._asked: set[int] = set()
         self._work = trio.CancelScope()
         self._ended = trio.Event()
         self._delivered: Delivered | None = None
@@ -88,6 +89,7 @@ class ActiveTask:
                 yield False
                 return
             self.state = life.after(life.COORDINATOR, self.state, life.CoordinatorEvent.ACCEPT)
+            self._asked.add(rank)
             try:
                 # The scope belongs to one turn; `end` cancels whichever is the present one.
                 with trio.CancelScope() as self._work:
@@ -96,6 +98,22 @@ class ActiveTask:
                 if not self.over:
                     self.state = life.after(life.COORDINATOR, self.state, life.CoordinatorEvent.LOSE_MINER)
                     self.tell(FailedOver(miner, "it made no more progress"))
+
+    def rank_to_call(self) -> int | None:
+        """The lowest rank neither tried nor called yet; None when somebody works or all is over."""
+        if self.over or self._race.working is not None:
+            return None
+        ranks = range(len(self.announcement.message.assigned))
+        return next((rank for rank in ranks if rank not in self._asked), None)
+
+    def call(self, rank: int) -> bytes:
+        """Note that a rank is being called. Returns its miner's address."""
+        self._asked.add(rank)
+        return self.announcement.message.assigned[rank]
+
+    async def wait_for_turn(self) -> None:
+        """Wait until a miner works, or the task is over."""
+        await self._race.wait_for_turn()
 
     def deliver(self, delivered: Delivered) -> None:
         """The result is complete and verified: the task ends well."""

@@ -2,6 +2,8 @@
 
 TASK_PROTOCOL = "/cuckoo/task/1"
 """A drawn miner and its coordinator: acceptance, input, chunks, commitment (`protocol/README.md`)."""
+CALLS_PROTOCOL = "/cuckoo/calls/1"
+"""A coordinator and a drawn miner: come now, the one before you is lost (`protocol/README.md`)."""
 MODELS_PROTOCOL = "/cuckoo/models/1"
 """Anybody and a miner: a request for bytes of a file of a model package, and those bytes."""
 OPENINGS_PROTOCOL = "/cuckoo/openings/1"

@@ -22,6 +22,7 @@ class Race:
         self._waiting: dict[int, trio.Event] = {}
         self._working: int | None = None
         self._over = False
+        self._changed = trio.Event()
 
     @property
     def working(self) -> int | None:
@@ -51,9 +52,15 @@ class Race:
                 self._working = None
                 self._call_next()
 
+    async def wait_for_turn(self) -> None:
+        """Wait until somebody works, or the task is over."""
+        while self._working is None and not self._over:
+            await self._changed.wait()
+
     def end(self) -> None:
         """The task is over: nobody else gets a turn. May be called again."""
         self._over = True
+        self._tell_change()
         for called in self._waiting.values():
             called.set()
 
@@ -61,3 +68,8 @@ class Race:
         if self._working is None and self._waiting and not self._over:
             self._working = min(self._waiting)
             self._waiting.pop(self._working).set()
+            self._tell_change()
+
+    def _tell_change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

@@ -299,3 +299,15 @@ class TaskReply(Encoded):
     reply_kind: Annotated[int, Uint(max(ReplyKind))]
     payload: Annotated[bytes, Bytes(0, 4 * PROMPT_BYTES_MAX)]
     reason: Annotated[str, Text(REASON_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCall(Encoded):
+    """A coordinator to a drawn miner: "whoever worked on this is lost; come now, before your head start".
+
+    Unsigned, the stream is authenticated; it moves nobody's turn but the callee's own.
+
+    :ivar task_id: digest of the announcement.
+    """
+
+    task_id: Hash

@@ -15,6 +15,7 @@ import structlog
 import trio
 
 from node.active_task import ActiveTask, require_drawn
+from node.calls import Caller, reach_by
 from node.catalogue import Catalogue
 from node.clock import now_ms
 from node.peer import Peer
@@ -73,6 +74,7 @@ class Coordinator:
         self._active: dict[bytes, ActiveTask] = {}
         self._receipts: Bounded[str, Receipt] = Bounded(RECEIPTS_MAX)
         self._published = 0
+        self.caller = Caller(reach_by(peer.host, peer.seen.offers.get))
 
     @property
     def ready(self) -> bool:
@@ -94,6 +96,7 @@ class Coordinator:
             "tasks_active": len(self._active),
             "tasks_announced": self._published,
             "receipts": len(self._receipts),
+            "calls": dict(self.caller.counts),
             "evidence_files": len(self._peer.evidence.files()),
         }
 
@@ -237,12 +240,15 @@ class Coordinator:
         if task is None:
             raise Refusal("this task is over or was never here")
         require_drawn(task.announcement.message, acceptance)
-        async with task.turn(acceptance) as granted:
-            if granted:
-                await _reply(stream, ReplyKind.INPUT, payload=task.input_encoded)
-                delivered = await self._receive_result(task, acceptance, stream)
-                self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
-                task.deliver(delivered)
+        try:
+            async with task.turn(acceptance) as granted:
+                if granted:
+                    await _reply(stream, ReplyKind.INPUT, payload=task.input_encoded)
+                    delivered = await self._receive_result(task, acceptance, stream)
+                    self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
+                    task.deliver(delivered)
+        finally:
+            self.caller.note_lost(task)
         if task.delivered_by == acceptance.signer.address:
             await _reply(stream, ReplyKind.RECEIVED)
         else:
@@ -286,7 +292,8 @@ async def _reply(stream: DirectStream, kind: ReplyKind, payload: bytes = b"", re
 
 
 async def run_coordinator(coordinator: Coordinator, peer: Peer) -> None:
-    """Keep the role's own tasks running until cancelled: deadlines, and the epochs' seeds."""
+    """Keep the role's own tasks running until cancelled: deadlines, calls, and the epochs' seeds."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(coordinator.expire_tasks)
+        nursery.start_soon(coordinator.caller.run)
         nursery.start_soon(peer.chain.record_seeds, peer.sender)

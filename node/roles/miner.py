@@ -14,6 +14,7 @@ import structlog
 import trio
 from multiaddr import Multiaddr
 
+from node.calls import Callee
 from node.clock import now_ms
 from node.inference.guest import Guest
 from node.inference.job import Failed, Finished, ImageJob, Preview, Progress, runs_shape
@@ -25,7 +26,7 @@ from node.miner_status import machine_now, write_status
 from node.model_transfer import ModelServer
 from node.openings import OpeningServer
 from node.peer import Peer
-from node.protocols import MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
+from node.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
 from p2p.host import Host
 from p2p.identity import PeerId, peer_id_from_public_key
 from p2p.streams import DirectStream
@@ -93,6 +94,7 @@ class Miner:
         self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
         self._traces = TraceStore(peer.data_dir / TRACE_FOLDER)
         self._models = ModelServer(packages)
+        self._calls = Callee()
         self._openings = OpeningServer(self._traces, lambda: peer.view, now_ms)
 
     async def run(self) -> None:
@@ -110,6 +112,7 @@ class Miner:
                     self._following += 1
                     nursery.start_soon(self._follow, task)
 
+            self._peer.host.handle_direct_streams(CALLS_PROTOCOL, self._calls.handle)
             self._peer.host.handle_direct_streams(OPENINGS_PROTOCOL, self._openings.handle)
             self._peer.host.handle_direct_streams(MODELS_PROTOCOL, self._models.handle)
             self._peer.listen(tasks.TOPIC, take)
@@ -140,6 +143,7 @@ class Miner:
         counts = {
             "traces": self._traces.counts | {"here": len(self._traces), "bytes": self._traces.size_bytes},
             "openings": self._openings.counts,
+            "calls": self._calls.counts,
             "models given": self._models.counts,
         }
         try:
@@ -174,7 +178,7 @@ class Miner:
         try:
             with trio.move_on_after((message.deadline_ms - now_ms()) / 1000):
                 starts_at_ms = message.announced_at_ms + rank * message.rank_timeout_ms
-                await trio.sleep(max(0, starts_at_ms - now_ms()) / 1000)
+                await self._calls.wait(task, max(0, starts_at_ms - now_ms()) / 1000)
                 async with self._slots:
                     if task.digest in self._finished:
                         life.move(MinerEvent.HEAR_NOT_NEEDED)

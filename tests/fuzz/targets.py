@@ -32,7 +32,7 @@ from protocol.draw import follows_draw
 from protocol.errors import ProtocolError
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document, to_document
-from protocol.messages import MESSAGE_OF, TaskInput, TaskReply
+from protocol.messages import MESSAGE_OF, TaskCall, TaskInput, TaskReply
 from protocol.rules.view import Seen
 from protocol.signature import recover
 from protocol.statement import Envelope, open_statement, read_envelope
@@ -205,6 +205,7 @@ def targets() -> list[Target]:
     ]
     decoders += [
         (TaskInput, builders.task_input().encode()),
+        (TaskCall, TaskCall(bytes(32)).encode()),
         (TaskReply, TaskReply(0, b"input", "why").encode()),
         (Envelope, STATEMENTS[0]),
         (OpeningRequest, OPENING_REQUEST.encode()),

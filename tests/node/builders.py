@@ -28,10 +28,10 @@ DOMAIN = Domain(31337, bytes(20))
 STEPS = 4
 
 
-def announcement(*ranking: RankedMiner) -> TaskAnnouncement:
+def announcement(*ranking: RankedMiner, coordinator: bytes = COORDINATOR.address) -> TaskAnnouncement:
     """The coordinator's first task, of `STEPS` steps."""
     return TaskAnnouncement(
-        coordinator=COORDINATOR.address,
+        coordinator=coordinator,
         epoch=1,
         sequence=0,
         previous=NO_TASK,

@@ -12,6 +12,7 @@ from protocol.messages import (
     Kind,
     ModelOffer,
     RankedMiner,
+    TaskCall,
     TaskInput,
     TaskReply,
     integer_slot,
@@ -22,7 +23,7 @@ from protocol.statement import BODY_BYTES_MAX, Envelope
 from tests.protocol import builders
 from tests.protocol.strategies import lawful, mutations, structs, values
 
-STRUCTS = [*MESSAGE_OF.values(), ModelOffer, RankedMiner, TaskInput, TaskReply, Envelope]
+STRUCTS = [*MESSAGE_OF.values(), ModelOffer, RankedMiner, TaskCall, TaskInput, TaskReply, Envelope]
 EVERY_STRUCT = pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
 
 

@@ -14,7 +14,7 @@ from protocol.cbor import BYTES_MAX, DEPTH_MAX
 from protocol.draw import ranking, task_seed
 from protocol.hashing import keccak256
 from protocol.merkle import LEAVES_MAX
-from protocol.messages import MESSAGE_OF, Kind, ModelOffer, RankedMiner, TaskInput, TaskReply
+from protocol.messages import MESSAGE_OF, Kind, ModelOffer, RankedMiner, TaskCall, TaskInput, TaskReply
 from protocol.rules import evidence as evidence_rules
 from protocol.rules import offers, results, tasks, verdicts, view
 from protocol.schema import Bytes, Items, Text, Uint, _kind_of, _kinds
@@ -41,6 +41,7 @@ STRUCTS = [
     *MESSAGE_OF.values(),
     ModelOffer,
     RankedMiner,
+    TaskCall,
     TaskInput,
     TaskReply,
     Envelope,
