@@ -37,12 +37,14 @@ class AuditReason(enum.IntEnum):
     MERKLE_PROOF = 1
     """An opened value is not under the committed trace root."""
     INITIAL_LATENT = 2
-    """The first latent does not follow from the seed."""
+    """The first latent does not follow from the seed and the encoded source image."""
     SCHEDULER_STEP = 3
     """A step of the scheduler does not follow from the opened values."""
-    MODEL_OUTPUT = 4
+    SOURCE_LATENT = 4
+    """What the source image was encoded to differs by more than its tolerance."""
+    MODEL_OUTPUT = 5
     """The model's output differs by more than its tolerance."""
-    IMAGE = 5
+    IMAGE = 6
     """The last latent does not decode to the image."""
 
 

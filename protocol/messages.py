@@ -26,6 +26,10 @@ PROMPT_BYTES_MAX = 4000
 CHUNK_BYTES_MAX = 256 * 1024
 IMAGE_BYTES_MAX = 16 * 1024 * 1024
 IMAGE_PARTS_MAX = IMAGE_BYTES_MAX // CHUNK_BYTES_MAX
+SOURCE_BYTES_MAX = 4 * 1024 * 1024
+"""Longest source image: a PNG of 1024 x 1024 pixels is shorter, whatever it shows."""
+TASK_KINDS_MAX = 8
+"""Most kinds of work of one model."""
 REASON_BYTES_MAX = 200
 NO_TASK = bytes(32)
 """What an announcement names as its predecessor when it is its coordinator's first."""
@@ -49,6 +53,16 @@ class Kind(enum.IntEnum):
         return self < NOT_SLASHABLE_KINDS_START
 
 
+class TaskKind(enum.IntEnum):
+    """What kind of work a task is. Public, so that miners, prices and rules know it before any input."""
+
+    TEXT_TO_IMAGE = 0
+    """An image from a prompt and noise."""
+    IMAGE_TO_IMAGE = 1
+    """An image from a prompt and a source image with noise on it."""
+
+
+AnyTaskKind = Annotated[int, Uint(max(TaskKind))]
 Multiaddrs = Annotated[
     tuple[bytes, ...], Items(Annotated[bytes, Bytes(1, MULTIADDR_BYTES_MAX)], 0, MULTIADDRS_MAX)
 ]
@@ -71,11 +85,13 @@ class ModelOffer(Encoded):
     :ivar model_id: Merkle root of the model package.
     :ivar price_micro_cai: least price of one image at the model's default size and steps.
     :ivar image_ms: how long such an image took when the miner tried; 0 when it has not.
+    :ivar task_kinds: each `TaskKind` that it does with the model, ascending.
     """
 
     model_id: Hash
     price_micro_cai: Uint64
     image_ms: Uint32 = 0
+    task_kinds: Annotated[tuple[int, ...], Items(AnyTaskKind, 1, TASK_KINDS_MAX)] = (TaskKind.TEXT_TO_IMAGE,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +121,7 @@ class RankedMiner(Encoded):
     """One place of the ranking.
 
     :ivar miner: address of the miner that the draw put here.
-    :ivar passed_over: 1 when the coordinator held no live offer of it for the model, else 0.
+    :ivar passed_over: 1 when the coordinator held no live offer of it for the model and kind, else 0.
     """
 
     miner: Address
@@ -121,10 +137,11 @@ class TaskAnnouncement(Encoded):
     :ivar sequence: the coordinator's count of tasks, without gaps; names the slot and feeds the seed.
     :ivar previous: task id of its announcement with the number before; 32 zero bytes in its first.
     :ivar model_id: model package to run.
+    :ivar task_kind: a `TaskKind`.
     :ivar input_commitment: SHA-256 of the encoded `TaskInput`, which only drawn miners get to see.
     :ivar width: of the image in pixels.
     :ivar height: of the image in pixels.
-    :ivar steps: denoising steps.
+    :ivar steps: denoising steps that are run.
     :ivar price_micro_cai: pay for the whole task.
     :ivar announced_at_ms: when the task was made.
     :ivar rank_timeout_ms: the miner of rank j may offer itself from
@@ -139,6 +156,7 @@ class TaskAnnouncement(Encoded):
     sequence: Uint64
     previous: Hash
     model_id: Hash
+    task_kind: AnyTaskKind
     input_commitment: Hash
     width: Uint16
     height: Uint16
@@ -262,6 +280,9 @@ class TaskInput(Encoded):
     :ivar seed: of the initial noise.
     :ivar guidance_milli: classifier-free guidance scale in thousandths.
     :ivar preview_every_steps: send a preview every so many steps; 0 for none.
+    :ivar schedule_steps: steps of the schedule, of which the announced ones are the last; from noise, all.
+    :ivar source_bytes: length of the source image with IMAGE_TO_IMAGE, else 0.
+    :ivar source_hash: SHA-256 of the source image, of no bytes where there is none.
     """
 
     salt: Hash
@@ -270,6 +291,9 @@ class TaskInput(Encoded):
     seed: Uint64
     guidance_milli: Uint32
     preview_every_steps: Uint16
+    schedule_steps: Uint16
+    source_bytes: Annotated[int, Uint(SOURCE_BYTES_MAX)]
+    source_hash: Hash
 
     def commitment(self) -> bytes:
         """32 bytes for `TaskAnnouncement.input_commitment`."""
@@ -285,6 +309,8 @@ class ReplyKind(enum.IntEnum):
     """Somebody else has finished; the reason says more."""
     RECEIVED = 2
     """The result is complete and every signature and hash fits."""
+    SOURCE_PART = 3
+    """After INPUT: a part of the source image: `CHUNK_BYTES_MAX` bytes of it, the last part what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,12 +318,12 @@ class TaskReply(Encoded):
     """A coordinator's answer on the task stream; unsigned, the stream is authenticated.
 
     :ivar reply_kind: a `ReplyKind`.
-    :ivar payload: the encoded `TaskInput` with INPUT, else empty.
+    :ivar payload: the encoded `TaskInput` with INPUT, a part with SOURCE_PART, else empty.
     :ivar reason: for people; empty where nothing needs saying.
     """
 
     reply_kind: Annotated[int, Uint(max(ReplyKind))]
-    payload: Annotated[bytes, Bytes(0, 4 * PROMPT_BYTES_MAX)]
+    payload: Annotated[bytes, Bytes(0, CHUNK_BYTES_MAX)]
     reason: Annotated[str, Text(REASON_BYTES_MAX)]
 
 

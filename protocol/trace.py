@@ -20,7 +20,9 @@ from protocol.hashing import sha256
 from protocol.merkle import merkle_proof, merkle_root, proves
 from protocol.schema import Encoded, Hash, Items, Uint, Uint16
 
-TRACE_DOMAIN: Final = b"cuckoo/trace/1\x00"
+TRACE_DOMAIN: Final = b"cuckoo/trace/2\x00"
+NO_TENSOR: Final = sha256(b"")
+"""In the place of a tensor that a task does not have."""
 STEPS_MAX: Final = 1024
 """Most steps of a trace; bounds a proof to `PROOF_HASHES_MAX` hashes."""
 PROOF_HASHES_MAX: Final = 10
@@ -69,14 +71,15 @@ class TraceBinding:
     steps: int
     image_hash: bytes
 
-    def root(self, steps_root: bytes, final_latent: bytes) -> bytes:
+    def root(self, steps_root: bytes, final_latent: bytes, source_latent: bytes = NO_TENSOR) -> bytes:
         """The trace root, 32 bytes.
 
         :param steps_root: Merkle root over the leaves.
         :param final_latent: SHA-256 of the latent after the last step.
+        :param source_latent: SHA-256 of what the source image was encoded to, of no bytes without one.
         """
         bound = self.task_id + self.miner + self.model_id
-        return sha256(TRACE_DOMAIN + bound + steps_root + final_latent + self.image_hash)
+        return sha256(TRACE_DOMAIN + bound + source_latent + steps_root + final_latent + self.image_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,13 @@ class OpeningRequest(Encoded):
     :ivar task_id: digest of the announcement.
     :ivar steps: whose tensors are wanted, ascending, from 0.
     :ivar final_latent: 1 when the latent after the last step is wanted too, else 0.
+    :ivar source_latent: 1 when what the source image was encoded to is wanted too, else 0.
     """
 
     task_id: Hash
     steps: Annotated[tuple[int, ...], Items(Uint16, 1, CHECKED_STEPS_MAX)]
     final_latent: Annotated[int, Uint(1)]
+    source_latent: Annotated[int, Uint(1)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +119,14 @@ class Opening(Encoded):
     :ivar task_id: digest of the announcement.
     :ivar steps_root: Merkle root over the leaves of all steps.
     :ivar final_latent: SHA-256 of the latent after the last step.
+    :ivar source_latent: SHA-256 of what the source image was encoded to, of no bytes without one.
     :ivar leaves: ascending: each step asked for, and the step after it, where there is one.
     """
 
     task_id: Hash
     steps_root: Hash
     final_latent: Hash
+    source_latent: Hash
     leaves: Annotated[tuple[ProvedLeaf, ...], Items(ProvedLeaf, 1, 2 * CHECKED_STEPS_MAX)]
 
 
@@ -129,7 +136,11 @@ def leaf_indices(steps: int, asked: Sequence[int]) -> tuple[int, ...]:
 
 
 def open_leaves(
-    task_id: bytes, leaves: Sequence[TraceLeaf], final_latent: bytes, asked: Sequence[int]
+    task_id: bytes,
+    leaves: Sequence[TraceLeaf],
+    final_latent: bytes,
+    asked: Sequence[int],
+    source_latent: bytes = NO_TENSOR,
 ) -> Opening:
     """The opening of `asked` in a trace of these leaves. :raises ValueError: there is no such step."""
     joined = [leaf.joined for leaf in leaves]
@@ -139,7 +150,7 @@ def open_leaves(
         ProvedLeaf(index, leaves[index], merkle_proof(joined, index))
         for index in leaf_indices(len(leaves), asked)
     )
-    return Opening(task_id, merkle_root(joined), final_latent, proved)
+    return Opening(task_id, merkle_root(joined), final_latent, source_latent, proved)
 
 
 def steps_root(leaves: Sequence[TraceLeaf]) -> bytes:
@@ -156,7 +167,7 @@ def verify_opening(
     """
     if opening.task_id != request.task_id or request.task_id != binding.task_id:
         raise InvalidMessage("opening is of another task")
-    if binding.root(opening.steps_root, opening.final_latent) != trace_root:
+    if binding.root(opening.steps_root, opening.final_latent, opening.source_latent) != trace_root:
         raise InvalidMessage("opening is not of the committed trace")
     if tuple(place.index for place in opening.leaves) != leaf_indices(binding.steps, request.steps):
         raise InvalidMessage("opening is not of the steps that were asked for")
@@ -169,5 +180,4 @@ def verify_opening(
 
 def tensors_of(leaf: TraceLeaf) -> tuple[bytes, ...]:
     """Hashes of the tensors that follow for an opened step, in their order; an empty one does not travel."""
-    nothing = sha256(b"")
-    return tuple(part for part in (leaf.latent, leaf.unconditional, leaf.conditional) if part != nothing)
+    return tuple(part for part in (leaf.latent, leaf.unconditional, leaf.conditional) if part != NO_TENSOR)

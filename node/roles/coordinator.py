@@ -35,12 +35,14 @@ from protocol.messages import (
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
+    TaskKind,
     TaskReply,
 )
 from protocol.receipt import Receipt
 from protocol.rules import tasks
 from protocol.rules.view import Bounded
 from protocol.statement import Statement, open_statement, unsigned
+from protocol.task_input import NO_SOURCE
 
 ACTIVE_TASKS_MAX = 64
 """Most tasks under way at a time."""
@@ -162,6 +164,9 @@ class Coordinator:
             seed=request.seed,
             guidance_milli=request.guidance_milli,
             preview_every_steps=request.preview_every_steps,
+            schedule_steps=request.steps,
+            source_bytes=0,
+            source_hash=NO_SOURCE,
         )
         sequence, previous = self._next_number(epoch)
         offers = self._live_offers(request.model.model_id)
@@ -181,6 +186,7 @@ class Coordinator:
             sequence=sequence,
             previous=previous,
             model_id=request.model.model_id,
+            task_kind=TaskKind.TEXT_TO_IMAGE,
             input_commitment=task_input.commitment(),
             width=request.width,
             height=request.height,

@@ -30,7 +30,7 @@ from node.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, T
 from p2p.host import Host
 from p2p.identity import PeerId, peer_id_from_public_key
 from p2p.streams import DirectStream
-from protocol.errors import CuckooError, InvalidMessage, Refusal
+from protocol.errors import CuckooError, Refusal
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
@@ -45,6 +45,7 @@ from protocol.messages import (
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
+    TaskKind,
     TaskReply,
     image_parts,
 )
@@ -52,6 +53,7 @@ from protocol.rules import offers, results, tasks
 from protocol.rules.view import Bounded
 from protocol.statement import Statement
 from protocol.task import MINER, Life, MinerEvent, MinerState
+from protocol.task_input import require_input
 from protocol.trace import TraceBinding, steps_root
 
 TASKS_WAITING_MAX = 64
@@ -128,6 +130,7 @@ class Miner:
         return (
             self._peer.key.address in task.assigned
             and package is not None
+            and task.task_kind == TaskKind.TEXT_TO_IMAGE
             and runs_shape(package, task.width, task.height, task.steps)
             and not self._paused
             and self._following < TASKS_WAITING_MAX
@@ -208,8 +211,7 @@ class Miner:
                 log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
                 return
             task_input = TaskInput.decode(reply.payload)
-            if task_input.commitment() != task.message.input_commitment:
-                raise InvalidMessage("input is not the one that was announced")
+            require_input(task.message, task_input)
             life.move(MinerEvent.GET_INPUT)
             log.info("working", task=task.digest.hex(), rank=rank)
             async with trio.open_nursery() as nursery:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from protocol.errors import GossipIgnore, GossipReject
 from protocol.messages import Offer
 from protocol.rules.view import (
@@ -30,8 +32,10 @@ def validate_offer(seen: Seen, view: View, data: bytes, now_ms: int) -> Statemen
     # [REJECT] The offer's life is positive and not too long.
     if not offer.issued_at_ms < offer.valid_until_ms <= offer.issued_at_ms + OFFER_LIFE_MS_MAX:
         raise GossipReject("offer's life is out of bounds")
-    # [REJECT] The miner takes a task at least, and names each model once.
-    if not offer.capacity or len({model.model_id for model in offer.models}) != len(offer.models):
+    # [REJECT] The miner takes a task at least, and names each model once, and each kind of a model.
+    names_once = len({model.model_id for model in offer.models}) == len(offer.models)
+    ascending = all(one < other for model in offer.models for one, other in pairwise(model.task_kinds))
+    if not (offer.capacity and names_once and ascending):
         raise GossipReject("offer contradicts itself")
     # [IGNORE] The offer is not from the future.
     if offer.issued_at_ms > now_ms + CLOCK_DISPARITY_MS_MAX:

@@ -26,7 +26,7 @@ from p2p.streams import RemoteAborted
 from protocol.draw import rank_for_task, task_seed
 from protocol.errors import ProtocolError, Refusal
 from protocol.hashing import sha256
-from protocol.messages import NO_TASK, TaskAcceptance, TaskAnnouncement
+from protocol.messages import NO_TASK, TaskAcceptance, TaskAnnouncement, TaskKind
 from protocol.rules import tasks
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
@@ -61,6 +61,7 @@ class Stranger:
             sequence=sequence,
             previous=sha256(b"the task before") if sequence else NO_TASK,
             model_id=bytes(32),
+            task_kind=TaskKind.TEXT_TO_IMAGE,
             input_commitment=bytes(32),
             width=32,
             height=32,

@@ -5,7 +5,7 @@ from pathlib import Path
 from node.catalogue import Catalogue
 from node.inference.package import ModelPackage
 from node.keys import Key
-from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement
+from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement, TaskKind
 from protocol.statement import Domain
 
 PACKAGE = ModelPackage(
@@ -36,6 +36,7 @@ def announcement(*ranking: RankedMiner, coordinator: bytes = COORDINATOR.address
         sequence=0,
         previous=NO_TASK,
         model_id=bytes(32),
+        task_kind=TaskKind.TEXT_TO_IMAGE,
         input_commitment=bytes(32),
         width=32,
         height=32,

@@ -30,6 +30,7 @@ from protocol.messages import (
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
+    TaskKind,
     image_parts,
 )
 from protocol.receipt import Receipt
@@ -46,6 +47,7 @@ from protocol.statement import (
     seal,
     unsigned,
 )
+from protocol.task_input import NO_SOURCE
 
 NOW_MS = 1_800_000_000_000
 WEI_PER_CAI = 10**18
@@ -117,7 +119,7 @@ def offer(**changes: Any) -> Offer:
         issued_at_ms=NOW_MS,
         valid_until_ms=NOW_MS + 20_000,
         capacity=1,
-        models=(ModelOffer(MODEL_ID, 2_500_000, 900),),
+        models=(ModelOffer(MODEL_ID, 2_500_000, 900, tuple(TaskKind)),),
     )
     return changed(made, **changes)
 
@@ -137,6 +139,9 @@ def task_input(**changes: Any) -> TaskInput:
         seed=42,
         guidance_milli=7_500,
         preview_every_steps=2,
+        schedule_steps=STEPS,
+        source_bytes=0,
+        source_hash=NO_SOURCE,
     )
     return changed(made, **changes)
 
@@ -148,6 +153,7 @@ def announcement(sequence: int = 11, **changes: Any) -> TaskAnnouncement:
         sequence=sequence,
         previous=sha256(b"the task before") if sequence else NO_TASK,
         model_id=MODEL_ID,
+        task_kind=TaskKind.TEXT_TO_IMAGE,
         input_commitment=task_input().commitment(),
         width=64,
         height=64,

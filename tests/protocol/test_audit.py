@@ -12,8 +12,9 @@ def test_numbers_never_change():
         "MERKLE_PROOF": 1,
         "INITIAL_LATENT": 2,
         "SCHEDULER_STEP": 3,
-        "MODEL_OUTPUT": 4,
-        "IMAGE": 5,
+        "SOURCE_LATENT": 4,
+        "MODEL_OUTPUT": 5,
+        "IMAGE": 6,
     }
 
 

@@ -14,6 +14,7 @@ from protocol.messages import (
     RankedMiner,
     TaskCall,
     TaskInput,
+    TaskKind,
     TaskReply,
     integer_slot,
 )
@@ -109,7 +110,11 @@ def test_the_largest_message_fits_where_it_must_go(struct):
 
 
 def test_the_largest_input_fits_into_a_reply():
-    assert len(largest(TaskInput).encode()) <= 4 * messages.PROMPT_BYTES_MAX
+    assert len(largest(TaskInput).encode()) <= messages.CHUNK_BYTES_MAX
+
+
+def test_kinds_of_work_are_numbers_that_never_change():
+    assert {kind.name: int(kind) for kind in TaskKind} == {"TEXT_TO_IMAGE": 0, "IMAGE_TO_IMAGE": 1}
 
 
 def test_kinds_are_numbers_that_never_change():

@@ -157,6 +157,7 @@ def test_the_limits():
         "longest statement within evidence": evidence.STATEMENT_BYTES_MAX,
         "longest body": statement.BODY_BYTES_MAX,
         "longest image": messages.IMAGE_BYTES_MAX,
+        "longest source image": messages.SOURCE_BYTES_MAX,
         "most miners of one snapshot": draw.MINERS_MAX,
         "most miners of one receipt": epoch_document.MINERS_MAX,
         "clock disparity in ms": view.CLOCK_DISPARITY_MS_MAX,

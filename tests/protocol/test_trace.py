@@ -29,16 +29,16 @@ from tests.protocol.strategies import lawful, mutations, structs
 STEPS = 7
 BINDING = TraceBinding(b"\x01" * 32, b"\x02" * 20, b"\x03" * 32, STEPS, b"\x04" * 32)
 LEAVES = [TraceLeaf.of(bytes([i]), bytes([i + 50]), bytes([i + 100])) for i in range(STEPS)]
-FINAL = sha256(b"final")
-ROOT = BINDING.root(steps_root(LEAVES), FINAL)
+FINAL, SOURCE = sha256(b"final"), sha256(b"source")
+ROOT = BINDING.root(steps_root(LEAVES), FINAL, SOURCE)
 
 
 def request(*steps):
-    return OpeningRequest(BINDING.task_id, steps, 0)
+    return OpeningRequest(BINDING.task_id, steps, 0, 0)
 
 
 def opening(*steps):
-    return open_leaves(BINDING.task_id, LEAVES, FINAL, steps)
+    return open_leaves(BINDING.task_id, LEAVES, FINAL, steps, SOURCE)
 
 
 @lawful
@@ -58,14 +58,16 @@ def test_the_next_leaf_comes_too():
 def test_the_root_binds_everything_that_the_trace_is_of(field):
     value = getattr(BINDING, field)
     other = dataclasses.replace(BINDING, **{field: bytes([value[0] ^ 1]) + value[1:]})
-    assert other.root(steps_root(LEAVES), FINAL) != ROOT
-    assert BINDING.root(steps_root(LEAVES), sha256(b"another")) != ROOT
-    assert BINDING.root(steps_root(LEAVES[:-1]), FINAL) != ROOT
+    assert other.root(steps_root(LEAVES), FINAL, SOURCE) != ROOT
+    assert BINDING.root(steps_root(LEAVES), sha256(b"another"), SOURCE) != ROOT
+    assert BINDING.root(steps_root(LEAVES[:-1]), FINAL, SOURCE) != ROOT
+    assert BINDING.root(steps_root(LEAVES), FINAL) != ROOT
 
 
 def lies():
     honest = opening(2)
     first = honest.leaves[0]
+    yield "committed trace", dataclasses.replace(honest, source_latent=bytes(32))
     yield "of another task", dataclasses.replace(honest, task_id=bytes(32))
     yield "not of the committed trace", dataclasses.replace(honest, steps_root=bytes(32))
     yield "not of the committed trace", dataclasses.replace(honest, final_latent=bytes(32))

@@ -142,6 +142,7 @@ def test_trace():
         request = trace.OpeningRequest.decode(of_hex(case["request"]))
         opening = trace.Opening.decode(of_hex(case["opening"]))
         assert opening.final_latent == sha256(of_hex(case["final_latent"]))
+        assert opening.source_latent == sha256(of_hex(case["source_latent"]))
         found = trace.verify_opening(binding, of_hex(case["trace_root"]), request, opening)
         assert {index: leaf.joined for index, leaf in found.items()} == {
             index: leaves[index] for index in trace.leaf_indices(len(leaves), request.steps)

@@ -19,7 +19,7 @@ from protocol.draw import auditors, rank_for_task, task_seed
 from protocol.evidence import TwoStatements
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
-from protocol.messages import NO_TASK, ResultCommitment, TaskAcceptance, TaskAnnouncement
+from protocol.messages import NO_TASK, ResultCommitment, TaskAcceptance, TaskAnnouncement, TaskKind
 from protocol.rules import results, tasks, verdicts
 from protocol.statement import Statement
 from tests.protocol.builders import MODEL_ID
@@ -121,6 +121,7 @@ class Coordinator:
             "sequence": sequence,
             "previous": self._chain[sequence - 1] if sequence else NO_TASK,
             "model_id": MODEL_ID,
+            "task_kind": TaskKind.TEXT_TO_IMAGE,
             "input_commitment": sha256(b"input %d" % sequence),
             "width": 64,
             "height": 64,

@@ -180,19 +180,19 @@ def merkle_vectors() -> Any:
 
 
 def trace_vectors() -> Any:
-    """A guided trace of three steps and one of a single step without guidance, opened."""
+    """A guided trace of three steps with a source image, and one of a single step without guidance."""
     cases = []
     for steps, guided in ((3, True), (1, False)):
         tensors = [
             (bytes([number]) * 8, bytes([number + 16]) * 8 if guided else b"", bytes([number + 32]) * 8)
             for number in range(steps)
         ]
-        final = bytes([steps]) * 8
+        final, source = bytes([steps]) * 8, bytes([99]) * 8 if guided else b""
         leaves = [trace.TraceLeaf.of(*row) for row in tensors]
         task_id, miner, model_id = keccak256(b"task"), MINERS["ann"].address, keccak256(b"model")
         binding = trace.TraceBinding(task_id, miner, model_id, steps, sha256(builders.IMAGE))
-        request = trace.OpeningRequest(task_id, (steps // 2,), 1)
-        opening = trace.open_leaves(task_id, leaves, sha256(final), request.steps)
+        request = trace.OpeningRequest(task_id, (steps // 2,), 1, 1)
+        opening = trace.open_leaves(task_id, leaves, sha256(final), request.steps, sha256(source))
         cases.append(
             {
                 "task_id": task_id.hex(),
@@ -201,9 +201,10 @@ def trace_vectors() -> Any:
                 "image_hash": binding.image_hash.hex(),
                 "tensors": [[tensor.hex() for tensor in row] for row in tensors],
                 "final_latent": final.hex(),
+                "source_latent": source.hex(),
                 "leaves": [leaf.joined.hex() for leaf in leaves],
                 "steps_root": opening.steps_root.hex(),
-                "trace_root": binding.root(opening.steps_root, opening.final_latent).hex(),
+                "trace_root": binding.root(opening.steps_root, sha256(final), sha256(source)).hex(),
                 "request": request.encode().hex(),
                 "opening": opening.encode().hex(),
             }

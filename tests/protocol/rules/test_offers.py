@@ -4,6 +4,7 @@ from protocol.draw import Snapshot
 from protocol.messages import ModelOffer
 from protocol.rules.offers import OFFER_LIFE_MS_MAX
 from protocol.rules.view import CLOCK_DISPARITY_MS_MAX, GOSSIP_BYTES_MAX
+from protocol.statement import VERSION, Envelope
 from tests.protocol import builders
 from tests.protocol.builders import (
     EPOCH,
@@ -113,6 +114,22 @@ def test_offers__reject_no_capacity():
 @reject("offer contradicts itself")
 def test_offers__reject_a_model_at_two_prices():
     return Situation(gossip(models=(ModelOffer(MODEL_ID, 1), ModelOffer(MODEL_ID, 2))))
+
+
+@reject("offer contradicts itself")
+def test_offers__reject_a_kind_of_work_twice():
+    return Situation(gossip(models=(ModelOffer(MODEL_ID, 1, 1, (1, 1)),)))
+
+
+@reject("offer contradicts itself")
+def test_offers__reject_kinds_of_work_out_of_order():
+    return Situation(gossip(models=(ModelOffer(MODEL_ID, 1, 1, (1, 0)),)))
+
+
+@reject("message does not decode")
+def test_offers__reject_an_unknown_kind_of_work():
+    body = offer(models=(ModelOffer(MODEL_ID, 1, 1, (1,)),)).encode()
+    return Situation(Gossip("offers", Envelope(VERSION, 1, body[:-1] + b"\x02", bytes(65)).encode()))
 
 
 @ignore("offer is from the future")
