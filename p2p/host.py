@@ -87,6 +87,7 @@ class Host:
     :ivar peer_id: our own PeerID.
     :ivar own_addresses: what we announce, and where others see us come from.
     :ivar counts: ``dialled``, ``dial_failed``, ``observer_failed``.
+    :ivar hub: reads and writes for all its connections.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Host:
         self._swarm = swarm
         self._guard = guard
         self._upgrader = cast("SessionUpgrader", swarm.upgrader)
+        self.hub = self._upgrader.hub
         self._gate = DirectStreamGate()
         self._opened: Counter[PeerId] = Counter()
         self._observers: list[PeerObserver] = []
@@ -162,6 +164,7 @@ class Host:
             **self.counts,
             **{f"inbound_{name}": count for name, count in self._swarm.limits.counts.items()},
             **{f"session_{name}": count for name, count in self._upgrader.counts.items()},
+            **{f"hub_{name}": count for name, count in self.hub.counts.items()},
             **{f"stream_{name}": count for name, count in self._guard.counts.items()},
             **{f"direct_{name}": count for name, count in self._gate.counts.items()},
         }

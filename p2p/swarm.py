@@ -41,6 +41,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from p2p.limits import InboundLimits
 from p2p.session.connection import Session
 from p2p.session.errors import ConnectionLost
+from p2p.session.hub import Hub
 from p2p.session.secure import NoiseSecurity
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from libp2p.network.stream.net_stream import NetStream
     from multiaddr import Multiaddr
 
-    from p2p.session.connection import SessionStream
+    from p2p.session.stream import SessionStream
 
 Connection: TypeAlias = SwarmConn
 
@@ -76,6 +77,13 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
     """
 
     limits: InboundLimits
+
+    async def run(self) -> None:
+        """Run until cancelled, and the hub with it."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(cast("SessionUpgrader", self.upgrader).hub.run)
+            await super().run()
+            nursery.cancel_scope.cancel()
 
     async def _do_handle_inbound_connection(
         self, read_write_closer: ReadWriteCloser, maddr: Multiaddr, failure_event: SwarmEvent
@@ -118,11 +126,13 @@ class SessionUpgrader(TransportUpgrader):  # type: ignore[misc, unused-ignore] #
     """Makes sessions of ours out of raw connections. The library's makes its own yamux, whatever it is given.
 
     :ivar counts: violations and other misfortunes of all sessions, by name.
+    :ivar hub: reads and writes for all of them.
     """
 
     def __init__(self, key_pair: KeyPair) -> None:
         self.counts: Counter[str] = Counter()
-        security = NoiseSecurity(key_pair, self.counts)
+        self.hub = Hub()
+        security = NoiseSecurity(key_pair, self.counts, self.hub)
         super().__init__(
             {NOISE_PROTOCOL: security},
             {TProtocol(YAMUX_PROTOCOL): Session},

@@ -1,16 +1,13 @@
-"""The secured connection: a socket and the noise above it.
+"""The secured connection: a wire and the noise above it.
 
 Is: the shell around :mod:`p2p.session.noise` that py-libp2p's upgrader asks for. It carries the bytes of the
-muxer's negotiation by itself and then hands socket, ciphers and what came early to the session.
+muxer's negotiation by itself and then hands wire, ciphers and what came early to the session.
 Is not: of use for anything but TCP; a node has no other transport.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from collections import Counter
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -21,8 +18,11 @@ from libp2p.security.base_session import BaseSession
 from p2p.session.errors import ConnectionLost, HandshakeRefused
 from p2p.session.noise import Handshake, Transport
 from p2p.session.payload import make_payload, open_payload
+from p2p.session.wires import SocketWire
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from libp2p.abc import IRawConnection
     from libp2p.connection_types import ConnectionType
     from libp2p.crypto.keys import KeyPair, PublicKey
@@ -30,68 +30,14 @@ if TYPE_CHECKING:
     from libp2p.network.connection.raw_connection import RawConnection
     from multiaddr import Multiaddr
 
-READ_BYTES: Final = 256 * 1024
-"""Bytes asked of the socket at once."""
-
-
-class Wire:
-    """A TCP socket, without the locks and task switches that two layers put around each of its calls.
-
-    One task may receive while another sends. The descriptor is asked for anew each time: a socket that
-    somebody has closed has none, and its number may be another's by then.
-    """
-
-    def __init__(self, stream: trio.SocketStream, space: memoryview) -> None:
-        """:param space: where to read to; one for all of a host's wires, since nothing stays in it."""
-        self._socket = stream.socket
-        self._space = space
-
-    async def receive(self) -> bytes:
-        """What has come, or nothing at the end. :raises ConnectionLost: it broke or was closed."""
-        try:
-            while True:
-                await trio.lowlevel.wait_readable(self._descriptor())
-                try:
-                    return bytes(self._space[: os.readv(self._descriptor(), [self._space])])
-                except BlockingIOError:
-                    continue
-        except (OSError, trio.ClosedResourceError) as error:
-            raise ConnectionLost("the connection broke") from error
-
-    async def send(self, data: bytes) -> None:
-        """Send everything. :raises ConnectionLost: the connection broke or was closed."""
-        view = memoryview(data)
-        try:
-            while view:
-                try:
-                    view = view[os.write(self._descriptor(), view) :]
-                except BlockingIOError:
-                    await trio.lowlevel.wait_writable(self._descriptor())
-        except (OSError, trio.ClosedResourceError) as error:
-            raise ConnectionLost("the connection broke") from error
-
-    def send_nowait(self, data: bytes) -> None:
-        """Send what the system takes at once; the rest is lost, and every error with it."""
-        try:
-            os.write(self._descriptor(), data)
-        except (OSError, trio.ClosedResourceError):
-            return
-
-    def close(self) -> None:
-        """Close the socket; whoever waits for it hears of it. Closing twice is no error."""
-        self._socket.close()
-
-    def _descriptor(self) -> int:
-        descriptor = self._socket.fileno()
-        if descriptor < 0:
-            raise trio.ClosedResourceError("the socket is closed")
-        return descriptor
+    from p2p.session.hub import Hub
+    from p2p.session.wires import Wire
 
 
 class SecureConnection(BaseSession):  # type: ignore[misc, unused-ignore] # the library counts as untyped
     """A connection after its handshake, as long as nobody but the upgrader reads and writes.
 
-    :ivar wire: the socket; :ivar transport: its ciphers.
+    :ivar wire: what carries it; :ivar transport: its ciphers; :ivar hub: reads and writes for its session.
     """
 
     def __init__(
@@ -101,6 +47,7 @@ class SecureConnection(BaseSession):  # type: ignore[misc, unused-ignore] # the 
         transport: Transport,
         key_pair: KeyPair,
         remote: tuple[ID, PublicKey],
+        hub: Hub,
     ) -> None:
         super().__init__(
             local_peer=ID.from_pubkey(key_pair.public_key),
@@ -111,6 +58,7 @@ class SecureConnection(BaseSession):  # type: ignore[misc, unused-ignore] # the 
         )
         self.wire = wire
         self.transport = transport
+        self.hub = hub
         self._raw = raw
         self._opened = bytearray()
 
@@ -166,14 +114,15 @@ class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # th
     """Secures connections for one node. The time for a handshake is the caller's to bound.
 
     :param counts: counts violations by name.
+    :param hub: reads and writes for the host's connections.
     """
 
-    def __init__(self, key_pair: KeyPair, counts: Counter[str]) -> None:
+    def __init__(self, key_pair: KeyPair, counts: Counter[str], hub: Hub) -> None:
         self._key_pair = key_pair
         self._counts = counts
+        self._hub = hub
         # One noise key in a node's life, as others do: what vouches for it is signed once.
         self._static = X25519PrivateKey.generate()
-        self._space = memoryview(bytearray(READ_BYTES))
         self._payload = make_payload(key_pair.private_key, self._static.public_key().public_bytes_raw())
 
     async def secure_inbound(self, conn: IRawConnection) -> SecureConnection:
@@ -185,11 +134,7 @@ class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # th
         return await self._secure(conn, peer_id)
 
     async def _secure(self, conn: IRawConnection, expected: ID | None) -> SecureConnection:
-        raw = cast("RawConnection", conn)
-        stream = cast("trio.SocketStream", cast("TrioTCPStream", raw.stream).stream)
-        # Writers gather what they have by themselves, so nothing is gained by the system's waiting for more.
-        stream.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        wire = Wire(stream, self._space)
+        wire = self._wire_of(cast("RawConnection", conn))
         try:
             handshake = await self._shake_hands(wire, initiator=expected is not None)
             remote = _require(open_payload(handshake.remote_payload, handshake.remote_static), expected)
@@ -199,9 +144,12 @@ class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # th
             self._counts[error.name] += 1
             raise
         transport, early = handshake.transport()
-        secured = SecureConnection(conn, wire, transport, self._key_pair, remote)
+        secured = SecureConnection(conn, wire, transport, self._key_pair, remote, self._hub)
         secured.feed(early)
         return secured
+
+    def _wire_of(self, raw: RawConnection) -> Wire:
+        return SocketWire(cast("trio.SocketStream", cast("TrioTCPStream", raw.stream).stream), self._hub)
 
     async def _shake_hands(self, wire: Wire, *, initiator: bool) -> Handshake:
         handshake = Handshake(

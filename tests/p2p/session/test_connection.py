@@ -10,6 +10,7 @@ from p2p.host import StreamRefused
 from p2p.session import connection, yamux
 from p2p.session.connection import Session
 from p2p.session.errors import ConnectionLost, StreamIsClosed, StreamWasReset, TooManyStreams
+from p2p.session.wires import SocketWire
 from p2p.session.yamux import (
     ACK,
     DATA,
@@ -337,3 +338,40 @@ async def test_attack_frozen_peer_with_full_windows__cannot_hold_up_a_close():
             with trio.fail_after(1):
                 await session.close()
         assert session.is_closed
+
+
+async def test_a_wire_that_cannot_call__is_read_by_the_session_itself(monkeypatch):
+    monkeypatch.setattr(SocketWire, "listen", lambda _wire, _listener: False)
+    async with two_ends() as (ours, theirs, one, other), trio.open_nursery() as nursery:
+        nursery.start_soon(ours.write, LONG)
+        heard = b""
+        while len(heard) < len(LONG):
+            heard += await theirs.read()
+        assert heard == LONG
+        await other.disconnect(one.peer_id)
+        with pytest.raises(ConnectionLost):
+            await ours.read()
+
+
+async def test_a_wire_that_takes_nothing_at_once__is_written_by_a_task(monkeypatch):
+    monkeypatch.setattr(Session, "_flush", flush_nothing_at_once(Session._flush))
+    async with two_ends() as (ours, theirs, *_), trio.open_nursery() as nursery:
+        nursery.start_soon(ours.write, LONG)
+        nursery.start_soon(theirs.write, LONG)
+        for end in (ours, theirs):
+            heard = b""
+            while len(heard) < len(LONG):
+                heard += await end.read()
+            assert heard == LONG
+
+
+def flush_nothing_at_once(flush):
+    def flush_later(session):
+        send_nowait = session._wire.send_nowait
+        session._wire.send_nowait = lambda _data: 0
+        try:
+            flush(session)
+        finally:
+            session._wire.send_nowait = send_nowait
+
+    return flush_later

@@ -6,8 +6,6 @@ from multiaddr import Multiaddr
 
 from p2p.host import DialFailed
 from p2p.identity import peer_id_from_secret
-from p2p.session.errors import ConnectionLost
-from p2p.session.secure import READ_BYTES, Wire
 from tests.p2p.nodes import open_hosts, secret, until
 from tests.p2p.session.peers import raw_peer_of
 
@@ -60,46 +58,3 @@ async def test_a_caller_that_leaves_in_the_handshake__costs_nothing():
             await stream.aclose()
         async with raw_peer_of(host):
             assert host.connected_peers()
-
-
-async def sockets():
-    listener, *_ = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    one = await trio.open_tcp_stream(*listener.socket.getsockname())
-    other = await listener.accept()
-    await listener.aclose()
-    space = memoryview(bytearray(READ_BYTES))
-    return Wire(one, space), Wire(other, space)
-
-
-async def test_a_wire__carries_more_than_the_system_takes_at_once():
-    one, other = await sockets()
-    text = bytes(range(256)) * 80_000
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(one.send, text)
-        heard = b""
-        while len(heard) < len(text):
-            heard += await other.receive()
-    assert heard == text
-    one.close()
-    assert await other.receive() == b""
-    other.close()
-
-
-async def test_a_closed_wire__says_so_to_all_who_wait_and_come():
-    one, other = await sockets()
-
-    async def fail(operation, *arguments):
-        with pytest.raises(ConnectionLost):
-            await operation(*arguments)
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(fail, one.receive)
-        nursery.start_soon(fail, one.send, bytes(100_000_000))
-        await trio.sleep(0.02)
-        one.close()
-    one.close()
-    await fail(one.receive)
-    await fail(one.send, b"x")
-    one.send_nowait(b"x")
-    other.close()

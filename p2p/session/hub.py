@@ -1,0 +1,131 @@
+"""The hub: one task that reads for all connections of a host, and one that writes.
+
+Is: the place where a host waits for its sockets, and the order in which it reads and writes.
+Is not: aware of what is read or written; wires and sessions are called, and do it themselves.
+
+A task for each connection, woken for each piece, costs a message more than ciphers and sockets together. So
+all sockets stand in one set of the operating system's (epoll, kqueue) that is waited for as a whole.
+
+**First everything that is there is read, then what that gave to write is written.** Writing waits for no
+timer: it is asked for with :meth:`Hub.soon`, and done in the next pass of the event loop, after one more look
+for what has come. So what is for one peer goes out as one record by one call of the system, consumers get
+what was delivered before others get copies, and a copy that crosses another on its way can be spared.
+Turns are bounded, and sockets that were left over come first in the next: nobody who talks much keeps others
+from being heard.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from protocol.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
+
+READ_BYTES: Final = 256 * 1024
+"""Bytes asked of a socket at once."""
+TURN_READS_MAX: Final = 64
+"""Sockets read before other tasks have their turn, once each."""
+
+_log = logging.getLogger(__name__)
+
+
+class Hub:
+    """Reads and writes for the connections of one host, while :meth:`run` runs.
+
+    :ivar space: where to read to; one for all, since nothing stays in it.
+    :ivar counts: ``failed``: calls that raised what they must not.
+    """
+
+    def __init__(self) -> None:
+        self.space = memoryview(bytearray(READ_BYTES))
+        self.counts: Counter[str] = Counter()
+        self._selector = selectors.DefaultSelector()
+        self._readers: dict[int, Callable[[], None]] = {}
+        self._ready: deque[tuple[int, Callable[[], None]]] = deque()
+        self._flushes: deque[Callable[[], None]] = deque()
+        self._writer = trio.lowlevel.ParkingLot()
+        self._running = False
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Read and write until cancelled, once. :raises LocalError: it runs already, or has run."""
+        if self._running:
+            raise LocalError("a hub runs once")
+        self._running = True
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write)
+            task_status.started()
+            while True:
+                await trio.lowlevel.wait_readable(self._selector.fileno())
+                self.turn()
+                while self._ready:
+                    await trio.lowlevel.checkpoint()
+                    self.turn()
+
+    # Reading
+
+    def watch(self, descriptor: int, reader: Callable[[], None]) -> bool:
+        """Call a reader whenever its socket has something, or its end. Returns False if the hub does not run.
+
+        It reads once, and must not raise.
+        """
+        if not self._running:
+            return False
+        if descriptor in self._readers:
+            # Whoever had this number closed its socket without a word.
+            self.unwatch(descriptor, self._readers[descriptor])
+        self._readers[descriptor] = reader
+        self._selector.register(descriptor, selectors.EVENT_READ, reader)
+        return True
+
+    def unwatch(self, descriptor: int, reader: Callable[[], None]) -> None:
+        """Call the reader no more; to be said before its socket is closed. No error if it is not watched."""
+        if self._readers.get(descriptor) == reader:
+            del self._readers[descriptor]
+            self._selector.unregister(descriptor)
+
+    def turn(self) -> None:
+        """Read what is there, once of each socket."""
+        ready = self._ready
+        if not ready:
+            ready += [(key.fd, key.data) for key, _ in self._selector.select(0)]
+        for _ in range(min(len(ready), TURN_READS_MAX)):
+            descriptor, reader = ready.popleft()
+            if self._readers.get(descriptor) is reader:
+                self._call(reader)
+
+    # Writing
+
+    def soon(self, flush: Callable[[], None]) -> None:
+        """Have something written in the next pass of the event loop. The call must not raise."""
+        if not self._flushes:
+            self._writer.unpark()
+        self._flushes.append(flush)
+
+    def flush(self) -> None:
+        """Write now what was asked for."""
+        flushes = self._flushes
+        while flushes:
+            self._call(flushes.popleft())
+
+    async def _write(self) -> None:
+        while True:
+            while not self._flushes:
+                await self._writer.park()
+            self.turn()
+            self.flush()
+
+    def _call(self, function: Callable[[], None]) -> None:
+        try:
+            function()
+        except Exception:  # noqa: BLE001 - a fault of ours must not end the node
+            self.counts["failed"] += 1
+            _log.exception("a call of the hub failed")
