@@ -10,15 +10,14 @@ Called synchronously on purpose: 0.2 ms, and no await can come between the check
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from node.files import OWNER_ONLY, OWNER_ONLY_FOLDER
 from node.guard_interchange import BadHistory, Record, from_document, to_document
+from node.held_database import hold_database
 from node.keys import Key
 from protocol.errors import LocalError
 from protocol.guard import NUMBERED_KINDS, Decision, decide
@@ -200,24 +199,5 @@ def _hold(path: Path) -> Iterator[sqlite3.Connection]:
 
     :raises GuardUnavailable: another process holds it, or it is not a guard's file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY_FOLDER)
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
-    except (OSError, sqlite3.Error) as error:
-        message = f"the equivocation guard at {path} does not open: {error}"
-        raise GuardUnavailable(message) from error
-    try:
-        try:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
-            connection.execute("BEGIN EXCLUSIVE")
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            message = f"the equivocation guard at {path} is held by another process or broken: {error}"
-            raise GuardUnavailable(message) from error
+    with hold_database(path, _SCHEMA, "the equivocation guard", GuardUnavailable) as connection:
         yield connection
-    finally:
-        connection.close()

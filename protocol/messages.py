@@ -311,6 +311,8 @@ class ReplyKind(enum.IntEnum):
     """The result is complete and every signature and hash fits."""
     SOURCE_PART = 3
     """After INPUT: a part of the source image: `CHUNK_BYTES_MAX` bytes of it, the last part what is left."""
+    VOUCHER = 4
+    """The payload is an encoded `SignedVoucher`: the work goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +320,8 @@ class TaskReply(Encoded):
     """A coordinator's answer on the task stream; unsigned, the stream is authenticated.
 
     :ivar reply_kind: a `ReplyKind`.
-    :ivar payload: the encoded `TaskInput` with INPUT, a part with SOURCE_PART, else empty.
+    :ivar payload: the encoded `TaskInput` with INPUT, a part with SOURCE_PART, the encoded
+        `SignedVoucher` with VOUCHER, else empty.
     :ivar reason: for people; empty where nothing needs saying.
     """
 

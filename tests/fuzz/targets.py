@@ -33,6 +33,7 @@ from protocol.errors import ProtocolError
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document, to_document
 from protocol.messages import MESSAGE_OF, TaskCall, TaskInput, TaskReply
+from protocol.pay import SignedVoucher
 from protocol.rules.view import Seen
 from protocol.signature import recover
 from protocol.statement import Envelope, open_statement, read_envelope
@@ -209,6 +210,7 @@ def targets() -> list[Target]:
         (TaskReply, TaskReply(0, b"input", "why").encode()),
         (Envelope, STATEMENTS[0]),
         (OpeningRequest, OPENING_REQUEST.encode()),
+        (SignedVoucher, SignedVoucher.of(5, 2**70, b"s" * 65).encode()),
         (ModelRequest, ModelRequest(bytes(32), "unet/config.json", 0).encode()),
     ]
     documents = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_evidence()]

@@ -10,11 +10,12 @@ from protocol import cbor
 from protocol.compiled import DEVIATIONS, head, uint_reader
 from protocol.errors import DecodeError
 from protocol.messages import MESSAGE_OF, TaskCall, TaskInput, TaskReply
+from protocol.pay import SignedVoucher
 from protocol.schema import _reader, from_items
 from protocol.statement import Envelope
 from tests.protocol.strategies import foreign_encodings, lawful, mutations, structs, values, wide_encodings
 
-STRUCTS = [*MESSAGE_OF.values(), TaskCall, TaskInput, TaskReply, Envelope]
+STRUCTS = [*MESSAGE_OF.values(), TaskCall, TaskInput, TaskReply, SignedVoucher, Envelope]
 EVERY_STRUCT = pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
 
 

@@ -18,13 +18,23 @@ from protocol.messages import (
     TaskReply,
     integer_slot,
 )
+from protocol.pay import SignedVoucher
 from protocol.rules.view import GOSSIP_BYTES_MAX
 from protocol.schema import Bytes, Items, Text, Uint, _kind_of, _kinds, to_items
 from protocol.statement import BODY_BYTES_MAX, Envelope
 from tests.protocol import builders
 from tests.protocol.strategies import lawful, mutations, structs, values
 
-STRUCTS = [*MESSAGE_OF.values(), ModelOffer, RankedMiner, TaskCall, TaskInput, TaskReply, Envelope]
+STRUCTS = [
+    *MESSAGE_OF.values(),
+    ModelOffer,
+    RankedMiner,
+    TaskCall,
+    TaskInput,
+    TaskReply,
+    SignedVoucher,
+    Envelope,
+]
 EVERY_STRUCT = pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
 
 

@@ -15,6 +15,7 @@ from protocol.draw import ranking, task_seed
 from protocol.hashing import keccak256
 from protocol.merkle import LEAVES_MAX
 from protocol.messages import MESSAGE_OF, Kind, ModelOffer, RankedMiner, TaskCall, TaskInput, TaskReply
+from protocol.pay import SLICES_PER_TASK, SignedVoucher
 from protocol.rules import evidence as evidence_rules
 from protocol.rules import offers, results, tasks, verdicts, view
 from protocol.schema import Bytes, Items, Text, Uint, _kind_of, _kinds
@@ -50,6 +51,7 @@ STRUCTS = [
     Opening,
     ProvedLeaf,
     TraceLeaf,
+    SignedVoucher,
     *evidence.FORM_OF.values(),
 ]
 
@@ -160,6 +162,7 @@ def test_the_limits():
         "longest source image": messages.SOURCE_BYTES_MAX,
         "most miners of one snapshot": draw.MINERS_MAX,
         "most miners of one receipt": epoch_document.MINERS_MAX,
+        "slices of a task's pay": SLICES_PER_TASK,
         "clock disparity in ms": view.CLOCK_DISPARITY_MS_MAX,
         "longest life of an offer in ms": offers.OFFER_LIFE_MS_MAX,
         "longest life of a task in ms": tasks.TASK_LIFE_MS_MAX,

@@ -13,9 +13,10 @@ from protocol.evidence_document import from_document
 from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_proof, merkle_root, proves
 from protocol.messages import KIND_OF, TaskInput
+from protocol.pay import PaySchedule, SignedVoucher
 from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, View
-from protocol.signature import sign_digest
+from protocol.signature import recover, sign_digest
 from protocol.statement import Domain, Envelope, open_statement, read_envelope
 from tests.vectors import generate
 
@@ -129,6 +130,24 @@ def test_merkle():
             nodes = tuple(of_hex(node) for node in proof)
             assert merkle_proof(leaves, index) == nodes
             assert proves(root, leaves[index], index, len(leaves), nodes)
+
+
+def test_pay():
+    vectors = load("pay.json")
+    for case in vectors["schedules"]:
+        schedule = PaySchedule(int(case["price_wei"]), case["steps"])
+        assert schedule.slice_steps == case["slice_steps"]
+        assert [str(schedule.due_wei(step)) for step in range(case["steps"] + 1)] == case["due_wei"]
+        for paid in case["paid"]:
+            assert schedule.steps_paid(int(paid["paid_wei"])) == paid["steps_paid"]
+            assert schedule.step_limit(int(paid["paid_wei"])) == paid["step_limit"]
+    for case in vectors["vouchers"]:
+        voucher = SignedVoucher.decode(of_hex(case["encoded"]))
+        assert (str(voucher.task_wei), str(voucher.cumulative_wei)) == (
+            case["task_wei"],
+            case["cumulative_wei"],
+        )
+        assert recover(of_hex(case["digest"]), voucher.signature).address.hex() == vectors["coordinator"]
 
 
 def test_trace():

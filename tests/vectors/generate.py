@@ -22,6 +22,8 @@ from protocol.evidence import verify_evidence
 from protocol.evidence_document import to_document
 from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_proof, merkle_root
+from protocol.pay import WEI_MAX, PaySchedule, SignedVoucher
+from protocol.signature import sign_digest
 from protocol.statement import unsigned
 from tests.protocol import builders
 from tests.protocol.builders import COORDINATOR, DOMAIN, EPOCH, MINERS, sealed
@@ -212,6 +214,57 @@ def trace_vectors() -> Any:
     return cases
 
 
+def pay_vectors() -> Any:
+    """Schedules of pay with what they say of some pay, and vouchers of one coordinator for one miner."""
+    from contracts.escrow import voucher_data
+    from contracts.records import Voucher
+
+    schedules = []
+    for price_wei, steps in ((10**16, 20), (10**16, 7), (10**16, 3), (10**13, 100), (5, 30), (0, 4)):
+        schedule = PaySchedule(price_wei, steps)
+        paid = sorted({0, price_wei // 3, price_wei // 2, schedule.due_wei(schedule.slice_steps), price_wei})
+        schedules.append(
+            {
+                "price_wei": str(price_wei),
+                "steps": steps,
+                "slice_steps": schedule.slice_steps,
+                "due_wei": [str(schedule.due_wei(step)) for step in range(steps + 1)],
+                "paid": [
+                    {
+                        "paid_wei": str(wei),
+                        "steps_paid": schedule.steps_paid(wei),
+                        "step_limit": schedule.step_limit(wei),
+                    }
+                    for wei in paid
+                ],
+            }
+        )
+    escrow, miner = builders.key("escrow").address, MINERS["ann"].address
+    vouchers = []
+    for task_wei, cumulative_wei in ((0, 0), (5, 5), (10**16, 10**18 + 1), (10**16, WEI_MAX)):
+        voucher = Voucher(coordinator=COORDINATOR.address, miner=miner, cumulative_amount_wei=cumulative_wei)
+        digest = voucher_data(voucher, DOMAIN.chain_id, escrow).digest()
+        signature = sign_digest(COORDINATOR.secret, digest)
+        vouchers.append(
+            {
+                "task_wei": str(task_wei),
+                "cumulative_wei": str(cumulative_wei),
+                "digest": digest.hex(),
+                "signature": signature.hex(),
+                "encoded": SignedVoucher.of(task_wei, cumulative_wei, signature).encode().hex(),
+            }
+        )
+    return {
+        "chain_id": DOMAIN.chain_id,
+        "escrow_contract": escrow.hex(),
+        "secret": COORDINATOR.secret.hex(),
+        "coordinator": COORDINATOR.address.hex(),
+        "miner": miner.hex(),
+        "schedules": schedules,
+        "vouchers": vouchers,
+    }
+
+
 def evidence_vectors() -> Any:
     """One piece of each fault; the epoch that judging a wrong ranking needs stands beside them."""
     epochs, pieces = builders.view().epochs, []
@@ -279,6 +332,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "draw.json": draw_vectors,
     "merkle.json": merkle_vectors,
     "trace.json": trace_vectors,
+    "pay.json": pay_vectors,
     "evidence.json": evidence_vectors,
     "receipt.json": receipt_vectors,
     "noise.json": noise_vectors,

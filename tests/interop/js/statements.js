@@ -21,10 +21,10 @@ export const KINDS = {
   64: ([taskId, index]) => keccak256(taskId, uint(index, 256))
 }
 
-export function domainSeparator (chainId, slashingContract) {
+export function domainSeparator (chainId, contract, name = 'Cuckoo') {
   return keccak256(
     keccak256('EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)'),
-    keccak256('Cuckoo'), keccak256('1'), uint(chainId, 256), NOTHING, slashingContract
+    keccak256(name), keccak256('1'), uint(chainId, 256), NOTHING, contract
   )
 }
 

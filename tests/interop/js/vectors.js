@@ -7,6 +7,7 @@ import * as cbor from './cbor.js'
 import { auditors, rankForTask, ranking, taskSeed } from './draw.js'
 import { proves, root, sha256 } from './merkle.js'
 import { Judge } from './offers.js'
+import { due, encodeVoucher, slice, stepLimit, stepsPaid, voucherDigest } from './pay.js'
 import { addressOf, digestOf, domainSeparator, KINDS, open, seal, sign } from './statements.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 
@@ -80,6 +81,28 @@ function replayMerkle () {
   return trees.length
 }
 
+function replayPay () {
+  const vectors = load('pay.json')
+  for (const vector of vectors.schedules) {
+    const [price, steps] = [BigInt(vector.price_wei), BigInt(vector.steps)]
+    assert.equal(slice(steps), BigInt(vector.slice_steps))
+    for (const [step, wei] of vector.due_wei.entries()) assert.equal(due(price, steps, BigInt(step)), BigInt(wei))
+    for (const { paid_wei: paid, steps_paid: last, step_limit: limit } of vector.paid) {
+      assert.equal(stepsPaid(price, steps, BigInt(paid)), BigInt(last))
+      assert.equal(stepLimit(price, steps, BigInt(paid)), BigInt(limit))
+    }
+  }
+  const [escrow, coordinator, miner, secret] = ['escrow_contract', 'coordinator', 'miner', 'secret'].map((name) => hex(vectors[name]))
+  for (const vector of vectors.vouchers) {
+    const digest = voucherDigest(vectors.chain_id, escrow, coordinator, miner, vector.cumulative_wei)
+    assert.equal(digest.toString('hex'), vector.digest)
+    const signature = sign(digest, secret)
+    assert.equal(signature.toString('hex'), vector.signature)
+    assert.equal(encodeVoucher(vector.task_wei, vector.cumulative_wei, signature).toString('hex'), vector.encoded)
+  }
+  return vectors.schedules.length + vectors.vouchers.length
+}
+
 function replayOffers () {
   const cases = load('rules/offers.json')
   const dataOf = ({ data, padded_to: length = 0 }) => Buffer.concat([hex(data), Buffer.alloc(Math.max(0, length - data.length / 2))])
@@ -94,5 +117,5 @@ function replayOffers () {
 }
 
 process.stdout.write(JSON.stringify({
-  cbor: replayCbor(), statements: replayStatements(), draw: replayDraw(), merkle: replayMerkle(), offers: replayOffers()
+  cbor: replayCbor(), statements: replayStatements(), draw: replayDraw(), merkle: replayMerkle(), pay: replayPay(), offers: replayOffers()
 }) + '\n')

@@ -1,0 +1,183 @@
+"""The coordinator's purse: what of its deposit is still free to be promised.
+
+Is: the deposit as the chain has it, less what vouchers can still draw, less what tasks under way may come to.
+Whatever is promised was reserved before, so all vouchers together never exceed the deposit.
+Is not: the record of promises (`ledger`) or the rule of pay (`protocol/pay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle, islice
+
+import structlog
+import trio
+
+from contracts.errors import ChainError, ContractReverted
+from contracts.escrow import EscrowClient
+from contracts.records import WEI_PER_CAI, Deposit
+from node.pay.ledger import Ledger, MustNotPromise
+from node.pay.vouchers import HeldVoucher
+from protocol.errors import Refusal
+
+ACCOUNTS_PER_REFRESH = 32
+"""Most miners whose account is asked for at a time. One that is not asked for counts as unpaid: too much is
+held back then, never too little."""
+
+log = structlog.get_logger()
+
+
+class DepositUsedUp(Refusal):
+    """The deposit does not cover another task; the reason says how to add to it.
+
+    :ivar needed_wei: for the task. :ivar free_wei: of the deposit.
+    """
+
+    def __init__(self, coordinator: bytes, needed_wei: int, free_wei: int) -> None:
+        super().__init__(
+            f"the coordinator's deposit is used up: the task may cost {_cai(needed_wei)} CAI and "
+            f"{_cai(max(0, free_wei))} CAI are free; its owner adds to it with: "
+            f"cuckoo-peer chain escrow deposit 0x{coordinator.hex()} AMOUNT"
+        )
+        self.needed_wei = needed_wei
+        self.free_wei = free_wei
+
+
+class Purse:
+    """One coordinator's money. All methods that promise are synchronous: what was checked still holds."""
+
+    def __init__(self, ledger: Ledger, escrow: EscrowClient, coordinator: bytes) -> None:
+        self._ledger = ledger
+        self._escrow = escrow
+        self._coordinator = coordinator
+        self._deposit = Deposit(balance_wei=0, leaving_wei=0, withdrawable_from_s=0, withdrawable_until_s=0)
+        self._reserved_wei = 0
+        self._asked = 0
+
+    @property
+    def free_wei(self) -> int:
+        """What may be reserved; below zero when a withdrawal was announced of what is promised already.
+
+        What has been announced to leave counts as gone.
+        """
+        deposit = self._deposit
+        return deposit.balance_wei - deposit.leaving_wei - self._ledger.outstanding_wei - self._reserved_wei
+
+    def status(self) -> dict[str, int]:
+        """Wei, for people and monitors."""
+        return {
+            "deposit_wei": self._deposit.balance_wei,
+            "leaving_wei": self._deposit.leaving_wei,
+            "outstanding_wei": self._ledger.outstanding_wei,
+            "reserved_wei": self._reserved_wei,
+            "free_wei": self.free_wei,
+        }
+
+    def require(self, amount_wei: int) -> None:
+        """:raises DepositUsedUp: so much is not free."""
+        if amount_wei > self.free_wei:
+            raise DepositUsedUp(self._coordinator, amount_wei, self.free_wei)
+
+    def reserve(self, amount_wei: int) -> Reservation:
+        """Set so much aside for one task, until the last who holds the reservation lets it go.
+
+        :raises DepositUsedUp: so much is not free.
+        """
+        self.require(amount_wei)
+        self._reserved_wei += amount_wei
+        return Reservation(self, amount_wei)
+
+    async def meet(self, miner: bytes) -> None:
+        """Learn what the chain knows of this miner, before anything is promised to it.
+
+        An outage does not matter where the ledger knows the miner.
+
+        :raises ChainError: the chain does not answer, and the ledger knows nothing.
+        """
+        try:
+            self._ledger.learn(miner, await self._escrow.account(self._coordinator, miner))
+        except ChainError:
+            if self._ledger.entry(miner) is None:
+                raise
+
+    async def refresh(self) -> None:
+        """Ask the chain once.
+
+        What was paid is asked for before the deposit: a redemption in between makes the deposit too small,
+        never too large.
+
+        :raises ChainError: it cannot be reached or answers nonsense.
+        """
+        unpaid = [miner for miner, entry in self._ledger.entries().items() if entry.outstanding_wei]
+        if unpaid:
+            start = self._asked % len(unpaid)
+            count = min(ACCOUNTS_PER_REFRESH, len(unpaid))
+            for miner in islice(cycle(unpaid), start, start + count):
+                self._ledger.learn(miner, await self._escrow.account(self._coordinator, miner))
+            self._asked = start + count
+        self._deposit = await self._escrow.deposit_of(self._coordinator)
+
+    async def run(self, poll_s: float) -> None:
+        """Refresh for as long as the role runs; an outage leaves what was known last."""
+        while True:
+            try:
+                await self.refresh()
+            except (ChainError, ContractReverted) as error:
+                log.warning("the deposit could not be asked for", error=str(error))
+            await trio.sleep(poll_s)
+
+    # For reservations alone
+
+    def take_back(self, amount_wei: int) -> None:
+        """Set free again what was reserved."""
+        self._reserved_wei -= amount_wei
+
+    def promise(self, miner: bytes, amount_wei: int) -> HeldVoucher:
+        """Turn a part of what is reserved into a promise. :raises MustNotPromise: the ledger failed."""
+        voucher = self._ledger.promise(miner, amount_wei)
+        self._reserved_wei -= amount_wei
+        return voucher
+
+
+class Reservation:
+    """What one task may still come to. :ivar left_wei: of it, not promised yet."""
+
+    def __init__(self, purse: Purse, amount_wei: int) -> None:
+        self._purse = purse
+        self.left_wei = amount_wei
+        self._holders = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep it for the time of the context; with the last holder it ends, and the rest is free again."""
+        self._holders += 1
+        try:
+            yield
+        finally:
+            self._holders -= 1
+            if not self._holders:
+                self._purse.take_back(self.left_wei)
+                self.left_wei = 0
+
+    def raise_to(self, amount_wei: int) -> None:
+        """Have at least so much left. :raises DepositUsedUp: what is missing is not free."""
+        missing_wei = amount_wei - self.left_wei
+        if missing_wei > 0:
+            self._purse.reserve(missing_wei)
+            self.left_wei = amount_wei
+
+    def promise(self, miner: bytes, amount_wei: int) -> HeldVoucher:
+        """Promise a part of it.
+
+        :raises MustNotPromise: more than `left_wei`, or the ledger failed. Nothing was signed.
+        """
+        if amount_wei > self.left_wei:
+            raise MustNotPromise(f"{amount_wei} wei are more than was reserved; nothing was signed")
+        voucher = self._purse.promise(miner, amount_wei)
+        self.left_wei -= amount_wei
+        return voucher
+
+
+def _cai(wei: int) -> str:
+    return f"{wei / WEI_PER_CAI:.6g}"
