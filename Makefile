@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+RAY_INSTALLED := $(VENV)/.installed-ray
 NPM_INSTALLED := contracts/node_modules/.installed tests/interop/node_modules/.installed
 
 .PHONY: help setup demo demo-equivocation devnet test lint contracts mutants bench fuzz simulate attacks lock train-model clean
@@ -18,6 +19,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "Installing Python packages into $(VENV); the first time takes two to five minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[miner,dev]'
+	@touch $@
+
+$(RAY_INSTALLED): $(INSTALLED)
+	@echo "Installing Ray into $(VENV), for the tests of several hosts."
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[ray]'
 	@touch $@
 
 $(NPM_INSTALLED): %/node_modules/.installed: %/package.json %/package-lock.json
@@ -35,7 +41,7 @@ demo-equivocation: setup ## the same market with a cheat in it, who is caught an
 devnet: setup ## the same market, left running until Ctrl-C
 	@$(BIN)/python -m node.devnet up
 
-test: lint contracts ## everything that is checked
+test: lint contracts $(RAY_INSTALLED) ## everything that is checked
 	$(BIN)/python -m pytest
 
 lint: setup ## style, types and the walls between the rooms

@@ -6,6 +6,7 @@ Is not: the miner (`roles/miner`).
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,10 @@ from cyclopts import App, Parameter
 from node.settings import embedded_folders
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from node.inference.package import ModelPackage
-    from node.inference.pool import Machine
+    from node.inference.workers import Workers
 
 miner = App(name="miner", help="Look at a miner's machine.")
 BYTES_PER_MIB = 1 << 20
@@ -28,8 +31,11 @@ def bench(
     *,
     models: Annotated[tuple[Path, ...], _SEVERAL] = (),
     threads: int = 1,
-    device: str = "auto",
+    device: Annotated[tuple[str, ...], _SEVERAL] = ("auto",),
     memory_mib: int = 0,
+    workers: int = 0,
+    ray_address: str = "",
+    ray_models: str = "",
 ) -> None:
     """Measure how fast this machine runs its models; a miner announces the same of itself.
 
@@ -37,14 +43,22 @@ def bench(
     :param threads: of the inference process.
     :param device: as torch calls it; auto takes an accelerator.
     :param memory_mib: memory for models in MiB; 0 for most of what is free.
+    :param workers: inference processes; 0 for one a device, or one for each GPU of the Ray cluster.
+    :param ray_address: host:port of the head of a Ray cluster, to measure that instead.
+    :param ray_models: folder on its hosts where models are kept.
     """
     import trio  # noqa: PLC0415 - `--help` should not wait for it
 
+    from node.inference.backends import choose_backend  # noqa: PLC0415
     from node.inference.package import load  # noqa: PLC0415
-    from node.inference.pool import Machine  # noqa: PLC0415
+    from node.inference.process import Machine  # noqa: PLC0415
 
     packages = [load(folder) for folder in models or embedded_folders()]
-    trio.run(_bench, packages, Machine(threads, device, memory_mib * BYTES_PER_MIB))
+    machines = [Machine(threads, name, memory_mib * BYTES_PER_MIB) for name in device]
+    choice = partial(
+        choose_backend, packages, machines, workers=workers, ray_address=ray_address, ray_models=ray_models
+    )
+    trio.run(_bench, packages, choice)
 
 
 @miner.command
@@ -59,15 +73,18 @@ def status(data_dir: Path, /) -> None:
     print("\n".join(describe(read_status(data_dir), now_ms())))
 
 
-async def _bench(packages: list[ModelPackage], machine: Machine) -> None:
+async def _bench(packages: list[ModelPackage], choose: Callable[[], Awaitable[tuple[Workers, int]]]) -> None:
+    from node.inference.job import BATCH_MAX  # noqa: PLC0415
     from node.inference.pool import open_pool  # noqa: PLC0415
     from node.inference.speed import measure  # noqa: PLC0415
+    from node.inference.waiting import JOBS_WAITING_MAX  # noqa: PLC0415
 
-    async with open_pool(packages, machine) as pool:
-        await pool.ready()
+    backend, workers = await choose()
+    async with open_pool(packages, backend, workers) as pool:
+        await pool.ready(workers)
         print(f"models loaded in {pool.statistics().load_ms / 1000:.1f} s")
         for package in packages:
-            speed = await measure(pool, package)
+            speed = await measure(pool, package, min(workers * BATCH_MAX, JOBS_WAITING_MAX))
             together = MS_PER_MINUTE * speed.batch / speed.batch_ms
             print(
                 f"{package.name}: {package.width}x{package.height}, {package.default_steps} steps: "

@@ -11,8 +11,10 @@ import trio
 
 from node.catalogue import Catalogue
 from node.inference import package
+from node.inference.backends import choose_backend
 from node.inference.guest import Guest, parse_hours
-from node.inference.pool import Machine, open_pool
+from node.inference.pool import open_pool
+from node.inference.process import Machine
 from node.keys import open_keystore, read_password
 from node.lifetime import KEY_FILE, node_file, stopped_by_signals
 from node.network import load_network
@@ -56,10 +58,20 @@ async def run_node(settings: NodeSettings) -> None:
             case "miner":
                 packages = [package.load(folder) for folder in settings.model_folders]
                 guest = Guest(parse_hours(settings.active_hours), settings.load_max)
-                machine = Machine(settings.threads, settings.device, settings.memory_mib * BYTES_PER_MIB)
+                machines = [
+                    Machine(settings.threads, device, settings.memory_mib * BYTES_PER_MIB)
+                    for device in settings.device
+                ]
+                backend, count = await choose_backend(
+                    packages,
+                    machines,
+                    workers=settings.workers,
+                    ray_address=settings.ray_address,
+                    ray_models=settings.ray_models,
+                )
                 for item in packages:
                     await trio.to_thread.run_sync(package.verify, item)
-                async with open_pool(packages, machine) as workers:
+                async with open_pool(packages, backend, count) as workers:
                     await workers.ready()
                     with node_file(settings, peer.key.address, peer.host):
                         terms = Terms(settings.price_micro_cai, settings.capacity, guest)

@@ -60,10 +60,18 @@ class NodeSettings:
     """Tasks that a miner takes at a time."""
     threads: int = 1
     """Threads of a miner's inference process; more than one is slower when the cores are busy."""
-    device: str = "auto"
-    """What a miner's models run on, as torch calls it: cpu, cuda, cuda:1, mps; auto takes an accelerator."""
+    device: Annotated[tuple[str, ...], _SEVERAL] = ("auto",)
+    """What a miner's models run on, as torch calls it: cpu, cuda:1, mps; auto takes an accelerator. Each of
+    several gets an inference process of its own."""
     memory_mib: int = 0
-    """Memory for a miner's models in MiB, the longest unused is let go beyond it; 0: most of what is free."""
+    """Memory for models in MiB of each inference process, the longest unused go beyond it; 0: most of what is
+    free."""
+    workers: int = 0
+    """Inference processes of a miner; 0: one a device, or one for each GPU of the Ray cluster."""
+    ray_address: str = ""
+    """A miner's inference runs on the hosts of the Ray cluster whose head is at this host:port."""
+    ray_models: str = ""
+    """Folder on those hosts where models are kept, or one that they share; default: below ~/.cache."""
     active_hours: str = ""
     """Local hours at which a miner works, such as 22-7; default: all day."""
     load_max: float = 0.0

@@ -11,7 +11,14 @@ REPOSITORY = Path(__file__).parents[1]
 FUNCTION_LINES_MAX = 70
 FILE_LINES_MAX = 600
 ROOMS = ("protocol", "p2p", "contracts", "node", "bootstrap", "tests")
-DOCUMENTS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "protocol/README.md", "bootstrap/README.md"]
+DOCUMENTS = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "protocol/README.md",
+    "bootstrap/README.md",
+    "node/inference/FARM.md",
+]
 
 
 def sources():

@@ -1,7 +1,7 @@
-"""The bytes between the pool and its worker process.
+"""The bytes between the pool and its workers.
 
-Is: a length, a kind, a canonical CBOR body; the same both ways. Is not: a protocol between peers;
-both ends are this program, on one machine, over a pipe.
+Is: a length, a kind, a canonical CBOR body; the same both ways. Is not: a protocol between peers; both ends
+are one operator's, joined by a pipe, or by Ray between a node and its other hosts (`ray_bridge`, `ray_host`).
 
 A frame is a 4-byte big-endian length, counted without itself, one byte of kind and the body. A frame
 that is too long, of an unknown kind or ill-formed means that the other end is broken; nothing after
@@ -24,13 +24,16 @@ from node.inference.job import (
     Preview,
     Progress,
 )
+from node.inference.package import PATH_CHARACTERS_MAX
 from protocol import cbor
 from protocol.errors import DecodeError
-from protocol.schema import Encoded, Items, Text, Uint32, from_items, to_items
+from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint32, Uint64, from_items, to_items
 
 LENGTH_BYTES: Final = 4
 FRAME_BYTES_MIN: Final = 2
 FRAME_BYTES_MAX: Final = PNG_BYTES_MAX + 64 * 1024
+PART_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Of a file between hosts; a longer one comes in several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,43 @@ class Cancel(Encoded):
     job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
 
 
-Frame: TypeAlias = Batch | Cancel | Ready | Broken | Progress | Preview | Finished | Failed
+@dataclass(frozen=True, slots=True)
+class FileWanted(Encoded):
+    """Host to node: send a part of a model's file. :ivar offset: of its first byte."""
+
+    model_id: Hash
+    path: Annotated[str, Text(PATH_CHARACTERS_MAX)]
+    offset: Uint64
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart(Encoded):
+    """Node to host: what was wanted. :ivar data: empty at the end of the file."""
+
+    data: Annotated[bytes, Bytes(0, PART_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class TracePart(Encoded):
+    """Host to node: the next bytes of the trace of a job that will be `Finished`."""
+
+    job_id: Annotated[str, Text(JOB_ID_BYTES_MAX)]
+    data: Annotated[bytes, Bytes(1, PART_BYTES_MAX)]
+
+
+Frame: TypeAlias = (
+    Batch
+    | Cancel
+    | Ready
+    | Broken
+    | Progress
+    | Preview
+    | Finished
+    | Failed
+    | FileWanted
+    | FilePart
+    | TracePart
+)
 
 _KINDS: Final[dict[int, type[Frame]]] = {
     1: Batch,
@@ -72,6 +111,9 @@ _KINDS: Final[dict[int, type[Frame]]] = {
     19: Preview,
     20: Finished,
     21: Failed,
+    32: FileWanted,
+    33: FilePart,
+    34: TracePart,
 }
 _NUMBERS: Final = {struct: number for number, struct in _KINDS.items()}
 

@@ -1,8 +1,8 @@
-"""The pool: jobs in, events out, and processes that are kept alive behind it.
+"""The pool: jobs in, events out, and workers that are kept alive behind it.
 
-Is: trio's side of inference. Each worker process is owned by one task in the pool's nursery, which
-starts it, feeds it one batch of jobs at a time and replaces it when it dies or hangs. Is not: torch;
-importing this module loads neither torch nor diffusers.
+Is: trio's side of inference. Each worker is owned by one task in the pool's nursery, which has it started,
+feeds it one batch of jobs at a time and replaces it when it dies or hangs. Is not: where workers run (see
+`workers`), nor torch; importing this module loads neither torch nor diffusers.
 
 Why a process and not a thread: a UNet step cannot be interrupted, a crash in native code must not take
 the peer along, and half a gigabyte of libraries should not be in the process that holds keys.
@@ -11,7 +11,6 @@ the peer along, and half a gigabyte of libraries should not be in the process th
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -28,17 +27,19 @@ from node.inference.job import (
     WorkerError,
     check_job,
 )
-from node.inference.process import WorkerProcess
-from node.inference.tickets import Counts, JobEvents, PoolStatistics, Ticket, ticket_for
+from node.inference.process import LocalWorkers
+from node.inference.tickets import RUNS_MAX, Counts, JobEvents, PoolStatistics, Ticket, ticket_for
 from node.inference.waiting import Waiting
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from node.inference.job import JobEvent
     from node.inference.package import ModelPackage
+    from node.inference.workers import Worker, Workers
 
-WORKERS_MAX: Final = 16
+WORKERS_MAX: Final = 64
 START_SECONDS_MAX: Final = 600.0
 """From starting a process to its `Ready`; large models load slowly from cold disks."""
 CANCEL_SECONDS_MAX: Final = 20.0
@@ -53,36 +54,19 @@ START_FAILURES_MAX: Final = 3
 """Failed starts in a row after which the pool says so to whoever waits, and goes on trying."""
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What a worker process gets of this machine.
-
-    :ivar threads: of torch. More than one hurts on a busy machine.
-    :ivar device: as torch calls it, or "auto".
-    :ivar memory_bytes: for models; 0 for most of what is free. The longest unused is let go beyond it.
-    """
-
-    threads: int = 1
-    device: str = "auto"
-    memory_bytes: int = 0
-
-
-MACHINE: Final = Machine()
-
-
 class WorkerPool:
     """A number of worker processes and the jobs for them. Made by `open_pool`."""
 
     def __init__(
         self,
         packages: Sequence[ModelPackage],
-        machine: Machine,
+        backend: Workers,
         batch_max: int,
         silence_seconds_max: float,
     ) -> None:
         """Not for callers; see `open_pool`."""
         self.packages = {package.model_id: package for package in packages}
-        self._machine = machine
+        self._backend = backend
         self._silence_seconds_max = silence_seconds_max
         self._waiting = Waiting(batch_max)
         self._counts = Counts()
@@ -90,12 +74,12 @@ class WorkerPool:
         self._start_failures = 0
         self._reason = ""
 
-    async def ready(self) -> None:
-        """Wait until some worker has its models loaded.
+    async def ready(self, workers: int = 1) -> None:
+        """Wait until so many workers have their models loaded.
 
-        :raises WorkerError: starts have failed `START_FAILURES_MAX` times in a row.
+        :raises WorkerError: there is none, and starts have failed `START_FAILURES_MAX` times in a row.
         """
-        while not self._counts.workers_ready:
+        while self._counts.workers_ready < workers:
             self._raise_if_broken()
             await self._changed.wait()
 
@@ -135,12 +119,12 @@ class WorkerPool:
             if self._waiting.remove(ticket):
                 ticket.end()
 
-    async def keep_worker(self) -> None:
-        """Start one process after another, for ever, with longer and longer pauses between failures."""
+    async def keep_worker(self, slot: int) -> None:
+        """Start one worker after another, for ever, with longer and longer pauses between failures."""
         pause = BACKOFF_SECONDS_MIN
         while True:
             finished_before = self._counts.jobs_finished
-            self._reason = await self._one_process()
+            self._reason = await self._one_worker(slot)
             self._counts.workers_lost += 1
             self._tell_change()
             if self._counts.jobs_finished > finished_before:
@@ -148,13 +132,11 @@ class WorkerPool:
             await trio.sleep(pause)
             pause = min(pause * 2, BACKOFF_SECONDS_MAX)
 
-    async def _one_process(self) -> str:
-        """Run one process until it is lost; return why."""
+    async def _one_worker(self, slot: int) -> str:
+        """Run one worker until it is lost; return why."""
         self._counts.workers_started += 1
-        folders = [package.folder for package in self.packages.values()]
         try:
-            machine = self._machine
-            worker = await WorkerProcess.start(folders, machine.threads, machine.device, machine.memory_bytes)
+            worker = await self._backend.start(list(self.packages.values()), slot)
         except OSError:
             self._start_failures += 1
             return "the system gives no process for inference"
@@ -176,7 +158,7 @@ class WorkerPool:
             await worker.close()
             self._counts.process_ids.discard(worker.process_id)
 
-    async def _greet(self, worker: WorkerProcess) -> str | None:
+    async def _greet(self, worker: Worker) -> str | None:
         """Wait until the models are loaded; return what went wrong, or None."""
         try:
             with trio.fail_after(START_SECONDS_MAX):
@@ -190,7 +172,7 @@ class WorkerPool:
         self._counts.load_ms = frame.load_ms
         return None
 
-    async def _serve(self, worker: WorkerProcess) -> None:
+    async def _serve(self, worker: Worker) -> None:
         """Feed the process one batch after another until it is lost."""
         batch_over = trio.Event()
         batch_over.set()
@@ -208,17 +190,17 @@ class WorkerPool:
             fit = True
             while fit:
                 tickets = await self._waiting.take()
-                if tickets:
-                    batch_over = trio.Event()
-                    fit = await self._one_batch(worker, tickets)
-                    batch_over.set()
+                batch_over = trio.Event()
+                fit = await self._one_batch(worker, tickets)
+                batch_over.set()
             nursery.cancel_scope.cancel()
 
-    async def _one_batch(self, worker: WorkerProcess, tickets: list[Ticket]) -> bool:
+    async def _one_batch(self, worker: Worker, tickets: list[Ticket]) -> bool:
         """See jobs through; return whether the process is fit for more."""
         for ticket in tickets:
             # Whatever ends this without a last event was the worker's end.
             ticket.error = "the inference process was lost during the job"
+            ticket.runs += 1
         self._counts.jobs_running += len(tickets)
         self._counts.batches += 1
         try:
@@ -232,49 +214,81 @@ class WorkerPool:
         except (trio.BrokenResourceError, trio.TooSlowError):
             return False
         finally:
-            self._counts.jobs_running -= sum(not ticket.ended.is_set() for ticket in tickets)
-            for ticket in tickets:
-                ticket.end()
+            self._settle([ticket for ticket in tickets if not ticket.ended.is_set()])
         return fit
 
-    async def _relay(self, worker: WorkerProcess, tickets: dict[str, Ticket]) -> bool:
-        """Pass the jobs' events on until each had its last one; return whether the process can go on."""
+    def _settle(self, tickets: list[Ticket]) -> None:
+        """Put tickets that have lost their worker back where another can take them, or end them."""
+        self._counts.jobs_running -= len(tickets)
+        again = [ticket for ticket in tickets if self._may_run_again(ticket)]
+        self._counts.jobs_run_again += len(again)
+        self._waiting.put_back(again)
+        for ticket in tickets:
+            if ticket not in again:
+                ticket.end()
+
+    def _may_run_again(self, ticket: Ticket) -> bool:
+        """Whether a job that loses its worker is another worker's.
+
+        A job gives the same image wherever it runs, so that running it again is safe. Without another worker
+        the caller had better go elsewhere than wait for a new one.
+        """
+        others = self._counts.workers_ready > 1
+        return others and ticket.runs < RUNS_MAX and not ticket.abandoned.is_set()
+
+    async def _relay(self, worker: Worker, tickets: dict[str, Ticket]) -> bool:
+        """Pass the jobs' events on until each had its last one; return whether the worker can go on."""
         batch, fit = len(tickets), True
         while tickets:
-            try:
-                with trio.fail_after(self._silence_seconds_max):
-                    event = await worker.receive()
-            except (DecodeError, trio.BrokenResourceError):
-                return False
-            except trio.TooSlowError:
-                for ticket in tickets.values():
-                    ticket.error = "the inference process hung"
-                return False
-            if not isinstance(event, Progress | Preview | Finished | Failed) or event.job_id not in tickets:
+            event = await self._next_event(worker, tickets)
+            if event is None:
                 return False
             ticket = tickets[event.job_id]
+            if isinstance(event, Finished | Failed):
+                del tickets[event.job_id]
+            if _tells_memory_is_out(event):
+                # A worker that says so ends itself; the next jobs must not go down with it.
+                fit = False
+                self._waiting.batch_max = max(1, batch // 2)
+                ticket.error = OUT_OF_MEMORY
+                if batch > 1 and self._may_run_again(ticket):
+                    continue
             if not ticket.offer(event):
                 self._counts.events_dropped += 1
             if isinstance(event, Finished | Failed):
-                del tickets[event.job_id]
-                self._counts.jobs_running -= 1
-                self._count(event, ticket, batch)
-                # A worker that says so ends itself; the next jobs must not go down with it.
-                fit = fit and not (isinstance(event, Failed) and event.reason == OUT_OF_MEMORY)
+                self._count(event, ticket)
         return fit
 
-    def _count(self, event: Finished | Failed, ticket: Ticket, batch: int) -> None:
+    async def _next_event(self, worker: Worker, tickets: dict[str, Ticket]) -> JobEvent | None:
+        """An event of one of these jobs; None when the worker is lost."""
+        try:
+            with trio.fail_after(self._silence_seconds_max):
+                event = await worker.receive()
+        except (DecodeError, trio.BrokenResourceError):
+            return None
+        except trio.TooSlowError:
+            for ticket in tickets.values():
+                ticket.error = "the inference process hung"
+            return None
+        if isinstance(event, Progress | Preview | Finished | Failed) and event.job_id in tickets:
+            return event
+        return None
+
+    def _count(self, event: Finished | Failed, ticket: Ticket) -> None:
+        self._counts.jobs_running -= 1
         if isinstance(event, Finished):
             self._counts.jobs_finished += 1
         elif ticket.abandoned.is_set():
             self._counts.jobs_cancelled += 1
         else:
             self._counts.jobs_failed += 1
-            if event.reason == OUT_OF_MEMORY:
-                self._waiting.batch_max = max(1, batch // 2)
 
 
-async def _cancel_when_abandoned(worker: WorkerProcess, ticket: Ticket) -> None:
+def _tells_memory_is_out(event: JobEvent) -> bool:
+    return isinstance(event, Failed) and event.reason == OUT_OF_MEMORY
+
+
+async def _cancel_when_abandoned(worker: Worker, ticket: Ticket) -> None:
     """Once a job's reader has left, ask the worker to stop it; kill the worker if it does not."""
     await ticket.abandoned.wait()
     if ticket.ended.is_set():
@@ -292,26 +306,26 @@ async def _cancel_when_abandoned(worker: WorkerProcess, ticket: Ticket) -> None:
 @asynccontextmanager
 async def open_pool(
     packages: Sequence[ModelPackage],
-    machine: Machine = MACHINE,
+    backend: Workers | None = None,
     workers: int = 1,
     batch_max: int = BATCH_MAX,
     silence_seconds_max: float = SILENCE_SECONDS_MAX,
 ) -> AsyncIterator[WorkerPool]:
-    """Keep `workers` processes with these packages loaded for the length of the block.
+    """Keep `workers` with these packages loaded for the length of the block.
 
     :param packages: at least one; every worker loads what fits of them, and the others when needed.
-    :param machine: what each process gets.
-    :param workers: processes, up to `WORKERS_MAX`; each runs one batch of jobs at a time.
+    :param backend: who starts the workers; default: `LocalWorkers`.
+    :param workers: up to `WORKERS_MAX`; each runs one batch of jobs at a time.
     :param batch_max: most jobs of a batch, up to `BATCH_MAX`.
     :param silence_seconds_max: a worker that says nothing for so long during a job is replaced.
     :raises ValueError: a number out of its bounds, or no package.
     """
-    in_bounds = 1 <= workers <= WORKERS_MAX and 1 <= batch_max <= BATCH_MAX and machine.threads >= 1
+    in_bounds = 1 <= workers <= WORKERS_MAX and 1 <= batch_max <= BATCH_MAX
     if not packages or not in_bounds or silence_seconds_max <= 0:
-        raise ValueError("a pool needs packages, threads, workers and patience")
-    pool = WorkerPool(packages, machine, batch_max, silence_seconds_max)
+        raise ValueError("a pool needs packages, workers and patience")
+    pool = WorkerPool(packages, backend or LocalWorkers(), batch_max, silence_seconds_max)
     async with trio.open_nursery() as nursery:
-        for _ in range(workers):
-            nursery.start_soon(pool.keep_worker)
+        for slot in range(workers):
+            nursery.start_soon(pool.keep_worker, slot)
         yield pool
         nursery.cancel_scope.cancel()

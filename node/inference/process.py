@@ -1,7 +1,7 @@
-"""One worker process as trio sees it: frames to it, frames from it, and its certain end.
+"""Workers as processes of this machine: frames to one, frames from it, and its certain end.
 
-Is: the pipe and the process behind it. Is not: the decision when to start, cancel or replace one; that
-is the pool's.
+Is: the back end that a pool has if nobody says otherwise, and the pipe to a process that speaks frames, which
+other back ends use as well. Is not: the decision when to start, cancel or replace one; that is the pool's.
 """
 
 from __future__ import annotations
@@ -9,15 +9,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import trio
 
 from node.inference.frames import LENGTH_BYTES, Frame, decode_frame, encode_frame, frame_length
+from node.inference.workers import Worker, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from node.inference.package import ModelPackage
 
 READ_BYTES: Final = 64 * 1024
 SEND_SECONDS_MAX: Final = 20.0
@@ -28,13 +32,60 @@ WORKER_MODULE: Final = "node.inference.worker"
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
 
-class WorkerProcess:
-    """A running worker. Not for use by two readers; senders may be many."""
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a worker process gets of the machine that it is on.
+
+    :ivar threads: of torch. More than one hurts on a busy machine.
+    :ivar device: as torch calls it, or "auto".
+    :ivar memory_bytes: for models; 0 for most of what is free. The longest unused is let go beyond it.
+    """
+
+    threads: int = 1
+    device: str = "auto"
+    memory_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: a number out of its bounds."""
+        if self.threads < 1 or self.memory_bytes < 0:
+            raise ValueError("a worker needs a thread, and no less than no memory")
+
+    @property
+    def flags(self) -> list[str]:
+        """As the worker's command line takes it."""
+        return [
+            *("--threads", str(self.threads), "--device", self.device),
+            *("--memory-bytes", str(self.memory_bytes)),
+        ]
+
+
+class LocalWorkers(Workers):
+    """Worker processes here."""
+
+    def __init__(self, *machines: Machine) -> None:
+        """:param machines: what the workers get, in turns: one a device. Default: one of `Machine`."""
+        self._machines = machines or (Machine(),)
+
+    async def start(self, packages: Sequence[ModelPackage], slot: int) -> WorkerProcess:
+        """Start a process; see `Workers.start`."""
+        machine = self._machines[slot % len(self._machines)]
+        return await WorkerProcess.start(worker_command(machine, packages), worker_environment(machine))
+
+
+def worker_command(machine: Machine, packages: Sequence[ModelPackage]) -> list[str]:
+    """What starts a worker, on any host that holds the packages."""
+    folders = [str(package.folder) for package in packages]
+    return [sys.executable, "-m", WORKER_MODULE, *machine.flags, *folders]
+
+
+class WorkerProcess(Worker):
+    """A process that speaks frames over its standard input and output."""
 
     def __init__(self, process: trio.Process) -> None:
         """Own the process and its pipes."""
         assert process.stdin is not None
         assert process.stdout is not None
+        self.process_id = process.pid
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -42,41 +93,20 @@ class WorkerProcess:
         self._sending = trio.Lock()
 
     @classmethod
-    async def start(
-        cls, folders: Sequence[Path], threads: int, device: str, memory_bytes: int
-    ) -> WorkerProcess:
-        """Start a worker for these packages. It says `Ready` when what fits is loaded.
-
-        :param device: as `device.open_device` names it.
-        :param memory_bytes: for models; 0 leaves it to the worker.
-
-        :raises OSError: the system gives no process.
-        """
+    async def start(cls, command: Sequence[str], environment: dict[str, str]) -> Self:
+        """Start a process that speaks frames. :raises OSError: the system gives none."""
         process = await trio.lowlevel.open_process(
-            [
-                *(sys.executable, "-m", WORKER_MODULE, "--threads", str(threads)),
-                *("--device", device, "--memory-bytes", str(memory_bytes)),
-                *(str(folder) for folder in folders),
-            ],
+            list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment(threads),
+            env=environment,
             # Its own session: the terminal's Ctrl-C never reaches it, not even while Python starts.
             start_new_session=True,
         )
         return cls(process)
 
-    @property
-    def process_id(self) -> int:
-        """The system's number of the process."""
-        return self._process.pid
-
     async def send(self, frame: Frame) -> None:
-        """Send one frame whole, even if the caller is cancelled meanwhile.
-
-        :raises trio.BrokenResourceError: the process is gone.
-        :raises trio.TooSlowError: it does not read.
-        """
+        """Send one frame whole; see `Worker.send`."""
         # Half a frame would make nonsense of all that follow, hence the shield.
         with trio.fail_after(SEND_SECONDS_MAX) as scope:
             scope.shield = True
@@ -84,11 +114,7 @@ class WorkerProcess:
                 await self._stdin.send_all(encode_frame(frame))
 
     async def receive(self) -> Frame:
-        """Return the next frame. Cancelling it loses nothing.
-
-        :raises DecodeError: not a frame; the process is broken.
-        :raises trio.BrokenResourceError: the process is gone.
-        """
+        """Return the next frame; see `Worker.receive`."""
         length = frame_length(await self._read(LENGTH_BYTES))
         data = await self._read(LENGTH_BYTES + length)
         del self._buffer[: LENGTH_BYTES + length]
@@ -108,7 +134,7 @@ class WorkerProcess:
         await self._process.wait()
 
     def kill(self) -> None:
-        """End the process now. It keeps nothing that a gentler end could save."""
+        """End the process now."""
         self._process.kill()
 
     async def close(self) -> None:
@@ -120,15 +146,15 @@ class WorkerProcess:
             await self._process.wait()
 
 
-def _environment(threads: int) -> dict[str, str]:
-    """Return the worker's environment: ours, less the private part, with the libraries kept offline."""
+def worker_environment(machine: Machine) -> dict[str, str]:
+    """A worker's environment: ours, less the private part, with the libraries kept offline."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(PRIVATE_PREFIX)}
     paths = [str(_REPOSITORY), *filter(None, [environment.get("PYTHONPATH")])]
     environment.update(
         {
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
-            "OMP_NUM_THREADS": str(threads),
+            "OMP_NUM_THREADS": str(machine.threads),
             "TOKENIZERS_PARALLELISM": "false",
             "HF_HUB_OFFLINE": "1",
             "TRANSFORMERS_VERBOSITY": "error",

@@ -50,7 +50,11 @@ async def try_speed(pool: WorkerPool, package: ModelPackage) -> int:
 
 
 async def measure(pool: WorkerPool, package: ModelPackage, batch: int = BATCH_MAX) -> Speed:
-    """A closer look, of several images alone and `batch` together. :raises WorkerError: one failed."""
+    """A closer look, of several images alone, and of `batch` together.
+
+    :param batch: up to `waiting.JOBS_WAITING_MAX`; beyond `BATCH_MAX`, for a pool with several workers.
+    :raises WorkerError: one failed.
+    """
     image_ms = await try_speed(pool, package)
     for _ in range(ROUNDS - 1):
         image_ms = min(image_ms, await _image_ms(pool, sample_job(package, "image")))

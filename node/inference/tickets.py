@@ -12,10 +12,14 @@ from typing import Final
 
 import trio
 
-from node.inference.job import Failed, Finished, ImageJob, JobEvent, WorkerError
+from node.inference.job import Failed, Finished, ImageJob, JobEvent, Preview, Progress, WorkerError
 
 EVENTS_BUFFERED_MAX: Final = 32
 """Events of a job that wait for a slow reader; further progress and previews are dropped, the end never."""
+RUNS_MAX: Final = 3
+"""Workers that one job may be lost with before it is given up; it may be what kills them."""
+RUNS_TOGETHER_MAX: Final = 2
+"""Runs in which others go with it; the last one is alone, so that it takes nobody along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,7 @@ class PoolStatistics:
     :ivar workers_ready: processes with their models loaded.
     :ivar jobs_running: jobs that a process is at work on.
     :ivar jobs_waiting: jobs that wait for a free process.
+    :ivar jobs_run_again: times that a job was put back because its worker was lost.
     :ivar batches: calls of a process; less than the jobs, when jobs were computed together.
     :ivar events_dropped: progress and previews that a reader was too slow for.
     :ivar load_ms: how long the last process took to load its models.
@@ -37,6 +42,7 @@ class PoolStatistics:
     jobs_finished: int
     jobs_failed: int
     jobs_cancelled: int
+    jobs_run_again: int
     batches: int
     events_dropped: int
     workers_started: int
@@ -55,6 +61,7 @@ class Counts:
     jobs_finished: int = 0
     jobs_failed: int = 0
     jobs_cancelled: int = 0
+    jobs_run_again: int = 0
     batches: int = 0
     events_dropped: int = 0
     workers_started: int = 0
@@ -75,6 +82,7 @@ class Ticket:
     :ivar abandoned: set once the reader has left, by whatever way.
     :ivar ended: set once no more events will come.
     :ivar error: why there was no last event; read after the channel has closed.
+    :ivar runs: workers that have been given the job.
     """
 
     job: ImageJob
@@ -83,10 +91,24 @@ class Ticket:
     abandoned: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
     error: str | None = None
+    runs: int = 0
+    _steps_told: dict[type[Progress | Preview], int] = field(default_factory=dict)
+
+    @property
+    def company(self) -> object:
+        """What tickets must have in common to be computed as one."""
+        return self.job.shape if self.runs < RUNS_TOGETHER_MAX else self
 
     def offer(self, event: JobEvent) -> bool:
-        """Let the reader have an event, without waiting for it. :returns: False when it was dropped."""
+        """Let the reader have an event, without waiting for it. :returns: False when it was dropped.
+
+        Of a job that runs again, steps that the reader has heard of are left out: progress goes forward only.
+        """
         last = isinstance(event, Finished | Failed)
+        if isinstance(event, Progress | Preview):
+            if event.step <= self._steps_told.get(type(event), 0):
+                return True
+            self._steps_told[type(event)] = event.step
         if not last and self.send.statistics().current_buffer_used >= EVENTS_BUFFERED_MAX:
             return False
         # Else the reader has left; the cancellation is on its way to the worker.

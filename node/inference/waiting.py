@@ -1,7 +1,8 @@
 """The jobs that wait for a worker, and which of them are computed as one.
 
-Is: first come, first served, but with the first go all that have its shape (`ImageJob.shape`), up to a bound;
-and a worker that takes fewer lingers a moment for more. Is not: workers, or the jobs' events.
+Is: first come, first served, but with the first go all that have its shape (`ImageJob.shape`), up to a
+bound and to a free worker's fair share; and a worker that takes fewer lingers a moment for more. Is not:
+workers, or the jobs' events.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import trio
 from node.inference.job import JobRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from node.inference.tickets import Ticket
 
 JOBS_WAITING_MAX: Final = 64
@@ -32,6 +35,7 @@ class Waiting:
         self.batch_max = batch_max
         self._tickets: list[Ticket] = []
         self._arrived = trio.Event()
+        self._free_workers = 0
 
     def __len__(self) -> int:
         """How many wait."""
@@ -42,8 +46,12 @@ class Waiting:
         if len(self._tickets) >= JOBS_WAITING_MAX:
             raise JobRefused("too many jobs are waiting")
         self._tickets.append(ticket)
-        self._arrived.set()
-        self._arrived = trio.Event()
+        self._wake()
+
+    def put_back(self, tickets: Sequence[Ticket]) -> None:
+        """Queue tickets that were taken once, before all others; they are so few that no bound is asked."""
+        self._tickets[:0] = tickets
+        self._wake()
 
     def remove(self, ticket: Ticket) -> bool:
         """Forget a ticket whose reader has left. :returns: whether it was still waiting."""
@@ -53,32 +61,42 @@ class Waiting:
         return False
 
     async def take(self) -> list[Ticket]:
-        """Wait for a ticket, and for `LINGER_SECONDS` for others of its shape.
+        """Wait for a ticket, and for `LINGER_SECONDS` for others to go with it. Never none.
 
-        Those whose readers have left meanwhile are not among them, so there may be none at all. Cancelled,
-        it has taken nothing.
+        They stay in the queue until they are taken, so one whose reader leaves meanwhile is not among them,
+        and one that comes too late for this worker is another's. Cancelled, it has taken nothing.
         """
-        while not self._tickets:
-            await self._arrived.wait()
-        batch: list[Ticket] = []
-        shape = self._tickets[0].job.shape
-        self._claim(batch, shape)
+        self._free_workers += 1
         try:
-            with trio.move_on_after(LINGER_SECONDS):
-                while len(batch) < self.batch_max:
+            while True:
+                while not self._tickets:
                     await self._arrived.wait()
-                    self._claim(batch, shape)
-        except BaseException:
-            self._tickets[:0] = [ticket for ticket in batch if not ticket.abandoned.is_set()]
-            raise
-        return [ticket for ticket in batch if not ticket.abandoned.is_set()]
+                with trio.move_on_after(LINGER_SECONDS):
+                    while self._tickets and len(self._batch()) < self.batch_max:
+                        await self._arrived.wait()
+                if batch := self._batch():
+                    self._tickets = [ticket for ticket in self._tickets if ticket not in batch]
+                    return batch
+        finally:
+            self._free_workers -= 1
 
-    def _claim(self, batch: list[Ticket], shape: object) -> None:
-        """Move tickets of a shape into the batch, as many as it takes; names tell its events apart."""
-        names = {ticket.job.job_id for ticket in batch}
-        for ticket in self._tickets[:]:
-            job = ticket.job
-            if len(batch) < self.batch_max and job.shape == shape and job.job_id not in names:
-                names.add(job.job_id)
+    def _batch(self) -> list[Ticket]:
+        """What one of the free workers would get now: no more than leaves the others their part.
+
+        Two workers with half of the jobs each are done sooner than one with all. Names tell events apart, so
+        no name comes twice.
+        """
+        share = -(-len(self._tickets) // self._free_workers)
+        batch: list[Ticket] = []
+        names: set[str] = set()
+        for ticket in self._tickets:
+            if len(batch) == min(share, self.batch_max):
+                break
+            if ticket.company == self._tickets[0].company and ticket.job.job_id not in names:
+                names.add(ticket.job.job_id)
                 batch.append(ticket)
-                self._tickets.remove(ticket)
+        return batch
+
+    def _wake(self) -> None:
+        self._arrived.set()
+        self._arrived = trio.Event()

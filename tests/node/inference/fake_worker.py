@@ -33,6 +33,8 @@ class FakeModel:
                     continue
                 emit(Progress(job.job_id, done, job.steps))
                 verb, _, step = job.prompt.partition(" ")
+                if verb == "crowd" and len(jobs) > int(step):
+                    raise MemoryError
                 if step == str(done):
                     misbehave(verb)
         for job in jobs:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from node.inference.job import Finished, JobRefused, Preview, Progress, WorkerError
 from node.inference.package import pack
-from node.inference.pool import Machine, open_pool
+from node.inference.pool import open_pool
+from node.inference.process import LocalWorkers, Machine
 from tests.node.inference.builders import REPOSITORY, SETTINGS, a_job, embedded, is_alive
 
 PACKAGE = embedded()
@@ -74,14 +75,14 @@ async def test_two_models_take_turns_in_memory_for_one(tmp_path):
     shutil.copytree(PACKAGE.folder, folder)
     (folder / "NOTICE").write_text("another model to the network")
     other = pack(folder, replace(SETTINGS, name="other", steps_max=PACKAGE.steps_max))
-    async with open_pool([PACKAGE, other], Machine(memory_bytes=30_000_000)) as pool:
+    async with open_pool([PACKAGE, other], LocalWorkers(Machine(memory_bytes=30_000_000))) as pool:
         for package in (PACKAGE, other, PACKAGE):
             assert isinstance((await run(pool, job(model_id=package.model_id, steps=1)))[-1], Finished)
         assert pool.statistics().workers_lost == 0
 
 
 async def test_a_model_too_large_for_the_memory_is_refused_by_name():
-    async with open_pool([PACKAGE], Machine(memory_bytes=20_000_000)) as pool:
+    async with open_pool([PACKAGE], LocalWorkers(Machine(memory_bytes=20_000_000))) as pool:
         with pytest.raises(WorkerError, match="the model cuckoo-icons needs 22 MiB, and 19 MiB are free"):
             await pool.ready()
 

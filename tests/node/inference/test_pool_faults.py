@@ -12,8 +12,8 @@ import trio.testing
 from node.inference import pool as subject
 from node.inference import process, waiting
 from node.inference.job import OUT_OF_MEMORY, Failed, Finished, JobRefused, Progress, WorkerError
-from node.inference.pool import Machine, open_pool
-from node.inference.tickets import EVENTS_BUFFERED_MAX
+from node.inference.pool import WORKERS_MAX, open_pool
+from node.inference.tickets import EVENTS_BUFFERED_MAX, RUNS_MAX
 from tests.node.inference.builders import a_job, embedded, is_alive
 
 PACKAGE = embedded()
@@ -189,6 +189,84 @@ async def test_out_of_memory_fails_what_is_left_restarts_the_worker_and_makes_ba
         assert pool.statistics().workers_lost == 1
 
 
+async def all_ready(pool, workers):
+    with trio.fail_after(20):
+        while pool.statistics().workers_ready < workers:
+            await trio.sleep(0.01)
+
+
+async def test_jobs_of_one_shape_use_all_free_workers():
+    async with open_pool([PACKAGE], workers=2) as pool, trio.open_nursery() as nursery:
+        await all_ready(pool, 2)
+        for number in range(4):
+            nursery.start_soon(run, pool, job(job_id=str(number), steps=20))
+        with trio.fail_after(5):
+            while pool.statistics().jobs_running < 4:
+                await trio.sleep(0.005)
+        assert pool.statistics().batches == 2
+
+
+async def test_jobs_of_a_lost_worker_run_again_on_another_and_progress_goes_forward_only():
+    async with open_pool([PACKAGE], workers=2) as pool, trio.open_nursery() as nursery:
+        await all_ready(pool, 2)
+        ended = {}
+
+        async def one(name):
+            events = []
+            async with pool.run(job(job_id=name, steps=PACKAGE.steps_max)) as given:
+                async for event in given:
+                    events.append(event)
+                    if name == "0" and len(events) == 2:
+                        assert pool.statistics().jobs_running == 4
+                        os.kill(pool.statistics().process_ids[0], signal.SIGKILL)
+            ended[name] = events
+
+        for number in range(4):
+            nursery.start_soon(one, str(number))
+    assert len(ended) == 4
+    for events in ended.values():
+        steps = [event.step for event in events[:-1]]
+        assert steps == sorted(set(steps))
+        assert isinstance(events[-1], Finished)
+    statistics = pool.statistics()
+    assert (statistics.jobs_finished, statistics.jobs_run_again, statistics.workers_lost) == (4, 2, 1)
+
+
+async def test_a_job_that_kills_workers_is_given_up_and_takes_nobody_along():
+    async with open_pool([PACKAGE], workers=3) as pool, trio.open_nursery() as nursery:
+        await all_ready(pool, 3)
+        ended = {}
+
+        async def one(name, prompt):
+            try:
+                ended[name] = type((await run(pool, job(job_id=name, prompt=prompt)))[-1])
+            except WorkerError:
+                ended[name] = WorkerError
+
+        for number in range(6):
+            nursery.start_soon(one, str(number), "die 3" if number == 0 else "fine")
+    assert ended == {"0": WorkerError} | {str(number): Finished for number in range(1, 6)}
+    assert pool.statistics().workers_lost == RUNS_MAX
+
+
+async def test_a_batch_too_large_for_memory_runs_again_in_smaller_ones():
+    """The first worker to be asked has not memory enough for more than two jobs at a time."""
+    async with open_pool([PACKAGE], workers=2) as pool, pool.run(job(prompt="hang 1", steps=9)) as busy:
+        await all_ready(pool, 2)
+        await anext(busy)
+        async with trio.open_nursery() as nursery:
+            ended = []
+
+            async def one(name):
+                ended.append((await run(pool, job(job_id=name, prompt="crowd 2")))[-1])
+
+            for number in range(4):
+                nursery.start_soon(one, str(number))
+        assert [type(event) for event in ended] == [Finished] * 4
+        assert pool.statistics().jobs_run_again == 4
+        assert pool.statistics().jobs_failed == 0
+
+
 async def test_cancelled_while_waiting_was_never_taken():
     async with open_pool([PACKAGE]) as pool, pool.run(job(steps=50)) as events:
         await anext(events)
@@ -249,7 +327,7 @@ async def test_worker_that_cannot_start_at_all(monkeypatch):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"packages": []}, {"machine": Machine(threads=0)}, {"workers": 0}, {"workers": 17}, {"batch_max": 9}],
+    [{"packages": []}, {"workers": 0}, {"workers": WORKERS_MAX + 1}, {"batch_max": 9}],
 )
 async def test_pool_with_wrong_numbers(wrong):
     arguments = {"packages": [PACKAGE], **wrong}

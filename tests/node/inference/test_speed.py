@@ -3,12 +3,11 @@
 from dataclasses import replace
 
 import pytest
-import trio
 
 from node import miner_cli
 from node.inference import process
 from node.inference.job import PROMPT_CHARACTERS_MAX, WorkerError
-from node.inference.pool import Machine, open_pool
+from node.inference.pool import open_pool
 from node.inference.speed import Speed, measure, sample_job, try_speed
 from tests.node.inference.builders import embedded
 
@@ -50,7 +49,7 @@ async def test_a_model_that_fails_its_test_is_not_offered():
 
 
 def test_the_command_prints_a_line_for_each_model(capsys):
-    trio.run(miner_cli._bench, [PACKAGE], Machine())
+    miner_cli.bench()
     printed = capsys.readouterr().out
     assert "models loaded in" in printed
     assert "cuckoo-icons: 32x32, 20 steps: 1 ms an image, 60000 images a minute; 8 together:" in printed

@@ -2,9 +2,10 @@
 
 import pytest
 import trio
+import trio.testing
 
 from node.inference.job import JobRefused
-from node.inference.tickets import ticket_for
+from node.inference.tickets import RUNS_TOGETHER_MAX, ticket_for
 from node.inference.waiting import JOBS_WAITING_MAX, LINGER_SECONDS, Waiting
 from tests.node.inference.builders import a_job
 
@@ -84,7 +85,7 @@ async def test_whose_reader_leaves_meanwhile_is_not_taken(autojump_clock):
         nursery.start_soon(take)
         await trio.sleep(LINGER_SECONDS / 2)
         leaving.abandoned.set()
-        assert not waiting.remove(leaving)
+        assert waiting.remove(leaving)
     assert taken == ["b"]
 
 
@@ -94,6 +95,49 @@ async def test_a_worker_lost_while_it_lingers_has_taken_nothing(autojump_clock):
         await waiting.take()
     assert len(waiting) == 3
     assert await names(waiting) == ["a", "c"]
+
+
+async def test_two_free_workers_share_what_waits(autojump_clock):
+    """Half of the jobs each, although one could take all; and different shapes go to different workers."""
+    for shapes in ("same", "two"):
+        waiting, taken = Waiting(8), []
+
+        async def take(waiting=waiting, taken=taken):
+            taken.append(await names(waiting))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(take)
+            nursery.start_soon(take)
+            await trio.testing.wait_all_tasks_blocked()
+            for name in "abcd":
+                waiting.add(ticket(name, steps=9 if shapes == "two" and name in "bd" else 10))
+        assert sorted(taken) == ([["a", "b"], ["c", "d"]] if shapes == "same" else [["a", "c"], ["b", "d"]])
+
+
+async def test_one_job_for_two_free_workers(autojump_clock):
+    waiting, taken = Waiting(8), []
+
+    async def take():
+        taken.append(await names(waiting))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        nursery.start_soon(take)
+        await trio.testing.wait_all_tasks_blocked()
+        waiting.add(ticket("a"))
+        await trio.sleep(1)
+        assert taken == [["a"]]
+        waiting.add(ticket("b"))
+    assert taken == [["a"], ["b"]]
+
+
+async def test_a_job_that_has_lost_two_workers_goes_first_and_alone(autojump_clock):
+    waiting = filled(8, ticket("a"), ticket("b"))
+    once, twice = ticket("c"), ticket("d")
+    once.runs, twice.runs = RUNS_TOGETHER_MAX - 1, RUNS_TOGETHER_MAX
+    waiting.put_back([twice, once])
+    assert await names(waiting) == ["d"]
+    assert await names(waiting) == ["c", "a", "b"]
 
 
 async def test_too_many():

@@ -1,0 +1,52 @@
+"""Which workers a node gets: one for each device here, or those of a cluster."""
+
+import pytest
+import trio
+
+from node.inference.backends import choose_backend
+from node.inference.process import LocalWorkers, Machine
+from node.inference.ray_workers import RayMissing, RayWorkers
+from tests.node.inference.builders import embedded
+
+PACKAGE = embedded()
+
+
+async def test_without_the_extra_the_node_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(RayMissing, match=r"pip install 'cuckoo-peer\[ray\]'"):
+        await choose_backend([PACKAGE], [Machine()], ray_address="127.0.0.1:6379")
+
+
+async def test_without_an_address_workers_are_here():
+    machines = [Machine(device="cuda:0"), Machine(device="cuda:1")]
+    backend, workers = await choose_backend([PACKAGE], machines)
+    assert isinstance(backend, LocalWorkers)
+    assert workers == 2
+    assert (await choose_backend([PACKAGE], machines, workers=5))[1] == 5
+
+
+def test_each_device_has_its_worker(monkeypatch):
+    started = []
+
+    async def start(command, environment):
+        started.append(command[command.index("--device") + 1])
+
+    monkeypatch.setattr("node.inference.process.WorkerProcess.start", start)
+    backend = LocalWorkers(Machine(device="cuda:0"), Machine(device="cuda:1"))
+    for slot in (0, 1, 2, 1):
+        trio.run(backend.start, [PACKAGE], slot)
+    assert started == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+
+
+async def test_with_an_address_they_are_there(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    backend, workers = await choose_backend(
+        [PACKAGE], [Machine(threads=2)], workers=3, ray_address="127.0.0.1:6379", ray_models="/shared"
+    )
+    assert (backend, workers) == (RayWorkers("127.0.0.1:6379", Machine(threads=2), "/shared"), 3)
+
+
+@pytest.mark.parametrize("wrong", [{"threads": 0}, {"memory_bytes": -1}])
+def test_a_machine_with_wrong_numbers(wrong):
+    with pytest.raises(ValueError, match="a worker needs"):
+        Machine(**wrong)
