@@ -27,7 +27,7 @@ from p2p.frames import PAYLOAD_BYTES_MAX
 from p2p.identity import PeerId, key_pair_from_secret
 from p2p.limits import CONNECTIONS_MAX
 from p2p.own_addresses import OwnAddresses
-from p2p.records import ip_of
+from p2p.records import ip_of, is_circuit, relay_of
 from p2p.streams import DirectStream, DirectStreamGate, open_direct
 from p2p.swarm import (
     SessionUpgrader,
@@ -35,6 +35,7 @@ from p2p.swarm import (
     build_host,
     close_connection,
     hear_observations,
+    is_relayed,
     session_of,
 )
 from protocol.errors import LocalError, ProtocolError, Refusal
@@ -86,6 +87,9 @@ class Host:
 
     :ivar peer_id: our own PeerID.
     :ivar own_addresses: what we announce, and where others see us come from.
+    :ivar call_through: asks the relay of a circuit's address to lead us to a peer, and returns the stream at
+        whose other end it says that the peer is. Set by :class:`p2p.relay.client.RelayClient`; until then,
+        circuits cannot be dialled.
     :ivar counts: ``dialled``, ``dial_failed``, ``observer_failed``.
     :ivar hub: reads and writes for all its connections.
     """
@@ -96,6 +100,7 @@ class Host:
         self.peer_id: PeerId = basic.get_id()
         self.own_addresses = own_addresses
         self.counts: Counter[str] = Counter()
+        self.call_through: Callable[[Multiaddr, PeerId], Awaitable[Stream]] | None = None
         self._basic = basic
         self._swarm = swarm
         self._guard = guard
@@ -106,6 +111,7 @@ class Host:
         self._observers: list[PeerObserver] = []
         self._peers: dict[PeerId, None] = {}
         self._dials: dict[PeerId, trio.Event] = {}
+        self._dialled: dict[PeerId, Multiaddr] = {}
         self._closed = False
         swarm.register_notifee(_ConnectionNotifee(self))
         hear_observations(basic, self._note_observed)
@@ -138,6 +144,25 @@ class Host:
                 return str(remote[0])
         return None
 
+    def dialled_address(self, peer_id: PeerId) -> Multiaddr | None:
+        """Where we dialled a connected peer ourselves, if we did."""
+        return self._dialled.get(peer_id)
+
+    def is_relayed(self, peer_id: PeerId) -> bool:
+        """Whether there are connections with the peer, and all of them lead through relays."""
+        connections = self._connections(peer_id)
+        return bool(connections) and all(is_relayed(item.muxed_conn) for item in connections)
+
+    def source_of(self, peer_id: PeerId) -> str | None:
+        """What stands for the network that a peer is in: its IP address, or the relay that leads to it."""
+        remote_ip = self.remote_ip(peer_id)
+        if remote_ip is not None:
+            return remote_ip
+        for connection in self._connections(peer_id):
+            for address in session_of(connection.muxed_conn).get_transport_addresses():
+                return f"/p2p/{relay_of(address)}"
+        return None
+
     def has_direct_stream(self, peer_id: PeerId) -> bool:
         """Whether a direct stream with the peer is open, whoever opened it."""
         return self._gate.is_open(peer_id) or peer_id in self._opened
@@ -163,6 +188,7 @@ class Host:
             "connected_peers": len(self._peers),
             **self.counts,
             **{f"inbound_{name}": count for name, count in self._swarm.limits.counts.items()},
+            **{f"circuit_{name}": count for name, count in self._swarm.circuit_limits.counts.items()},
             **{f"session_{name}": count for name, count in self._upgrader.counts.items()},
             **{f"hub_{name}": count for name, count in self.hub.counts.items()},
             **{f"stream_{name}": count for name, count in self._guard.counts.items()},
@@ -200,6 +226,14 @@ class Host:
             self.counts["dial_failed"] += 1
             raise DialFailed("the peer could not be reached in time")
         return peer_id
+
+    async def accept_circuit(self, stream: Stream, address: Multiaddr, relay: PeerId) -> None:
+        """Let a peer in that a relay leads to us over a stream; returns when its connection has ended.
+
+        :param address: of the peer, through the relay; its PeerID is what the relay says, and not believed.
+        :raises Refusal: it did not shake hands, or the relay has led as many to us as it may.
+        """
+        await self._swarm.accept_circuit(stream, address, relay)
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close all connections with a peer at once, also when it is frozen. No error if there is none."""
@@ -308,13 +342,27 @@ class Host:
         try:
             # Straight to the swarm: the host's own connect() costs a fixed 0.25 s, and after a failure it
             # refuses the peer for a minute without trying.
-            await self._swarm.dial_addr(address, peer_id)
+            if is_circuit(address):
+                await self._dial_through(address, peer_id)
+            else:
+                await self._swarm.dial_addr(address, peer_id)
+                self._dialled[peer_id] = address
         except Exception as error:
             self.counts["dial_failed"] += 1
             raise DialFailed("the peer could not be reached") from error
         finally:
             del self._dials[peer_id]
             done.set()
+
+    async def _dial_through(self, address: Multiaddr, peer_id: PeerId) -> None:
+        if self.call_through is None:
+            raise DialFailed("this node calls nobody through relays")
+        stream = await self.call_through(address, peer_id)
+        try:
+            await self._swarm.dial_circuit(stream, address, peer_id)
+        except BaseException:
+            stream.abort()
+            raise
 
     def _connections(self, peer_id: PeerId) -> list[Connection]:
         connections = cast("list[Connection]", self._swarm.get_connections(peer_id))
@@ -340,6 +388,7 @@ class Host:
 
     def _drop(self, peer_id: PeerId) -> None:
         del self._peers[peer_id]
+        self._dialled.pop(peer_id, None)
         self._forget(peer_id)
         for observer in tuple(self._observers):
             try:

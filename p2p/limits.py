@@ -19,41 +19,38 @@ OUTBOUND_CONNECTIONS_SHARE: Final = 4
 """One in so many connections is kept for our own dials, however many strangers call."""
 INBOUND_PER_NETWORK_MAX: Final = 8
 """Inbound connections from one network, those that have not shaken hands included."""
+CIRCUITS_INBOUND_MAX: Final = 64
+"""Inbound connections that lead through relays; nobody knows which networks those come from."""
+CIRCUITS_PER_RELAY_MAX: Final = 16
+"""Of them, those through one relay."""
 _IPV6_PREFIX_BITS: Final = 64
 
 
-class InboundLimits:
-    """Counts inbound connections, from before their handshake until they are closed.
+class NetworkLimits:
+    """Counts what strangers have of ours, in total and by the network that they come from.
 
     :ivar counts: ``refused_network_full``, ``refused_full``.
     """
 
-    def __init__(
-        self,
-        connections_max: int = CONNECTIONS_MAX,
-        *,
-        per_network_max: int = INBOUND_PER_NETWORK_MAX,
-        loopback_exempt: bool = False,
-    ) -> None:
+    def __init__(self, total_max: int, per_network_max: int, *, loopback_exempt: bool = False) -> None:
         """Take the limits.
 
-        :param connections_max: in and out together; a quarter is kept for our own dials.
         :param loopback_exempt: whether this machine itself counts as any number of networks: for development
             networks, where everybody is here. Not behind a proxy on the same machine.
         """
         self.counts: Counter[str] = Counter()
-        self._total_max = max(1, connections_max - connections_max // OUTBOUND_CONNECTIONS_SHARE)
+        self._total_max = total_max
         self._per_network_max = per_network_max
         self._loopback_exempt = loopback_exempt
         self._open: Counter[str] = Counter()
 
     @property
     def open_count(self) -> int:
-        """Inbound connections now."""
+        """How much of it is taken now."""
         return self._open.total()
 
     def enter(self, ip: str) -> bool:
-        """Whether a connection from an IP address may stay; if so, call :meth:`leave` when it has ended."""
+        """Whether somebody at an IP address may have one more; if so, call :meth:`leave` at its end."""
         network = network_of(ip)
         exempt = self._loopback_exempt and _is_loopback(ip)
         if not exempt and self._open[network] >= self._per_network_max:
@@ -66,11 +63,29 @@ class InboundLimits:
         return True
 
     def leave(self, ip: str) -> None:
-        """A connection that entered has ended."""
+        """What was entered has ended."""
         network = network_of(ip)
         self._open[network] -= 1
         if self._open[network] <= 0:
             del self._open[network]
+
+
+class InboundLimits(NetworkLimits):
+    """Counts inbound connections, from before their handshake until they are closed."""
+
+    def __init__(
+        self,
+        connections_max: int = CONNECTIONS_MAX,
+        *,
+        per_network_max: int = INBOUND_PER_NETWORK_MAX,
+        loopback_exempt: bool = False,
+    ) -> None:
+        """Take the limits.
+
+        :param connections_max: in and out together; a quarter is kept for our own dials.
+        """
+        total_max = max(1, connections_max - connections_max // OUTBOUND_CONNECTIONS_SHARE)
+        super().__init__(total_max, per_network_max, loopback_exempt=loopback_exempt)
 
 
 def network_of(ip: str) -> str:

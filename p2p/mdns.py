@@ -20,7 +20,7 @@ import trio
 from multiaddr import Multiaddr
 from zeroconf import InterfaceChoice, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 
-from p2p.records import ADDRESSES_KEPT_MAX, DIALLABLE, ip_of, peer_of, without_peer
+from p2p.records import ADDRESSES_KEPT_MAX, DIRECT, ip_of, peer_of, without_peer
 from protocol.errors import ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def local_addresses(properties: Mapping[bytes, bytes | None]) -> list[Multiaddr]
             address = Multiaddr(value.decode())
             peer_of(address)
             names = [protocol.name for protocol in without_peer(address).protocols()]
-            if names in DIALLABLE and not ip_of(address).is_global and not ip_of(address).is_unspecified:
+            if names in DIRECT and not ip_of(address).is_global and not ip_of(address).is_unspecified:
                 found.append(address)
         except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes on a stranger's text
             _log.debug("mDNS record passed over: %r", error)

@@ -1,11 +1,14 @@
 """Where others can dial us, as far as we know: what the operator says, else what we listen on and are told.
 
 Is: the choice of the addresses in our own peer record, pure.
-Is not: a test of them. Behind a router that forwards no port, they lead nowhere.
+Is not: a test of them, which is :mod:`p2p.reachability`'s.
 
 An operator who names addresses (``--announce``) is believed. Otherwise a listener on one address announces
 it; a listener on all of them announces each of the machine's own, and the public address that other peers
 see us come from (identify, ``observedAddr``), once two peers with different addresses agree on it.
+
+Who can be reached through relays only (``relayed``) announces those, and besides them what leads to it within
+its own network; not the public address, whose router lets nobody in.
 """
 
 from __future__ import annotations
@@ -29,7 +32,10 @@ OBSERVERS_AGREED: Final = 2
 
 
 class OwnAddresses:
-    """Our announced and observed addresses."""
+    """Our announced and observed addresses.
+
+    :ivar relayed: through relays; set while nobody outside our network can dial us.
+    """
 
     def __init__(self, announce: Sequence[Multiaddr] = ()) -> None:
         """Take what the operator announces, with or without our ``/p2p/``.
@@ -44,6 +50,7 @@ class OwnAddresses:
             raise LocalError(
                 f"announce at most {ADDRESSES_KEPT_MAX} addresses such as /ip4/192.0.2.7/tcp/4001"
             )
+        self.relayed: tuple[Multiaddr, ...] = ()
         self._observations: OrderedDict[str, str] = OrderedDict()
 
     def observe(self, observer_ip: str, seen_ip: str) -> None:
@@ -65,24 +72,32 @@ class OwnAddresses:
         """
         if self._announce:
             return self._announce
-        chosen: dict[Multiaddr, None] = {}
+        chosen: dict[Multiaddr, None] = dict.fromkeys(self.relayed)
         for address in map(without_peer, listening):
             if not ip_of(address).is_unspecified:
-                chosen[address] = None
+                if not self.relayed or _is_local(ip_of(address)):
+                    chosen[address] = None
                 continue
             port = address.value_for_protocol("tcp")
-            for ip in (*self._believed(), *sorted(interface_ips, key=_nearness)):
+            for ip in (*self.believed(), *sorted(interface_ips, key=_nearness)):
                 parsed = ipaddress.ip_address(ip)
+                if self.relayed and not _is_local(parsed):
+                    continue
                 if parsed.version == ip_of(address).version and not parsed.is_link_local:
                     chosen[Multiaddr(f"/ip{parsed.version}/{ip}/tcp/{port}")] = None
         return tuple(chosen)[:ADDRESSES_KEPT_MAX]
 
-    def _believed(self) -> list[str]:
+    def believed(self) -> list[str]:
+        """The public IP address that we come from, if enough observers agree on one."""
         return [
             ip
             for ip, count in self.observed().items()
             if count >= OBSERVERS_AGREED and ipaddress.ip_address(ip).is_global
         ][:1]
+
+
+def _is_local(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return not ip.is_global and not ip.is_loopback
 
 
 def _nearness(ip: str) -> tuple[bool, bool]:

@@ -51,8 +51,10 @@ ADDRESS_BYTES_MAX: Final = 128
 """Bytes of one binary multiaddr."""
 SEQUENCE_MAX: Final = (1 << 64) - 1
 
-DIALLABLE: Final = (["ip4", "tcp"], ["ip6", "tcp"])
-"""What an address that we can dial consists of, before its ``/p2p/``."""
+DIRECT: Final = (["ip4", "tcp"], ["ip6", "tcp"])
+"""What an address that we can dial ourselves consists of, before its ``/p2p/``."""
+DIALLABLE: Final = (*DIRECT, *([*names, "p2p", "p2p-circuit"] for names in DIRECT))
+"""What an address that we can dial consists of: that, or a relay's, through which we can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def seal_record(node_secret: bytes, sequence: int, addresses: Sequence[Multiaddr
     envelope = envelope_pb2.Envelope(
         payload_type=RECORD_PAYLOAD_TYPE,
         payload=payload,
-        signature=pair.private_key.sign(_signed_bytes(payload)),
+        signature=pair.private_key.sign(signed_bytes(RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, payload)),
     )
     envelope.public_key.Type = KeyType.Secp256k1.value
     envelope.public_key.Data = pair.public_key.to_bytes()
@@ -128,11 +130,17 @@ def open_record(envelope: bytes) -> PeerRecord:
     peer = peer_id_from_public_key(outer.public_key.Data)
     if inner.peer_id != peer.to_bytes():
         raise InvalidMessage("a peer record speaks for another peer")
-    if not verify_by_peer(peer, _signed_bytes(outer.payload), outer.signature):
+    signed = signed_bytes(RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, outer.payload)
+    if not verify_by_peer(peer, signed, outer.signature):
         raise SignatureError("the signature of a peer record is wrong")
     found = [_diallable(item.multiaddr, peer) for item in inner.addresses]
     addresses = tuple(address for address in found if address is not None)
     return PeerRecord(peer, inner.seq, addresses[:ADDRESSES_KEPT_MAX], envelope)
+
+
+def signed_bytes(domain: bytes, payload_type: bytes, payload: bytes) -> bytes:
+    """What the signature of an envelope is over (RFC 0002)."""
+    return b"".join(varint(len(part)) + part for part in (domain, payload_type, payload))
 
 
 def peer_of(address: Multiaddr) -> PeerId:
@@ -147,6 +155,29 @@ def without_peer(address: Multiaddr) -> Multiaddr:
     """An address less the ``/p2p/`` at its end, if it has one."""
     peer = address.get_peer_id()
     return address if peer is None else address.decapsulate(Multiaddr(f"/p2p/{peer}"))
+
+
+def names_of(address: Multiaddr) -> list[str]:
+    """The names of an address's parts."""
+    return [protocol.name for protocol in address.protocols()]
+
+
+def is_circuit(address: Multiaddr) -> bool:
+    """Whether an address leads through a relay."""
+    return "p2p-circuit" in names_of(address)
+
+
+def relay_of(address: Multiaddr) -> PeerId | None:
+    """The relay that an address leads through, if it does. :raises ValueError: it names none that is one."""
+    if not is_circuit(address):
+        return None
+    return PeerId.from_string(str(address.value_for_protocol("p2p")))
+
+
+def relay_address_of(address: Multiaddr) -> Multiaddr:
+    """Where the relay is, with its ``/p2p/``, that a circuit's address leads through."""
+    text, _, _ = str(address).partition("/p2p-circuit")
+    return Multiaddr(text)
 
 
 def ip_of(address: Multiaddr) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
@@ -180,7 +211,7 @@ def _diallable(raw: bytes, peer: PeerId) -> Multiaddr | None:
         return None
     try:
         address = Multiaddr(raw)
-        if [protocol.name for protocol in address.protocols()] not in DIALLABLE:
+        if names_of(address) not in DIALLABLE or relay_of(address) == peer:
             return None
         ip_of(address)
         return Multiaddr(f"{address}/p2p/{peer}")
@@ -188,11 +219,8 @@ def _diallable(raw: bytes, peer: PeerId) -> Multiaddr | None:
         return None
 
 
-def _signed_bytes(payload: bytes) -> bytes:
-    return b"".join(_varint(len(part)) + part for part in (RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, payload))
-
-
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
+    """A number, not negative, in seven bits a byte, the lowest first."""
     encoded = bytearray()
     while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
         encoded.append(number & 0x7F | 0x80)

@@ -23,6 +23,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import trio
+from libp2p.connection_types import ConnectionType
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.network.config import ConnectionConfig, RetryConfig
@@ -38,11 +39,13 @@ from libp2p.transport.exceptions import MuxerUpgradeFailure
 from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 
-from p2p.limits import InboundLimits
+from p2p.limits import CIRCUITS_INBOUND_MAX, CIRCUITS_PER_RELAY_MAX, InboundLimits, NetworkLimits
 from p2p.session.connection import Session
 from p2p.session.errors import ConnectionLost
 from p2p.session.hub import Hub
 from p2p.session.secure import NoiseSecurity
+from p2p.session.stream_wire import StreamConnection
+from protocol.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,9 +77,11 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
     """A swarm whose inbound slots end with their connection, and which never dials or prunes by itself.
 
     :ivar limits: what strangers may have of us.
+    :ivar circuit_limits: how many of them relays may lead to us; a relay counts as a network.
     """
 
     limits: InboundLimits
+    circuit_limits: NetworkLimits
 
     async def run(self) -> None:
         """Run until cancelled, and the hub with it."""
@@ -104,6 +109,38 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
         finally:
             self.limits.leave(ip)
             await connection.close()
+
+    async def accept_circuit(self, stream: Stream, address: Multiaddr, relay: ID) -> None:
+        """Let a peer in that a relay has led to us, and stay until its connection has closed.
+
+        :raises Refusal: the relay has led as many to us as it may.
+        """
+        source = f"/p2p/{relay}"
+        if not self.circuit_limits.enter(source):
+            raise Refusal("a relay has led too many peers to us")
+        try:
+            raw = StreamConnection(stream, address, initiator=False)
+            muxed = await self.upgrade_inbound_raw_conn(raw, address)
+            await session_of(muxed).event_closed.wait()
+        except Exception as error:  # whatever a stranger's handshake did is the stranger's
+            raise Refusal("a peer that a relay led to us did not shake hands") from error
+        finally:
+            self.circuit_limits.leave(source)
+            stream.abort()
+
+    async def dial_circuit(self, stream: Stream, address: Multiaddr, peer_id: ID) -> None:
+        """Make a connection of a stream at whose other end a relay says that a peer is.
+
+        :raises Exception: it is not, or does not shake hands in time.
+        """
+        raw = StreamConnection(stream, address, initiator=True)
+        with trio.fail_after(2 * UPGRADE_TIMEOUT_S):
+            connection = await self.upgrade_outbound_raw_conn(raw, peer_id)
+        self.manager.run_task(self._follow_circuit, stream, session_of(connection.muxed_conn))
+
+    async def _follow_circuit(self, stream: Stream, session: Session) -> None:
+        await session.event_closed.wait()
+        await reset_stream(stream)
 
     async def upgrade_outbound_raw_conn(
         self, raw_conn: IRawConnection, peer_id: ID, pre_scope: object = None
@@ -156,7 +193,7 @@ class Stream:
     for each. Its bookkeeping hears of the end.
     """
 
-    __slots__ = ("_inner", "_net", "offer", "read", "write", "write_nowait")
+    __slots__ = ("_inner", "_net", "abort", "offer", "read", "write", "write_nowait")
 
     def __init__(self, net: INetStream) -> None:
         inner = cast("SessionStream", cast("NetStream", net).muxed_stream)
@@ -166,6 +203,12 @@ class Stream:
         self.write = inner.write
         self.write_nowait = inner.write_nowait
         self.offer = inner.offer
+        self.abort = inner.abort
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether its connection leads through a relay."""
+        return is_relayed(self._inner.muxed_conn)
 
     def get_protocol(self) -> str | None:
         """The protocol that both ends agreed on."""
@@ -273,6 +316,7 @@ def build_host(
         connection_config=config,
     )
     swarm.limits = InboundLimits(connections_max, loopback_exempt=loopback_exempt)
+    swarm.circuit_limits = NetworkLimits(CIRCUITS_INBOUND_MAX, CIRCUITS_PER_RELAY_MAX)
     # The library's own counts nothing and tells nobody; ours stands behind it.
     swarm._inbound_limiter = trio.CapacityLimiter(max(1, connections_max))  # noqa: SLF001
     host = BasicHost(swarm, disable_identify_address_discovery=True)
@@ -284,6 +328,11 @@ def build_host(
 def session_of(connection: IMuxedConn) -> Session:
     """What a connection of ours is below the library's types."""
     return cast("Session", connection)
+
+
+def is_relayed(connection: IMuxedConn) -> bool:
+    """Whether a connection leads through a relay."""
+    return session_of(connection).get_connection_type() is ConnectionType.RELAYED
 
 
 async def reset_stream(stream: INetStream | Stream) -> None:

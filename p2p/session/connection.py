@@ -220,7 +220,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         return self.secured_conn.get_transport_addresses()
 
     def get_connection_type(self) -> ConnectionType:
-        """Direct."""
+        """Direct or relayed."""
         return self.secured_conn.get_connection_type()
 
     # Tasks

@@ -2,7 +2,7 @@
 
 Is: the shell around :mod:`p2p.session.noise` that py-libp2p's upgrader asks for. It carries the bytes of the
 muxer's negotiation by itself and then hands wire, ciphers and what came early to the session.
-Is not: of use for anything but TCP; a node has no other transport.
+Is not: of use for anything but TCP and circuits (:mod:`p2p.session.stream_wire`); a node has no others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from libp2p.security.base_session import BaseSession
 from p2p.session.errors import ConnectionLost, HandshakeRefused
 from p2p.session.noise import Handshake, Transport
 from p2p.session.payload import make_payload, open_payload
+from p2p.session.stream_wire import StreamConnection
 from p2p.session.wires import SocketWire
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class SecureConnection(BaseSession):  # type: ignore[misc, unused-ignore] # the 
         return cast("list[Multiaddr]", self._raw.get_transport_addresses())
 
     def get_connection_type(self) -> ConnectionType:
-        """Direct: there is a socket of ours below."""
+        """Direct if there is a socket of ours below, relayed if there is a stream."""
         return self._raw.get_connection_type()
 
 
@@ -134,7 +135,7 @@ class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # th
         return await self._secure(conn, peer_id)
 
     async def _secure(self, conn: IRawConnection, expected: ID | None) -> SecureConnection:
-        wire = self._wire_of(cast("RawConnection", conn))
+        wire = self._wire_of(conn)
         try:
             handshake = await self._shake_hands(wire, initiator=expected is not None)
             remote = _require(open_payload(handshake.remote_payload, handshake.remote_static), expected)
@@ -148,7 +149,10 @@ class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # th
         secured.feed(early)
         return secured
 
-    def _wire_of(self, raw: RawConnection) -> Wire:
+    def _wire_of(self, conn: IRawConnection) -> Wire:
+        if isinstance(conn, StreamConnection):
+            return conn.wire
+        raw = cast("RawConnection", conn)
         return SocketWire(cast("trio.SocketStream", cast("TrioTCPStream", raw.stream).stream), self._hub)
 
     async def _shake_hands(self, wire: Wire, *, initiator: bool) -> Handshake:

@@ -125,9 +125,13 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
 
     async def reset(self) -> None:
         """End both directions at once; the remote hears of it. No error if they have ended."""
+        self.abort()
+        await trio.lowlevel.checkpoint()
+
+    def abort(self) -> None:
+        """The same, without a pause."""
         self._session.reset(self.stream_id)
         self.note_gone(StreamWasReset)
-        await trio.lowlevel.checkpoint()
 
     def set_deadline(self, ttl: int) -> None:
         """Refused. :raises LocalError: deadlines are the caller's, by trio's cancel scopes."""
