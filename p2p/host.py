@@ -235,6 +235,10 @@ class Host:
         """
         await self._swarm.accept_circuit(stream, address, relay)
 
+    async def is_at(self, address: Multiaddr, peer_id: PeerId) -> bool:
+        """Whether a peer answers at an address, connected or not. The caller bounds the time for it."""
+        return await self._swarm.is_at(address, peer_id)
+
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close all connections with a peer at once, also when it is frozen. No error if there is none."""
         for connection in self._connections(peer_id):

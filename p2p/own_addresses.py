@@ -53,6 +53,11 @@ class OwnAddresses:
         self.relayed: tuple[Multiaddr, ...] = ()
         self._observations: OrderedDict[str, str] = OrderedDict()
 
+    @property
+    def is_announced(self) -> bool:
+        """Whether the operator named our addresses."""
+        return bool(self._announce)
+
     def observe(self, observer_ip: str, seen_ip: str) -> None:
         """Take what a peer at ``observer_ip`` says it sees us come from; one opinion for each address."""
         self._observations.pop(observer_ip, None)

@@ -142,6 +142,21 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
         await session.event_closed.wait()
         await reset_stream(stream)
 
+    async def is_at(self, address: Multiaddr, peer_id: ID) -> bool:
+        """Whether a peer answers at an address, over a connection that is closed at once."""
+        raw = None
+        try:
+            transport = self.transport_manager.transport_for_dialing(address)
+            raw = await transport.dial(address)
+            await self.upgrader.upgrade_security(raw, True, peer_id)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, it did not answer
+            _log.debug("%s is not at %s: %r", peer_id, address, error)
+            return False
+        finally:
+            if raw is not None:
+                await raw.close()
+        return True
+
     async def upgrade_outbound_raw_conn(
         self, raw_conn: IRawConnection, peer_id: ID, pre_scope: object = None
     ) -> SwarmConn:

@@ -24,16 +24,15 @@ from multiaddr import Multiaddr
 from p2p.host import DialFailed, StreamRefused
 from p2p.identity import PeerId
 from p2p.records import DIRECT, ip_of, names_of, relay_address_of, relay_of, without_peer
-from p2p.relay.messages import (
+from p2p.relay.circuit_messages import (
     HOP_PROTOCOL,
     STOP_PROTOCOL,
     HopMessage,
     Status,
     StopMessage,
-    encode_message,
     open_voucher,
-    read_message,
 )
+from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import reset_stream
 from protocol.errors import DecodeError, LocalError, ProtocolError, Refusal

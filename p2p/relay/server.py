@@ -1,6 +1,6 @@
 """The relay: leads peers to those who have reserved with it, and carries their bytes for a while.
 
-Is: the shell around :class:`p2p.relay.book.RelayBook`, the HOP protocol's serving side.
+Is: the shell around :class:`p2p.relay.relay_book.RelayBook`, the HOP protocol's serving side.
 Is not: a party to what it carries, which is sealed; nor for everybody: bootstrap peers relay, and nodes with
 a public address if their operators say so.
 
@@ -18,18 +18,17 @@ import trio
 
 from p2p.identity import PeerId
 from p2p.records import is_circuit
-from p2p.relay.book import Bandwidth, RelayBook, RelayLimits
-from p2p.relay.messages import (
+from p2p.relay.circuit_messages import (
     HOP_PROTOCOL,
     STOP_PROTOCOL,
     HopMessage,
     Limit,
     Status,
     StopMessage,
-    encode_message,
-    read_message,
     seal_voucher,
 )
+from p2p.relay.relay_book import Bandwidth, RelayBook, RelayLimits
+from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import reset_stream
 from protocol.errors import DecodeError, ProtocolError, Refusal

@@ -7,19 +7,18 @@ from multiaddr import Multiaddr
 from p2p.host import DialFailed, open_host
 from p2p.identity import key_pair_from_secret
 from p2p.relay import client as module
-from p2p.relay.book import RelayLimits
-from p2p.relay.client import RelayClient
-from p2p.relay.messages import (
+from p2p.relay.circuit_messages import (
     HOP_PROTOCOL,
     STOP_PROTOCOL,
     HopMessage,
     Status,
     StopMessage,
-    encode_message,
-    read_message,
     seal_voucher,
 )
+from p2p.relay.client import RelayClient
+from p2p.relay.relay_book import RelayLimits
 from p2p.relay.server import RelayServer
+from p2p.small_messages import encode_message, read_message
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 from tests.p2p.relay.circuits import open_hidden, open_relay
 
@@ -175,8 +174,8 @@ async def test_a_relay_that_is_somebody_else_or_nobody__is_not_gone_through():
         ):
             with pytest.raises(DialFailed):
                 await host.connect(Multiaddr(circuit))
-        # Whom we dialled for nothing is let go.
-        await until(lambda: not host.connected_peers())
+            # Whom we dialled for nothing is let go.
+            await until(lambda: not host.connected_peers())
 
 
 async def test_without_a_client__no_circuit_is_dialled():

@@ -6,9 +6,10 @@ from multiaddr import Multiaddr
 
 from p2p.host import DialFailed
 from p2p.identity import key_pair_from_secret
-from p2p.relay.book import RelayLimits
-from p2p.relay.messages import HOP_PROTOCOL, HopMessage, Status, encode_message, open_voucher, read_message
+from p2p.relay.circuit_messages import HOP_PROTOCOL, HopMessage, Status, open_voucher
+from p2p.relay.relay_book import RelayLimits
 from p2p.relay.server import RelayServer
+from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import ProtocolError, Refusal
 from tests.p2p.nodes import connect, secret, until

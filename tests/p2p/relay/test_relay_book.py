@@ -1,4 +1,4 @@
-"""p2p/relay/book.py: every limit reached, and everything given back."""
+"""p2p/relay/relay_book.py: every limit reached, and everything given back."""
 
 import pytest
 from hypothesis import given
@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from libp2p.relay.circuit_v2.pb.circuit_pb2 import Status
 
 from p2p.identity import peer_id_from_secret
-from p2p.relay.book import Bandwidth, RelayBook, RelayLimits
+from p2p.relay.relay_book import Bandwidth, RelayBook, RelayLimits
 from protocol.errors import LocalError
 from tests.p2p.nodes import secret
 

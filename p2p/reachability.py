@@ -1,0 +1,252 @@
+"""Can others dial us? Asked of those who can try: libp2p's AutoNAT, ``/libp2p/autonat/1.0.0``.
+
+Is: the question and the answer. Who is asked dials back, over a new connection, at the address where the
+asker comes from and at nobody else's, so that a liar can have nobody knocked at. What we believe is what most
+of the networks say that we asked last: one liar among three changes nothing, and a majority of them has us
+use relays without need, or announce an address that leads nowhere.
+Is not: a way to be reached; :mod:`p2p.relay.client` is.
+
+The library has this protocol too. Its server never asks who asks how often, and its client needs four servers
+to agree, where a young network has two.
+
+    question   DIAL with our PeerID and addresses, of which only the ports count here
+    answer     DIAL_RESPONSE with OK and the address that answered, or why not
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, OrderedDict
+from typing import TYPE_CHECKING, Final, Literal
+
+import trio
+from libp2p.host.autonat.pb.autonat_pb2 import Message
+from multiaddr import Multiaddr
+
+from p2p.limits import NetworkLimits, network_of
+from p2p.records import DIRECT, ip_of, names_of, without_peer
+from p2p.small_messages import encode_message, read_message
+from p2p.streams import TRANSPORT_ERRORS
+from p2p.swarm import reset_stream
+from protocol.errors import DecodeError, ProtocolError, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from p2p.host import Host
+    from p2p.identity import PeerId
+    from p2p.swarm import Stream
+
+AUTONAT_PROTOCOL: Final = "/libp2p/autonat/1.0.0"
+QUESTION_TIMEOUT_MS: Final = 5_000
+"""Time for a question to come, and for an answer to go."""
+DIAL_BACK_TIMEOUT_MS: Final = 4_000
+"""Time to dial back, all ports together."""
+ANSWER_TIMEOUT_MS: Final = 15_000
+"""Time for an answer."""
+PORTS_MAX: Final = 2
+"""Ports that are dialled for one question."""
+ADDRESSES_MAX: Final = 16
+"""Addresses of one question that are looked at."""
+DIALS_BACK_MAX: Final = 16
+"""Questions that are being answered at a time; one for each network."""
+QUESTION_INTERVAL_S: Final = 20.0
+"""Time between two questions that one network has answered, seconds."""
+ASKERS_MAX: Final = 1_024
+"""Networks whose last question is remembered; the oldest gives way."""
+OPINIONS_MAX: Final = 8
+"""Networks whose last answer counts; the oldest gives way."""
+SERVERS_ASKED: Final = 3
+"""Peers that are asked in one round."""
+ROUND_S: Final = 900.0
+"""Time between two rounds, once there is an answer, seconds."""
+FIRST_ROUNDS_S: Final = 5.0
+"""The same before, and after a change of what we are told, seconds."""
+
+Setting = Literal["auto", "yes", "no"]
+_log = logging.getLogger(__name__)
+
+
+class Opinions:
+    """What those say whom we asked, one opinion for each network, the newest few. Pure."""
+
+    def __init__(self) -> None:
+        self._opinions: OrderedDict[str, bool] = OrderedDict()
+
+    def note(self, network: str, *, reachable: bool) -> None:
+        """Take an opinion in place of an older one of the same network."""
+        self._opinions.pop(network, None)
+        self._opinions[network] = reachable
+        while len(self._opinions) > OPINIONS_MAX:
+            self._opinions.popitem(last=False)
+
+    def verdict(self) -> bool | None:
+        """What most of them say; None without any. Half is not most: a relay too many does no harm."""
+        if not self._opinions:
+            return None
+        return 2 * sum(self._opinions.values()) > len(self._opinions)
+
+
+class DialBack:
+    """Answers the question over a host, from the moment it is made.
+
+    :ivar counts: ``reached``, ``not_reached``, ``refused``, ``malformed``.
+    """
+
+    def __init__(self, host: Host, *, loopback_exempt: bool = False) -> None:
+        """:param loopback_exempt: whether this machine counts as many networks (:mod:`p2p.limits`)."""
+        self.counts: Counter[str] = Counter()
+        self._host = host
+        self._loopback_exempt = loopback_exempt
+        self._running = NetworkLimits(DIALS_BACK_MAX, 1, loopback_exempt=loopback_exempt)
+        self._asked_s: OrderedDict[str, float] = OrderedDict()
+        host.handle_streams(AUTONAT_PROTOCOL, self._serve)
+
+    def statistics(self) -> Mapping[str, int]:
+        """Named counts since the start."""
+        return {f"dial_back_{name}": count for name, count in self.counts.items()}
+
+    async def _serve(self, stream: Stream, peer: PeerId) -> None:
+        try:
+            try:
+                with trio.fail_after(QUESTION_TIMEOUT_MS / 1000):
+                    question = await read_message(stream, Message)
+                ports = ports_of(item for item in question.dial.peer.addrs[:ADDRESSES_MAX])
+            except DecodeError:
+                self.counts["malformed"] += 1
+                answer = _answer(Message.E_BAD_REQUEST)
+            else:
+                answer = await self._dial_back(peer, ports, relayed=stream.is_relayed)
+            with trio.fail_after(QUESTION_TIMEOUT_MS / 1000):
+                await stream.write(encode_message(answer))
+                await stream.close()
+        except (trio.TooSlowError, Refusal, ProtocolError, *TRANSPORT_ERRORS) as error:
+            _log.debug("a question from %s was not answered: %r", peer, error)
+            stream.abort()
+
+    async def _dial_back(self, peer: PeerId, ports: list[int], *, relayed: bool) -> Message:
+        ip = self._host.remote_ip(peer)
+        if ip is None or relayed or not ports or not self._may_ask(ip) or not self._running.enter(ip):
+            self.counts["refused"] += 1
+            return _answer(Message.E_DIAL_REFUSED)
+        try:
+            with trio.move_on_after(DIAL_BACK_TIMEOUT_MS / 1000):
+                for port in ports:
+                    address = Multiaddr(f"/ip{6 if ':' in ip else 4}/{ip}/tcp/{port}")
+                    if await self._host.is_at(address, peer):
+                        self.counts["reached"] += 1
+                        return _answer(Message.OK, address)
+        finally:
+            self._running.leave(ip)
+        self.counts["not_reached"] += 1
+        return _answer(Message.E_DIAL_ERROR)
+
+    def _may_ask(self, ip: str) -> bool:
+        network, now_s = network_of(ip), trio.current_time()
+        if now_s - self._asked_s.get(network, -QUESTION_INTERVAL_S) < QUESTION_INTERVAL_S:
+            return self._loopback_exempt and ip in ("127.0.0.1", "::1")
+        self._asked_s.pop(network, None)
+        self._asked_s[network] = now_s
+        while len(self._asked_s) > ASKERS_MAX:
+            self._asked_s.popitem(last=False)
+        return True
+
+
+class Reachability:
+    """Knows whether others can dial us, as far as it can be known.
+
+    :ivar counts: ``asked``, ``answered``.
+    """
+
+    def __init__(self, host: Host, *, setting: Setting = "auto", preferred: Iterable[PeerId] = ()) -> None:
+        """Take what the operator says.
+
+        :param setting: ``yes`` or ``no`` is believed; ``auto`` asks, unless addresses are announced by hand.
+        :param preferred: peers to ask first, such as bootnodes.
+        """
+        self.counts: Counter[str] = Counter()
+        self.opinions = Opinions()
+        self._host = host
+        self._preferred = tuple(preferred)
+        self._given: bool | None = None
+        if setting != "auto":
+            self._given = setting == "yes"
+        elif host.own_addresses.is_announced:
+            self._given = True
+        elif not host.listen_addresses():
+            self._given = False
+
+    @property
+    def reachable(self) -> bool | None:
+        """Whether others can dial us; None as long as nobody has said."""
+        return self.opinions.verdict() if self._given is None else self._given
+
+    def describe(self) -> str:
+        """``yes``, ``no`` or ``unknown``, for people."""
+        return {True: "yes", False: "no", None: "unknown"}[self.reachable]
+
+    async def run(self) -> None:
+        """Ask now and then, until cancelled; at once when it was told."""
+        if self._given is not None:
+            return
+        while True:
+            before = self.reachable
+            await self._ask_round()
+            is_settled = self.reachable is not None and self.reachable == before
+            await trio.sleep(ROUND_S if is_settled else FIRST_ROUNDS_S)
+
+    async def _ask_round(self) -> None:
+        connected = [peer for peer in self._host.connected_peers() if not self._host.is_relayed(peer)]
+        networks: set[str] = set()
+        for peer in sorted(connected, key=lambda item: item not in self._preferred):
+            network = network_of(self._host.remote_ip(peer) or "")
+            if len(networks) < SERVERS_ASKED and network not in networks and await self._ask(peer, network):
+                networks.add(network)
+
+    async def _ask(self, peer: PeerId, network: str) -> bool:
+        self.counts["asked"] += 1
+        question = Message(type=Message.DIAL)
+        question.dial.peer.id = self._host.peer_id.to_bytes()
+        addresses = [without_peer(address) for address in self._host.listen_addresses()]
+        question.dial.peer.addrs.extend(address.to_bytes() for address in addresses[:ADDRESSES_MAX])
+        try:
+            with trio.fail_after(ANSWER_TIMEOUT_MS / 1000):
+                stream = await self._host.open_stream(peer, [AUTONAT_PROTOCOL])
+                try:
+                    await stream.write(encode_message(question))
+                    answer = await read_message(stream, Message)
+                finally:
+                    await reset_stream(stream)
+        except (trio.TooSlowError, Refusal, ProtocolError, *TRANSPORT_ERRORS) as error:
+            _log.debug("%s does not say whether we can be dialled: %r", peer, error)
+            return False
+        if answer.type != Message.DIAL_RESPONSE or answer.dialResponse.status not in (
+            Message.OK,
+            Message.E_DIAL_ERROR,
+        ):
+            return False
+        self.counts["answered"] += 1
+        self.opinions.note(network, reachable=answer.dialResponse.status == Message.OK)
+        return True
+
+
+def ports_of(addresses: Iterable[bytes]) -> list[int]:
+    """The first few TCP ports of binary multiaddrs, each once; what is no address is passed over."""
+    ports: dict[int, None] = {}
+    for raw in addresses:
+        try:
+            address = without_peer(Multiaddr(raw))
+            if names_of(address) in DIRECT and ip_of(address) and len(ports) < PORTS_MAX:
+                ports[int(str(address.value_for_protocol("tcp")))] = None
+        except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes
+            _log.debug("not an address: %r", error)
+    ports.pop(0, None)
+    return list(ports)
+
+
+def _answer(status: Message.ResponseStatus.ValueType, address: Multiaddr | None = None) -> Message:
+    answer = Message(type=Message.DIAL_RESPONSE)
+    answer.dialResponse.status = status
+    if address is not None:
+        answer.dialResponse.addr = address.to_bytes()
+    return answer
