@@ -21,6 +21,7 @@ from node.guard_cli import guard
 from node.key_cli import key
 from node.miner_cli import miner
 from node.model_cli import model
+from node.peer_cli import peer
 from node.settings import NodeSettings
 from node.stake_cli import COMMANDS
 from protocol.errors import CuckooError
@@ -48,6 +49,7 @@ app.command(chain)
 app.command(guard)
 app.command(miner)
 app.command(model)
+app.command(peer)
 
 
 @app.default

@@ -30,14 +30,15 @@ from node.keys import Key
 from node.multiaddrs import multiaddrs_of
 from node.network import Network
 from p2p.connections import ConnectionKeeper
+from p2p.connectivity import Connectivity
 from p2p.gossip.service import GossipService
 from p2p.host import Host, open_host
 from p2p.identity import PeerId
 from p2p.lookup import Lookup
 from p2p.mdns import LocalDiscovery
 from p2p.mesh import Mesh, Validation, Validator
+from p2p.reachability import Setting
 from p2p.record_store import PeerRecords
-from p2p.records import peer_of
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
 from protocol.messages import MULTIADDRS_MAX, Message
@@ -185,12 +186,16 @@ async def open_peer(
     data_dir: Path,
     *,
     announce: Sequence[str] = (),
+    reachable: Setting = "auto",
+    relaying: bool = False,
     mdns: bool = False,
 ) -> AsyncIterator[Peer]:
     """A running peer on `network`, until the context ends.
 
     :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
     :param announce: multiaddrs at which others can dial us, if they are other ones.
+    :param reachable: whether others can dial us, or ``auto`` to ask them.
+    :param relaying: whether to relay for those whom nobody can dial.
     :param mdns: whether to look for peers on the local network, too.
     :raises LocalError: the guard is held, an address is taken or none, or the chain is another one.
     """
@@ -216,15 +221,22 @@ async def open_peer(
             watcher.restore()
             await watcher.refresh()
             records = PeerRecords(key.secret)
-            bootnodes = multiaddrs_of(network.bootnodes)
-            hooks = gossip_hooks(
-                lambda: watcher.view, records, {peer_of(item) for item in bootnodes}, host.remote_ip
-            )
+            keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
+            hooks = gossip_hooks(lambda: watcher.view, records, keeper.bootnodes, host.remote_ip)
             gossip = GossipService(host, rng, params=gossip_params(network), hooks=hooks)
-            keeper = ConnectionKeeper(host, records, bootnodes, rng)
             topics = [network.topic(topic) for topic in RULES]
+            connectivity = Connectivity(
+                host,
+                keeper,
+                key.secret,
+                reachable=reachable,
+                relaying=relaying,
+                loopback_exempt=network.parameters.loopback_exempt,
+            )
             keeper.is_protected = lambda peer: (
-                stake_of(watcher.view, peer) > 0 or any(peer in gossip.mesh_peers(topic) for topic in topics)
+                stake_of(watcher.view, peer) > 0
+                or connectivity.is_protected(peer)
+                or any(peer in gossip.mesh_peers(topic) for topic in topics)
             )
             lookup = Lookup(host, keeper)
             book = data_dir / BOOK_FILE
@@ -238,6 +250,7 @@ async def open_peer(
                     nursery.start_soon(watcher.run)
                     nursery.start_soon(peer.publish_evidence)
                     await nursery.start(keeper.run)
+                    await nursery.start(connectivity.run)
                     nursery.start_soon(lookup.keep_publishing)
                     if mdns:
                         nursery.start_soon(LocalDiscovery(host).run)

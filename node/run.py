@@ -49,6 +49,8 @@ async def run_node(settings: NodeSettings) -> None:
             settings.listen,
             settings.data_dir,
             announce=settings.announce,
+            reachable=settings.reachable,
+            relaying=settings.relay,
             mdns=settings.mdns,
         ) as peer,
     ):

@@ -46,6 +46,10 @@ class NodeSettings:
     """Multiaddrs to listen on, such as /ip4/192.0.2.7/tcp/4001; default: any port of 127.0.0.1."""
     announce: Annotated[tuple[str, ...], _SEVERAL] = ()
     """Multiaddrs at which others can dial this node, if they are not those it listens on: NAT, containers."""
+    reachable: Literal["auto", "yes", "no"] = "auto"
+    """Whether others can dial this node; auto asks bootstrap peers. If not, it is reached through relays."""
+    relay: Annotated[bool, Parameter(negative="")] = False
+    """Lead peers to nodes that nobody can dial, within limits; needs a public address. Bootstrap peers do."""
     mdns: Annotated[bool, Parameter(negative="")] = False
     """Find peers on the local network by multicast DNS, and be found by them."""
     health_address: str = "127.0.0.1:8430"

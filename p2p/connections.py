@@ -60,6 +60,10 @@ class ConnectionParams:
     """Of them, how many we want to have dialled ourselves. Strangers that call, however many, must not keep
     us from choosing peers: who chooses all our peers decides what we hear."""
 
+    relayed_target: int = 4
+    """Connections through relays below which peers that cannot be dialled otherwise are dialled, if there are
+    not enough others: a relay's time is somebody's gift."""
+
     connections_high: int = 160
     """Connections above which some are let go; below what :mod:`p2p.limits` lets strangers have."""
 
@@ -184,6 +188,19 @@ class ConnectionKeeper:
             self._host.unobserve(self)
             self._nursery = None
 
+    @property
+    def bootnodes(self) -> tuple[PeerId, ...]:
+        """The peers to call first."""
+        return tuple(self._bootnodes)
+
+    def renew(self) -> None:
+        """Our addresses have changed: tell it to those who are connected."""
+        before = self.records.own
+        own = self.records.renew_own(self._host.addresses(), self._wall_clock_ms())
+        if own is not before and self._nursery is not None:
+            for peer in self._host.connected_peers():
+                self._nursery.start_soon(self.exchange.ask, peer)
+
     def statistics(self) -> Mapping[str, int]:
         """Named counts since the start, and the size of the book."""
         return {
@@ -231,13 +248,22 @@ class ConnectionKeeper:
             wanted = [peer for peer in wanted if self._is_visit_due(peer)]
         strangers = [peer for peer in self.records.candidates(connected) if peer not in self._bootnodes]
         due = [peer for peer in strangers if self._backoff.is_due(peer, _now_ms())]
-        wanted += self._rng.sample(due, max(0, min(missing, len(due))))
+        wanted += self._choose(due, missing)
         for peer in wanted:
             if len(self._dialling) >= self._params.dials_parallel_max:
                 return
             if peer not in self._dialling and self._backoff.is_due(peer, _now_ms()):
                 self._dialling.add(peer)
                 nursery.start_soon(self._dial, peer)
+
+    def _choose(self, due: list[PeerId], missing: int) -> list[PeerId]:
+        """At random among those that are due; those behind relays last, and few."""
+        self._rng.shuffle(due)
+        open_ones = [peer for peer in due if not self.records.is_hidden(peer)][: max(0, missing)]
+        relayed = sum(self._host.is_relayed(peer) for peer in self._host.connected_peers())
+        relayed += sum(self.records.is_hidden(peer) for peer in self._dialling)
+        room = min(missing - len(open_ones), self._params.relayed_target - relayed)
+        return open_ones + [peer for peer in due if self.records.is_hidden(peer)][: max(0, room)]
 
     def _is_visit_due(self, bootnode: PeerId) -> bool:
         visited_ms = self._visited_ms.get(bootnode)

@@ -86,7 +86,7 @@ class Lookup:
         peer = await self.find(account, timeout_ms=timeout_ms)
         if peer is None:
             raise DialFailed("no peer of that address is known")
-        if not await self._reach(peer):
+        if not await self.reach(peer):
             raise DialFailed("the peer of that address could not be reached")
         return peer
 
@@ -137,7 +137,7 @@ class Lookup:
     async def _ask(self, peer: PeerId, account: bytes) -> None:
         self._counts["asked"] += 1
         try:
-            if not await self._reach(peer):
+            if not await self.reach(peer):
                 self._counts["ask_failed"] += 1
                 return
             async with self._host.open_direct_stream(
@@ -152,10 +152,10 @@ class Lookup:
             _log.debug("asking %s for a peer failed: %r", peer, error)
 
     async def _give_record(self, peer: PeerId) -> None:
-        if await self._reach(peer):
+        if await self.reach(peer):
             await self._exchange.ask(peer)
 
-    async def _reach(self, peer: PeerId) -> bool:
+    async def reach(self, peer: PeerId) -> bool:
         """Whether a peer is connected, dialling it if it is not."""
         for address in self._records.addresses(peer):
             if self._host.is_connected(peer):

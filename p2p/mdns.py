@@ -20,7 +20,7 @@ import trio
 from multiaddr import Multiaddr
 from zeroconf import InterfaceChoice, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 
-from p2p.records import ADDRESSES_KEPT_MAX, DIRECT, ip_of, peer_of, without_peer
+from p2p.records import ADDRESSES_KEPT_MAX, DIRECT, ip_of, is_circuit, peer_of, without_peer
 from protocol.errors import ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class LocalDiscovery:
                 await trio.to_thread.run_sync(zeroconf.close)
 
     def _service(self) -> ServiceInfo:
-        addresses = self._host.addresses()
+        addresses = [address for address in self._host.addresses() if not is_circuit(address)]
         names = ["dnsaddr", *(f"dnsaddr{number}" for number in range(2, len(addresses) + 1))]
         return ServiceInfo(
             SERVICE_TYPE,

@@ -14,12 +14,12 @@ from __future__ import annotations
 import heapq
 import ipaddress
 from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from p2p.identity import PeerId
 from p2p.limits import network_of
-from p2p.records import ADDRESSES_KEPT_MAX, PeerRecord, is_plausible, open_record, seal_record
+from p2p.records import ADDRESSES_KEPT_MAX, PeerRecord, is_circuit, is_plausible, open_record, seal_record
 from protocol.errors import InvalidMessage, ProtocolError
 
 if TYPE_CHECKING:
@@ -43,12 +43,14 @@ class Entry:
     :ivar addresses: those of the record that we may dial, by whom we heard them from; never empty.
     :ivar heard_from_ip: where the record came from first.
     :ivar met: whether the peer itself was ever connected to us.
+    :ivar is_hidden: whether all of the addresses lead through relays.
     """
 
     record: PeerRecord
     addresses: tuple[Multiaddr, ...]
     heard_from_ip: str | None
     met: bool
+    is_hidden: bool
 
 
 class PeerRecords:
@@ -110,7 +112,7 @@ class PeerRecords:
         """A peer is connected: what we heard of it was true. It is the youngest again."""
         entry = self._heard.pop(peer, None) or self._met.pop(peer, None)
         if entry is not None:
-            self._met[peer] = Entry(entry.record, entry.addresses, entry.heard_from_ip, met=True)
+            self._met[peer] = replace(entry, met=True)
             self._make_room()
 
     def forget(self, peer: PeerId) -> None:
@@ -133,6 +135,11 @@ class PeerRecords:
         """Where a peer may be dialled, maybe nowhere."""
         entry = self._entry(peer)
         return () if entry is None else entry.addresses
+
+    def is_hidden(self, peer: PeerId) -> bool:
+        """Whether a peer is known, and can be dialled through relays only."""
+        entry = self._entry(peer)
+        return entry is not None and entry.is_hidden
 
     def nearest(self, account: bytes, count: int) -> list[PeerRecord]:
         """The known records whose on-chain addresses are nearest to one, by XOR; nearest first."""
@@ -217,7 +224,11 @@ class PeerRecords:
         if not addresses:
             return  # the peer itself says that it cannot be dialled any more
         met = met or (known is not None and known.met)
-        entry = Entry(record, tuple(addresses[:ADDRESSES_KEPT_MAX]), heard_from_ip, met)
+        # Those first that need no relay.
+        addresses.sort(key=is_circuit)
+        entry = Entry(
+            record, tuple(addresses[:ADDRESSES_KEPT_MAX]), heard_from_ip, met, is_circuit(addresses[0])
+        )
         (self._met if met else self._heard)[record.peer] = entry
         self._peer_of_account[record.account] = record.peer
         self._peer_of_envelope[record.envelope] = record.peer

@@ -1,6 +1,7 @@
 """The bootstrap peer: whom newcomers dial first, and who tells them of others.
 
-Is: a host, an address book that outlives it, peer exchange, the lookup, and a page that says how it is.
+Is: a host, an address book that outlives it, peer exchange, the lookup, a relay for those whom nobody can
+dial, and a page that says how it is.
 Is not: part of any mesh, nor a judge of messages. It answers every GRAFT with a PRUNE that names others
 (gossipsub peer exchange, D = 0), forwards nothing, and so needs no chain, no stake and little memory.
 Everybody dials it first, so it would be in everybody's mesh otherwise, and carry every message.
@@ -27,6 +28,7 @@ from node.named_peers import name_peer, take_named_peers
 from node.network import Network, load_network
 from node.settings import NodeSettings
 from p2p.connections import ConnectionKeeper, ConnectionParams
+from p2p.connectivity import Connectivity
 from p2p.gossip.params import WITHOUT_MESH
 from p2p.gossip.service import GossipHooks, GossipService
 from p2p.host import Host, open_host
@@ -55,8 +57,16 @@ log = structlog.get_logger()
 class BootstrapPeer:
     """A running bootstrap peer. Made by :func:`open_bootstrap`."""
 
-    def __init__(self, host: Host, gossip: GossipService, keeper: ConnectionKeeper, lookup: Lookup) -> None:
+    def __init__(
+        self,
+        host: Host,
+        gossip: GossipService,
+        keeper: ConnectionKeeper,
+        connectivity: Connectivity,
+        lookup: Lookup,
+    ) -> None:
         self.host = host
+        self.connectivity = connectivity
         self.gossip = gossip
         self.keeper = keeper
         self.lookup = lookup
@@ -73,6 +83,8 @@ class BootstrapPeer:
             "records": len(self.keeper.records),
             "multiaddrs": [str(address) for address in self.host.addresses()],
             "seen_from_outside_as": self.host.own_addresses.observed(),
+            "reachable": self.connectivity.reachability.describe(),
+            "relay": dict(self.connectivity.statistics()),
             "connections": self.host.statistics(),
             "discovery": {**self.keeper.statistics(), **self.lookup.statistics()},
             "gossip": dict(self.gossip.statistics()),
@@ -98,6 +110,15 @@ async def open_bootstrap(key: Key, network: Network, settings: NodeSettings) -> 
         hooks = GossipHooks(record=name_peer(records), peers_named=take_named_peers(records, host.remote_ip))
         gossip = GossipService(host, rng, params=WITHOUT_MESH, hooks=hooks)
         keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng, params=PARAMS)
+        connectivity = Connectivity(
+            host,
+            keeper,
+            key.secret,
+            reachable=settings.reachable,
+            relaying=True,
+            loopback_exempt=network.parameters.loopback_exempt,
+        )
+        keeper.is_protected = connectivity.is_protected
         lookup = Lookup(host, keeper)
         with kept_book(book, records):
             async with trio.open_nursery() as nursery:
@@ -105,8 +126,9 @@ async def open_bootstrap(key: Key, network: Network, settings: NodeSettings) -> 
                 for topic in TOPICS:
                     nursery.start_soon(_drain, gossip.subscribe(network.topic(topic), _ignore))
                 await nursery.start(keeper.run)
+                await nursery.start(connectivity.run)
                 nursery.start_soon(keep_saving, book, records)
-                yield BootstrapPeer(host, gossip, keeper, lookup)
+                yield BootstrapPeer(host, gossip, keeper, connectivity, lookup)
                 nursery.cancel_scope.cancel()
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import structlog
 import trio
-from multiaddr import Multiaddr
 
 from node.calls import Callee
 from node.clock import now_ms
@@ -27,8 +26,7 @@ from node.model_transfer import ModelServer
 from node.openings import OpeningServer
 from node.peer import Peer
 from node.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
-from p2p.host import Host
-from p2p.identity import PeerId, peer_id_from_public_key
+from node.reach import reach_coordinator
 from p2p.streams import DirectStream
 from protocol.errors import CuckooError, Refusal
 from protocol.hashing import sha256
@@ -201,7 +199,7 @@ class Miner:
     async def _serve(
         self, task: Statement[TaskAnnouncement], rank: int, life: Life[MinerState, MinerEvent]
     ) -> None:
-        coordinator = await dial(self._peer.host, task)
+        coordinator = await reach_coordinator(self._peer.host, self._peer.lookup, task)
         async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
             await stream.send(self._peer.seal(TaskAcceptance(task.digest, rank)).encoded)
             life.move(MinerEvent.ACCEPT)
@@ -316,21 +314,3 @@ def _job(task: Statement[TaskAnnouncement], task_input: TaskInput, trace_path: P
         preview_every_steps=task_input.preview_every_steps,
         trace_path=str(trace_path),
     )
-
-
-async def dial(host: Host, task: Statement[TaskAnnouncement]) -> PeerId:
-    """Connect to the coordinator of `task` at the first of its addresses that answers.
-
-    The key that signed the announcement is the identity that must answer.
-
-    :raises Refusal: none of them does.
-    """
-    peer_id = peer_id_from_public_key(task.signer.public_key)
-    if host.is_connected(peer_id):
-        return peer_id
-    for encoded in task.message.multiaddrs:
-        try:
-            return await host.connect(Multiaddr(encoded).encapsulate(Multiaddr(f"/p2p/{peer_id}")))
-        except (CuckooError, ValueError, LookupError) as error:
-            log.info("coordinator not reached", address=encoded.hex(), error=str(error))
-    raise Refusal("the coordinator cannot be reached at any of its addresses")

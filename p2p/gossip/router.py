@@ -279,7 +279,7 @@ class Router:
         """A peer that speaks gossip is there.
 
         :param outbound: whether we dialled it.
-        :param ip: where it is, for P6; None if that is not known.
+        :param ip: where it is, for P6, or ``/p2p/`` and the relay it comes through; None if nobody knows.
         :param protocol: what it speaks, if that is known already; see :meth:`protocol_agreed`.
         """
         del now_ms  # nothing of a connection itself depends on the time yet

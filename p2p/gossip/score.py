@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _FORGOTTEN_AT_ONCE_SHARE: Final = 10
 """When too many are remembered, one in so many is forgotten; sorting them once for each would be slow."""
 _IPV6_PREFIX_BITS: Final = 64
+_RELAYED_PREFIX: Final = "/p2p/"
 _EXPECTED_MIN: Final = 1.0
 """Expectations below this are none: chance alone would miss them."""
 
@@ -55,7 +56,7 @@ class PeerScores:
     # Who is there
 
     def connected(self, peer: PeerId, ip: str | None) -> PeerStanding:
-        """A peer has come, maybe again. :param ip: its address, None if it is not known."""
+        """A peer has come, maybe again. :param ip: its address, ``/p2p/`` and its relay, or None."""
         standing = self._present.get(peer)
         if standing is None:
             gone = self._gone.pop(peer, None)
@@ -244,6 +245,8 @@ class PeerScores:
         return standing.work_out(self._params, surplus)
 
     def _colocation_key(self, ip: str | None) -> str | None:
+        if ip is not None and ip.startswith(_RELAYED_PREFIX):
+            return ip  # only the relay knows where it is: whoever one relay leads here is in one place
         try:
             address = ipaddress.ip_address(ip or "")
         except ValueError:

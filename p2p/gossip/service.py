@@ -229,9 +229,9 @@ class GossipService:
             return
         link = self._links[peer_id] = _Link(peer_id, self._dropped)
         self._nursery.start_soon(self._write, link)
-        ip = self._host.remote_ip(peer_id)
+        source = self._host.source_of(peer_id)
         now_ms = self._clock_ms()
-        self._act(self.router.peer_connected(peer_id, outbound=outbound, now_ms=now_ms, ip=ip))
+        self._act(self.router.peer_connected(peer_id, outbound=outbound, now_ms=now_ms, ip=source))
         self.router.set_application_score(peer_id, self._hooks.application_score(peer_id))
 
     def peer_disconnected(self, peer_id: PeerId) -> None:

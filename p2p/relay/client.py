@@ -77,6 +77,7 @@ class RelayClient:
 
     :ivar is_wanted: whether we want to be reached through relays now.
     :ivar preferred: peers to ask first, such as bootnodes.
+    :ivar on_change: called when our addresses have changed.
     :ivar counts: ``reserved``, ``reservation_failed``, ``reservation_lost``, ``called``, ``call_refused``,
         ``taken``, ``not_taken``.
     """
@@ -91,6 +92,7 @@ class RelayClient:
     ) -> None:
         self.is_wanted = is_wanted
         self.preferred = tuple(preferred)
+        self.on_change: Callable[[], None] = lambda: None
         self.counts: Counter[str] = Counter()
         self._host = host
         self._wall_clock_s = wall_clock_s
@@ -126,7 +128,7 @@ class RelayClient:
                     await self._look_after()
                 else:
                     self._reservations.clear()
-                self._host.own_addresses.relayed = self.addresses()
+                self._note_addresses()
                 with trio.move_on_after(LOOK_S):
                     await self._changed.wait()
         finally:
@@ -146,10 +148,15 @@ class RelayClient:
         self._asked_s.pop(peer_id, None)
         if self._reservations.pop(peer_id, None) is not None:
             self.counts["reservation_lost"] += 1
-            self._host.own_addresses.relayed = self.addresses()
+            self._note_addresses()
             self._changed.set()
 
     # Reservations
+
+    def _note_addresses(self) -> None:
+        if self._host.own_addresses.relayed != self.addresses():
+            self._host.own_addresses.relayed = self.addresses()
+            self.on_change()
 
     async def _look_after(self) -> None:
         now_s = self._wall_clock_s()

@@ -116,6 +116,10 @@ class RelayBook:
         """When a peer's reservation ends. :raises KeyError: it has none."""
         return self._reservations[peer][0]
 
+    def has_reservation(self, peer: PeerId) -> bool:
+        """Whether a peer has one, or had one that nobody has looked at since it ended."""
+        return peer in self._reservations
+
     def release(self, peer: PeerId) -> None:
         """A peer has gone, and its reservation with it; no error if it had none."""
         _, ip = self._reservations.pop(peer, (0, None))

@@ -83,13 +83,17 @@ class RelayServer:
         host.handle_streams(HOP_PROTOCOL, self._serve)
         host.observe(self)
 
+    def has_reservation(self, peer: PeerId) -> bool:
+        """Whether a peer wants to be reached through us."""
+        return self.book.has_reservation(peer)
+
     def statistics(self) -> Mapping[str, int]:
         """Named counts since the start, and how much is under way now."""
         return {
-            "relay_reservations": self.book.reservation_count,
-            "relay_circuits_now": self.book.circuit_count,
-            "relay_bytes": self._bytes,
-            **{f"relay_{name}": count for name, count in self.book.counts.items()},
+            "relaying_reservations": self.book.reservation_count,
+            "relaying_circuits_now": self.book.circuit_count,
+            "relaying_bytes": self._bytes,
+            **{f"relaying_{name}": count for name, count in self.book.counts.items()},
         }
 
     # PeerObserver

@@ -63,8 +63,8 @@ async def test_two_peers_that_nobody_can_dial__speak_through_a_relay_that_unders
             assert await stream.receive() == secret_words
         assert sum(map(len, carried)) > 2 * len(secret_words)
         assert not any(secret_words[:34] in piece for piece in (b"".join(carried), *carried))
-        assert server.statistics()["relay_circuits_now"] == 1
-        assert server.statistics()["relay_bytes"] == sum(map(len, carried))
+        assert server.statistics()["relaying_circuits_now"] == 1
+        assert server.statistics()["relaying_bytes"] == sum(map(len, carried))
 
         await bob.host.disconnect(alice.host.peer_id)
         await until(lambda: not alice.host.is_connected(bob.host.peer_id))
@@ -192,7 +192,7 @@ async def test_a_circuit_whose_end_takes_nothing__ends():
                 await stream.write(bytes(64 * 1024))
         await until(lambda: server.book.circuit_count == 0)
         assert server.book.counts["circuit_ended_stalled"] == 1
-        assert server.statistics()["relay_bytes"] < 1024 * 1024
+        assert server.statistics()["relaying_bytes"] < 1024 * 1024
 
 
 async def never(*_arguments):

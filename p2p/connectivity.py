@@ -1,0 +1,89 @@
+"""Whether and how others reach us: one object of all that a node has for it.
+
+Is: the wiring of :mod:`p2p.reachability` and :mod:`p2p.relay` over one host, for bootstrap peers and others.
+Is not: a decision whom to dial, which is :mod:`p2p.connections`'s.
+
+A node that nobody can dial keeps reservations at two relays and announces addresses through them. A node that
+relays, as bootstrap peers do, also answers those who ask whether they can be dialled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from p2p.identity import key_pair_from_secret
+from p2p.reachability import DialBack, Reachability, Setting
+from p2p.relay.client import RelayClient
+from p2p.relay.server import RelayServer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
+
+    from p2p.connections import ConnectionKeeper
+    from p2p.host import Host
+    from p2p.identity import PeerId
+    from p2p.relay.relay_book import RelayLimits
+
+
+class Connectivity:
+    """A node's ways to be reached. Serves others once it is made; looks after itself while it runs.
+
+    :ivar reachability: whether others can dial us.
+    :ivar relays: those that lead others to us.
+    :ivar relay: what leads others to others, if we do that.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        keeper: ConnectionKeeper,
+        node_secret: bytes,
+        *,
+        reachable: Setting = "auto",
+        relaying: bool = False,
+        limits: RelayLimits | None = None,
+        loopback_exempt: bool = False,
+    ) -> None:
+        """Take what the operator says.
+
+        :param keeper: whose bootnodes are asked first, whether they can dial us and whether they relay; it
+            tells others when our addresses have changed.
+        :param node_secret: the host's, 32 bytes.
+        :param reachable: see :class:`p2p.reachability.Reachability`.
+        :param relaying: whether to relay for others, and to dial back those who ask.
+        :param loopback_exempt: whether this machine counts as many networks (:mod:`p2p.limits`).
+        """
+        self.reachability = Reachability(host, setting=reachable, preferred=keeper.bootnodes)
+        self.relays = RelayClient(
+            host, is_wanted=lambda: self.reachability.reachable is False, preferred=keeper.bootnodes
+        )
+        self.relays.on_change = keeper.renew
+        self.relay: RelayServer | None = None
+        self._dial_back: DialBack | None = None
+        if relaying:
+            key_pair = key_pair_from_secret(node_secret)
+            self.relay = RelayServer(host, key_pair, limits=limits, loopback_exempt=loopback_exempt)
+            self._dial_back = DialBack(host, loopback_exempt=loopback_exempt)
+
+    def is_protected(self, peer: PeerId) -> bool:
+        """Whether somebody's way to somebody leads over a connection: it must not be let go."""
+        return self.relays.is_relay(peer) or (self.relay is not None and self.relay.has_reservation(peer))
+
+    async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Find out whether we can be dialled, and keep relays if not, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.reachability.run)
+            await nursery.start(self.relays.run)
+            task_status.started()
+
+    def statistics(self) -> Mapping[str, int]:
+        """Named counts since the start."""
+        servers = [server for server in (self.relay, self._dial_back) if server is not None]
+        return {
+            **self.relays.statistics(),
+            **{name: count for server in servers for name, count in server.statistics().items()},
+        }
