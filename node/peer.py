@@ -18,7 +18,7 @@ import trio
 
 from contracts.account import Account
 from contracts.clients import Clients
-from contracts.rpc import connect
+from contracts.rpc import Rpc, connect
 from contracts.transactions import Sender
 from node.address_book import BOOK_FILE, keep_saving, kept_book
 from node.chain_watcher import REGISTRY_FILE, ChainWatcher
@@ -210,16 +210,7 @@ async def open_peer(
                 announce=multiaddrs_of(announce),
             ) as host,
         ):
-            clients = Clients(rpc, network.deployment)
-            watcher = ChainWatcher(
-                clients.epochs,
-                clients.registry(),
-                network.domain,
-                network.parameters.chain_poll_ms,
-                data_dir / REGISTRY_FILE,
-            )
-            watcher.restore()
-            await watcher.refresh()
+            watcher = await _watch_chain(rpc, network, data_dir)
             records = PeerRecords(key.secret)
             keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
             hooks = gossip_hooks(lambda: watcher.view, records, keeper.bootnodes, host.remote_ip)
@@ -257,6 +248,17 @@ async def open_peer(
                     nursery.start_soon(keep_saving, book, records)
                     yield peer
                     nursery.cancel_scope.cancel()
+
+
+async def _watch_chain(rpc: Rpc, network: Network, data_dir: Path) -> ChainWatcher:
+    """What the chain says, read for the first time."""
+    clients = Clients(rpc, network.deployment)
+    poll_ms = network.parameters.chain_poll_ms
+    book = data_dir / REGISTRY_FILE
+    watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, poll_ms, book)
+    watcher.restore()
+    await watcher.refresh()
+    return watcher
 
 
 async def _drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:
