@@ -13,6 +13,8 @@ from typing import Final
 WEI_PER_CAI: Final = 10**18
 METADATA_BYTES_MAX: Final = 512
 """Longest metadata of a node, as the contract has it."""
+VOUCHERS_PER_CALL_MAX: Final = 50
+"""Most vouchers, or coordinators, in one call of the escrow, as the contract has it."""
 JAIL_FOREVER_S: Final = 2**40 - 1
 """As the end of a jail: there is none."""
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 
 import trio
 
+from node.pay.payer import TaskPay
 from node.race import Race
 from node.requests import Delivered, FailedOver, TaskEvent, TaskFailed
 from protocol import task as life
@@ -28,11 +29,12 @@ class ActiveTask:
     """A task that is not over yet."""
 
     def __init__(
-        self, announcement: Statement[TaskAnnouncement], epoch: EpochView, input_encoded: bytes
+        self, announcement: Statement[TaskAnnouncement], epoch: EpochView, input_encoded: bytes, pay: TaskPay
     ) -> None:
         self.announcement = announcement
         self.epoch = epoch
         self.input_encoded = input_encoded
+        self.pay = pay
         self.state = life.after(life.COORDINATOR, life.COORDINATOR.start, life.CoordinatorEvent.ANNOUNCE)
         self._race = Race()
         self._asked: set[int] = set()

@@ -17,6 +17,8 @@ from cyclopts import App
 
 from node.chain_cli import chain
 from node.deploy_cli import deploy_network
+from node.earnings_cli import COMMANDS as EARNINGS_COMMANDS
+from node.escrow_cli import escrow
 from node.guard_cli import guard
 from node.key_cli import key
 from node.miner_cli import miner
@@ -44,6 +46,9 @@ cuckoo-peer chain nodes --network .devnet/network""",
 for command in COMMANDS:
     chain.command(command)
 chain.command(deploy_network, name="deploy")
+chain.command(escrow)
+for earnings_command in EARNINGS_COMMANDS:
+    miner.command(earnings_command)
 app.command(key)
 app.command(chain)
 app.command(guard)

@@ -18,7 +18,7 @@ import trio
 
 from contracts.account import Account
 from contracts.clients import Clients
-from contracts.rpc import Rpc, connect
+from contracts.rpc import connect
 from contracts.transactions import Sender
 from node.address_book import BOOK_FILE, keep_saving, kept_book
 from node.chain_watcher import REGISTRY_FILE, ChainWatcher
@@ -75,6 +75,7 @@ class Peer:
         chain: ChainWatcher,
         guard: Guard,
         sender: Sender,
+        clients: Clients,
         data_dir: Path,
     ) -> None:
         self.key = key
@@ -85,6 +86,7 @@ class Peer:
         self.chain = chain
         self.guard = guard
         self.sender = sender
+        self.clients = clients
         self.data_dir = data_dir
         self.seen = Seen()
         self.evidence = EvidenceStore(data_dir / "evidence", network.domain)
@@ -210,7 +212,8 @@ async def open_peer(
                 announce=multiaddrs_of(announce),
             ) as host,
         ):
-            watcher = await _watch_chain(rpc, network, data_dir)
+            clients = Clients(rpc, network.deployment)
+            watcher = await _watch_chain(clients, network, data_dir)
             records = PeerRecords(key.secret)
             keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
             hooks = gossip_hooks(lambda: watcher.view, records, keeper.bootnodes, host.remote_ip)
@@ -232,7 +235,7 @@ async def open_peer(
             lookup = Lookup(host, keeper)
             book = data_dir / BOOK_FILE
             sender = Sender(rpc, Account(key.secret))
-            peer = Peer(key, network, host, lookup, gossip, watcher, guard, sender, data_dir)
+            peer = Peer(key, network, host, lookup, gossip, watcher, guard, sender, clients, data_dir)
             with kept_book(book, records):
                 async with trio.open_nursery() as nursery:
                     await nursery.start(gossip.run)
@@ -250,9 +253,8 @@ async def open_peer(
                     nursery.cancel_scope.cancel()
 
 
-async def _watch_chain(rpc: Rpc, network: Network, data_dir: Path) -> ChainWatcher:
+async def _watch_chain(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
     """What the chain says, read for the first time."""
-    clients = Clients(rpc, network.deployment)
     poll_ms = network.parameters.chain_poll_ms
     book = data_dir / REGISTRY_FILE
     watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, poll_ms, book)

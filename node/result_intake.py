@@ -38,14 +38,19 @@ class FalseImage(InvalidMessage):
 
 
 class ResultIntake:
-    """The stream of one miner for one task."""
+    """The stream of one miner for one task.
+
+    :ivar step: the last that was shown.
+    :ivar step_limit: the last that may be, as far as the miner is paid; all, if nobody says otherwise.
+    """
 
     def __init__(self, domain: Domain, task: Statement[TaskAnnouncement], miner: bytes) -> None:
         self._domain = domain
         self._task = task
         self._miner = miner
         self._index = 0
-        self._step = 0
+        self.step = 0
+        self.step_limit = task.message.steps
         self._chunks_in_step = 0
         self._parts: list[bytes] = []
         self._first_part = b""
@@ -87,10 +92,12 @@ class ResultIntake:
     def _take_chunk(self, chunk: ResultChunk, encoded: bytes) -> Event:
         if chunk.index != self._index:
             raise InvalidMessage("chunks are out of order")
-        if not self._step <= chunk.step <= self._task.message.steps:
+        if not self.step <= chunk.step <= self._task.message.steps:
             raise InvalidMessage("step is out of order")
-        self._chunks_in_step = self._chunks_in_step + 1 if chunk.step == self._step else 1
-        self._index, self._step = self._index + 1, chunk.step
+        if chunk.step > self.step_limit:
+            raise InvalidMessage("step is beyond what is paid for")
+        self._chunks_in_step = self._chunks_in_step + 1 if chunk.step == self.step else 1
+        self._index, self.step = self._index + 1, chunk.step
         if chunk.chunk_kind == ChunkKind.IMAGE_PART:
             self._take_part(chunk, encoded)
             return None

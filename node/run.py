@@ -6,6 +6,10 @@ Is not: the parsing of flags (`cli`), nor the bootstrap peer (`roles/bootstrap`)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import structlog
 import trio
 
@@ -18,11 +22,20 @@ from node.inference.process import Machine
 from node.keys import open_keystore, read_password
 from node.lifetime import KEY_FILE, node_file, stopped_by_signals
 from node.network import load_network
+from node.pay.earnings import EARNINGS_FILE, open_earnings
+from node.pay.ledger import LEDGER_FILE, open_ledger
+from node.pay.payee import CreditTerms, Payee
+from node.pay.purse import Purse
+from node.pay.vouchers import EscrowDomain
 from node.peer import Peer, open_peer
 from node.protocols import TASK_PROTOCOL
 from node.roles.coordinator import Coordinator, run_coordinator
 from node.roles.miner import Miner, Terms
 from node.settings import NodeSettings
+from protocol.draw import WEI_PER_MICRO_CAI
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 BYTES_PER_MIB = 1 << 20
 
@@ -75,21 +88,44 @@ async def run_node(settings: NodeSettings) -> None:
                     await trio.to_thread.run_sync(package.verify, item)
                 async with open_pool(packages, backend, count) as workers:
                     await workers.ready()
-                    with node_file(settings, peer.key.address, peer.host):
+                    with (
+                        node_file(settings, peer.key.address, peer.host),
+                        _open_payee(settings, peer) as payee,
+                    ):
                         terms = Terms(settings.price_micro_cai, settings.capacity, guest)
-                        await MINER_CLASS(peer, workers, packages, terms).run()
+                        await MINER_CLASS(peer, workers, packages, terms, payee).run()
+
+
+@contextmanager
+def _open_payee(settings: NodeSettings, peer: Peer) -> Iterator[Payee]:
+    task_wei = settings.price_micro_cai * WEI_PER_MICRO_CAI
+    terms = CreditTerms(limit_wei=settings.credit_tasks * task_wei, least_wei=task_wei)
+    domain = EscrowDomain.of(peer.network.deployment)
+    with open_earnings(settings.data_dir / EARNINGS_FILE, peer.key.address, domain) as earnings:
+        yield Payee(earnings, peer.clients, peer.sender, terms)
 
 
 async def _run_coordinator(settings: NodeSettings, peer: Peer) -> None:
     from node.api.app import Api, load_token  # noqa: PLC0415 - only this role needs a web server
-    from node.api.server import serve_api  # noqa: PLC0415
 
     catalogue = Catalogue.of_folders(settings.model_folders)
-    coordinator = Coordinator(peer, catalogue)
-    peer.host.handle_direct_streams(TASK_PROTOCOL, coordinator.handle_stream)
-    application = Api(coordinator, catalogue).application(load_token(settings.data_dir))
+    domain = EscrowDomain.of(peer.network.deployment)
+    with open_ledger(settings.data_dir / LEDGER_FILE, peer.key, domain) as ledger:
+        purse = Purse(ledger, peer.clients.escrow, peer.key.address)
+        await purse.refresh()
+        coordinator = Coordinator(peer, catalogue, purse, settings.price_max_micro_cai)
+        peer.host.handle_direct_streams(TASK_PROTOCOL, coordinator.handle_stream)
+        application = Api(coordinator, catalogue).application(load_token(settings.data_dir))
+        await _serve(settings, peer, coordinator, purse, application)
+
+
+async def _serve(
+    settings: NodeSettings, peer: Peer, coordinator: Coordinator, purse: Purse, application: ASGIApp
+) -> None:
+    from node.api.server import serve_api  # noqa: PLC0415 - as above
+
     async with trio.open_nursery() as nursery:
         api_url = await nursery.start(serve_api, application, settings.api_port)
         log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
         with node_file(settings, peer.key.address, peer.host, api_url):
-            await run_coordinator(coordinator, peer)
+            await run_coordinator(coordinator, peer, purse)

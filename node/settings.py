@@ -59,7 +59,11 @@ class NodeSettings:
     models: Annotated[tuple[Path, ...], _SEVERAL] = ()
     """Folders of model packages; default: those that come with the node."""
     price_micro_cai: int = 10_000
-    """Price that a miner asks for one image, in millionths of a CAI."""
+    """Price that a miner asks for one image at a model's default size and steps, in millionths of a CAI."""
+    price_max_micro_cai: int = 1_000_000
+    """Most that a coordinator pays for such an image, in millionths of a CAI; dearer offers do not count."""
+    credit_tasks: int = 100
+    """Tasks for which a miner trusts a coordinator with vouchers, at its own price; it redeems at half."""
     capacity: int = 1
     """Tasks that a miner takes at a time."""
     threads: int = 1

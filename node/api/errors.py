@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from starlette.responses import JSONResponse
 
 from node.catalogue import UnknownModel
+from node.pay.purse import DepositUsedUp
 from node.requests import BadRequest, Busy, NoMiner, TaskFailed
 from protocol.errors import Refusal
 
@@ -40,21 +41,22 @@ class ApiError:
         return JSONResponse(self.body(), self.status, headers=headers)
 
 
+_ANSWERS: dict[type[Refusal], tuple[int, str, str, str | None]] = {
+    UnknownModel: (404, "invalid_request_error", "model_not_found", "model"),
+    Busy: (429, "rate_limit_error", "too_many_requests", None),
+    NoMiner: (503, "server_error", "no_miner_available", None),
+    DepositUsedUp: (402, "insufficient_quota", "deposit_used_up", None),
+    TaskFailed: (502, "server_error", "task_failed", None),
+}
+"""Status, kind, code and parameter by what was refused."""
+
+
 def of_refusal(refusal: Refusal) -> ApiError:
     """How an app is told a refusal of ours."""
-    match refusal:
-        case BadRequest(parameter=parameter, reason=reason):
-            return ApiError(400, "invalid_request_error", "invalid_value", reason, parameter)
-        case UnknownModel(reason=reason):
-            return ApiError(404, "invalid_request_error", "model_not_found", reason, "model")
-        case Busy(reason=reason):
-            return ApiError(429, "rate_limit_error", "too_many_requests", reason)
-        case NoMiner(reason=reason):
-            return ApiError(503, "server_error", "no_miner_available", reason)
-        case TaskFailed(reason=reason):
-            return ApiError(502, "server_error", "task_failed", reason)
-        case _:
-            return ApiError(503, "server_error", "unavailable", refusal.reason)
+    if isinstance(refusal, BadRequest):
+        return ApiError(400, "invalid_request_error", "invalid_value", refusal.reason, refusal.parameter)
+    status, kind, code, parameter = _ANSWERS.get(type(refusal), (503, "server_error", "unavailable", None))
+    return ApiError(status, kind, code, refusal.reason, parameter)
 
 
 WRONG_TOKEN = ApiError(

@@ -24,6 +24,7 @@ from contracts.staking import StakingClient
 from contracts.transactions import Sender
 from node.devnet import report
 from node.devnet.market import Market, NodePlan
+from node.devnet.payday import show_pay
 from node.slash import read_evidence, submit_evidence
 from protocol.errors import CuckooError
 from protocol.receipt import Receipt, verify_document
@@ -140,6 +141,7 @@ async def show_market(
     receipt_file.write_text(json.dumps(answer.receipt_document, indent=2) + "\n")
     report.print_draw(console, answer.receipt, market.names)
     report.print_signatures(console, answer.receipt, market.names)
+    await show_pay(market, console, answer.receipt)
     report.print_picture(console, answer.png)
     report.print_files(console, image, receipt_file)
 

@@ -42,6 +42,8 @@ UNBONDING_DELAY_S = 3600
 BLOCK_TIME_S = 1
 MARKET_FILE = "market.json"
 GAS_MONEY_WEI = 10**18
+DEPOSIT_CAI = 100
+"""What each coordinator's owner puts into the escrow to pay miners from."""
 CONSENT_DEADLINE_S = 1 << 40
 """Far in the future: the devnet's clock jumps."""
 REPORTER_ACCOUNT, STAKER_ACCOUNT = 0, 1
@@ -162,6 +164,7 @@ async def open_market(
         )
         (market.network_folder / "bootnodes.txt").write_text("\n".join(bootstrap["multiaddrs"]) + "\n")
         tell(f"starting {len(plan)} nodes, each a process; miners load their model")
+        stack.push_async_callback(_stop_all, market)
         # Side by side: most of a start is waiting for imports.
         started: dict[str, dict[str, Any]] = {}
 
@@ -179,6 +182,14 @@ async def open_market(
                 market.api_url = started[item.name]["api_url"]
                 market.token = (folder / item.name / TOKEN_FILE).read_text().strip()
         yield market
+
+
+async def _stop_all(market: Market) -> None:
+    """Stop the nodes side by side: a miner that was paid waits for a block to redeem in."""
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as nursery:
+            for node in market.nodes.values():
+                nursery.start_soon(node.stop)
 
 
 async def _found(folder: Path, anvil: Anvil, tell: Callable[[str], None]) -> Market:
@@ -226,10 +237,14 @@ async def register(market: Market, owner: Sender, key: Key, item: NodePlan) -> N
     consent = Consent(owner=owner.address, node=key.address, role=item.role, deadline_s=CONSENT_DEADLINE_S)
     signature = sign_consent(key.secret, consent, deployment.chain_id, deployment.staking)
     stake_wei = item.stake_cai * WEI_PER_CAI
-    await clients.token.faucet(owner, stake_wei)
+    deposit_wei = DEPOSIT_CAI * WEI_PER_CAI if item.role is Role.COORDINATOR else 0
+    await clients.token.faucet(owner, stake_wei + deposit_wei)
     await clients.token.approve(owner, deployment.staking, stake_wei)
     await clients.staking.stake(owner, key.address, stake_wei)
     await clients.staking.register(owner, consent, signature, metadata=item.name)
+    if deposit_wei:
+        await clients.token.approve(owner, deployment.escrow, deposit_wei)
+        await clients.escrow.deposit(owner, key.address, deposit_wei)
 
 
 async def _seed_first_epoch(market: Market, anvil: Anvil, tell: Callable[[str], None]) -> None:

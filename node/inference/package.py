@@ -128,6 +128,11 @@ class ModelPackage(Settings):
         return self.sizes[0][1]
 
     @property
+    def default_work(self) -> int:
+        """Pixels times steps of an image at the default size and steps: what an offer's price is for."""
+        return self.width * self.height * self.default_steps
+
+    @property
     def size_bytes(self) -> int:
         """Bytes of all files together, the manifest not counted."""
         return sum(file.size_bytes for file in self.files.values())

@@ -7,7 +7,9 @@ Is not: the decision to sign, which is the ledger's, nor what a voucher is for.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
+from contracts.deployment import Deployment
 from contracts.escrow import voucher_data
 from contracts.records import Voucher
 from node.keys import Key
@@ -21,6 +23,11 @@ class EscrowDomain:
 
     chain_id: int
     escrow: bytes
+
+    @classmethod
+    def of(cls, deployment: Deployment) -> Self:
+        """The domain of a network's contracts."""
+        return cls(deployment.chain_id, deployment.escrow)
 
     def digest(self, voucher: Voucher) -> bytes:
         """32 bytes that a coordinator's node key signs (EIP-712)."""

@@ -14,17 +14,20 @@ from dataclasses import dataclass
 import structlog
 import trio
 
+from contracts.errors import ChainError
 from node.active_task import ActiveTask, require_drawn
 from node.calls import Caller, reach_by
 from node.catalogue import Catalogue
 from node.clock import now_ms
+from node.pay.payer import TaskPay
+from node.pay.purse import DepositUsedUp, Purse
 from node.peer import Peer
 from node.requests import Announced, Busy, Delivered, ImageRequest, NoMiner
 from node.result_intake import FalseImage, ResultIntake
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol import task as life
-from protocol.draw import EpochView, rank_for_task, task_seed
+from protocol.draw import WEI_PER_MICRO_CAI, EpochView, rank_for_task, task_seed
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
 from protocol.messages import (
     NO_TASK,
@@ -38,6 +41,7 @@ from protocol.messages import (
     TaskKind,
     TaskReply,
 )
+from protocol.pay import SignedVoucher, task_price_micro_cai
 from protocol.receipt import Receipt
 from protocol.rules import tasks
 from protocol.rules.view import Bounded
@@ -50,6 +54,10 @@ RECEIPTS_MAX = 1_000
 """Receipts remembered for `GET /v1/cuckoo/tasks/{id}`."""
 ACCEPTANCE_TIMEOUT_MS = 5_000
 """How long a new stream may take to say what it is about."""
+VOUCHER_TIMEOUT_MS = 2_000
+"""How long a voucher may take to go out; it is promised all the same."""
+PRICE_MAX_MICRO_CAI = 1_000_000
+"""Offers that ask for more for an image are not considered, if nobody says otherwise."""
 
 EXPIRY_POLL_S = 0.1
 """How late a task's end by deadline may be noticed."""
@@ -70,8 +78,13 @@ class OfferedModel:
 class Coordinator:
     """The role's state: tasks under way, and receipts of those that ended."""
 
-    def __init__(self, peer: Peer, catalogue: Catalogue) -> None:
+    def __init__(
+        self, peer: Peer, catalogue: Catalogue, purse: Purse, price_max_micro_cai: int = PRICE_MAX_MICRO_CAI
+    ) -> None:
+        """:param price_max_micro_cai: of offers, for an image at the model's default size and steps."""
         self._peer = peer
+        self._purse = purse
+        self._price_max_micro_cai = price_max_micro_cai
         self._catalogue = catalogue
         self._active: dict[bytes, ActiveTask] = {}
         self._receipts: Bounded[str, Receipt] = Bounded(RECEIPTS_MAX)
@@ -100,6 +113,7 @@ class Coordinator:
             "receipts": len(self._receipts),
             "calls": dict(self.caller.counts),
             "evidence_files": len(self._peer.evidence.files()),
+            "pay": {name: str(wei) for name, wei in self._purse.status().items()},
         }
 
     def offered_models(self) -> list[OfferedModel]:
@@ -135,19 +149,22 @@ class Coordinator:
 
         :raises NoMiner: no epoch yet, or nobody with a live offer was drawn.
         :raises Busy: `ACTIVE_TASKS_MAX` are under way.
+        :raises DepositUsedUp: the deposit does not cover the task's price.
         """
         task = self._make_task(request)
         announcement = task.announcement
         self._active[announcement.digest] = task
-        try:
-            await self._peer.publish(tasks.TOPIC, announcement.encoded)
-            self._published += 1
-            log.info("task announced", task=announcement.digest.hex(), steps=request.steps)
-            task.tell(Announced(announcement.digest, announcement.message.assigned))
-            yield task
-        finally:
-            task.fail(life.CoordinatorEvent.CANCEL, "the app went away")
-            del self._active[announcement.digest]
+        # Whoever still works when the app goes holds the reservation too, until it is paid.
+        with task.pay.reservation.held():
+            try:
+                await self._peer.publish(tasks.TOPIC, announcement.encoded)
+                self._published += 1
+                log.info("task announced", task=announcement.digest.hex(), steps=request.steps)
+                task.tell(Announced(announcement.digest, announcement.message.assigned))
+                yield task
+            finally:
+                task.fail(life.CoordinatorEvent.CANCEL, "the app went away")
+                del self._active[announcement.digest]
 
     def _make_task(self, request: ImageRequest) -> ActiveTask:
         """Draw and sign. Synchronous: what is checked here still holds when it is signed."""
@@ -191,14 +208,16 @@ class Coordinator:
             width=request.width,
             height=request.height,
             steps=request.steps,
-            price_micro_cai=max(_price(offers[miner], request.model.model_id) for miner in assigned),
+            price_micro_cai=max(_price(offers[miner], request) for miner in assigned),
             announced_at_ms=announced_at_ms,
             rank_timeout_ms=parameters.rank_timeout_ms,
             deadline_ms=announced_at_ms + parameters.task_life_ms,
             ranking=ranking,
             multiaddrs=peer.multiaddrs(),
         )
-        return ActiveTask(peer.seal(announcement), epoch, task_input.encode())
+        self._purse.require(announcement.price_micro_cai * WEI_PER_MICRO_CAI)
+        statement = peer.seal(announcement)
+        return ActiveTask(statement, epoch, task_input.encode(), TaskPay(self._purse, announcement))
 
     def _next_number(self, epoch: EpochView) -> tuple[int, bytes]:
         """Number of the next announcement and the id of the last, from the guard: both survive `kill -9`.
@@ -223,13 +242,16 @@ class Coordinator:
             await trio.sleep(EXPIRY_POLL_S)
 
     def _live_offers(self, model_id: bytes | None = None) -> dict[bytes, Offer]:
-        """Offers by miner that have not lapsed; only those for `model_id` if given."""
+        """Offers by miner that have not lapsed nor ask too much; only those for `model_id` if given."""
         now = now_ms()
         return {
             miner: offer.message
             for miner, offer in self._peer.seen.offers.items()
             if offer.message.valid_until_ms > now
-            and (model_id is None or any(model.model_id == model_id for model in offer.message.models))
+            and any(
+                model_id in {None, model.model_id} and model.price_micro_cai <= self._price_max_micro_cai
+                for model in offer.message.models
+            )
         }
 
     async def handle_stream(self, stream: DirectStream, peer_id: PeerId) -> None:
@@ -246,19 +268,41 @@ class Coordinator:
         if task is None:
             raise Refusal("this task is over or was never here")
         require_drawn(task.announcement.message, acceptance)
+        miner = acceptance.signer.address
+        with task.pay.reservation.held():
+            try:
+                async with task.turn(acceptance) as granted:
+                    if granted:
+                        delivered = await self._employ(task, acceptance, stream)
+                        self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
+                        task.deliver(delivered)
+            finally:
+                self.caller.note_lost(task)
+            if task.delivered_by == miner:
+                await _reply(stream, ReplyKind.RECEIVED)
+            else:
+                await _send_voucher(stream, task.pay.settle(miner))
+                await _reply(stream, ReplyKind.NOT_NEEDED, reason=f"the task is {task.state.value}")
+
+    async def _employ(
+        self, task: ActiveTask, acceptance: Statement[TaskAcceptance], stream: DirectStream
+    ) -> Delivered:
+        """Give a miner whose turn it is the input, and see it through.
+
+        :raises DepositUsedUp: it cannot be paid; the task ends.
+        :raises ProtocolError: it broke the protocol.
+        :raises Refusal: it fell silent or went away.
+        """
         try:
-            async with task.turn(acceptance) as granted:
-                if granted:
-                    await _reply(stream, ReplyKind.INPUT, payload=task.input_encoded)
-                    delivered = await self._receive_result(task, acceptance, stream)
-                    self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
-                    task.deliver(delivered)
-        finally:
-            self.caller.note_lost(task)
-        if task.delivered_by == acceptance.signer.address:
-            await _reply(stream, ReplyKind.RECEIVED)
-        else:
-            await _reply(stream, ReplyKind.NOT_NEEDED, reason=f"the task is {task.state.value}")
+            lost_voucher = await task.pay.begin(acceptance.signer.address)
+        except DepositUsedUp as refusal:
+            task.fail(life.CoordinatorEvent.CANCEL, refusal.reason)
+            raise
+        except ChainError as error:
+            raise Refusal("the chain does not tell at the moment what you were paid") from error
+        await _send_voucher(stream, lost_voucher)
+        await _reply(stream, ReplyKind.INPUT, payload=task.input_encoded)
+        return await self._receive_result(task, acceptance, stream)
 
     async def _receive_result(
         self, task: ActiveTask, acceptance: Statement[TaskAcceptance], stream: DirectStream
@@ -276,9 +320,11 @@ class Coordinator:
                 payload = await stream.receive(timeout_ms=patience_ms)
                 if payload is None:
                     raise InvalidMessage("stream ended before the commitment")
+                intake.step_limit = task.pay.step_limit(miner)
                 event = intake.receive(payload)
                 if event is not None:
                     task.tell(event)
+                await _send_voucher(stream, task.pay.show(miner, intake.step))
         except (ProtocolError, Refusal) as error:
             log.warning("miner lost", miner=miner.hex(), error=str(error))
             if isinstance(error, FalseImage):
@@ -289,17 +335,30 @@ class Coordinator:
         return Delivered(intake.image, receipt)
 
 
-def _price(offer: Offer, model_id: bytes) -> int:
-    return next(model.price_micro_cai for model in offer.models if model.model_id == model_id)
+def _price(offer: Offer, request: ImageRequest) -> int:
+    """Least price of a task for `request` at which the offer stands, in micro-CAI."""
+    model = request.model
+    asked = next(item.price_micro_cai for item in offer.models if item.model_id == model.model_id)
+    work = request.width * request.height * request.steps
+    return task_price_micro_cai(asked, model.default_work, work)
 
 
 async def _reply(stream: DirectStream, kind: ReplyKind, payload: bytes = b"", reason: str = "") -> None:
     await stream.send(TaskReply(kind, payload, reason[:REASON_BYTES_MAX]).encode())
 
 
-async def run_coordinator(coordinator: Coordinator, peer: Peer) -> None:
-    """Keep the role's own tasks running until cancelled: deadlines, calls, and the epochs' seeds."""
+async def _send_voucher(stream: DirectStream, voucher: SignedVoucher | None) -> None:
+    """Whole or not at all: cut in the middle when the app goes away, nothing could follow it."""
+    if voucher is not None:
+        with trio.CancelScope(shield=True):
+            reply = TaskReply(ReplyKind.VOUCHER, voucher.encode(), "")
+            await stream.send(reply.encode(), timeout_ms=VOUCHER_TIMEOUT_MS)
+
+
+async def run_coordinator(coordinator: Coordinator, peer: Peer, purse: Purse) -> None:
+    """Keep the role's own tasks running until cancelled: deadlines, calls, money, and the epochs' seeds."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(coordinator.expire_tasks)
         nursery.start_soon(coordinator.caller.run)
+        nursery.start_soon(purse.run, peer.network.parameters.chain_poll_ms / 1000)
         nursery.start_soon(peer.chain.record_seeds, peer.sender)

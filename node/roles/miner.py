@@ -24,21 +24,22 @@ from node.inference.trace_store import TraceStore
 from node.miner_status import machine_now, write_status
 from node.model_transfer import ModelServer
 from node.openings import OpeningServer
+from node.pay.meter import TaskMeter
+from node.pay.payee import Payee
 from node.peer import Peer
 from node.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
 from node.reach import reach_coordinator
+from node.result_sender import ResultSender
 from p2p.streams import DirectStream
 from protocol.errors import CuckooError, Refusal
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import (
     CHUNK_BYTES_MAX,
-    ChunkKind,
     Kind,
     ModelOffer,
     Offer,
     ReplyKind,
-    ResultChunk,
     ResultCommitment,
     TaskAcceptance,
     TaskAnnouncement,
@@ -47,6 +48,7 @@ from protocol.messages import (
     TaskReply,
     image_parts,
 )
+from protocol.pay import SignedVoucher, task_price_micro_cai
 from protocol.rules import offers, results, tasks
 from protocol.rules.view import Bounded
 from protocol.statement import Statement
@@ -81,9 +83,15 @@ class Miner:
     """The role's state."""
 
     def __init__(
-        self, peer: Peer, workers: WorkerPool, packages: Sequence[ModelPackage], terms: Terms
+        self,
+        peer: Peer,
+        workers: WorkerPool,
+        packages: Sequence[ModelPackage],
+        terms: Terms,
+        payee: Payee,
     ) -> None:
         self._peer = peer
+        self._payee = payee
         self._workers = workers
         self._packages = {item.model_id: item for item in packages}
         self._terms = terms
@@ -117,6 +125,7 @@ class Miner:
             self._peer.host.handle_direct_streams(MODELS_PROTOCOL, self._models.handle)
             self._peer.listen(tasks.TOPIC, take)
             self._peer.listen(results.TOPIC, self._note_result)
+            nursery.start_soon(self._payee.run, self._peer.network.parameters.chain_poll_ms)
             log.info("ready", role="miner", models=[item.name for item in self._packages.values()])
             await self._keep_offering()
 
@@ -130,9 +139,15 @@ class Miner:
             and package is not None
             and task.task_kind == TaskKind.TEXT_TO_IMAGE
             and runs_shape(package, task.width, task.height, task.steps)
+            and task.price_micro_cai >= self._price_micro_cai(package, task)
             and not self._paused
             and self._following < TASKS_WAITING_MAX
         )
+
+    def _price_micro_cai(self, package: ModelPackage, task: TaskAnnouncement) -> int:
+        """What this miner wants for a task at least."""
+        work = task.width * task.height * task.steps
+        return task_price_micro_cai(self._terms.price_micro_cai, package.default_work, work)
 
     def _look_around(self) -> None:
         """See whether this is a time to work, and write down how things are."""
@@ -146,6 +161,7 @@ class Miner:
             "openings": self._openings.counts,
             "calls": self._calls.counts,
             "models given": self._models.counts,
+            **self._payee.status(),
         }
         try:
             write_status(self._peer.data_dir, now_ms(), paused, names, self._workers.statistics(), counts)
@@ -199,50 +215,70 @@ class Miner:
     async def _serve(
         self, task: Statement[TaskAnnouncement], rank: int, life: Life[MinerState, MinerEvent]
     ) -> None:
-        coordinator = await reach_coordinator(self._peer.host, self._peer.lookup, task)
-        async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
-            await stream.send(self._peer.seal(TaskAcceptance(task.digest, rank)).encoded)
-            life.move(MinerEvent.ACCEPT)
-            reply = await self._hear(stream, task)
-            if reply.reply_kind != ReplyKind.INPUT:
-                life.move(MinerEvent.HEAR_NOT_NEEDED)
-                log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
-                return
-            task_input = TaskInput.decode(reply.payload)
-            require_input(task.message, task_input)
-            life.move(MinerEvent.GET_INPUT)
-            log.info("working", task=task.digest.hex(), rank=rank)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._work, task, task_input, stream, life)
-                # Whatever the coordinator says ends the work: received, or not needed any more.
-                reply = await self._hear(stream, task)
-                nursery.cancel_scope.cancel()
-            received = reply.reply_kind == ReplyKind.RECEIVED and life.state is MinerState.COMMITTED
-            life.move(MinerEvent.HEAR_RECEIVED if received else MinerEvent.HEAR_NOT_NEEDED)
-            log.info("done", task=task.digest.hex(), reply=ReplyKind(reply.reply_kind).name.lower())
+        with self._payee.task(task, self._peer.network.parameters.progress_timeout_ms) as meter:
+            await self._payee.require_credit(task.message)
+            coordinator = await reach_coordinator(self._peer.host, self._peer.lookup, task)
+            async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
+                await self._converse(task, rank, life, stream, meter)
 
-    async def _hear(self, stream: DirectStream, task: Statement[TaskAnnouncement]) -> TaskReply:
-        payload = await stream.receive(timeout_ms=max(1, task.message.deadline_ms - now_ms()))
-        if payload is None:
-            raise Refusal("the coordinator ended the stream")
-        return TaskReply.decode(payload)
+    async def _converse(
+        self,
+        task: Statement[TaskAnnouncement],
+        rank: int,
+        life: Life[MinerState, MinerEvent],
+        stream: DirectStream,
+        meter: TaskMeter,
+    ) -> None:
+        """Accept, work and hear, on an open stream."""
+        await stream.send(self._peer.seal(TaskAcceptance(task.digest, rank)).encoded)
+        life.move(MinerEvent.ACCEPT)
+        reply = await self._hear(stream, task, meter)
+        if reply.reply_kind != ReplyKind.INPUT:
+            life.move(MinerEvent.HEAR_NOT_NEEDED)
+            log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
+            return
+        task_input = TaskInput.decode(reply.payload)
+        require_input(task.message, task_input)
+        life.move(MinerEvent.GET_INPUT)
+        log.info("working", task=task.digest.hex(), rank=rank)
+        async with trio.open_nursery() as nursery:
+            sender = ResultSender(self._peer, stream, task, meter)
+            nursery.start_soon(self._work, task, task_input, sender, life)
+            # Whatever else the coordinator says ends the work: received, or not needed any more.
+            reply = await self._hear(stream, task, meter)
+            nursery.cancel_scope.cancel()
+        received = reply.reply_kind == ReplyKind.RECEIVED and life.state is MinerState.COMMITTED
+        life.move(MinerEvent.HEAR_RECEIVED if received else MinerEvent.HEAR_NOT_NEEDED)
+        log.info("done", task=task.digest.hex(), reply=ReplyKind(reply.reply_kind).name.lower())
+
+    async def _hear(
+        self, stream: DirectStream, task: Statement[TaskAnnouncement], meter: TaskMeter
+    ) -> TaskReply:
+        """The next thing that the coordinator says besides vouchers, which go to the meter."""
+        while True:
+            payload = await stream.receive(timeout_ms=max(1, task.message.deadline_ms - now_ms()))
+            if payload is None:
+                raise Refusal("the coordinator ended the stream")
+            reply = TaskReply.decode(payload)
+            if reply.reply_kind != ReplyKind.VOUCHER:
+                return reply
+            meter.take(SignedVoucher.decode(reply.payload))
 
     async def _work(
         self,
         task: Statement[TaskAnnouncement],
         task_input: TaskInput,
-        stream: DirectStream,
+        sender: ResultSender,
         life: Life[MinerState, MinerEvent],
     ) -> None:
         """Run the job and stream what comes of it, the commitment last."""
-        sender = _ChunkSender(self._peer, stream, task.digest)
         async with self._workers.run(_job(task, task_input, self._traces.path_of(task.digest))) as events:
             async for event in events:
                 match event:
                     case Progress(step=step):
-                        await sender.send(ChunkKind.PROGRESS, step)
+                        await sender.progress(step)
                     case Preview(step=step, png=png) if len(png) <= CHUNK_BYTES_MAX:
-                        await sender.send(ChunkKind.PREVIEW, step, png)
+                        await sender.preview(step, png)
                     case Finished():
                         await self._deliver(task, event, sender, life)
                     case Failed(reason=reason):
@@ -252,7 +288,7 @@ class Miner:
         self,
         task: Statement[TaskAnnouncement],
         finished: Finished,
-        sender: _ChunkSender,
+        sender: ResultSender,
         life: Life[MinerState, MinerEvent],
     ) -> None:
         """Keep the trace, sign the commitment, then send the parts.
@@ -275,29 +311,13 @@ class Miner:
         )
         statement = self._peer.seal(commitment)
         life.move(MinerEvent.COMMIT)
-        for number, part in enumerate(parts):
-            await sender.send(ChunkKind.IMAGE_PART, task.message.steps, part, number)
+        await sender.image(parts)
         await self.publish_commitment(statement)
-        await sender.stream.send(statement.encoded)
+        await sender.commitment(statement)
 
     async def publish_commitment(self, statement: Statement[ResultCommitment]) -> None:
         """Tell everybody, before the coordinator can answer and so end this task."""
         await self._peer.publish(results.TOPIC, statement.encoded)
-
-
-class _ChunkSender:
-    """Signs and numbers the chunks of one stream."""
-
-    def __init__(self, peer: Peer, stream: DirectStream, task_id: bytes) -> None:
-        self.stream = stream
-        self._peer = peer
-        self._task_id = task_id
-        self._index = 0
-
-    async def send(self, kind: ChunkKind, step: int, payload: bytes = b"", part: int = 0) -> None:
-        chunk = ResultChunk(self._task_id, self._index, kind, part, step, payload)
-        self._index += 1
-        await self.stream.send(self._peer.seal(chunk).encoded)
 
 
 def _job(task: Statement[TaskAnnouncement], task_input: TaskInput, trace_path: Path) -> ImageJob:

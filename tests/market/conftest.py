@@ -49,9 +49,9 @@ class RunningMarket:
 
 
 @contextmanager
-def running_market(folder: Path, *arguments: str, port: int = 0):
+def running_market(folder: Path, *arguments: str, port: int = 0, module: str = "node.devnet"):
     """`python -m node.devnet up` in a process of its own, until the context ends."""
-    command = [sys.executable, "-m", "node.devnet", "up", "--folder", str(folder), "--api-port", str(port)]
+    command = [sys.executable, "-m", module, "up", "--folder", str(folder), "--api-port", str(port)]
     command += arguments
     with (folder.parent / f"{folder.name}.out").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=REPOSITORY)

@@ -47,7 +47,7 @@ def place(tmp_path_factory):
 
 
 def test_there_is_a_block_for_everybody():
-    people = {"app", "setup", "bootstrap", "coordinator", "miner", "staker", "slasher", "move"}
+    people = {"app", "setup", "bootstrap", "coordinator", "miner", "pay", "staker", "slasher", "move"}
     assert set(BLOCKS) == people
 
 
@@ -58,6 +58,13 @@ def test_app_builder(place):
     assert '"ready":true' in output
 
 
+def test_miners_are_paid_for_what_the_app_has_asked_for(place):
+    output = type_in(place, "app", "setup", "pay")
+    assert "redeemed " in output
+    assert "collected " in output
+    assert "earned_micro_cai" in output
+
+
 def test_bootstrap_peer(place):
     assert '"role": "bootstrap"' in type_in(place, "setup", "bootstrap")
 
@@ -65,6 +72,7 @@ def test_bootstrap_peer(place):
 def test_coordinator_then_miner_then_staker(place):
     output = type_in(place, "setup", "coordinator")
     assert "registered: coordinator" in output
+    assert "the deposit is 100 CAI" in output
     assert '"ready"' in output
     output = type_in(place, "setup", "miner")
     assert "registered: miner" in output

@@ -43,7 +43,7 @@ def delivered(key, rank):
 
 @pytest.fixture
 def task():
-    return ActiveTask(ANNOUNCEMENT, EPOCH, b"input")
+    return ActiveTask(ANNOUNCEMENT, EPOCH, b"input", pay=None)  # no money is moved here
 
 
 async def test_delivery_ends_the_task_well(task):

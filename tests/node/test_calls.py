@@ -32,7 +32,7 @@ ANNOUNCEMENT = sealed(announcement(*(RankedMiner(miner.address, 0) for miner in 
 
 def new_task():
     epoch = EpochView(1, bytes(32), Snapshot.of([]), Snapshot.of([]))
-    return ActiveTask(ANNOUNCEMENT, epoch, b"input")
+    return ActiveTask(ANNOUNCEMENT, epoch, b"input", pay=None)  # no money is moved here
 
 
 def turn(task, rank):

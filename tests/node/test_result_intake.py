@@ -211,3 +211,11 @@ def test_commitment_to_more_parts_than_were_sent__proves_nothing_yet(intake):
     send_parts(intake, SMALL)
     false = commitment(SMALL, output_root=bytes(32), output_bytes=CHUNK_BYTES_MAX + 1)
     refused(intake, sealed(false), "parts are not the committed ones")
+
+
+def test_a_step_beyond_what_is_paid_for_is_refused(intake):
+    intake.step_limit = 2
+    assert intake.receive(sealed(chunk(0, step=2))) == Progress(MINER.address, 2, STEPS)
+    with pytest.raises(InvalidMessage, match="beyond what is paid"):
+        intake.receive(sealed(chunk(1, step=3)))
+    assert intake.step == 2

@@ -5,6 +5,7 @@ import pytest
 
 from node.api.app import Api, load_token
 from node.files import UnsafeFile
+from node.pay.purse import DepositUsedUp
 from node.requests import Busy, NoMiner
 from protocol.errors import LocalError
 from tests.node.builders import CATALOGUE
@@ -39,6 +40,7 @@ def client(outcome):
     [
         (NoMiner("nobody is here"), 503, "no_miner_available", True),
         (Busy("as many as we carry"), 429, "too_many_requests", True),
+        (DepositUsedUp(bytes(20), 2, 1), 402, "deposit_used_up", False),
         (LocalError("our disk is full: /secret/path"), 500, "internal_error", False),
     ],
 )

@@ -1,0 +1,141 @@
+"""A miner's money: whom it gives credit, what it is paid for a task, and that it gets it.
+
+Is: what the miner's role holds of pay, opened and closed with it.
+Is not: the checks themselves (`earnings`, `standing`, `meter`, `redeemer`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import trio
+
+from contracts.clients import Clients
+from contracts.errors import ChainError
+from contracts.transactions import Sender
+from node.pay.earnings import Earnings
+from node.pay.meter import TaskMeter
+from node.pay.redeemer import Redeemer
+from node.pay.standing import Exposure, Standings, why_no_credit
+from protocol.draw import WEI_PER_MICRO_CAI
+from protocol.errors import Refusal
+from protocol.messages import TaskAnnouncement
+from protocol.statement import Statement
+
+STANDING_AGE_MAX_S = 10.0
+"""How old the chain's answer about a coordinator may be when a task of it is accepted."""
+LOOK_EVERY_POLLS = 10
+"""Coordinators that owe are looked at once in so many of the network's polls of the chain."""
+REDEEM_AT_END_S = 3.0
+"""How long a miner that stops may take to redeem: as long as a block or two."""
+
+
+class NoCredit(Refusal):
+    """A coordinator's task is not accepted; the reason says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditTerms:
+    """What a miner risks. :ivar limit_wei: of vouchers and tasks of one coordinator.
+
+    :ivar least_wei: vouchers for less are not redeemed without need.
+    """
+
+    limit_wei: int
+    least_wei: int
+
+
+class Payee:
+    """One miner's. :ivar counts: ``tasks_paid``, ``tasks_unpaid`` and ``tasks_refused``."""
+
+    def __init__(self, earnings: Earnings, clients: Clients, sender: Sender, terms: CreditTerms) -> None:
+        self.counts: Counter[str] = Counter()
+        self._earnings = earnings
+        self._terms = terms
+        self._committed_wei: Counter[bytes] = Counter()
+        self._standings = Standings(clients.escrow, clients.staking, earnings.miner)
+        self.redeemer = Redeemer(
+            earnings,
+            self._standings,
+            clients.escrow,
+            sender,
+            self._exposure,
+            limit_wei=terms.limit_wei,
+            least_wei=terms.least_wei,
+        )
+
+    def _exposure(self, coordinator: bytes) -> Exposure:
+        account = self._earnings.account(coordinator)
+        return Exposure(account.promised_wei, self._committed_wei[coordinator], account.unpaid_wei)
+
+    async def require_credit(self, task: TaskAnnouncement) -> None:
+        """Look at the chain before a task is accepted; within the context of `task`, which counts its price.
+
+        :raises NoCredit: its coordinator may not pay.
+        """
+        price_wei = task.price_micro_cai * WEI_PER_MICRO_CAI
+        if not price_wei:
+            return
+        try:
+            standing = await self._standings.of(task.coordinator, STANDING_AGE_MAX_S)
+        except ChainError as error:
+            self.counts["tasks_refused"] += 1
+            raise NoCredit("the coordinator's deposit cannot be asked for at the moment") from error
+        reason = why_no_credit(standing, self._exposure(task.coordinator), price_wei, self._terms.limit_wei)
+        if reason is not None:
+            self.counts["tasks_refused"] += 1
+            self.redeemer.kick()
+            raise NoCredit(reason)
+
+    @contextmanager
+    def task(self, task: Statement[TaskAnnouncement], timeout_ms: int) -> Iterator[TaskMeter]:
+        """The pay of a task from its acceptance to its end; its price counts as credit meanwhile."""
+        coordinator = task.message.coordinator
+        price_wei = task.message.price_micro_cai * WEI_PER_MICRO_CAI
+        self._committed_wei[coordinator] += price_wei
+        meter = TaskMeter(self._earnings, task, timeout_ms)
+        try:
+            yield meter
+        finally:
+            self._committed_wei[coordinator] -= price_wei
+            if not self._committed_wei[coordinator]:
+                del self._committed_wei[coordinator]
+            if meter.shown:
+                self.counts["tasks_unpaid" if meter.unpaid_wei else "tasks_paid"] += 1
+            meter.close()
+            self._kick_when_due(coordinator)
+
+    def _kick_when_due(self, coordinator: bytes) -> None:
+        standing = self._standings.known(coordinator)
+        if standing is not None:
+            unredeemed_wei = self._exposure(coordinator).unredeemed_wei(standing)
+            if 2 * unredeemed_wei >= self._terms.limit_wei:
+                self.redeemer.kick()
+
+    async def run(self, chain_poll_ms: int) -> None:
+        """Redeem for as long as the miner runs, and what is worth it when it stops."""
+        try:
+            await self.redeemer.run(LOOK_EVERY_POLLS * chain_poll_ms / 1000)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + REDEEM_AT_END_S):
+                await self.redeemer.redeem_all("the miner stops")
+
+    def status(self) -> dict[str, dict[str, int]]:
+        """Micro-CAI, in all and by coordinator, for people."""
+        found: dict[str, dict[str, int]] = {}
+        total: Counter[str] = Counter()
+        for account in self._earnings.accounts():
+            standing = self._standings.known(account.coordinator)
+            exposure = self._exposure(account.coordinator)
+            amounts = {"earned_micro_cai": account.promised_wei, "unpaid_micro_cai": account.unpaid_wei}
+            if standing is not None:
+                amounts["redeemed_micro_cai"] = standing.account.paid_wei
+                amounts["unredeemed_micro_cai"] = exposure.unredeemed_wei(standing)
+                amounts["deposit_micro_cai"] = standing.deposit.balance_wei
+            shown = {name: wei // WEI_PER_MICRO_CAI for name, wei in amounts.items()}
+            found[f"coordinator 0x{account.coordinator.hex()}"] = shown
+            total.update({name: count for name, count in shown.items() if name != "deposit_micro_cai"})
+        return {"pay": {**total, **self.counts, **self.redeemer.counts}, **found}

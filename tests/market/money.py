@@ -1,0 +1,118 @@
+"""What the market's tests ask about money: vouchers in the miners' files, and what the chain says of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import trio
+
+from contracts.clients import Clients
+from contracts.records import WEI_PER_CAI
+from contracts.rpc import connect
+from node.devnet.market import DEPOSIT_CAI
+from node.network import load_network
+from node.pay.earnings import EARNINGS_FILE, open_earnings
+from node.pay.vouchers import EscrowDomain
+from protocol.draw import WEI_PER_MICRO_CAI
+
+DEPOSIT_WEI = DEPOSIT_CAI * WEI_PER_CAI
+PRICE_WEI = 10_000 * WEI_PER_MICRO_CAI
+"""Of an image as the model makes it by itself, at the default price."""
+SETTLE_TIMEOUT_S = 10
+
+
+class Money:
+    """The money of one running market."""
+
+    def __init__(self, market):
+        self.market = market
+        self.deployment = load_network(market.description["network"]).deployment
+        self.addresses = {
+            name: bytes.fromhex(address.removeprefix("0x"))
+            for name, address in market.description["addresses"].items()
+        }
+        self.coordinator = self.addresses["coordinator"]
+        self.miners = {name: one for name, one in self.addresses.items() if name.startswith("miner")}
+
+    def name_of(self, address: bytes) -> str:
+        return next(name for name, one in self.addresses.items() if one == address)
+
+    def data_dir(self, name: str) -> Path:
+        return Path(self.market.description["nodes"][name]["data_dir"])
+
+    def earnings(self, name: str):
+        return open_earnings(
+            self.data_dir(name) / EARNINGS_FILE, self.addresses[name], EscrowDomain.of(self.deployment)
+        )
+
+    def promised_wei(self, name: str) -> int:
+        """By the best voucher in a miner's file."""
+        with self.earnings(name) as earnings:
+            return earnings.account(self.coordinator).promised_wei
+
+    def claimed_wei(self, name: str, task_id: str) -> int:
+        """What vouchers have paid a miner for one task."""
+        with self.earnings(name) as earnings:
+            return earnings.claimed_wei(bytes.fromhex(task_id))
+
+    def ask(self, question):
+        """The answer of an async function of the chain's clients."""
+
+        async def work():
+            async with connect(self.market.description["rpc_url"]) as rpc:
+                return await question(Clients(rpc, self.deployment))
+
+        return trio.run(work)
+
+    def command(self, *arguments: str) -> str:
+        """Run `cuckoo-peer …` with the staker's key and this network."""
+        places = {
+            "CUCKOO_NETWORK": self.market.description["network"],
+            "CUCKOO_OWNER_KEY": self.market.description["staker_key"],
+            "CUCKOO_PASSWORD_FILE": self.market.description["password_file"],
+        }
+        run = subprocess.run(
+            [sys.executable, "-m", "node.cli", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=os.environ | places,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    def purse(self) -> dict[str, int]:
+        with self.market.client() as client:
+            pay = client.get("/v1/cuckoo/status").json()["pay"]
+        return {name: int(wei) for name, wei in pay.items()}
+
+    def assert_nothing_is_lost(self) -> None:
+        """To the last wei: the deposit is what is left, what was booked, and what vouchers still promise."""
+
+        async def booked(clients):
+            accounts = [await clients.escrow.account(self.coordinator, one) for one in self.miners.values()]
+            deposit = await clients.escrow.deposit_of(self.coordinator)
+            held_wei = await clients.token.balance(self.deployment.escrow)
+            return deposit.balance_wei, accounts, held_wei
+
+        balance_wei, accounts, held_wei = self.ask(booked)
+        paid_wei = sum(account.paid_wei for account in accounts)
+        assert balance_wei + paid_wei == DEPOSIT_WEI
+        assert held_wei == balance_wei + paid_wei - sum(account.collected_wei for account in accounts)
+        assert all(account.debt_wei == 0 for account in accounts)
+        promised = {name: self.promised_wei(name) for name in self.miners}
+        for name, account in zip(promised, accounts, strict=True):
+            assert account.paid_wei <= promised[name]
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while True:
+            purse = self.purse()
+            rest = DEPOSIT_WEI - sum(promised.values())
+            if (purse["free_wei"], purse["reserved_wei"]) == (rest, 0):
+                break
+            assert time.monotonic() < deadline, (purse, rest)
+            time.sleep(0.2)
+        assert purse["deposit_wei"] - purse["outstanding_wei"] == rest

@@ -1,0 +1,198 @@
+"""A miner's money on a real chain: credit, redeeming by itself, and no more at risk than it allows."""
+
+import dataclasses
+
+import pytest
+import trio
+
+from contracts.records import Role
+from contracts.transactions import Sender
+from node.keys import Key
+from node.pay import redeemer
+from node.pay.earnings import open_earnings
+from node.pay.payee import CreditTerms, NoCredit, Payee
+from node.pay.vouchers import EscrowDomain
+from protocol.messages import RankedMiner
+from protocol.signature import sign_digest
+from protocol.statement import open_statement, seal
+from tests.contracts.conftest import chain_process, deployment, world
+from tests.contracts.world import COORDINATOR_STAKE_WEI, NODE, NODE_SECRET, OTHER_NODE, OTHER_NODE_SECRET
+from tests.node.builders import DOMAIN as STATEMENTS
+from tests.node.builders import announcement
+from tests.node.pay.builders import PRICE_WEI, signed
+
+pytestmark = pytest.mark.process
+__all__ = ["chain_process", "deployment", "world"]
+
+COORDINATOR, MINER = Key.of(OTHER_NODE_SECRET), Key.of(NODE_SECRET)
+CREDIT_TASKS = 10
+NOTICE_PART = 3
+
+
+@pytest.fixture
+async def payee(world, tmp_path):
+    """A miner that is paid by one coordinator, whose deposit is worth a hundred tasks."""
+    await world.register()
+    await world.register(COORDINATOR.secret, Role.COORDINATOR, COORDINATOR_STAKE_WEI)
+    await world.escrow.deposit(world.ann, OTHER_NODE, 100 * PRICE_WEI)
+    domain = EscrowDomain.of(world.deployment)
+    with open_earnings(tmp_path / "earnings.sqlite", NODE, domain) as earnings:
+        sender = Sender(world.chain.rpc, world.chain.accounts()[2])
+        made = Payee(
+            earnings, world.clients, sender, CreditTerms(CREDIT_TASKS * PRICE_WEI, least_wei=PRICE_WEI)
+        )
+        made.world, made.domain, made.earnings = world, domain, earnings
+        yield made
+
+
+def task(number=0, price_micro_cai=10_000):
+    message = dataclasses.replace(
+        announcement(RankedMiner(NODE, 0)),
+        coordinator=OTHER_NODE,
+        input_commitment=number.to_bytes(32, "big"),
+        price_micro_cai=price_micro_cai,
+    )
+    encoded = seal(STATEMENTS, message, lambda unsigned: sign_digest(COORDINATOR.secret, unsigned.digest))
+    return open_statement(STATEMENTS, encoded, type(message))
+
+
+async def work(payee, number, paid=True):
+    """Do one task, from the look at the credit to the last voucher."""
+    with payee.task(task(number), 1_000) as meter:
+        await payee.require_credit(task(number).message)
+        meter.shown = 4
+        if paid:
+            total_wei = payee.earnings.account(OTHER_NODE).promised_wei + PRICE_WEI
+            meter.take(
+                signed(
+                    PRICE_WEI,
+                    total_wei,
+                    key=COORDINATOR,
+                    coordinator=COORDINATOR,
+                    miner=MINER,
+                    domain=payee.domain,
+                )
+            )
+
+
+async def paid_wei(payee):
+    return (await payee.world.escrow.account(OTHER_NODE, NODE)).paid_wei
+
+
+async def until_paid(payee, wei):
+    with trio.fail_after(10):
+        while await paid_wei(payee) != wei:
+            await trio.sleep(0.02)
+
+
+async def test_it_redeems_when_half_of_the_credit_is_used_and_goes_on(payee):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(payee.run, 1_000)
+        for number in range(CREDIT_TASKS // 2):
+            assert await paid_wei(payee) == 0
+            await work(payee, number)
+        await until_paid(payee, CREDIT_TASKS // 2 * PRICE_WEI)
+        for number in range(CREDIT_TASKS // 2, CREDIT_TASKS):
+            await work(payee, number)
+        await until_paid(payee, CREDIT_TASKS * PRICE_WEI)
+        nursery.cancel_scope.cancel()
+    assert payee.status()["pay"]["tasks_paid"] == CREDIT_TASKS
+
+
+async def test_without_redeeming_the_credit_ends(payee):
+    for number in range(CREDIT_TASKS):
+        await work(payee, number)
+    with pytest.raises(NoCredit, match="used up"):
+        await work(payee, CREDIT_TASKS)
+    assert payee.counts["tasks_refused"] == 1
+
+
+async def test_tasks_at_the_same_time_share_the_credit(payee):
+    refused = []
+
+    async def one(number):
+        try:
+            await work(payee, number, paid=False)
+        except NoCredit:
+            refused.append(number)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(CREDIT_TASKS + 3):
+            nursery.start_soon(one, number)
+    assert len(refused) >= 3
+
+
+async def test_a_coordinator_without_a_deposit_is_refused(payee):
+    await payee.world.escrow.announce_withdrawal(payee.world.owner, OTHER_NODE, 100 * PRICE_WEI)
+    with pytest.raises(NoCredit, match="does not cover"):
+        await work(payee, 0)
+
+
+async def test_a_coordinator_that_never_pays_costs_one_task(payee):
+    """By slices: what it was shown and did not pay for is never more than the price of one."""
+    await work(payee, 0, paid=False)
+    await work(payee, 1, paid=False)
+    with pytest.raises(NoCredit, match="more unpaid"):
+        await work(payee, 2, paid=False)
+    assert payee.status()[f"coordinator 0x{OTHER_NODE.hex()}"]["unpaid_micro_cai"] == 20_000
+
+
+async def test_it_redeems_before_a_deposit_leaves(payee):
+    await work(payee, 0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(payee.run, 10)
+        await trio.sleep(0.3)
+        assert await paid_wei(payee) == 0
+        await payee.world.escrow.announce_withdrawal(payee.world.owner, OTHER_NODE, PRICE_WEI)
+        await until_paid(payee, PRICE_WEI)
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_redeems_when_the_coordinator_takes_its_stake_out(payee):
+    await work(payee, 0)
+    staking = payee.world.staking
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(payee.run, 10)
+        await trio.sleep(0.3)
+        assert await paid_wei(payee) == 0
+        shares = await staking.shares(OTHER_NODE, payee.world.owner.address)
+        await staking.unvote(payee.world.owner, OTHER_NODE, shares // NOTICE_PART)
+        await until_paid(payee, PRICE_WEI)
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_redeems_when_it_stops(payee):
+    await work(payee, 0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(payee.run, 60_000)
+        await trio.sleep(0.2)
+        nursery.cancel_scope.cancel()
+    assert await paid_wei(payee) == PRICE_WEI
+
+
+async def test_it_redeems_now_and_then(payee, monkeypatch):
+    monkeypatch.setattr(redeemer, "REDEEM_EVERY_S", 0.1)
+    await work(payee, 0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(payee.run, 10)
+        await until_paid(payee, PRICE_WEI)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_chain_that_is_away_stops_new_tasks_and_nothing_else(payee, monkeypatch):
+    from contracts.errors import ChainUnreachable
+
+    async def away(*_):
+        raise ChainUnreachable("nowhere", "nobody is there")
+
+    monkeypatch.setattr(payee.world.clients.escrow, "account", away)
+    with pytest.raises(NoCredit, match="cannot be asked"):
+        await work(payee, 0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(payee.run, 10)
+        await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_task_for_nothing_needs_no_credit(payee):
+    await payee.require_credit(task(price_micro_cai=0).message)
