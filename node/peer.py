@@ -212,7 +212,7 @@ async def open_peer(
                 announce=multiaddrs_of(announce),
             ) as host,
         ):
-            clients = Clients(rpc, network.deployment)
+            clients, sender = Clients(rpc, network.deployment), Sender(rpc, Account(key.secret))
             watcher = await _watch_chain(clients, network, data_dir)
             records = PeerRecords(key.secret)
             keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
@@ -234,7 +234,6 @@ async def open_peer(
             )
             lookup = Lookup(host, keeper)
             book = data_dir / BOOK_FILE
-            sender = Sender(rpc, Account(key.secret))
             peer = Peer(key, network, host, lookup, gossip, watcher, guard, sender, clients, data_dir)
             with kept_book(book, records):
                 async with trio.open_nursery() as nursery:
