@@ -29,12 +29,18 @@ class ActiveTask:
     """A task that is not over yet."""
 
     def __init__(
-        self, announcement: Statement[TaskAnnouncement], epoch: EpochView, input_encoded: bytes, pay: TaskPay
+        self,
+        announcement: Statement[TaskAnnouncement],
+        epoch: EpochView,
+        input_encoded: bytes,
+        pay: TaskPay,
+        source: bytes = b"",
     ) -> None:
         self.announcement = announcement
         self.epoch = epoch
         self.input_encoded = input_encoded
         self.pay = pay
+        self.source = source
         self.state = life.after(life.COORDINATOR, life.COORDINATOR.start, life.CoordinatorEvent.ANNOUNCE)
         self._race = Race()
         self._asked: set[int] = set()

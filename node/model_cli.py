@@ -16,6 +16,7 @@ from protocol.errors import LocalError
 
 if TYPE_CHECKING:
     from node.inference.package import ModelPackage
+    from protocol.messages import TaskKind
 
 MODELS_FOLDER = Path("models")
 CARD_NAME = "README.md"
@@ -44,6 +45,8 @@ def pack(
     steps_max: int = 50,
     default_guidance: float = 7.5,
     guidance_max: float = 20.0,
+    precision_class: str = "A",
+    task_kinds: tuple[str, ...] = ("text-to-image", "image-to-image"),
 ) -> None:
     """Make a package of a diffusers folder: its table of steps, its manifest, its id.
 
@@ -67,6 +70,10 @@ def pack(
         Guidance when nobody asks.
     guidance_max
         Strongest guidance that a task may ask for.
+    precision_class
+        A: text model and denoiser in fp32. B: in fp16, with a tolerance for each step, measured now.
+    task_kinds
+        Kinds of work that it is for.
     """
     from node.inference.package import Settings  # noqa: PLC0415 - `--help` should not wait for it
     from node.inference.package import pack as pack_folder  # noqa: PLC0415
@@ -81,6 +88,8 @@ def pack(
         steps_max=steps_max,
         default_guidance_milli=round(default_guidance * 1000),
         guidance_milli_max=round(guidance_max * 1000),
+        precision_class=precision_class,
+        task_kinds=tuple(sorted({_task_kind(name) for name in task_kinds})),
         sizes=tuple(_size(text) for text in sizes),
     )
     from node.inference.scheduling import write_table  # noqa: PLC0415 - torch takes seconds; errors first
@@ -133,11 +142,13 @@ def card(folder: Path, /) -> None:
     folder
         Of the package.
     """
-    from node.inference.package import load  # noqa: PLC0415
+    from node.inference.package import PRECISION_OF_CLASS, load, task_kind_name  # noqa: PLC0415
 
     package = load(folder)
     _print_line(package)
     print(f"licence {package.licence}, scheduler {package.scheduler}, seeds by {package.prng}")
+    kinds = ", ".join(task_kind_name(kind) for kind in package.task_kinds)
+    print(f"class {package.precision_class} ({PRECISION_OF_CLASS[package.precision_class]}), for {kinds}")
     print(f"sizes {', '.join(f'{width}x{height}' for width, height in package.sizes)}")
     print(f"steps {package.default_steps}, at most {package.steps_max}")
     print(
@@ -206,6 +217,15 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdecimal() and height.isdecimal()):
         raise LocalError(f"{text!r} is no size such as 512x512")
     return int(width), int(height)
+
+
+def _task_kind(name: str) -> TaskKind:
+    """:raises LocalError: there is no such kind of work."""
+    from node.inference.package import TASK_KIND_NAMES  # noqa: PLC0415
+
+    if name not in TASK_KIND_NAMES:
+        raise LocalError(f"{name!r} is no kind of work; there are {', '.join(TASK_KIND_NAMES)}")
+    return TASK_KIND_NAMES[name]
 
 
 def _print_line(package: ModelPackage) -> None:

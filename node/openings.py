@@ -26,6 +26,7 @@ from protocol.rules.verdicts import AUDITORS_PER_TASK
 from protocol.rules.view import Bounded, View
 from protocol.statement import open_statement
 from protocol.trace import (
+    NO_TENSOR,
     Opening,
     OpeningRequest,
     TraceBinding,
@@ -106,7 +107,9 @@ class OpeningServer:
         try:
             trace = await trio.to_thread.run_sync(TraceFile, path)
             with trace:
-                opening = open_leaves(request.task_id, trace.leaves, trace.final_latent, request.steps)
+                opening = open_leaves(
+                    request.task_id, trace.leaves, trace.final_latent, request.steps, trace.source_latent
+                )
                 await stream.send(opening.encode())
                 for step in request.steps:
                     for tensor in await trio.to_thread.run_sync(trace.tensors, step):
@@ -114,6 +117,8 @@ class OpeningServer:
                             await stream.send(tensor)
                 if request.final_latent:
                     await stream.send(await trio.to_thread.run_sync(trace.final))
+                if request.source_latent and trace.source_latent != NO_TENSOR:
+                    await stream.send(await trio.to_thread.run_sync(trace.source))
         except CuckooError:
             self.counts["damaged"] += 1
             raise
@@ -133,12 +138,14 @@ class OpenedTrace:
     :ivar tensors: by step asked for: latent, output without the prompt (empty without guidance) and with it.
     :ivar final_latent: SHA-256 of the latent after the last step.
     :ivar final: that latent itself, if it was asked for, else empty.
+    :ivar source: what the source image was encoded to, if it was asked for and there is one, else empty.
     """
 
     leaves: dict[int, TraceLeaf]
     tensors: dict[int, tuple[bytes, bytes, bytes]]
     final_latent: bytes
     final: bytes
+    source: bytes = b""
 
 
 async def ask_opening(
@@ -159,9 +166,11 @@ async def ask_opening(
         parts = [await _receive_hashed(stream, digest) for digest in tensors_of(leaves[step])]
         tensors[step] = (parts[0], parts[1] if len(parts) > 2 else b"", parts[-1])  # noqa: PLR2004 - with guidance
     final = await _receive_hashed(stream, opening.final_latent) if request.final_latent else b""
+    has_source = request.source_latent and opening.source_latent != NO_TENSOR
+    source = await _receive_hashed(stream, opening.source_latent) if has_source else b""
     if await stream.receive() is not None:
         raise InvalidMessage("more came than was asked for")
-    return OpenedTrace(leaves, tensors, opening.final_latent, final)
+    return OpenedTrace(leaves, tensors, opening.final_latent, final, source)
 
 
 async def _receive(stream: DirectStream) -> bytes:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from node.inference.package import ModelPackage
+from node.inference.package import ModelPackage, task_kind_name
 from protocol.errors import Refusal
-from protocol.messages import PROMPT_BYTES_MAX
+from protocol.messages import PROMPT_BYTES_MAX, TaskKind
 from protocol.receipt import Receipt
 
 SEED_MAX = (1 << 64) - 1
 GUIDANCE_MILLI_MAX = 30_000
+STRENGTH_MILLI_MAX = 1000
 
 
 class BadRequest(Refusal):
@@ -47,10 +48,12 @@ class ImageRequest:
     :ivar negative_prompt: up to as much; may be empty.
     :ivar width: pixels, one of the model's sizes.
     :ivar height: pixels, likewise.
-    :ivar steps: 1 to the model's most.
+    :ivar steps: of the schedule, 1 to the model's most.
     :ivar seed: 0 to 2^64-1.
     :ivar guidance_milli: thousandths, 0 to `GUIDANCE_MILLI_MAX`.
     :ivar previews: how many unfinished images the app wants to see, 0 for none.
+    :ivar source: the image to start from, a plain PNG of this size (`protocol.task_input`); empty for noise.
+    :ivar strength_milli: how much of the schedule is run from a source image, in thousandths, 1 to 1000.
     """
 
     model: ModelPackage
@@ -62,6 +65,8 @@ class ImageRequest:
     seed: int
     guidance_milli: int
     previews: int
+    source: bytes = b""
+    strength_milli: int = STRENGTH_MILLI_MAX
 
     def __post_init__(self) -> None:
         """:raises BadRequest: a value out of its bounds."""
@@ -77,14 +82,30 @@ class ImageRequest:
             ("steps", self.steps, 1, self.model.steps_max),
             ("seed", self.seed, 0, SEED_MAX),
             ("guidance", self.guidance_milli, 0, GUIDANCE_MILLI_MAX),
+            ("strength", self.strength_milli, 1, STRENGTH_MILLI_MAX),
         ):
             if not least <= value <= most:
                 raise BadRequest(name, f"{name} is not in its range of {least} to {most}")
+        if self.task_kind not in self.model.task_kinds:
+            kinds = ", ".join(task_kind_name(kind) for kind in self.model.task_kinds)
+            raise BadRequest("model", f"{self.model.name} does {kinds}, not {task_kind_name(self.task_kind)}")
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """Which kind of work it is."""
+        return TaskKind.IMAGE_TO_IMAGE if self.source else TaskKind.TEXT_TO_IMAGE
+
+    @property
+    def run_steps(self) -> int:
+        """Steps that are run, the last of the schedule: all of them from noise, and one at least."""
+        if not self.source:
+            return self.steps
+        return max(1, self.steps * self.strength_milli // STRENGTH_MILLI_MAX)
 
     @property
     def preview_every_steps(self) -> int:
         """So many steps between previews that `previews` of them fit before the end; 0 for none."""
-        return max(1, self.steps // (self.previews + 1)) if self.previews else 0
+        return max(1, self.run_steps // (self.previews + 1)) if self.previews else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from node.catalogue import Catalogue
 from node.files import require_private, write_private
 from node.roles.coordinator import Coordinator
 from protocol.errors import Refusal
+from protocol.messages import TaskKind
 from protocol.receipt import to_document
 
 BODY_BYTES_MAX = 64 * 1024
@@ -134,7 +135,9 @@ class Api:
             body = await _read_json(request)
             if isinstance(body, errors.ApiError):
                 return body.response()
-            generation = images.parse(body, self._catalogue, self._coordinator.default_model())
+            generation = images.parse(
+                body, self._catalogue, self._coordinator.default_model(TaskKind.TEXT_TO_IMAGE)
+            )
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()
         if generation.stream:

@@ -27,11 +27,14 @@ from node.inference.job import (
 from node.inference.package import PATH_CHARACTERS_MAX
 from protocol import cbor
 from protocol.errors import DecodeError
+from protocol.messages import SOURCE_BYTES_MAX
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint32, Uint64, from_items, to_items
 
 LENGTH_BYTES: Final = 4
 FRAME_BYTES_MIN: Final = 2
-FRAME_BYTES_MAX: Final = PNG_BYTES_MAX + 64 * 1024
+JOB_TEXT_BYTES_MAX: Final = 16 * 1024
+"""More than all of a job but its source image."""
+FRAME_BYTES_MAX: Final = max(PNG_BYTES_MAX + 64 * 1024, BATCH_MAX * (SOURCE_BYTES_MAX + JOB_TEXT_BYTES_MAX))
 PART_BYTES_MAX: Final = 4 * 1024 * 1024
 """Of a file between hosts; a longer one comes in several."""
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from protocol.errors import LocalError, Refusal
+from protocol.messages import SOURCE_BYTES_MAX, TaskKind
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32, Uint64
+from protocol.task_input import is_plain_png
 from protocol.trace import STEPS_MAX, TraceLeaf
 
 if TYPE_CHECKING:
@@ -57,6 +59,10 @@ class ImageJob(Encoded):
     :ivar width: pixels; with `height` one of the package's sizes.
     :ivar height: pixels.
     :ivar preview_every_steps: a preview after each so many steps; 0 for none.
+    :ivar schedule_steps: steps of the schedule, of which `steps` are the last; as many without a source
+        image.
+    :ivar source_png: the image to start from, a PNG of this size (`protocol.task_input`); empty to start
+        from noise.
     :ivar trace_path: where the worker writes the job's trace (`trace_file`); empty for nowhere.
     """
 
@@ -70,7 +76,14 @@ class ImageJob(Encoded):
     width: Uint16
     height: Uint16
     preview_every_steps: Uint16
+    schedule_steps: Uint16
+    source_png: Annotated[bytes, Bytes(0, SOURCE_BYTES_MAX)]
     trace_path: Annotated[str, Text(TRACE_PATH_BYTES_MAX)]
+
+    @property
+    def task_kind(self) -> TaskKind:
+        """Which kind of work it is."""
+        return TaskKind.IMAGE_TO_IMAGE if self.source_png else TaskKind.TEXT_TO_IMAGE
 
     @property
     def guided(self) -> bool:
@@ -78,9 +91,9 @@ class ImageJob(Encoded):
         return self.guidance_milli > GUIDANCE_MILLI_NONE
 
     @property
-    def shape(self) -> tuple[bytes, int, int, int, bool]:
-        """What jobs must have in common to be computed as one."""
-        return self.model_id, self.width, self.height, self.steps, self.guided
+    def shape(self) -> tuple[bytes, int, int, int, int, bool]:
+        """What jobs must have in common to be computed as one; where they start from is not among it."""
+        return self.model_id, self.width, self.height, self.schedule_steps, self.steps, self.guided
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,7 @@ class Finished(Encoded):
     :ivar png: the image.
     :ivar leaves: what the miner commits to of each step.
     :ivar final_latent: SHA-256 of the latent after the last step.
+    :ivar source_latent: SHA-256 of what the source image was encoded to, of no bytes without one.
     :ivar duration_ms: from the worker's taking the job to the finished PNG.
     """
 
@@ -116,6 +130,7 @@ class Finished(Encoded):
     png: Annotated[bytes, Bytes(1, PNG_BYTES_MAX)]
     leaves: Annotated[tuple[TraceLeaf, ...], Items(TraceLeaf, 1, STEPS_MAX)]
     final_latent: Hash
+    source_latent: Hash
     duration_ms: Uint32
 
     @property
@@ -145,16 +160,17 @@ class Failed(Encoded):
 JobEvent: TypeAlias = Progress | Preview | Finished | Failed
 
 
-def runs_shape(package: ModelPackage, width: int, height: int, steps: int) -> bool:
-    """Whether a package allows images of this size in so many steps; what is known before the input is."""
-    return (width, height) in package.sizes and 1 <= steps <= package.steps_max
+def runs_shape(package: ModelPackage, task_kind: int, width: int, height: int, steps: int) -> bool:
+    """Whether a package allows such work, of this size in so many steps; known before the input is."""
+    fits = (width, height) in package.sizes and 1 <= steps <= package.steps_max
+    return fits and task_kind in package.task_kinds
 
 
 def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPackage:
     """Return the package that the job names, if the job may be run with it.
 
-    :raises JobRefused: unknown model, empty or overlong prompt, or a size, step count or guidance
-        that the package does not allow.
+    :raises JobRefused: unknown model, empty or overlong prompt, a source image of another form, or a kind of
+        work, size, step count or guidance that the package does not allow.
     """
     package = packages.get(job.model_id)
     if package is None:
@@ -163,8 +179,11 @@ def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPac
         raise JobRefused("the prompt is empty")
     if max(len(job.prompt), len(job.negative_prompt)) > PROMPT_CHARACTERS_MAX:
         raise JobRefused("the prompt is too long")
-    if not 1 <= job.steps <= package.steps_max:
+    if job.task_kind not in package.task_kinds:
+        raise JobRefused("the model does not do this kind of work")
+    if not 1 <= job.steps <= job.schedule_steps <= package.steps_max:
         raise JobRefused("the model does not allow so many steps")
+    _check_source(job)
     if (job.width, job.height) not in package.sizes:
         raise JobRefused("the model does not allow this image size")
     if not 0 <= job.guidance_milli <= package.guidance_milli_max:
@@ -175,3 +194,12 @@ def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPac
         # Lone surrogates in a prompt, a seed beyond 64 bits: no bytes could carry them.
         raise JobRefused("the job is malformed") from error
     return package
+
+
+def _check_source(job: ImageJob) -> None:
+    """:raises JobRefused: the source image is of another form, or is missing where only a part is run."""
+    if job.source_png:
+        if not is_plain_png(job.source_png, job.width, job.height):
+            raise JobRefused("the source image is not a plain PNG of the image's size")
+    elif job.steps != job.schedule_steps:
+        raise JobRefused("without a source image the whole schedule is run")

@@ -20,9 +20,10 @@ from typing import Any, Final
 
 from protocol.errors import LocalError
 from protocol.merkle import merkle_root
+from protocol.messages import TaskKind
 
 MANIFEST_NAME: Final = "manifest.json"
-FORMAT: Final = "cuckoo-model/1"
+FORMAT: Final = "cuckoo-model/2"
 MANIFEST_BYTES_MAX: Final = 256 * 1024
 FILES_MAX: Final = 256
 FILE_BYTES_MAX: Final = 64 * 1024**3
@@ -42,6 +43,12 @@ SCHEDULERS: Final = frozenset(
     {"DDIMScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler"}
 )
 """Schedulers whose step can be replayed from the tensors that go into it and those of the step before."""
+PRECISION_OF_CLASS: Final = {"A": "fp32", "B": "fp16"}
+"""Arithmetic of text model and denoiser by the class of the package."""
+CLASS_NOT_AUDITABLE: Final = "C"
+"""bfloat16: it errs by more than weights of eight bits do, so an audit could not tell a cheat by them."""
+TASK_KIND_NAMES: Final = {kind.name.lower().replace("_", "-"): kind for kind in TaskKind}
+"""Kinds of work as manifests and people write them."""
 
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -72,6 +79,8 @@ class Settings:
     :ivar steps_max: most steps one job may ask for, at most `STEPS_MAX`.
     :ivar default_guidance_milli: guidance in thousandths when nobody asks.
     :ivar guidance_milli_max: strongest guidance that a job may ask for.
+    :ivar precision_class: one of `PRECISION_OF_CLASS`.
+    :ivar task_kinds: kinds of work that it is for, ascending.
     :ivar sizes: allowed (width, height) in pixels, the default one first.
     """
 
@@ -83,6 +92,8 @@ class Settings:
     steps_max: int
     default_guidance_milli: int
     guidance_milli_max: int
+    precision_class: str
+    task_kinds: tuple[TaskKind, ...]
     sizes: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
@@ -93,6 +104,12 @@ class Settings:
             raise PackageError("the package's licence or PRNG is not named")
         if self.scheduler not in SCHEDULERS:
             raise PackageError("the package's scheduler cannot be replayed")
+        if self.precision_class == CLASS_NOT_AUDITABLE:
+            raise PackageError("class C (bfloat16) cannot be audited: it errs by more than 8-bit weights do")
+        if self.precision_class not in PRECISION_OF_CLASS:
+            raise PackageError("the package's precision class is not A (fp32) or B (fp16)")
+        if not self.task_kinds or list(self.task_kinds) != sorted(set(self.task_kinds)):
+            raise PackageError("the package's kinds of work are not allowed")
         if not 1 <= self.default_steps <= self.steps_max <= STEPS_MAX:
             raise PackageError("the package's step limits are not allowed")
         if not 0 <= self.default_guidance_milli <= self.guidance_milli_max <= GUIDANCE_MILLI_MAX:
@@ -138,6 +155,11 @@ class ModelPackage(Settings):
         return sum(file.size_bytes for file in self.files.values())
 
 
+def task_kind_name(kind: int) -> str:
+    """A kind of work as manifests and people write it. :raises ValueError: there is no such kind."""
+    return TaskKind(kind).name.lower().replace("_", "-")
+
+
 def model_id_of(files: dict[str, PackagedFile]) -> bytes:
     """Return the Merkle root over the files in the order of their paths' bytes, 32 bytes.
 
@@ -161,6 +183,7 @@ def pack(folder: Path, settings: Settings) -> ModelPackage:
         "format": FORMAT,
         "model_id": model_id_of(files).hex(),
         **{field.name: getattr(settings, field.name) for field in fields(Settings)},
+        "task_kinds": [task_kind_name(kind) for kind in settings.task_kinds],
         "files": {
             path: {"sha256": file.sha256.hex(), "size_bytes": file.size_bytes}
             for path, file in sorted(files.items())
@@ -270,11 +293,23 @@ def _read_settings(document: dict[str, Any]) -> dict[str, Any]:
         value = document.get(field.name)
         if field.name == "sizes":
             value = _read_sizes(value)
+        elif field.name == "task_kinds":
+            value = _read_task_kinds(value)
         # `type is`, because JSON's true is an int to isinstance.
         elif type(value) is not (int if field.type == "int" else str):
             raise PackageError("a field of the manifest is missing or malformed")
         values[field.name] = value
     return values
+
+
+def _read_task_kinds(value: object) -> tuple[TaskKind, ...]:
+    """Return the kinds of work of the manifest; their order is looked at after."""
+    kinds = []
+    for name in value if isinstance(value, list) else [None]:
+        if not isinstance(name, str) or name not in TASK_KIND_NAMES:
+            raise PackageError("the manifest's kinds of work are malformed")
+        kinds.append(TASK_KIND_NAMES[name])
+    return tuple(kinds)
 
 
 def _read_sizes(value: object) -> tuple[tuple[int, int], ...]:

@@ -1,16 +1,20 @@
 """What of a package must be repeated to the last bit: its scheduler's steps as a table of numbers.
 
-Is: the file `REPLAY_NAME` in a package, its strict reading, and the two rules that miner and auditor apply
-alike: guidance, and one step of the scheduler. Is not: torch; a square root or a matrix product of it
-differs in its last bits between instruction sets, and would convict an honest miner.
+Is: the file `REPLAY_NAME` in a package, its strict reading, and the rules that miner and auditor apply alike:
+guidance, one step of the scheduler, noise upon an image. Is not: torch; a square root or a matrix product
+of it differs in its last bits between instruction sets, and would convict an honest miner.
 
-A row of the table is one step: ``timestep a b c d``. With the latent x and the guided output m of this step,
-and x', m' of the one before (absent in the first):
+A row of the table is one step: ``timestep a b c d e f p q t``. With the latent x and the guided output m of
+this step, and x', m' of the one before:
 
-    next x = a x + b m + c x' + d m'
+    next x = e x + f m                      in the first step that is run
+    next x = a x + b m + c x' + d m'        in all others
+    first x = p z + q r                     from an image: z what it was encoded to, r the noise of the seed
+
+and t is how far the networks' outputs in this step may be from those of single precision, relative L2.
 
 Each product and each sum is rounded to binary32 by itself, in that order, and the result to binary16.
-IEEE 754 leaves no choice in any of them. The square roots and logarithms behind a, b, c and d were taken
+IEEE 754 leaves no choice in any of them. The square roots and logarithms behind the numbers were taken
 once, when the package was made (see `scheduling`).
 """
 
@@ -23,26 +27,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from node.inference.package import SCHEDULERS, STEPS_MAX, PackageError
+from node.inference.package import PRECISION_OF_CLASS, SCHEDULERS, STEPS_MAX, PackageError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 REPLAY_NAME: Final = "replay.safetensors"
-FORMAT: Final = "cuckoo-replay/1"
-COLUMNS: Final = 5
-"""Timestep and four coefficients."""
+FORMAT: Final = "cuckoo-replay/2"
+COLUMNS: Final = 10
+"""Timestep, eight coefficients, tolerance."""
 TENSOR_NAME: Final = "steps"
 HEADER_BYTES_MAX: Final = 4096
-PRECISIONS: Final = frozenset({"fp32"})
-"""Arithmetic of the networks that packages may ask for. Half precision needs a tolerance per step, which
-nobody has calibrated yet, and bfloat16 cannot tell weights of 8 bits from the real ones."""
-FP32: Final = "fp32"
-FP32_TOLERANCE_PPM: Final = 500
+FP32_TOLERANCE: Final = 5e-4
 """Twice what honest machines were seen to differ by; below all but the slightest fraud."""
-TOLERANCE_PPM_MAX: Final = 10_000
+TOLERANCE_MAX: Final = 0.02
+"""Beyond it a tolerance would pass weights of eight bits, and is none."""
+SOURCE_TOLERANCE_PPM: Final = 500
+"""The same for what an image is encoded to: encoders run in single precision, whatever the class."""
+SOURCE_TOLERANCE_PPM_MAX: Final = 10_000
 _LENGTH_BYTES: Final = 8
-_FIELDS: Final = frozenset({"format", "prng", "scheduler", "precision", "tolerance_ppm"})
+_FIELDS: Final = frozenset({"format", "prng", "scheduler", "precision", "source_tolerance_ppm"})
 _ONE_MILLI: Final = np.float32(1000)
 
 
@@ -55,6 +59,11 @@ class Step:
     output: np.float32
     latent_before: np.float32
     output_before: np.float32
+    first_latent: np.float32
+    first_output: np.float32
+    source: np.float32
+    noise: np.float32
+    tolerance: np.float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +72,17 @@ class Replay:
 
     :ivar prng: rule that turns a seed into the initial latent.
     :ivar scheduler: class name, one of `SCHEDULERS`.
-    :ivar precision: one of `PRECISIONS`.
-    :ivar tolerance_ppm: how far an honest output of the networks may be from another, relative L2 in
-        millionths.
-    :ivar table: binary32, the rows of one step, then those of two, and so on up to the most steps.
+    :ivar precision: arithmetic of text model and denoiser, one of `PRECISION_OF_CLASS`' values.
+    :ivar source_tolerance_ppm: how far what an image is encoded to may be from what it is elsewhere,
+        relative L2
+        in millionths.
+    :ivar table: binary32, the rows of a schedule of one step, then those of two, and so on up to the most.
     """
 
     prng: str
     scheduler: str
     precision: str
-    tolerance_ppm: int
+    source_tolerance_ppm: int
     table: NDArray[np.float32]
 
     @property
@@ -80,12 +90,13 @@ class Replay:
         """Most steps that the table has rows for."""
         return steps_of_rows(len(self.table))
 
-    def steps(self, count: int) -> tuple[Step, ...]:
-        """The rows of a job of `count` steps. :raises ValueError: the table has none."""
-        if not 1 <= count <= self.steps_max:
+    def steps(self, schedule_steps: int, run_steps: int = 0) -> tuple[Step, ...]:
+        """The last `run_steps` rows of a schedule, with 0 all. :raises ValueError: there are none."""
+        count = run_steps or schedule_steps
+        if not 1 <= count <= schedule_steps <= self.steps_max:
             raise ValueError("the table has no rows for so many steps")
-        first = count * (count - 1) // 2
-        return tuple(Step(*row) for row in self.table[first : first + count])
+        end = schedule_steps * (schedule_steps + 1) // 2
+        return tuple(Step(*row) for row in self.table[end - count : end])
 
 
 def steps_of_rows(rows: int) -> int:
@@ -120,15 +131,28 @@ def advance(
 ) -> NDArray[np.float16]:
     """The latent after a step.
 
-    :param before: latent and guided output of the step before; None in the first.
+    :param before: latent and guided output of the step before; None in the first that is run.
     """
-    moved = step.latent * latent.astype(np.float32) + step.output * output
-    if before is not None:
+    if before is None:
+        moved = step.first_latent * latent.astype(np.float32) + step.first_output * output
+    else:
+        moved = step.latent * latent.astype(np.float32) + step.output * output
         moved = moved + step.latent_before * before[0].astype(np.float32)
         moved = moved + step.output_before * before[1]
     # A number too large becomes infinite, which the caller looks for; numpy need not warn of it.
     with np.errstate(over="ignore"):
         return moved.astype(np.float16)
+
+
+def noised(step: Step, source: NDArray[np.float16], noise: NDArray[np.float32]) -> NDArray[np.float16]:
+    """The first latent of a job from an image.
+
+    :param step: the first that is run.
+    :param source: what the image was encoded to.
+    :param noise: of the seed (`prng.initial_latent`), of the same shape.
+    """
+    latent = step.source * source.astype(np.float32) + step.noise * noise
+    return latent.astype(np.float16)
 
 
 def write_replay(path: Path, replay: Replay) -> None:
@@ -139,7 +163,7 @@ def write_replay(path: Path, replay: Replay) -> None:
         "prng": replay.prng,
         "scheduler": replay.scheduler,
         "precision": replay.precision,
-        "tolerance_ppm": str(replay.tolerance_ppm),
+        "source_tolerance_ppm": str(replay.source_tolerance_ppm),
     }
     data = np.ascontiguousarray(replay.table, dtype="<f4").tobytes()
     tensor = {"dtype": "F32", "shape": list(replay.table.shape), "data_offsets": [0, len(data)]}
@@ -174,13 +198,13 @@ def _read(header: dict[str, Any], data: bytes) -> Replay:
     metadata, tensor = header["__metadata__"], header[TENSOR_NAME]
     if set(metadata) != _FIELDS or metadata["format"] != FORMAT or tensor["dtype"] != "F32":
         raise ValueError("of another format")
-    if tensor["data_offsets"] != [0, len(data)] or not metadata["tolerance_ppm"].isdecimal():
+    if tensor["data_offsets"] != [0, len(data)] or not metadata["source_tolerance_ppm"].isdecimal():
         raise ValueError("of another length")
     return Replay(
         prng=metadata["prng"],
         scheduler=metadata["scheduler"],
         precision=metadata["precision"],
-        tolerance_ppm=int(metadata["tolerance_ppm"]),
+        source_tolerance_ppm=int(metadata["source_tolerance_ppm"]),
         table=np.frombuffer(data, dtype="<f4").astype(np.float32).reshape(tensor["shape"]),
     )
 
@@ -189,10 +213,13 @@ def _check(replay: Replay) -> None:
     """:raises PackageError: a value out of its bounds."""
     if replay.scheduler not in SCHEDULERS:
         raise PackageError("the package's scheduler cannot be replayed")
-    if replay.precision not in PRECISIONS:
+    if replay.precision not in PRECISION_OF_CLASS.values():
         raise PackageError("the package's precision is not one that can be audited")
-    if not 1 <= replay.tolerance_ppm <= TOLERANCE_PPM_MAX:
+    if not 1 <= replay.source_tolerance_ppm <= SOURCE_TOLERANCE_PPM_MAX:
         raise PackageError("the package's tolerance is out of bounds")
     if replay.table.ndim != 2 or replay.table.shape[1] != COLUMNS or not np.isfinite(replay.table).all():  # noqa: PLR2004
         raise PackageError("the package's table of steps is malformed")
+    tolerances = replay.table[:, -1]
+    if not ((tolerances > 0) & (tolerances <= TOLERANCE_MAX)).all():
+        raise PackageError("the package's tolerance is out of bounds")
     steps_of_rows(len(replay.table))

@@ -20,7 +20,14 @@ import torch
 
 from node.inference.package import SCHEDULERS, PackageError
 from node.inference.prng import PRNG_ID
-from node.inference.replay import COLUMNS, FP32, FP32_TOLERANCE_PPM, REPLAY_NAME, Replay, write_replay
+from node.inference.replay import (
+    COLUMNS,
+    FP32_TOLERANCE,
+    REPLAY_NAME,
+    SOURCE_TOLERANCE_PPM,
+    Replay,
+    write_replay,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,18 +39,21 @@ LARGE: Final = 1024.0
 DEVIATION_MAX: Final = 1e-5
 
 
-def write_table(folder: Path, scheduler: str, steps_max: int) -> None:
-    """Write `REPLAY_NAME` into a diffusers folder, for its scheduler and our seed rule, in single precision.
+def write_table(folder: Path, scheduler: str, steps_max: int, precision: str = "fp32") -> None:
+    """Write `REPLAY_NAME` into a diffusers folder, for its scheduler and our seed rule.
+
+    The tolerances in it are those of single precision; for another, `calibration` must find them.
 
     :param scheduler: class name that the folder must hold.
+    :param precision: of text model and denoiser.
     :raises PackageError: as `make_table`, or the folder holds another one.
     """
     table = make_table(folder / "scheduler", scheduler, steps_max)
-    write_replay(folder / REPLAY_NAME, Replay(PRNG_ID, scheduler, FP32, FP32_TOLERANCE_PPM, table))
+    write_replay(folder / REPLAY_NAME, Replay(PRNG_ID, scheduler, precision, SOURCE_TOLERANCE_PPM, table))
 
 
 def make_table(folder: Path, name: str, steps_max: int) -> NDArray[np.float32]:
-    """The table of steps for the scheduler `name` configured in `folder`, for 1 to `steps_max` steps.
+    """The table of steps for the scheduler `name` in `folder`, for schedules of 1 to `steps_max` steps.
 
     :raises PackageError: it is another one, none of `SCHEDULERS`, or does not do what can be replayed.
     """
@@ -70,7 +80,7 @@ def _probe(scheduler: Any, count: int, scale: float) -> NDArray[np.float32]:
     if len(timesteps) != count or float(getattr(scheduler, "init_noise_sigma", 1.0)) != 1.0:
         raise PackageError("the package's scheduler takes other steps than it is asked for")
     directions = torch.eye(2 * count, dtype=torch.float64) * scale
-    options = {"eta": 0.0} if "eta" in inspect.signature(scheduler.step).parameters else {}
+    options = _options(scheduler)
     rows = np.zeros((count, COLUMNS), dtype=np.float32)
     for index, timestep in enumerate(timesteps):
         latent, output = directions[None, 2 * index], directions[None, 2 * index + 1]
@@ -84,5 +94,29 @@ def _probe(scheduler: Any, count: int, scale: float) -> NDArray[np.float32]:
         points[max(0, 2 * index - 2) : 2 * index + 2] = 0
         if np.abs(points).max(initial=0.0) > DEVIATION_MAX:
             raise PackageError("the package's scheduler looks further back than one step, or adds noise")
-        rows[index] = [float(timestep), *own, *before]
+        rows[index, :5] = [float(timestep), *own, *before]
+    for index, timestep in enumerate(timesteps):
+        rows[index, 5:9] = _start(scheduler, count, index, timestep, scale)
+    rows[:, 9] = FP32_TOLERANCE
     return rows
+
+
+def _start(scheduler: Any, count: int, index: int, timestep: Any, scale: float) -> list[float]:
+    """The numbers of a step with which work begins: of the latent, the output, an image, the noise on it."""
+    # Those that cannot be told where to begin do not remember where they are.
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_timesteps(count)
+        scheduler.set_begin_index(index)
+    one, other = torch.eye(2, dtype=torch.float64)[:, None] * scale
+    # Before the step, as pipelines from images do: some schedulers go by where they are.
+    if hasattr(scheduler, "scale_noise"):
+        mixed = scheduler.scale_noise(one, timestep[None], other)
+    else:
+        mixed = scheduler.add_noise(one, other, timestep[None])
+    moved = scheduler.step(other, timestep, one, **_options(scheduler)).prev_sample
+    numbers: list[float] = (torch.cat([moved[0], mixed[0]]) / scale).double().tolist()
+    return numbers
+
+
+def _options(scheduler: Any) -> dict[str, float]:
+    return {"eta": 0.0} if "eta" in inspect.signature(scheduler.step).parameters else {}

@@ -81,6 +81,8 @@ def sample_job(package: ModelPackage, name: str, steps: int = 0) -> ImageJob:
         width=package.width,
         height=package.height,
         preview_every_steps=0,
+        schedule_steps=steps or package.default_steps,
+        source_png=b"",
         trace_path="",
     )
 

@@ -3,9 +3,10 @@
 Is: written by the worker as it works, read by the node when somebody asks for an opening.
 Is not: which files are kept (`trace_store`), or what the numbers mean.
 
-    head    = "cuckoo-trace/1" 0a | steps (2 bytes) | bytes of one tensor (4) | tensors per step (1)
-    tensors = for each step: latent, [unconditional,] conditional; then the final latent
-    hashes  = for each step: its leaf, 96 bytes; then SHA-256 of the final latent
+    head    = "cuckoo-trace/2" 0a | steps (2 bytes) | bytes of one tensor (4) | tensors per step (1)
+              | 1 with a source latent, else 0 (1)
+    tensors = [source latent,] for each step: latent, [unconditional,] conditional; then the final latent
+    hashes  = for each step: its leaf, 96 bytes; then SHA-256 of the final latent, and of the source latent
 
 All numbers are big-endian. A file gets its name when it is complete; until then it ends in `.partial`.
 """
@@ -23,8 +24,8 @@ from protocol.trace import STEPS_MAX, TENSOR_BYTES_MAX, TraceLeaf
 if TYPE_CHECKING:
     from types import TracebackType
 
-MAGIC: Final = b"cuckoo-trace/1\n"
-HEAD_BYTES: Final = len(MAGIC) + 7
+MAGIC: Final = b"cuckoo-trace/2\n"
+HEAD_BYTES: Final = len(MAGIC) + 8
 HASH_BYTES: Final = 32
 LEAF_BYTES: Final = 3 * HASH_BYTES
 PARTIAL: Final = ".partial"
@@ -37,14 +38,24 @@ class TraceError(LocalError):
 
 
 class TraceWriter:
-    """Takes the tensors of one job step by step. :ivar leaves: of the steps so far.
+    """Takes the tensors of one job step by step.
+
+    :ivar leaves: of the steps so far.
+    :ivar source_latent: SHA-256 of the source latent, of no bytes without one.
 
     Without a path nothing is written, and only the hashes are taken.
     """
 
-    def __init__(self, path: Path | None, steps: int) -> None:
-        """:param path: where the complete file will be. :param steps: how many will come."""
+    def __init__(self, path: Path | None, steps: int, source: bytes = b"") -> None:
+        """Begin.
+
+        :param path: where the complete file will be.
+        :param steps: how many will come.
+        :param source: the source latent; empty without one.
+        """
         self.leaves: list[TraceLeaf] = []
+        self.source_latent = hashlib.sha256(source).digest()
+        self._source = source
         self._path = path
         self._steps = steps
         self._file: BinaryIO | None = None
@@ -57,7 +68,7 @@ class TraceWriter:
                 self._file = Path(f"{self._path}{PARTIAL}").open("wb")  # noqa: SIM115 - it outlives this call
                 tensors = GUIDED_TENSORS if unconditional else UNGUIDED_TENSORS
                 numbers = self._steps.to_bytes(2, "big") + len(latent).to_bytes(4, "big")
-                self._file.write(MAGIC + numbers + bytes([tensors]))
+                self._file.write(MAGIC + numbers + bytes([tensors, bool(self._source)]) + self._source)
             self._file.write(latent + unconditional + conditional)
         self.leaves.append(leaf)
 
@@ -68,7 +79,8 @@ class TraceWriter:
         """
         digest = hashlib.sha256(final_latent).digest()
         if self._file is not None and self._path is not None:
-            self._file.write(final_latent + b"".join(leaf.joined for leaf in self.leaves) + digest)
+            leaves = b"".join(leaf.joined for leaf in self.leaves)
+            self._file.write(final_latent + leaves + digest + self.source_latent)
             self._file.close()
             self._file = None
             Path(f"{self._path}{PARTIAL}").replace(self._path)
@@ -89,18 +101,23 @@ class _Head:
     steps: int
     tensor_bytes: int
     tensors: int
+    sources: int
 
     @property
     def step_bytes(self) -> int:
         return self.tensors * self.tensor_bytes
 
+    def step_at(self, step: int) -> int:
+        """Where the tensors of a step begin; after the last, the final latent."""
+        return HEAD_BYTES + self.sources * self.tensor_bytes + step * self.step_bytes
+
     @property
     def hashes_at(self) -> int:
-        return HEAD_BYTES + self.steps * self.step_bytes + self.tensor_bytes
+        return self.step_at(self.steps) + self.tensor_bytes
 
     @property
     def file_bytes(self) -> int:
-        return self.hashes_at + self.steps * LEAF_BYTES + HASH_BYTES
+        return self.hashes_at + self.steps * LEAF_BYTES + 2 * HASH_BYTES
 
 
 class TraceFile:
@@ -108,6 +125,7 @@ class TraceFile:
 
     :ivar leaves: of all steps.
     :ivar final_latent: SHA-256 of the latent after the last step.
+    :ivar source_latent: SHA-256 of the source latent, of no bytes without one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -125,7 +143,7 @@ class TraceFile:
             raise
         rows = [hashes[at : at + LEAF_BYTES] for at in range(0, self._head.steps * LEAF_BYTES, LEAF_BYTES)]
         self.leaves = [TraceLeaf(row[:32], row[32:64], row[64:]) for row in rows]
-        self.final_latent = hashes[-HASH_BYTES:]
+        self.final_latent, self.source_latent = hashes[-2 * HASH_BYTES : -HASH_BYTES], hashes[-HASH_BYTES:]
 
     def _read_head(self, path: Path) -> _Head:
         head = self._file.read(HEAD_BYTES)
@@ -133,13 +151,15 @@ class TraceFile:
         read = _Head(
             int.from_bytes(numbers[:2], "big"),
             int.from_bytes(numbers[2:6], "big"),
-            int.from_bytes(numbers[6:], "big"),
+            int.from_bytes(numbers[6:7], "big"),
+            int.from_bytes(numbers[7:], "big"),
         )
         if (
             not head.startswith(MAGIC)
             or not 1 <= read.steps <= STEPS_MAX
             or not 1 <= read.tensor_bytes <= TENSOR_BYTES_MAX
             or read.tensors not in {GUIDED_TENSORS, UNGUIDED_TENSORS}
+            or read.sources > 1
             or path.stat().st_size != read.file_bytes
         ):
             raise TraceError("the trace is incomplete")
@@ -151,7 +171,7 @@ class TraceFile:
         :raises TraceError: they are not what the leaf says.
         """
         assert 0 <= step < self._head.steps
-        self._file.seek(HEAD_BYTES + step * self._head.step_bytes)
+        self._file.seek(self._head.step_at(step))
         parts = [self._file.read(self._head.tensor_bytes) for _ in range(self._head.tensors)]
         found = (parts[0], parts[1] if len(parts) == GUIDED_TENSORS else b"", parts[-1])
         if TraceLeaf.of(*found) != self.leaves[step]:
@@ -160,9 +180,16 @@ class TraceFile:
 
     def final(self) -> bytes:
         """The latent after the last step. :raises TraceError: it is not what its hash says."""
-        self._file.seek(HEAD_BYTES + self._head.steps * self._head.step_bytes)
-        found = self._file.read(self._head.tensor_bytes)
-        if hashlib.sha256(found).digest() != self.final_latent:
+        return self._read_hashed(self._head.step_at(self._head.steps), 1, self.final_latent)
+
+    def source(self) -> bytes:
+        """The source latent; empty without one. :raises TraceError: it is not what its hash says."""
+        return self._read_hashed(HEAD_BYTES, self._head.sources, self.source_latent)
+
+    def _read_hashed(self, at: int, tensors: int, digest: bytes) -> bytes:
+        self._file.seek(at)
+        found = self._file.read(tensors * self._head.tensor_bytes)
+        if hashlib.sha256(found).digest() != digest:
             raise TraceError("the trace is damaged")
         return found
 

@@ -19,6 +19,7 @@ from node.active_task import ActiveTask, require_drawn
 from node.calls import Caller, reach_by
 from node.catalogue import Catalogue
 from node.clock import now_ms
+from node.input_transfer import send_input
 from node.pay.payer import TaskPay
 from node.pay.purse import DepositUsedUp, Purse
 from node.peer import Peer
@@ -29,10 +30,12 @@ from p2p.streams import DirectStream
 from protocol import task as life
 from protocol.draw import WEI_PER_MICRO_CAI, EpochView, rank_for_task, task_seed
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
+from protocol.hashing import sha256
 from protocol.messages import (
     NO_TASK,
     REASON_BYTES_MAX,
     Kind,
+    ModelOffer,
     Offer,
     ReplyKind,
     TaskAcceptance,
@@ -46,7 +49,6 @@ from protocol.receipt import Receipt
 from protocol.rules import tasks
 from protocol.rules.view import Bounded
 from protocol.statement import Statement, open_statement, unsigned
-from protocol.task_input import NO_SOURCE
 
 ACTIVE_TASKS_MAX = 64
 """Most tasks under way at a time."""
@@ -67,12 +69,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class OfferedModel:
-    """A model that live miners serve. :ivar miners: how many. :ivar price_micro_cai: the lowest."""
+    """A model that live miners serve.
+
+    :ivar miners: how many.
+    :ivar price_micro_cai: the lowest.
+    :ivar task_kinds: what any of them does with it, ascending.
+    """
 
     name: str
     model_id: bytes
     miners: int
     price_micro_cai: int
+    task_kinds: tuple[int, ...]
 
 
 class Coordinator:
@@ -118,26 +126,28 @@ class Coordinator:
 
     def offered_models(self) -> list[OfferedModel]:
         """Models of all live offers, by name; one without a known package goes by its id."""
-        prices: dict[bytes, list[int]] = {}
+        by_id: dict[bytes, list[ModelOffer]] = {}
         for offer in self._live_offers().values():
             for model in offer.models:
-                prices.setdefault(model.model_id, []).append(model.price_micro_cai)
+                by_id.setdefault(model.model_id, []).append(model)
         offered = []
-        for model_id, asked in prices.items():
+        for model_id, models in by_id.items():
             package = self._catalogue.get(model_id)
             name = model_id.hex() if package is None else package.name
-            offered.append(OfferedModel(name, model_id, len(asked), min(asked)))
+            price = min(model.price_micro_cai for model in models)
+            kinds = tuple(sorted({kind for model in models for kind in model.task_kinds}))
+            offered.append(OfferedModel(name, model_id, len(models), price, kinds))
         return sorted(offered, key=lambda model: model.name)
 
-    def default_model(self) -> str:
-        """Name of the model for requests that name none.
+    def default_model(self, task_kind: TaskKind) -> str:
+        """Name of the model for requests of a kind that name none.
 
         :raises NoMiner: nothing is on offer.
         """
         for model in self.offered_models():
-            if self._catalogue.get(model.model_id):
+            if task_kind in model.task_kinds and self._catalogue.get(model.model_id):
                 return model.name
-        raise NoMiner("no miner offers a model right now")
+        raise NoMiner("no miner offers a model for this right now")
 
     def receipt(self, task_id: str) -> Receipt | None:
         """Receipt of a delivered task by its id in hexadecimal, while it is remembered."""
@@ -159,7 +169,7 @@ class Coordinator:
             try:
                 await self._peer.publish(tasks.TOPIC, announcement.encoded)
                 self._published += 1
-                log.info("task announced", task=announcement.digest.hex(), steps=request.steps)
+                log.info("task announced", task=announcement.digest.hex(), steps=request.run_steps)
                 task.tell(Announced(announcement.digest, announcement.message.assigned))
                 yield task
             finally:
@@ -182,11 +192,11 @@ class Coordinator:
             guidance_milli=request.guidance_milli,
             preview_every_steps=request.preview_every_steps,
             schedule_steps=request.steps,
-            source_bytes=0,
-            source_hash=NO_SOURCE,
+            source_bytes=len(request.source),
+            source_hash=sha256(request.source),
         )
         sequence, previous = self._next_number(epoch)
-        offers = self._live_offers(request.model.model_id)
+        offers = self._live_offers(request.model.model_id, request.task_kind)
         ranking = rank_for_task(
             epoch.miners,
             task_seed(epoch.seed, peer.key.address, sequence),
@@ -203,11 +213,11 @@ class Coordinator:
             sequence=sequence,
             previous=previous,
             model_id=request.model.model_id,
-            task_kind=TaskKind.TEXT_TO_IMAGE,
+            task_kind=request.task_kind,
             input_commitment=task_input.commitment(),
             width=request.width,
             height=request.height,
-            steps=request.steps,
+            steps=request.run_steps,
             price_micro_cai=max(_price(offers[miner], request) for miner in assigned),
             announced_at_ms=announced_at_ms,
             rank_timeout_ms=parameters.rank_timeout_ms,
@@ -217,7 +227,8 @@ class Coordinator:
         )
         self._purse.require(announcement.price_micro_cai * WEI_PER_MICRO_CAI)
         statement = peer.seal(announcement)
-        return ActiveTask(statement, epoch, task_input.encode(), TaskPay(self._purse, announcement))
+        pay = TaskPay(self._purse, announcement)
+        return ActiveTask(statement, epoch, task_input.encode(), pay, request.source)
 
     def _next_number(self, epoch: EpochView) -> tuple[int, bytes]:
         """Number of the next announcement and the id of the last, from the guard: both survive `kill -9`.
@@ -241,15 +252,16 @@ class Coordinator:
                     task.fail(life.CoordinatorEvent.EXPIRE, "no miner finished it before its deadline")
             await trio.sleep(EXPIRY_POLL_S)
 
-    def _live_offers(self, model_id: bytes | None = None) -> dict[bytes, Offer]:
-        """Offers by miner that have not lapsed nor ask too much; only those for `model_id` if given."""
+    def _live_offers(self, model_id: bytes | None = None, task_kind: int = 0) -> dict[bytes, Offer]:
+        """Offers by miner that have not lapsed nor ask too much; of such work alone, if given."""
         now = now_ms()
         return {
             miner: offer.message
             for miner, offer in self._peer.seen.offers.items()
             if offer.message.valid_until_ms > now
             and any(
-                model_id in {None, model.model_id} and model.price_micro_cai <= self._price_max_micro_cai
+                (model_id is None or (model.model_id == model_id and task_kind in model.task_kinds))
+                and model.price_micro_cai <= self._price_max_micro_cai
                 for model in offer.message.models
             )
         }
@@ -301,7 +313,7 @@ class Coordinator:
         except ChainError as error:
             raise Refusal("the chain does not tell at the moment what you were paid") from error
         await _send_voucher(stream, lost_voucher)
-        await _reply(stream, ReplyKind.INPUT, payload=task.input_encoded)
+        await send_input(stream, task.input_encoded, task.source)
         return await self._receive_result(task, acceptance, stream)
 
     async def _receive_result(
@@ -339,12 +351,12 @@ def _price(offer: Offer, request: ImageRequest) -> int:
     """Least price of a task for `request` at which the offer stands, in micro-CAI."""
     model = request.model
     asked = next(item.price_micro_cai for item in offer.models if item.model_id == model.model_id)
-    work = request.width * request.height * request.steps
+    work = request.width * request.height * request.run_steps
     return task_price_micro_cai(asked, model.default_work, work)
 
 
-async def _reply(stream: DirectStream, kind: ReplyKind, payload: bytes = b"", reason: str = "") -> None:
-    await stream.send(TaskReply(kind, payload, reason[:REASON_BYTES_MAX]).encode())
+async def _reply(stream: DirectStream, kind: ReplyKind, reason: str = "") -> None:
+    await stream.send(TaskReply(kind, b"", reason[:REASON_BYTES_MAX]).encode())
 
 
 async def _send_voucher(stream: DirectStream, voucher: SignedVoucher | None) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -21,6 +22,7 @@ from node.inference.package import ModelPackage
 from node.inference.pool import WorkerPool
 from node.inference.speed import try_speed
 from node.inference.trace_store import TraceStore
+from node.input_transfer import take_input
 from node.miner_status import machine_now, write_status
 from node.model_transfer import ModelServer
 from node.openings import OpeningServer
@@ -44,7 +46,6 @@ from protocol.messages import (
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
-    TaskKind,
     TaskReply,
     image_parts,
 )
@@ -53,7 +54,6 @@ from protocol.rules import offers, results, tasks
 from protocol.rules.view import Bounded
 from protocol.statement import Statement
 from protocol.task import MINER, Life, MinerEvent, MinerState
-from protocol.task_input import require_input
 from protocol.trace import TraceBinding, steps_root
 
 TASKS_WAITING_MAX = 64
@@ -137,8 +137,7 @@ class Miner:
         return (
             self._peer.key.address in task.assigned
             and package is not None
-            and task.task_kind == TaskKind.TEXT_TO_IMAGE
-            and runs_shape(package, task.width, task.height, task.steps)
+            and runs_shape(package, task.task_kind, task.width, task.height, task.steps)
             and task.price_micro_cai >= self._price_micro_cai(package, task)
             and not self._paused
             and self._following < TASKS_WAITING_MAX
@@ -181,8 +180,13 @@ class Miner:
                     valid_until_ms=now + parameters.offer_life_ms,
                     capacity=self._terms.capacity,
                     models=tuple(
-                        ModelOffer(model_id, self._terms.price_micro_cai, self._image_ms[model_id])
-                        for model_id in self._packages
+                        ModelOffer(
+                            model_id,
+                            self._terms.price_micro_cai,
+                            self._image_ms[model_id],
+                            package.task_kinds,
+                        )
+                        for model_id, package in self._packages.items()
                     ),
                 )
                 await self._peer.publish(offers.TOPIC, self._peer.seal(offer).encoded)
@@ -237,13 +241,12 @@ class Miner:
             life.move(MinerEvent.HEAR_NOT_NEEDED)
             log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
             return
-        task_input = TaskInput.decode(reply.payload)
-        require_input(task.message, task_input)
+        task_input, source = await take_input(task.message, reply, partial(self._hear, stream, task, meter))
         life.move(MinerEvent.GET_INPUT)
         log.info("working", task=task.digest.hex(), rank=rank)
         async with trio.open_nursery() as nursery:
             sender = ResultSender(self._peer, stream, task, meter)
-            nursery.start_soon(self._work, task, task_input, sender, life)
+            nursery.start_soon(self._work, task, task_input, source, sender, life)
             # Whatever else the coordinator says ends the work: received, or not needed any more.
             reply = await self._hear(stream, task, meter)
             nursery.cancel_scope.cancel()
@@ -268,11 +271,13 @@ class Miner:
         self,
         task: Statement[TaskAnnouncement],
         task_input: TaskInput,
+        source: bytes,
         sender: ResultSender,
         life: Life[MinerState, MinerEvent],
     ) -> None:
         """Run the job and stream what comes of it, the commitment last."""
-        async with self._workers.run(_job(task, task_input, self._traces.path_of(task.digest))) as events:
+        job = _job(task, task_input, source, self._traces.path_of(task.digest))
+        async with self._workers.run(job) as events:
             async for event in events:
                 match event:
                     case Progress(step=step):
@@ -306,7 +311,9 @@ class Miner:
             output_root=merkle_root(parts),
             output_bytes=len(finished.png),
             output_hash=image_hash,
-            trace_root=binding.root(steps_root(finished.leaves), finished.final_latent),
+            trace_root=binding.root(
+                steps_root(finished.leaves), finished.final_latent, finished.source_latent
+            ),
             steps_done=message.steps,
         )
         statement = self._peer.seal(commitment)
@@ -320,7 +327,9 @@ class Miner:
         await self._peer.publish(results.TOPIC, statement.encoded)
 
 
-def _job(task: Statement[TaskAnnouncement], task_input: TaskInput, trace_path: Path) -> ImageJob:
+def _job(
+    task: Statement[TaskAnnouncement], task_input: TaskInput, source: bytes, trace_path: Path
+) -> ImageJob:
     return ImageJob(
         job_id=task.digest.hex(),
         model_id=task.message.model_id,
@@ -332,5 +341,7 @@ def _job(task: Statement[TaskAnnouncement], task_input: TaskInput, trace_path: P
         width=task.message.width,
         height=task.message.height,
         preview_every_steps=task_input.preview_every_steps,
+        schedule_steps=task_input.schedule_steps,
+        source_png=source,
         trace_path=str(trace_path),
     )

@@ -15,10 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
+
 from node.inference import pipeline
 from node.inference.job import Finished, ImageJob
 from node.inference.package import load
 from node.settings import embedded_folders
+from protocol.trace import NO_TENSOR
 from tests.bench.protocol import report, say
 from tests.node.inference.builders import a_job
 
@@ -33,9 +36,10 @@ class NoTrace:
     """In place of a `TraceWriter`: what a job costs without one."""
 
     leaves = ()
+    source_latent = NO_TENSOR
 
-    def __init__(self, path: Path | None, steps: int) -> None:
-        del path, steps
+    def __init__(self, path: Path | None, steps: int, source: bytes) -> None:
+        del path, steps, source
 
     def add(self, *tensors: bytes) -> None:
         """Nothing."""
@@ -92,7 +96,7 @@ def traced(bench: Bench) -> bool:
 def trace_alone(bench: Bench) -> bool:
     """The trace's own work, without the noise of inference around it."""
     shape = (4, 8, 8)
-    latent = bench.model.initial_latent(bench.job())
+    latent = bench.model.networks.noise(bench.job()).astype(np.float16)
     assert latent.shape == shape
     data, taken = pipeline.latent_bytes(latent), []
     for number in range(ROUNDS):

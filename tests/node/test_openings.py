@@ -63,33 +63,35 @@ class Clock:
 class World:
     """A miner's server on a host, with one trace, and hosts that ask."""
 
-    def __init__(self, hosts, folder):
+    def __init__(self, hosts, folder, source):
         self.hosts, self.clock = hosts, Clock()
         self.store = TraceStore(folder)
         self.server = OpeningServer(self.store, lambda: View(DOMAIN, {1: EPOCH}), self.clock)
-        writer = TraceWriter(self.store.path_of(TASK.digest), len(ROWS))
+        writer = TraceWriter(self.store.path_of(TASK.digest), len(ROWS), source)
         for row in ROWS:
             writer.add(*row)
         final = writer.finish(FINAL)
         self.store.keep(TASK.digest, TASK.encoded, self.clock())
         self.binding = TraceBinding(TASK.digest, address(MINER), TASK.message.model_id, len(ROWS), IMAGE_HASH)
-        self.root = self.binding.root(steps_root(writer.leaves), final)
+        self.root = self.binding.root(steps_root(writer.leaves), final, sha256(source))
         hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, self.server.handle)
 
-    async def ask(self, asker, *steps, final=0, task_id=TASK.digest):
+    async def ask(self, asker, *steps, final=0, source=0, task_id=TASK.digest):
         async with self.hosts[asker].open_direct_stream(
             self.hosts[MINER].peer_id, OPENINGS_PROTOCOL
         ) as stream:
-            return await ask_opening(stream, OpeningRequest(task_id, steps, final), self.binding, self.root)
+            return await ask_opening(
+                stream, OpeningRequest(task_id, steps, final, source), self.binding, self.root
+            )
 
 
 @asynccontextmanager
-async def open_world(folder):
+async def open_world(folder, source=b""):
     async with open_hosts(4) as hosts:
         async with trio.open_nursery() as nursery:
             for asker in hosts[1:]:
                 nursery.start_soon(connect, asker, hosts[MINER])
-        yield World(hosts, folder)
+        yield World(hosts, folder, source)
 
 
 def test_the_auditor_is_drawn():
@@ -104,8 +106,19 @@ async def test_who_may_ask_gets_what_was_committed_to(tmp_path):
             assert opened.tensors == {step: ROWS[step] for step in (0, 2, 3)}
             assert opened.final == FINAL
             assert opened.leaves[1].latent == sha256(ROWS[1][0])
-        assert (await world.ask(AUDITOR, 1)).final == b""
+        opened = await world.ask(AUDITOR, 1, source=1)
+        assert (opened.final, opened.source) == (b"", b"")
         assert world.server.counts == {"opened": 3}
+
+
+async def test_what_a_source_image_was_encoded_to_is_opened_too(tmp_path):
+    source = b"\x05" * 70_000
+    async with open_world(tmp_path, source) as world:
+        opened = await world.ask(AUDITOR, 0, source=1)
+        assert (opened.source, opened.final) == (source, b"")
+        opened = await world.ask(AUDITOR, 0, final=1, source=1)
+        assert (opened.source, opened.final) == (source, FINAL)
+        assert (await world.ask(AUDITOR, 0)).source == b""
 
 
 async def test_clear_refusals(tmp_path):

@@ -13,6 +13,7 @@ from node.inference.training import unet, vae
 from node.inference.training.concepts import BACKGROUNDS, HELD_OUT_PER_CONCEPT, concepts
 from node.inference.training.data import IMAGE_PIXELS, SOURCE_PACKAGE, SOURCE_SHA256, SOURCE_VERSION
 from node.inference.training.sampling import GUIDANCE, STEPS
+from protocol.messages import TaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,8 @@ SETTINGS: Final = Settings(
     steps_max=100,
     default_guidance_milli=int(GUIDANCE * 1000),
     guidance_milli_max=15_000,
+    precision_class="A",
+    task_kinds=tuple(TaskKind),
     sizes=((IMAGE_PIXELS, IMAGE_PIXELS),),
 )
 

@@ -1,10 +1,14 @@
 """Jobs and packages for the tests of inference."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
+from PIL import Image, ImageDraw
+
 from node.inference.job import ImageJob
 from node.inference.package import ModelPackage, Settings, load
+from protocol.messages import TaskKind
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EMBEDDED_FOLDER = REPOSITORY / "node" / "inference" / "models" / "cuckoo-icons"
@@ -18,6 +22,8 @@ SETTINGS = Settings(
     steps_max=50,
     default_guidance_milli=4000,
     guidance_milli_max=20_000,
+    precision_class="A",
+    task_kinds=tuple(TaskKind),
     sizes=((32, 32), (64, 32)),
 )
 
@@ -28,7 +34,8 @@ def embedded() -> ModelPackage:
 
 
 def a_job(model_id: bytes, **changes: object) -> ImageJob:
-    """A job for the embedded model that any test may change."""
+    """A job for the embedded model that any test may change; its schedule is as long as it, if not said."""
+    changes.setdefault("schedule_steps", changes.get("steps", 10))
     job = ImageJob(
         job_id="job-1",
         model_id=model_id,
@@ -40,9 +47,20 @@ def a_job(model_id: bytes, **changes: object) -> ImageJob:
         width=32,
         height=32,
         preview_every_steps=0,
+        schedule_steps=10,
+        source_png=b"",
         trace_path="",
     )
     return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def a_source(width: int = 32, height: int = 32) -> bytes:
+    """A plain PNG: a red disc on white."""
+    image = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(image).ellipse((4, 4, width - 5, height - 5), fill=(210, 30, 40))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def is_alive(process_id: int) -> bool:

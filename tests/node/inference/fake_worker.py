@@ -11,7 +11,7 @@ from node.inference.cache import ModelCache
 from node.inference.job import CANCELLED, Failed, Finished, Progress
 from node.inference.package import load
 from node.inference.worker import main
-from protocol.trace import TraceLeaf
+from protocol.trace import NO_TENSOR, TraceLeaf
 
 STEP_SECONDS = 0.01
 LEAF = TraceLeaf.of(b"", b"", b"")
@@ -38,7 +38,7 @@ class FakeModel:
                 if step == str(done):
                     misbehave(verb)
         for job in jobs:
-            emit(Finished(job.job_id, b"png", (LEAF,) * job.steps, bytes(32), 1))
+            emit(Finished(job.job_id, b"png", (LEAF,) * job.steps, bytes(32), NO_TENSOR, 1))
 
 
 def misbehave(verb):

@@ -17,7 +17,7 @@ from node.inference.frames import (
 )
 from node.inference.job import BATCH_MAX, Failed, Finished, Preview, Progress
 from protocol.errors import DecodeError
-from protocol.trace import TraceLeaf
+from protocol.trace import NO_TENSOR, TraceLeaf
 from tests.node.inference.builders import a_job
 
 LEAF = TraceLeaf.of(b"latent", b"", b"output")
@@ -37,7 +37,13 @@ frames = st.one_of(
     st.builds(Progress, texts, uint16, uint16),
     st.builds(Preview, texts, uint16, uint16, st.binary(min_size=1, max_size=99)),
     st.builds(
-        Finished, texts, st.binary(min_size=1, max_size=99), st.just((LEAF,) * 3), st.just(bytes(32)), uint16
+        Finished,
+        texts,
+        st.binary(min_size=1, max_size=99),
+        st.just((LEAF,) * 3),
+        st.just(bytes(32)),
+        st.just(NO_TENSOR),
+        uint16,
     ),
     st.builds(Failed, texts, texts, st.integers(0, 1)),
 )

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from node.inference.package import SCHEDULERS, PackageError
 from node.inference.replay import (
     COLUMNS,
+    FP32_TOLERANCE,
     HEADER_BYTES_MAX,
     REPLAY_NAME,
+    TOLERANCE_MAX,
     Replay,
     Step,
     advance,
     guide,
+    noised,
     read_replay,
     steps_of_rows,
     write_replay,
@@ -23,6 +26,7 @@ from node.inference.replay import (
 from tests.node.inference.builders import EMBEDDED_FOLDER
 
 TABLE = np.arange(6 * COLUMNS, dtype=np.float32).reshape(6, COLUMNS)
+TABLE[:, -1] = 5e-4
 REPLAY = Replay("a-prng/1", "DDIMScheduler", "fp32", 500, TABLE)
 halves = st.floats(width=16, allow_nan=False, allow_infinity=False)
 singles = st.floats(-4, 4, width=32)
@@ -33,10 +37,16 @@ def changed(**changes):
     return Replay(**fields | changes)
 
 
+def with_tolerance(tolerance):
+    table = TABLE.copy()
+    table[3, -1] = tolerance
+    return table
+
+
 def test_round_trip(tmp_path):
     write_replay(tmp_path / REPLAY_NAME, REPLAY)
     read = read_replay(tmp_path / REPLAY_NAME)
-    assert (read.prng, read.scheduler, read.precision, read.tolerance_ppm) == (
+    assert (read.prng, read.scheduler, read.precision, read.source_tolerance_ppm) == (
         "a-prng/1",
         "DDIMScheduler",
         "fp32",
@@ -55,11 +65,13 @@ def test_it_is_a_safetensors_file(tmp_path):
 
 def test_rows_of_each_number_of_steps():
     assert [row.timestep for row in REPLAY.steps(1)] == [0]
-    assert [row.timestep for row in REPLAY.steps(2)] == [5, 10]
-    assert [row.timestep for row in REPLAY.steps(3)] == [15, 20, 25]
-    for count in (0, 4):
+    assert [row.timestep for row in REPLAY.steps(2)] == [10, 20]
+    assert [row.timestep for row in REPLAY.steps(3)] == [30, 40, 50]
+    assert [row.timestep for row in REPLAY.steps(3, 2)] == [40, 50]
+    assert REPLAY.steps(3, 3) == REPLAY.steps(3)
+    for counts in ((0,), (4,), (3, 4), (3, -1)):
         with pytest.raises(ValueError, match="no rows"):
-            REPLAY.steps(count)
+            REPLAY.steps(*counts)
 
 
 @pytest.mark.parametrize("rows", [0, 2, 4, 5, 7, 200 * 201 // 2 + 201])
@@ -75,9 +87,12 @@ def test_no_table_has_so_many_rows(rows):
         {"scheduler": "PNDMScheduler"},
         {"scheduler": "EulerAncestralDiscreteScheduler"},
         {"precision": "bf16"},
-        {"tolerance_ppm": 0},
-        {"tolerance_ppm": 10_001},
-        {"table": TABLE[:, :4]},
+        {"source_tolerance_ppm": 0},
+        {"source_tolerance_ppm": 10_001},
+        {"table": with_tolerance(0)},
+        {"table": with_tolerance(-1e-4)},
+        {"table": with_tolerance(TOLERANCE_MAX * 1.01)},
+        {"table": TABLE[:, :5]},
         {"table": TABLE[:5]},
         {"table": np.full((1, COLUMNS), np.nan, dtype=np.float32)},
     ],
@@ -113,12 +128,12 @@ def test_malformed_file(tmp_path, data):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (b"cuckoo-replay/1", b"cuckoo-replay/2"),
+        (b"cuckoo-replay/2", b"cuckoo-replay/1"),
         (b'"F32"', b'"F16"'),
         (b'"prng"', b'"gnrp"'),
         (b'"500"', b'"5e2"'),
-        (b"[6, 5]", b"[5, 6]"),
-        (b"[6, 5]", b"[6, 6]"),
+        (b"[6, 10]", b"[10, 6]"),
+        (b"[6, 10]", b"[6, 11]"),
         (b"DDIMScheduler", b"PNDMScheduler"),
     ],
 )
@@ -161,11 +176,14 @@ def test_a_step_is_products_and_sums_each_rounded_by_itself(a, b, c, d, x, u, v,
     scale = rounded(guidance / 1000)
     guided = rounded(u + rounded(scale * rounded(v - u)))
     assert output[0] == guided
-    step = Step(*(np.float32(value) for value in (0, a, b, c, d)))
-    first = rounded(rounded(a * x) + rounded(b * guided))
+    step = Step(*(np.float32(value) for value in (0, a, b, c, d, d, c, b, a, 1)))
+    first = rounded(rounded(d * x) + rounded(c * guided))
     assert advance(step, arrays[0], output, None)[0] == as_half(first)
-    then = rounded(rounded(first + rounded(c * before)) + rounded(d * guided))
+    then = rounded(rounded(rounded(a * x) + rounded(b * guided)) + rounded(c * before))
+    then = rounded(then + rounded(d * guided))
     assert advance(step, arrays[0], output, (arrays[3], output))[0] == as_half(then)
+    noise = np.array([u], dtype=np.float32)
+    assert noised(step, arrays[0], noise)[0] == as_half(rounded(rounded(b * x) + rounded(a * u)))
 
 
 def test_without_guidance_the_output_is_that_with_the_prompt():
@@ -179,3 +197,7 @@ def test_the_embedded_table():
     assert [row.timestep for row in replay.steps(4)] == [999, 749, 499, 249]
     # DDIM looks back at nothing, and its last step from little noise leaves most of the latent.
     assert all(row.latent_before == row.output_before == 0 for row in replay.steps(100))
+    # So it does not matter to it where the work begins; and at the very start an image is all noise.
+    assert all((row.first_latent, row.first_output) == (row.latent, row.output) for row in replay.steps(100))
+    assert (replay.steps(20)[0].source, replay.steps(20)[0].noise) == (0, 1)
+    assert {row.tolerance for row in replay.steps(100)} == {np.float32(FP32_TOLERANCE)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from node.inference.package import PackageError
-from node.inference.replay import Replay, advance
+from node.inference.replay import Replay, advance, noised
 
 pytestmark = [
     pytest.mark.process,  # not one, but torch and diffusers take seconds to import
@@ -42,19 +42,32 @@ def saved(folder, name, options):
     ],
     ids=["ddim-v", "ddim", "dpm", "dpm-v", "flow"],
 )
-def test_the_table_does_what_the_scheduler_does(tmp_path, subject, name, options):
-    """A whole job by both, with a made-up model that is not linear."""
+@pytest.mark.parametrize("count", [STEPS, 7, 1])
+def test_the_table_does_what_the_scheduler_does(tmp_path, subject, name, options, count):
+    """A whole job by both, and one from an image, with a made-up model that is not linear."""
     import torch
 
     scheduler = saved(tmp_path, name, options)
     table = subject.make_table(tmp_path, name, STEPS)
     replay = Replay("prng", name, "fp32", 500, table)
-    latent = np.random.default_rng(1).standard_normal((4, 8, 8)).astype(np.float16)
-    theirs = torch.from_numpy(latent.astype(np.float32))
+    drawn = np.random.default_rng(1).standard_normal((2, 4, 8, 8))
+    noise, source = drawn[0].astype(np.float32), drawn[1].astype(np.float16)
     scheduler.set_timesteps(STEPS)
+    timesteps, steps = scheduler.timesteps[STEPS - count :], replay.steps(STEPS, count)
+    latent = noise.astype(np.float16) if count == STEPS else noised(steps[0], source, noise)
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(STEPS - count)
+    if count < STEPS:
+        tensors = [torch.from_numpy(numbers.astype(np.float32)) for numbers in (source, noise)]
+        if name == FLOW:
+            theirs = scheduler.scale_noise(tensors[0][None], timesteps[:1], tensors[1][None])[0]
+        else:
+            theirs = scheduler.add_noise(tensors[0][None], tensors[1][None], timesteps[:1])[0]
+        assert np.abs(latent.astype(np.float32) - theirs.numpy()).max() < 0.005
+    theirs = torch.from_numpy(latent.astype(np.float32))
     eta = {"eta": 0.0} if name == DDIM else {}
     before = None
-    for step, timestep in zip(replay.steps(STEPS), scheduler.timesteps, strict=True):
+    for step, timestep in zip(steps, timesteps, strict=True):
         assert step.timestep == np.float32(float(timestep))
         output = np.tanh(latent.astype(np.float32) + float(timestep) / 1000)
         latent, before = advance(step, latent, output, before), (latent, output)
@@ -115,6 +128,6 @@ def test_the_command_packs_a_diffusers_folder(tmp_path, capsys):
     (folder / "manifest.json").unlink()
     (folder / "replay.safetensors").unlink()
     model_cli.pack(folder, name="again", licence="Apache-2.0", sizes=["32x32"], steps_max=100)
-    assert capsys.readouterr().out.startswith(embedded().model_id.hex() + " 11.6 MB again")
+    assert capsys.readouterr().out.startswith(embedded().model_id.hex() + " 11.7 MB again")
     with pytest.raises(PackageError, match="cannot be replayed"):
         model_cli.pack(folder, name="again", licence="Apache-2.0", sizes=["32x32"], scheduler=DPM)

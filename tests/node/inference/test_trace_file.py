@@ -13,22 +13,25 @@ def rows(guided):
     return [(bytes([i]) * 8, bytes([i + 9]) * 8 if guided else b"", bytes([i + 99]) * 8) for i in range(3)]
 
 
-def written(path, guided=True):
-    writer = TraceWriter(path, 3)
+def written(path, guided=True, source=b""):
+    writer = TraceWriter(path, 3, source)
     for row in rows(guided):
         writer.add(*row)
     assert writer.finish(FINAL) == sha256(FINAL)
     return writer
 
 
+@pytest.mark.parametrize("source", [b"", b"s" * 8])
 @pytest.mark.parametrize("guided", [True, False])
-def test_round_trip(tmp_path, guided):
+def test_round_trip(tmp_path, guided, source):
     path = tmp_path / "trace"
-    writer = written(path, guided)
+    writer = written(path, guided, source)
     with TraceFile(path) as trace:
         assert trace.leaves == writer.leaves == [TraceLeaf.of(*row) for row in rows(guided)]
         assert [trace.tensors(step) for step in (2, 0, 1)] == [rows(guided)[step] for step in (2, 0, 1)]
         assert (trace.final(), trace.final_latent) == (FINAL, sha256(FINAL))
+        assert (trace.source(), trace.source_latent) == (source, sha256(source))
+        assert writer.source_latent == sha256(source)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -64,9 +67,10 @@ def test_cut(tmp_path, cut):
         TraceFile(path)
 
 
-def test_every_flipped_byte_is_seen(tmp_path):
+@pytest.mark.parametrize("source", [b"", b"s" * 8])
+def test_every_flipped_byte_is_seen(tmp_path, source):
     path = tmp_path / "trace"
-    written(path)
+    written(path, source=source)
     whole = path.read_bytes()
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
@@ -76,4 +80,4 @@ def test_every_flipped_byte_is_seen(tmp_path):
 
 def read_all(path):
     with TraceFile(path) as trace:
-        return [trace.tensors(step) for step in range(3)], trace.final()
+        return [trace.tensors(step) for step in range(3)], trace.final(), trace.source()
