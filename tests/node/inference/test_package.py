@@ -19,6 +19,7 @@ from node.inference.package import (
 )
 from protocol.errors import LocalError
 from protocol.merkle import merkle_root
+from protocol.messages import TaskKind
 from tests.node.inference.builders import SETTINGS
 
 
@@ -145,6 +146,20 @@ def test_listed_pickle_is_refused(folder):
 
 
 @pytest.mark.usefixtures("packed")
+def test_class_c_is_refused_with_the_reason(folder):
+    edit(folder, lambda document: document.update(precision_class="C"))
+    with pytest.raises(PackageError, match="cannot be audited"):
+        load(folder)
+
+
+@pytest.mark.usefixtures("packed")
+def test_class_and_kinds_of_work_are_read(folder):
+    edit(folder, lambda document: document.update(precision_class="B", task_kinds=["image-to-image"]))
+    package = load(folder)
+    assert (package.precision_class, package.task_kinds) == ("B", (TaskKind.IMAGE_TO_IMAGE,))
+
+
+@pytest.mark.usefixtures("packed")
 def test_other_list_of_files_needs_another_model_id(folder):
     edit(folder, lambda document: document["files"].pop("NOTICE"))
     with pytest.raises(PackageError, match="model_id"):
@@ -155,7 +170,7 @@ def test_other_list_of_files_needs_another_model_id(folder):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda document: document.update(format="cuckoo-model/2"),
+        lambda document: document.update(format="cuckoo-model/1"),
         lambda document: document.update(surprise=1),
         lambda document: document.pop("licence"),
         lambda document: document.pop("model_id"),
@@ -167,6 +182,14 @@ def test_other_list_of_files_needs_another_model_id(folder):
         lambda document: document.update(steps_max=201),
         lambda document: document.update(steps_max=20.0),
         lambda document: document.update(default_guidance_milli=-1),
+        lambda document: document.update(precision_class="D"),
+        lambda document: document.update(precision_class=1),
+        lambda document: document.update(task_kinds=[]),
+        lambda document: document.update(task_kinds="text-to-image"),
+        lambda document: document.update(task_kinds=["text-to-speech"]),
+        lambda document: document.update(task_kinds=[0]),
+        lambda document: document.update(task_kinds=["text-to-image", "text-to-image"]),
+        lambda document: document.update(task_kinds=["image-to-image", "text-to-image"]),
         lambda document: document.update(sizes=[]),
         lambda document: document.update(sizes=[[32]]),
         lambda document: document.update(sizes=[[32, "32"]]),
