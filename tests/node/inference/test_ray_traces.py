@@ -18,7 +18,9 @@ def made(tmp_path):
     for step in (b"1", b"2"):
         writer.add(step * 8, step * 8, step * 8)
     final = writer.finish(b"f" * 8)
-    return (tmp_path / "there").read_bytes(), Finished("job-1", b"png", tuple(writer.leaves), final, 1)
+    return (tmp_path / "there").read_bytes(), Finished(
+        "job-1", b"png", tuple(writer.leaves), final, writer.source_latent, 1
+    )
 
 
 def receive(tmp_path, data, event, part_bytes=64):
