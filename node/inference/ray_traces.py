@@ -72,5 +72,6 @@ class IncomingTraces:
 def _require_trace_of(finished: Finished, path: Path) -> None:
     """:raises TraceError: the file is not whole, or not what the host says of it."""
     with TraceFile(path) as trace:
-        if (tuple(trace.leaves), trace.final_latent) != (finished.leaves, finished.final_latent):
+        found = (tuple(trace.leaves), trace.final_latent, trace.source_latent)
+        if found != (finished.leaves, finished.final_latent, finished.source_latent):
             raise TraceError("it is of another image")
