@@ -111,6 +111,12 @@ class ConnectionParams:
     ask_interval_ms: int = 30_000
     """Time after which a connected peer is asked for others again, milliseconds."""
 
+    connections_few: int = 4
+    """Connections up to which a node is lonely: it has hardly anybody to hear from."""
+
+    ask_lonely_ms: int = 3_000
+    """Time after which a lonely node asks again, milliseconds."""
+
     def __post_init__(self) -> None:
         """Check the values."""
         if min(getattr(self, name) for name in self.__slots__) <= 0:
@@ -323,7 +329,11 @@ class ConnectionKeeper:
         while True:
             self.records.renew_own(self._host.addresses(), self._wall_clock_ms())
             await self.exchange.ask(peer)
-            await trio.sleep(self._params.ask_interval_ms * self._rng.uniform(0.9, 1) / 1000)
+            lonely = len(self._host.connected_peers()) <= self._params.connections_few
+            interval_ms = self._params.ask_interval_ms
+            if lonely:
+                interval_ms = min(interval_ms, self._params.ask_lonely_ms)
+            await trio.sleep(interval_ms * self._rng.uniform(0.9, 1) / 1000)
 
     async def _keep_pinging(self, peer: PeerId) -> None:
         failures = 0

@@ -168,6 +168,7 @@ class Reachability:
         self.opinions = Opinions()
         self._host = host
         self._preferred = tuple(preferred)
+        self._met = trio.Event()
         self._given: bool | None = None
         if setting != "auto":
             self._given = setting == "yes"
@@ -189,11 +190,28 @@ class Reachability:
         """Ask now and then, until cancelled; at once when it was told."""
         if self._given is not None:
             return
-        while True:
-            before = self.reachable
-            await self._ask_round()
-            is_settled = self.reachable is not None and self.reachable == before
-            await trio.sleep(ROUND_S if is_settled else FIRST_ROUNDS_S)
+        self._host.observe(self)
+        try:
+            while True:
+                before = self.reachable
+                self._met = trio.Event()
+                await self._ask_round()
+                is_settled = self.reachable is not None and self.reachable == before
+                with trio.move_on_after(ROUND_S if is_settled else FIRST_ROUNDS_S):
+                    await self._met.wait()
+        finally:
+            self._host.unobserve(self)
+
+    # PeerObserver
+
+    def peer_connected(self, peer_id: PeerId, *, outbound: bool) -> None:
+        """Somebody who may know what nobody has said yet."""
+        del peer_id, outbound
+        if self.reachable is None:
+            self._met.set()
+
+    def peer_disconnected(self, peer_id: PeerId) -> None:
+        """Nothing to do: what it said still counts."""
 
     async def _ask_round(self) -> None:
         connected = [peer for peer in self._host.connected_peers() if not self._host.is_relayed(peer)]

@@ -265,3 +265,43 @@ async def test_a_frozen_process__is_dropped_within_its_pings():
                 assert keeper.statistics()["frozen"] == 1
         finally:
             process.kill()
+
+
+async def test_peers_behind_relays__are_dialled_last_and_few():
+    async with open_hosts(1) as (host,):
+        records = PeerRecords(secret(0))
+        keeper = ConnectionKeeper(
+            host, records, [], random.Random(1), params=replace(QUICK, relayed_target=2)
+        )
+        relay = peer_id_from_secret(secret(50))
+        hidden, listeners = [], []
+        for number in range(1, 9):
+            where = f"/p2p/{relay}/p2p-circuit" if number % 2 else ""
+            record = seal_record(secret(number), 1, [Multiaddr(f"/ip4/127.0.0.1/tcp/{number}{where}")])
+            records.accept(record.envelope, heard_from_ip="127.0.0.1")
+            (hidden if number % 2 else listeners).append(record.peer)
+        assert set(keeper._choose([*hidden, *listeners], 3)) < set(listeners)
+        chosen = keeper._choose([*hidden, *listeners], 8)
+        assert set(chosen[:4]) == set(listeners)
+        assert len(chosen) == 6
+        keeper._dialling.add(hidden[0])
+        assert len(keeper._choose([*hidden[1:], *listeners], 8)) == 5
+        assert keeper._choose(hidden, 0) == []
+
+
+async def test_addresses_that_have_changed__are_told_to_those_who_are_connected():
+    async with (
+        open_hosts(2) as (alice, bob),
+        keeping([alice, bob], [], replace(QUICK, ask_interval_ms=60_000)) as keepers,
+    ):
+        await connect(bob, alice)
+        await until(lambda: keepers[0].records.addresses(bob.peer_id) == bob.listen_addresses())
+        relay = f"/ip4/127.0.0.1/tcp/1/p2p/{peer_id_from_secret(secret(9))}/p2p-circuit"
+        bob.own_addresses.relayed = (Multiaddr(relay),)
+        keepers[1].renew()
+        told = (Multiaddr(f"{relay}/p2p/{bob.peer_id}"),)
+        await until(lambda: keepers[0].records.addresses(bob.peer_id) == told)
+        assert keepers[0].records.is_hidden(bob.peer_id)
+        asked = keepers[1].exchange.counts["asked"]
+        keepers[1].renew()
+        assert keepers[1].exchange.counts["asked"] == asked

@@ -79,3 +79,21 @@ async def test_a_host__announces_what_it_is_told_to():
         assert host.listen_addresses()[0] != host.addresses()[0]
     async with open_hosts(1) as (host,):
         assert host.addresses() == host.listen_addresses()
+
+
+def test_who_is_reached_through_relays__announces_them_first_and_what_leads_here_from_nearby():
+    own = OwnAddresses()
+    relayed = Multiaddr("/ip4/9.9.9.9/tcp/4001/p2p-circuit")
+    for observer in ("1.1.1.1", "2.2.2.2"):
+        own.observe(observer, "8.8.8.8")
+    listening = [Multiaddr("/ip4/0.0.0.0/tcp/7")]
+    assert Multiaddr("/ip4/8.8.8.8/tcp/7") in own.choose(listening, ["192.168.1.2", "127.0.0.1"])
+    own.relayed = (relayed,)
+    assert own.choose(listening, ["192.168.1.2", "127.0.0.1", "8.8.8.8"]) == (
+        relayed,
+        Multiaddr("/ip4/192.168.1.2/tcp/7"),
+    )
+    assert own.choose([Multiaddr("/ip4/127.0.0.1/tcp/7")], []) == (relayed,)
+    assert own.choose([Multiaddr("/ip4/10.0.0.1/tcp/7")], []) == (relayed, Multiaddr("/ip4/10.0.0.1/tcp/7"))
+    assert OwnAddresses([relayed.decapsulate_code(0x122)]).is_announced
+    assert not own.is_announced

@@ -163,3 +163,34 @@ def test_an_address_without_a_peer__names_none():
 def test_a_private_address__counts_only_from_its_own_network(ip, port, teller, plausible):
     version = "ip6" if ":" in ip else "ip4"
     assert is_plausible(Multiaddr(f"/{version}/{ip}/tcp/{port}"), teller) is plausible
+
+
+def test_an_address_through_a_relay__is_one_that_we_can_dial():
+    relay = peer_id_from_secret(secret(7))
+    where = Multiaddr(f"/ip4/8.8.8.8/tcp/4001/p2p/{relay}/p2p-circuit")
+    record = seal_record(secret(0), 1, [where])
+    (address,) = record.addresses
+    assert address == Multiaddr(f"{where}/p2p/{record.peer}")
+    assert records.without_peer(address) == where
+    assert records.relay_of(address) == relay
+    assert records.relay_address_of(address) == Multiaddr(f"/ip4/8.8.8.8/tcp/4001/p2p/{relay}")
+    assert records.is_circuit(address)
+    assert not records.is_circuit(records.relay_address_of(address))
+    assert records.is_plausible(address, None)
+    assert not records.is_plausible(Multiaddr(str(address).replace("8.8.8.8", "10.0.0.1")), "8.8.8.8")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "/p2p/{relay}/p2p-circuit",  # a relay that is nowhere
+        "/ip4/8.8.8.8/tcp/1/p2p-circuit",  # one that nobody knows
+        "/ip4/8.8.8.8/tcp/1/p2p/{own}/p2p-circuit",  # oneself
+        "/ip4/8.8.8.8/udp/1/p2p/{relay}/p2p-circuit",
+        "/ip4/8.8.8.8/tcp/1/p2p/{relay}/p2p-circuit/p2p/{relay}/p2p-circuit",
+    ],
+)
+def test_circuits_that_lead_nowhere__are_left_out(where):
+    relay, own = peer_id_from_secret(secret(7)), peer_id_from_secret(secret(0))
+    raw = Multiaddr(where.format(relay=relay, own=own)).to_bytes()
+    assert records._diallable(raw, own) is None
