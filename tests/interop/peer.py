@@ -95,8 +95,15 @@ async def until_async(condition, timeout_s: float = 30) -> None:
 
 
 @asynccontextmanager
-async def js_peer(secret: bytes, *, plain: bool = False, **gossip: Any):
-    """A started peer with this key. :param gossip: options of its gossipsub, by their names there."""
+async def js_peer(
+    secret: bytes, *, plain: bool = False, relay: bool = False, listen: list[str] | None = None, **gossip: Any
+):
+    """A started peer with this key.
+
+    :param relay: whether it relays for others.
+    :param listen: where it listens, if not at any port of this machine.
+    :param gossip: options of its gossipsub, by their names there.
+    """
     assert (FOLDER / "node_modules").is_dir(), "the npm packages are not installed: make setup"
     command = ["node", str(FOLDER / "js" / "peer.js")]
     async with trio.open_nursery() as nursery:
@@ -105,10 +112,13 @@ async def js_peer(secret: bytes, *, plain: bool = False, **gossip: Any):
         nursery.start_soon(peer.listen)
         try:
             options = {"heartbeatInterval": 200, **gossip}
-            started = await peer.do("start", secret=secret.hex(), gossip=options, plain=plain)
+            where = {} if listen is None else {"listen": listen}
+            started = await peer.do(
+                "start", secret=secret.hex(), gossip=options, plain=plain, relay=relay, **where
+            )
             peer.peer_id = peer_id_from_text(started["peer_id"])
             peer.address = bytes.fromhex(started["address"])
-            peer.multiaddr = started["multiaddr"]
+            peer.multiaddr = started.get("multiaddr", "")
             yield peer
         finally:
             with trio.CancelScope(shield=True):

@@ -1,4 +1,4 @@
-"""node/peer_cli.py: a peer is found by its on-chain address from the command line, against a running network."""
+"""node/peer_cli.py: a peer is found by its on-chain address, against a running network."""
 
 import json
 import random

@@ -10,6 +10,7 @@ import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { createLibp2p } from 'libp2p'
 import { createHash } from 'node:crypto'
 
@@ -24,19 +25,21 @@ export function messageId ({ topic, data }) {
   return createHash('sha256').update(length).update(name).update(data).digest().subarray(0, 20)
 }
 
-// secret: 32 bytes of a secp256k1 key, or undefined for a fresh one.
-export async function createNode ({ secret, gossip = {}, encrypters = [noise()] } = {}) {
+// secret: 32 bytes of a secp256k1 key, or undefined for a fresh one. relay: whether to relay for others.
+// listen: addresses, those through relays among them.
+export async function createNode ({ secret, gossip = {}, encrypters = [noise()], relay = false, listen = ['/ip4/127.0.0.1/tcp/0'] } = {}) {
   const privateKey = secret === undefined ? await generateKeyPair('secp256k1') : privateKeyFromRaw(secret)
   return await createLibp2p({
     privateKey,
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()],
+    addresses: { listen },
+    transports: [tcp(), circuitRelayTransport()],
     connectionEncrypters: encrypters,
     streamMuxers: [yamux()],
     connectionManager: CONNECTIONS,
     services: {
       identify: identify(),
       ping: ping(),
+      ...(relay ? { relay: circuitRelayServer() } : {}),
       pubsub: gossipsub({
         globalSignaturePolicy: StrictNoSign,
         msgIdFn: messageId,

@@ -12,6 +12,8 @@ import { Judge } from './offers.js'
 import { addressOf, domainSeparator, open, seal } from './statements.js'
 
 const ECHO = '/cuckoo/interop-echo/1'
+// js-libp2p keeps protocols off connections that a relay limits, unless they say so.
+const ON_CIRCUITS = { runOnLimitedConnection: true }
 const hex = (text) => Buffer.from(text, 'hex')
 
 let node
@@ -19,23 +21,32 @@ let pubsub
 const received = new Map()
 
 const commands = {
-  async start ({ secret, gossip, plain = false }) {
-    node = await createNode({ secret: hex(secret), gossip, ...(plain ? { encrypters: [plaintext()] } : {}) })
+  async start ({ secret, gossip, plain = false, relay, listen }) {
+    node = await createNode({ secret: hex(secret), gossip, relay, listen, ...(plain ? { encrypters: [plaintext()] } : {}) })
     pubsub = node.services.pubsub
     pubsub.addEventListener('message', ({ detail: { topic, data } }) => {
       received.get(topic)?.push(Buffer.from(data).toString('hex'))
     })
-    await node.handle(ECHO, echo)
+    await node.handle(ECHO, echo, ON_CIRCUITS)
     return {
       peer_id: node.peerId.toString(),
       address: addressOf(node.peerId.publicKey.raw).toString('hex'),
-      multiaddr: node.getMultiaddrs()[0].toString()
+      multiaddr: node.getMultiaddrs()[0]?.toString()
     }
   },
 
   async connect ({ multiaddr: address }) {
     const connection = await node.dial(multiaddr(address))
     return { peer_id: connection.remotePeer.toString(), address: addressOf(connection.remotePeer.publicKey.raw).toString('hex') }
+  },
+
+  async addresses () {
+    return node.getMultiaddrs().map(String)
+  },
+
+  // Of each connection: whose it is, and whether a relay limits it.
+  async connections () {
+    return node.getConnections().map((connection) => ({ peer_id: connection.remotePeer.toString(), limited: connection.limits !== undefined }))
   },
 
   // view: judge what comes by the rules of offers, as at now_ms. delay_ms: accept all, after so long.
@@ -85,7 +96,7 @@ const commands = {
 
   // One exchange on a direct stream: payloads, then END ("end"), ERROR ("error") or a reset ("reset").
   async call ({ multiaddr: address, protocol, payloads, ending = 'end' }) {
-    const stream = new DirectStream(await node.dialProtocol(multiaddr(address), protocol))
+    const stream = new DirectStream(await node.dialProtocol(multiaddr(address), protocol, ON_CIRCUITS))
     const answer = collect(stream)
     for (const payload of payloads) await stream.send(hex(payload))
     if (ending === 'end') await stream.end()
