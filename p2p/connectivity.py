@@ -16,6 +16,7 @@ import trio
 from p2p.identity import key_pair_from_secret
 from p2p.reachability import DialBack, Reachability, Setting
 from p2p.relay.client import RelayClient
+from p2p.relay.hole_punch import HolePuncher
 from p2p.relay.server import RelayServer
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Connectivity:
 
     :ivar reachability: whether others can dial us.
     :ivar relays: those that lead others to us.
+    :ivar hole_puncher: finds a direct way where there is a circuit.
     :ivar relay: what leads others to others, if we do that.
     """
 
@@ -62,6 +64,7 @@ class Connectivity:
             host, is_wanted=lambda: self.reachability.reachable is False, preferred=keeper.bootnodes
         )
         self.relays.on_change = keeper.renew
+        self.hole_puncher = HolePuncher(host)
         self.relay: RelayServer | None = None
         self._dial_back: DialBack | None = None
         if relaying:
@@ -78,6 +81,7 @@ class Connectivity:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.reachability.run)
             await nursery.start(self.relays.run)
+            await nursery.start(self.hole_puncher.run)
             task_status.started()
 
     def statistics(self) -> Mapping[str, int]:
@@ -85,5 +89,6 @@ class Connectivity:
         servers = [server for server in (self.relay, self._dial_back) if server is not None]
         return {
             **self.relays.statistics(),
+            **self.hole_puncher.statistics(),
             **{name: count for server in servers for name, count in server.statistics().items()},
         }

@@ -9,6 +9,7 @@ handler's exception ends its stream and is counted, never more.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import socket
 from collections import Counter
@@ -54,6 +55,9 @@ OPEN_STREAM_TIMEOUT_MS: Final = 5_000
 """Time for a new stream to agree on its protocol."""
 CLOSE_TIMEOUT_MS: Final = 800
 """Time for the connections to come down on closing; the sockets are closed in any case."""
+PUNCH_PAUSE_MS: Final = 50
+"""Pause after a dial that a router refused, when both sides dial at once."""
+_IPV6: Final = 6
 LOOPBACK_IPS: Final = ("127.0.0.1", "::1")
 """Announced last by a listener on all addresses; they count only for peers of this machine."""
 
@@ -238,6 +242,51 @@ class Host:
     async def is_at(self, address: Multiaddr, peer_id: PeerId) -> bool:
         """Whether a peer answers at an address, connected or not. The caller bounds the time for it."""
         return await self._swarm.is_at(address, peer_id)
+
+    def public_addresses(self) -> tuple[Multiaddr, ...]:
+        """Where our listener would be dialled from the internet, whether routers let anybody in or not.
+
+        The public address that others see us come from, with the ports that we listen at: most routers of
+        homes keep them.
+        """
+        chosen = dict.fromkeys(self.own_addresses.announced())
+        for seen_ip in self.own_addresses.observed():
+            for address in self.listen_addresses():
+                ip, port = ip_of(address), address.value_for_protocol("tcp")
+                if ipaddress.ip_address(seen_ip).is_global and (":" in seen_ip) == (ip.version == _IPV6):
+                    chosen[Multiaddr(f"/ip{ip.version}/{seen_ip}/tcp/{port}")] = None
+        return tuple(chosen)
+
+    async def add_direct(self, address: Multiaddr, peer_id: PeerId) -> bool:
+        """Dial a peer that is connected through a relay. Returns whether there is a direct connection now."""
+        try:
+            await self._swarm.dial_addr(address, peer_id)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, it did not answer
+            _log.debug("%s is not at %s: %r", peer_id, address, error)
+        return self.is_connected(peer_id) and not self.is_relayed(peer_id)
+
+    async def punch(self, address: Multiaddr, peer_id: PeerId, *, initiator: bool) -> bool:
+        """Dial a peer that dials us at the same moment, from where we listen, again and again until it works.
+
+        Returns whether there is a direct connection now. The caller bounds the time.
+
+        :param initiator: who shakes hands as if it alone had dialled: one of the two.
+        """
+        ports = [int(str(item.value_for_protocol("tcp"))) for item in self.listen_addresses()]
+        while ports and self.is_relayed(peer_id):
+            try:
+                await self._swarm.punch(address, peer_id, ports[0], initiator=initiator)
+            except Exception as error:  # noqa: BLE001 - a router that says no, or a call that came too early
+                _log.debug("%s is not reached at %s yet: %r", peer_id, address, error)
+                await trio.sleep(PUNCH_PAUSE_MS / 1000)
+        return self.is_connected(peer_id) and not self.is_relayed(peer_id)
+
+    def drop_circuits(self, peer_id: PeerId) -> None:
+        """Let go of the connections with a peer that lead through relays, if there is another one."""
+        if not self.is_relayed(peer_id):
+            for connection in self._connections(peer_id):
+                if is_relayed(connection.muxed_conn):
+                    session_of(connection.muxed_conn).abort()
 
     async def disconnect(self, peer_id: PeerId) -> None:
         """Close all connections with a peer at once, also when it is frozen. No error if there is none."""

@@ -58,6 +58,10 @@ class OwnAddresses:
         """Whether the operator named our addresses."""
         return bool(self._announce)
 
+    def announced(self) -> tuple[Multiaddr, ...]:
+        """What the operator named."""
+        return self._announce
+
     def observe(self, observer_ip: str, seen_ip: str) -> None:
         """Take what a peer at ``observer_ip`` says it sees us come from; one opinion for each address."""
         self._observations.pop(observer_ip, None)

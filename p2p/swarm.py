@@ -19,6 +19,7 @@ What is mended, each with its test in ``tests/p2p/test_host.py``:
 from __future__ import annotations
 
 import logging
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
@@ -26,6 +27,7 @@ import trio
 from libp2p.connection_types import ConnectionType
 from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
+from libp2p.io.trio import TrioTCPStream
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
@@ -40,6 +42,7 @@ from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 
 from p2p.limits import CIRCUITS_INBOUND_MAX, CIRCUITS_PER_RELAY_MAX, InboundLimits, NetworkLimits
+from p2p.records import ip_of
 from p2p.session.connection import Session
 from p2p.session.errors import ConnectionLost
 from p2p.session.hub import Hub
@@ -141,6 +144,34 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
     async def _follow_circuit(self, stream: Stream, session: Session) -> None:
         await session.event_closed.wait()
         await reset_stream(stream)
+
+    async def punch(self, address: Multiaddr, peer_id: ID, port: int, *, initiator: bool) -> None:
+        """Dial from a port that we listen at, and shake hands in a role that does not follow from who dials.
+
+        For two who dial each other at the same moment, which TCP makes one connection of.
+
+        :raises Exception: nobody answers, or somebody else does.
+        """
+        ip, remote_port = str(ip_of(address)), int(str(address.value_for_protocol("tcp")))
+        is_ip6 = ":" in ip
+        punching = trio.socket.socket(socket.AF_INET6 if is_ip6 else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            punching.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            punching.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            await punching.bind(("::" if is_ip6 else "0.0.0.0", port))  # noqa: S104 - where we listen already
+            await punching.connect((ip, remote_port))
+        except BaseException:
+            punching.close()
+            raise
+        raw = RawConnection(TrioTCPStream(trio.SocketStream(punching)), initiator=initiator)
+        with trio.fail_after(2 * UPGRADE_TIMEOUT_S):
+            if initiator:
+                await self.upgrade_outbound_raw_conn(raw, peer_id)
+                return
+            muxed = await self.upgrade_inbound_raw_conn(raw, address)
+        if muxed.peer_id != peer_id:
+            session_of(muxed).abort()
+            raise Refusal("somebody else dialled at the same moment")
 
     async def is_at(self, address: Multiaddr, peer_id: ID) -> bool:
         """Whether a peer answers at an address, over a connection that is closed at once."""
