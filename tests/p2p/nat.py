@@ -34,7 +34,9 @@ table ip filter {{
 }}
 """
 RULES_TRIED = b"""
-table ip nat { chain postrouting { type nat hook postrouting priority 100; masquerade; } }
+table ip nat {
+    chain postrouting { type nat hook postrouting priority 100; masquerade; }
+}
 """
 
 
