@@ -69,8 +69,8 @@ async def test_nodes_that_nobody_can_dial__find_and_reach_each_other_through_the
 async def test_a_hidden_node__is_found_by_its_on_chain_address_and_reached():
     # Nobody dials strangers here but the lookup.
     params = replace(PARAMS, connections_target=1, outbound_target=1)
-    async with open_nodes((True, True), params=params) as (_, alice, bob):
-        await until(alice.connectivity.relays.addresses)
+    async with open_nodes((True, True), params=params) as (bootstrap, alice, bob):
+        await until(lambda: bootstrap.keeper.records.is_hidden(alice.host.peer_id))
         found = await bob.lookup.connect(address_of_peer(alice.host.peer_id))
         assert found == alice.host.peer_id
         assert bob.host.is_relayed(found)
