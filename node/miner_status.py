@@ -6,8 +6,6 @@ Is: one JSON document, written whole every few seconds, and its reading. Is not:
 from __future__ import annotations
 
 import json
-import os
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,30 +28,26 @@ class NoStatus(LocalError):
     """There is no miner's status in the folder."""
 
 
-def machine_now() -> tuple[int, float]:
-    """The local hour, and the load of the last minute per core; 0 where the system does not tell."""
-    try:
-        load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    except OSError:
-        load = 0.0
-    return time.localtime().tm_hour, load
-
-
 def write_status(
     data_dir: Path,
     now_ms: int,
     paused: str,
     image_ms: Mapping[str, int],
     pool: PoolStatistics,
-    counts: Mapping[str, Mapping[str, int]],
+    sections: Mapping[str, Mapping[str, int | str]],
 ) -> None:
-    """Write the file. :raises OSError: it cannot be written."""
+    """Write the file.
+
+    :param sections: whatever else there is to show, such as the queue, temperatures or earnings: headings and
+        what stands under each, in this order; amounts of money as text, with their unit.
+    :raises OSError: it cannot be written.
+    """
     document = {
         "written_at_ms": now_ms,
         "paused": paused,
         "image_ms": dict(image_ms),
         "inference": asdict(pool),
-        **{name: dict(values) for name, values in counts.items()},
+        **{name: dict(values) for name, values in sections.items()},
     }
     write_private(data_dir / STATUS_FILE, json.dumps(document, indent=2).encode() + b"\n")
 

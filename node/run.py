@@ -6,6 +6,7 @@ Is not: the parsing of flags (`cli`), nor the bootstrap peer (`roles/bootstrap`)
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
+from node.accelerators import find_accelerator
 from node.catalogue import Catalogue
+from node.house_rules import House
 from node.inference import package
 from node.inference.backends import choose_backend
-from node.inference.guest import Guest, parse_hours
+from node.inference.guest import Rules, parse_hours
 from node.inference.pool import open_pool
 from node.inference.process import Machine
 from node.keys import open_keystore, read_password
@@ -32,6 +35,7 @@ from node.protocols import TASK_PROTOCOL
 from node.roles.coordinator import Coordinator, run_coordinator
 from node.roles.miner import Miner, Terms
 from node.settings import NodeSettings
+from node.surroundings import Watch
 from protocol.draw import WEI_PER_MICRO_CAI
 
 if TYPE_CHECKING:
@@ -72,11 +76,19 @@ async def run_node(settings: NodeSettings) -> None:
                 await _run_coordinator(settings, peer)
             case "miner":
                 packages = [package.load(folder) for folder in settings.model_folders]
-                guest = Guest(parse_hours(settings.active_hours), settings.load_max)
+                rules = Rules(
+                    parse_hours(settings.active_hours),
+                    settings.load_max,
+                    settings.device_load_max,
+                    settings.power_saving,
+                )
+                house = House(rules, Watch(find_accelerator(settings.device, os.environ)))
                 machines = [
                     Machine(settings.threads, device, settings.memory_mib * BYTES_PER_MIB)
                     for device in settings.device
                 ]
+                if settings.power_saving:
+                    machines = [machine.saving_power() for machine in machines]
                 backend, count = await choose_backend(
                     packages,
                     machines,
@@ -92,7 +104,7 @@ async def run_node(settings: NodeSettings) -> None:
                         node_file(settings, peer.key.address, peer.host),
                         _open_payee(settings, peer) as payee,
                     ):
-                        terms = Terms(settings.price_micro_cai, settings.capacity, guest)
+                        terms = Terms(settings.price_micro_cai, settings.capacity, house)
                         await MINER_CLASS(peer, workers, packages, terms, payee).run()
 
 

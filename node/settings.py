@@ -83,7 +83,11 @@ class NodeSettings:
     active_hours: str = ""
     """Local hours at which a miner works, such as 22-7; default: all day."""
     load_max: float = 0.0
-    """Load of the machine per core above which a miner takes no more tasks, its own included; 0: any."""
+    """Share of the processors, 0 to 1, that other programs may use before a miner pauses; 0: any."""
+    device_load_max: float = 0.0
+    """Likewise of the accelerator's time; the models then leave its memory, too."""
+    power_saving: Annotated[bool, Parameter(negative="")] = False
+    """A miner works half of the time, on one thread, after all other programs, and not on battery."""
     log_level: LogLevel = "info"
     """Least level that is logged, on standard error."""
     log_json: Annotated[bool, Parameter(negative="")] = False

@@ -71,6 +71,9 @@ class WorkerPool:
         self._waiting = Waiting(batch_max)
         self._counts = Counts()
         self._changed = trio.Event()
+        self._awake = trio.Event()
+        self._awake.set()
+        self._tired = trio.Event()
         self._start_failures = 0
         self._reason = ""
 
@@ -92,6 +95,19 @@ class WorkerPool:
         if not self._counts.workers_ready and self._start_failures >= START_FAILURES_MAX:
             raise WorkerError(self._reason)
 
+    def rest(self) -> None:
+        """If there is nothing to do, let the workers end, so that their memory is others' for a while."""
+        idle = not self._counts.jobs_running and not len(self._waiting)
+        if idle and self._awake.is_set():
+            self._awake = trio.Event()
+            self._tired.set()
+
+    def wake(self) -> None:
+        """Start the workers again. A job does so, too."""
+        if not self._awake.is_set():
+            self._awake.set()
+            self._tired = trio.Event()
+
     def statistics(self) -> PoolStatistics:
         """Return the present state and the counts so far."""
         self._counts.jobs_waiting = len(self._waiting)
@@ -109,6 +125,7 @@ class WorkerPool:
         """
         check_job(job, self.packages)
         self._raise_if_broken()
+        self.wake()
         ticket = ticket_for(job)
         self._waiting.add(ticket)
         try:
@@ -123,8 +140,12 @@ class WorkerPool:
         """Start one worker after another, for ever, with longer and longer pauses between failures."""
         pause = BACKOFF_SECONDS_MIN
         while True:
+            await self._awake.wait()
             finished_before = self._counts.jobs_finished
-            self._reason = await self._one_worker(slot)
+            reason = await self._one_worker(slot)
+            if not reason:
+                continue
+            self._reason = reason
             self._counts.workers_lost += 1
             self._tell_change()
             if self._counts.jobs_finished > finished_before:
@@ -133,7 +154,7 @@ class WorkerPool:
             pause = min(pause * 2, BACKOFF_SECONDS_MAX)
 
     async def _one_worker(self, slot: int) -> str:
-        """Run one worker until it is lost; return why."""
+        """Run one worker until it is lost, and return why; or until it is to rest, and return nothing."""
         self._counts.workers_started += 1
         try:
             worker = await self._backend.start(list(self.packages.values()), slot)
@@ -150,10 +171,10 @@ class WorkerPool:
             self._counts.workers_ready += 1
             self._tell_change()
             try:
-                await self._serve(worker)
+                rests = await self._serve(worker)
             finally:
                 self._counts.workers_ready -= 1
-            return "the inference process was lost"
+            return "" if rests else "the inference process was lost"
         finally:
             await worker.close()
             self._counts.process_ids.discard(worker.process_id)
@@ -172,10 +193,11 @@ class WorkerPool:
         self._counts.load_ms = frame.load_ms
         return None
 
-    async def _serve(self, worker: Worker) -> None:
-        """Feed the process one batch after another until it is lost."""
+    async def _serve(self, worker: Worker) -> bool:
+        """Feed the process one batch after another until it is lost or to rest; return whether it rests."""
         batch_over = trio.Event()
         batch_over.set()
+        rests = False
         async with trio.open_nursery() as nursery:
 
             async def stop_when_ended() -> None:
@@ -188,12 +210,27 @@ class WorkerPool:
 
             nursery.start_soon(stop_when_ended)
             fit = True
-            while fit:
-                tickets = await self._waiting.take()
+            while fit and (tickets := await self._take_unless_tired()):
                 batch_over = trio.Event()
                 fit = await self._one_batch(worker, tickets)
                 batch_over.set()
+            rests = fit
             nursery.cancel_scope.cancel()
+        return rests
+
+    async def _take_unless_tired(self) -> list[Ticket]:
+        """The next batch; none when it is time to rest."""
+        tickets: list[Ticket] = []
+        async with trio.open_nursery() as nursery:
+
+            async def stop_when_tired(tired: trio.Event) -> None:
+                await tired.wait()
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(stop_when_tired, self._tired)
+            tickets = await self._waiting.take()
+            nursery.cancel_scope.cancel()
+        return tickets
 
     async def _one_batch(self, worker: Worker, tickets: list[Ticket]) -> bool:
         """See jobs through; return whether the process is fit for more."""

@@ -5,10 +5,11 @@ Is: free disk and memory of this machine against what is needed. Is not: a reser
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from protocol.errors import LocalError
 
@@ -16,6 +17,8 @@ DISK_SPARE_BYTES: Final = 256 * 1024**2
 """Left free on a disk, whatever is downloaded to it."""
 WEIGHTS_FACTOR: Final = 2
 """Packages hold half precision, memory single; and the work of a step needs some more."""
+CONTAINER: Final = Path("/sys/fs/cgroup")
+"""Where a container finds its own limits."""
 _BYTES_PER_MIB: Final = 1 << 20
 
 
@@ -45,11 +48,22 @@ def require_memory(name: str, package_bytes: int, free_bytes: int) -> None:
 
 
 def free_memory_bytes() -> int:
-    """Memory of the machine that processes can still get, in bytes."""
+    """Memory that processes can still get, in bytes: of the machine, or less in a container with a limit."""
+    free_bytes = int(psutil.virtual_memory().available)
+    limit_bytes = _container_bytes()
+    return free_bytes if limit_bytes is None else max(0, min(free_bytes, limit_bytes))
+
+
+def _container_bytes() -> int | None:
+    """What this container's limit leaves, by the kernel's control groups, version 2; None without a limit."""
     try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        limit = (CONTAINER / "memory.max").read_text(encoding="ascii").strip()
+        if not limit.isdecimal():
+            return None
+        used = int((CONTAINER / "memory.current").read_text(encoding="ascii"))
+        statistics = (CONTAINER / "memory.stat").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return None
+    numbers = dict(zip(statistics[::2], statistics[1::2], strict=False))
+    # Cached files are let go when memory is wanted.
+    return int(limit) - used + int(numbers.get("inactive_file", 0))

@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import trio
 
 from node.inference.frames import LENGTH_BYTES, Frame, decode_frame, encode_frame, frame_length
+from node.inference.pace import PERCENT
 from node.inference.workers import Worker, Workers
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ SEND_SECONDS_MAX: Final = 20.0
 """A worker reads its stdin at all times; one that has not taken a frame by then is broken."""
 PRIVATE_PREFIX: Final = "CUCKOO_"
 """Variables of the peer's own configuration, passwords among them; a worker has no use for them."""
+NICENESS_MAX: Final = 19
 WORKER_MODULE: Final = "node.inference.worker"
 _REPOSITORY: Final = Path(__file__).resolve().parents[2]
 
@@ -39,24 +41,35 @@ class Machine:
     :ivar threads: of torch. More than one hurts on a busy machine.
     :ivar device: as torch calls it, or "auto".
     :ivar memory_bytes: for models; 0 for most of what is free. The longest unused is let go beyond it.
+    :ivar niceness: how far it lets other programs go first, 0 to 19.
+    :ivar work_percent: share of the time in which it works; it rests in between.
     """
 
     threads: int = 1
     device: str = "auto"
     memory_bytes: int = 0
+    niceness: int = 0
+    work_percent: int = 100
 
     def __post_init__(self) -> None:
         """:raises ValueError: a number out of its bounds."""
         if self.threads < 1 or self.memory_bytes < 0:
             raise ValueError("a worker needs a thread, and no less than no memory")
+        if not 0 <= self.niceness <= NICENESS_MAX or not 1 <= self.work_percent <= PERCENT:
+            raise ValueError("a worker needs a niceness from 0 to 19, and to work some of the time")
 
     @property
     def flags(self) -> list[str]:
         """As the worker's command line takes it."""
         return [
             *("--threads", str(self.threads), "--device", self.device),
-            *("--memory-bytes", str(self.memory_bytes)),
+            *("--memory-bytes", str(self.memory_bytes), "--niceness", str(self.niceness)),
+            *("--work-percent", str(self.work_percent)),
         ]
+
+    def saving_power(self) -> Machine:
+        """The same for a cool and quiet machine: one thread, half of the time, after all other programs."""
+        return replace(self, threads=1, niceness=NICENESS_MAX, work_percent=PERCENT // 2)
 
 
 class LocalWorkers(Workers):

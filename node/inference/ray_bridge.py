@@ -161,8 +161,16 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--memory-bytes", type=int, default=0)
+    parser.add_argument("--niceness", type=int, default=0)
+    parser.add_argument("--work-percent", type=int, default=100)
     arguments = parser.parse_args()
-    machine = Machine(arguments.threads, arguments.device, arguments.memory_bytes)
+    machine = Machine(
+        arguments.threads,
+        arguments.device,
+        arguments.memory_bytes,
+        arguments.niceness,
+        arguments.work_percent,
+    )
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if arguments.count_slots:

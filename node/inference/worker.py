@@ -40,10 +40,13 @@ from node.inference.job import (
     ImageJob,
     JobEvent,
     JobRefused,
+    Progress,
     check_job,
 )
+from node.inference.pace import Pace
 from node.inference.package import load, verify
 from node.inference.preflight import require_memory
+from node.inference.work_memory import NO_ROOM, WorkMemory
 from protocol.errors import CuckooError, DecodeError
 
 if TYPE_CHECKING:
@@ -126,16 +129,20 @@ class Outbox:
 class Running:
     """A batch that is being computed: which of its jobs have not had their last event."""
 
-    def __init__(self, jobs: Sequence[ImageJob], outbox: Outbox) -> None:
+    def __init__(self, jobs: Sequence[ImageJob], outbox: Outbox, pace: Pace) -> None:
         """None of them has."""
         self.open = [job.job_id for job in jobs]
         self._outbox = outbox
+        self._pace = pace
+        pace.begin()
 
     def emit(self, event: JobEvent) -> None:
-        """Send an event."""
+        """Send an event, and rest if it is time."""
         if isinstance(event, Finished | Failed):
             self.open.remove(event.job_id)
         self._outbox.send(event)
+        if isinstance(event, Progress):
+            self._pace.rest_after(event.step)
 
     def fail(self, reason: str) -> None:
         """All jobs that are left failed, though others may do them."""
@@ -143,11 +150,13 @@ class Running:
             self.emit(Failed(job_id, reason, retry=1))
 
 
-def serve(models: ModelCache[RunsJobs], inbox: Inbox, outbox: Outbox) -> None:
+def serve(loaded: Loaded, inbox: Inbox, outbox: Outbox, pace: Pace) -> None:
     """Run batches one after another, for ever. An unexpected exception ends the process loudly.
 
-    Without memory the process ends as well, after it has said so: what is left of its memory is in pieces.
+    What will not fit into memory is refused. Where that is seen too late the process ends, after it has said
+    so: what is left of its memory is in pieces.
     """
+    models, memory = loaded
     while True:
         allowed = []
         for job in inbox.next_batch():
@@ -159,9 +168,15 @@ def serve(models: ModelCache[RunsJobs], inbox: Inbox, outbox: Outbox) -> None:
                 allowed.append(job)
         if not allowed:
             continue
-        running = Running(allowed, outbox)
+        running = Running(allowed, outbox, pace)
         try:
-            models.get(allowed[0].model_id).run(allowed, running.emit, inbox.is_cancelled)
+            model = models.get(allowed[0].model_id)
+            # As many together as fit, then the next; what does not fit even alone is refused.
+            while fitting := allowed[: memory.fitting(allowed)]:
+                with memory.measured(fitting):
+                    model.run(fitting, running.emit, inbox.is_cancelled)
+                del allowed[: len(fitting)]
+            running.fail(NO_ROOM)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
@@ -176,9 +191,10 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def load_models(
-    folders: Sequence[Path], threads: int, device: str, memory_bytes: int
-) -> ModelCache[RunsJobs]:
+Loaded: TypeAlias = "tuple[ModelCache[RunsJobs], WorkMemory]"
+
+
+def load_models(folders: Sequence[Path], threads: int, device: str, memory_bytes: int) -> Loaded:
     """Check all packages and load what fits. :raises CuckooError: one is not sound, or the device is not."""
     # Checked before anything is imported: a spoilt package is then known within a moment.
     packages = [load(folder) for folder in folders]
@@ -192,6 +208,7 @@ def load_models(
     import torch  # noqa: PLC0415
 
     from node.inference.device import open_device  # noqa: PLC0415
+    from node.inference.gauges import open_gauge  # noqa: PLC0415
     from node.inference.pipeline import Model  # noqa: PLC0415
     from node.inference.prng import normal_table  # noqa: PLC0415
 
@@ -206,7 +223,7 @@ def load_models(
 
     cache = ModelCache({package.model_id: package for package in packages}, load_one, opened.memory_bytes)
     cache.preload()
-    return cache
+    return cache, WorkMemory(open_gauge(opened.torch_device))
 
 
 def require_room(packages: Sequence[ModelPackage], memory_bytes: int) -> None:
@@ -215,7 +232,7 @@ def require_room(packages: Sequence[ModelPackage], memory_bytes: int) -> None:
         require_memory(package.name, package.size_bytes, memory_bytes)
 
 
-Loader: TypeAlias = "Callable[[Sequence[Path], int, str, int], ModelCache[RunsJobs]]"
+Loader: TypeAlias = "Callable[[Sequence[Path], int, str, int], Loaded]"
 
 
 def main(load_all: Loader = load_models) -> None:
@@ -228,14 +245,17 @@ def main(load_all: Loader = load_models) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--memory-bytes", type=int, default=0)
+    parser.add_argument("--niceness", type=int, default=0)
+    parser.add_argument("--work-percent", type=int, default=100)
     arguments = parser.parse_args()
+    os.nice(arguments.niceness)
     # Frames keep the real stdout; whatever a library prints goes to stderr, where it harms nothing.
     outbox = Outbox(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)
     inbox = Inbox(sys.stdin.buffer)
     threading.Thread(target=inbox.read_forever, name="frames", daemon=True).start()
     try:
-        models = load_all(arguments.folders, arguments.threads, arguments.device, arguments.memory_bytes)
+        loaded = load_all(arguments.folders, arguments.threads, arguments.device, arguments.memory_bytes)
     except (CuckooError, OSError, ValueError, ImportError, MemoryError, RuntimeError) as error:
         said = OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
         outbox.send(Broken(said.encode()[:REASON_BYTES_MAX].decode(errors="ignore")))
@@ -243,7 +263,7 @@ def main(load_all: Loader = load_models) -> None:
         os._exit(EXIT_BROKEN)
     outbox.send(Ready(int((time.monotonic() - started) * 1000)))
     try:
-        serve(models, inbox, outbox)
+        serve(loaded, inbox, outbox, Pace(arguments.work_percent))
     except Exception:  # noqa: BLE001 - whatever it was: say it, and let the pool start a fresh process
         traceback.print_exc()
     os._exit(EXIT_BROKEN)

@@ -6,7 +6,7 @@ Is not: inference (`inference/pool`) or the decision who is drawn (`protocol/dra
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,14 +16,14 @@ import trio
 
 from node.calls import Callee
 from node.clock import now_ms
-from node.inference.guest import Guest
+from node.house_rules import LOOK_SECONDS, House
 from node.inference.job import Failed, Finished, ImageJob, Preview, Progress, runs_shape
 from node.inference.package import ModelPackage
 from node.inference.pool import WorkerPool
 from node.inference.speed import try_speed
 from node.inference.trace_store import TraceStore
 from node.input_transfer import take_input
-from node.miner_status import machine_now, write_status
+from node.miner_status import write_status
 from node.model_transfer import ModelServer
 from node.openings import OpeningServer
 from node.pay.meter import TaskMeter
@@ -71,12 +71,12 @@ class Terms:
 
     :ivar price_micro_cai: for one image.
     :ivar capacity: tasks at a time.
-    :ivar guest: when it keeps still.
+    :ivar house: when it keeps still.
     """
 
     price_micro_cai: int
     capacity: int
-    guest: Guest
+    house: House
 
 
 class Miner:
@@ -96,7 +96,6 @@ class Miner:
         self._packages = {item.model_id: item for item in packages}
         self._terms = terms
         self._image_ms: dict[bytes, int] = {}
-        self._paused = ""
         self._slots = trio.CapacityLimiter(terms.capacity)
         self._following = 0
         self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
@@ -113,6 +112,7 @@ class Miner:
         for package in self._packages.values():
             self._image_ms[package.model_id] = await try_speed(self._workers, package)
             log.info("model tested", model=package.name, image_ms=self._image_ms[package.model_id])
+        await self._look_around()
         async with trio.open_nursery() as nursery:
 
             def take(task: Statement[TaskAnnouncement]) -> None:
@@ -126,6 +126,7 @@ class Miner:
             self._peer.listen(tasks.TOPIC, take)
             self._peer.listen(results.TOPIC, self._note_result)
             nursery.start_soon(self._payee.run, self._peer.network.parameters.chain_poll_ms)
+            nursery.start_soon(self._keep_looking)
             log.info("ready", role="miner", models=[item.name for item in self._packages.values()])
             await self._keep_offering()
 
@@ -139,7 +140,7 @@ class Miner:
             and package is not None
             and runs_shape(package, task.task_kind, task.width, task.height, task.steps)
             and task.price_micro_cai >= self._price_micro_cai(package, task)
-            and not self._paused
+            and not self._terms.house.paused
             and self._following < TASKS_WAITING_MAX
         )
 
@@ -148,14 +149,24 @@ class Miner:
         work = task.width * task.height * task.steps
         return task_price_micro_cai(self._terms.price_micro_cai, package.default_work, work)
 
-    def _look_around(self) -> None:
+    async def _keep_looking(self) -> None:
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            await self._look_around()
+
+    async def _look_around(self) -> None:
         """See whether this is a time to work, and write down how things are."""
-        paused = self._terms.guest.why_paused(*machine_now())
-        if paused != self._paused:
-            log.info("paused" if paused else "working again", reason=paused)
-        self._paused = paused
+        house = self._terms.house
+        await house.look(self._workers)
         names = {item.name: self._image_ms[model_id] for model_id, item in self._packages.items()}
-        counts = {
+        workers = self._workers.statistics()
+        sections: dict[str, Mapping[str, int | str]] = {
+            "queue": {
+                "running": workers.jobs_running,
+                "waiting": workers.jobs_waiting,
+                "followed": self._following,
+            },
+            "temperatures": house.temperatures,
             "traces": self._traces.counts | {"here": len(self._traces), "bytes": self._traces.size_bytes},
             "openings": self._openings.counts,
             "calls": self._calls.counts,
@@ -163,16 +174,15 @@ class Miner:
             **self._payee.status(),
         }
         try:
-            write_status(self._peer.data_dir, now_ms(), paused, names, self._workers.statistics(), counts)
+            write_status(self._peer.data_dir, now_ms(), house.paused, names, workers, sections)
         except OSError as error:
             log.warning("status not written", error=str(error))
 
     async def _keep_offering(self) -> None:
         parameters = self._peer.network.parameters
         while True:
-            self._look_around()
-            latest = self._peer.view.latest
-            if not self._paused and latest is not None and latest.miners.weight_of(self._peer.key.address):
+            latest, paused = self._peer.view.latest, self._terms.house.paused
+            if not paused and latest is not None and latest.miners.weight_of(self._peer.key.address):
                 now = now_ms()
                 offer = Offer(
                     sequence=self._peer.guard.next_sequence(Kind.OFFER),
@@ -201,7 +211,8 @@ class Miner:
                 starts_at_ms = message.announced_at_ms + rank * message.rank_timeout_ms
                 await self._calls.wait(task, max(0, starts_at_ms - now_ms()) / 1000)
                 async with self._slots:
-                    if task.digest in self._finished:
+                    # Nothing is promised before the acceptance; what is, is kept, paused or not.
+                    if task.digest in self._finished or self._terms.house.paused:
                         life.move(MinerEvent.HEAR_NOT_NEEDED)
                     else:
                         await self._serve(task, rank, life)

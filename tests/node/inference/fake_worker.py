@@ -10,6 +10,7 @@ import time
 from node.inference.cache import ModelCache
 from node.inference.job import CANCELLED, Failed, Finished, Progress
 from node.inference.package import load
+from node.inference.work_memory import WorkMemory
 from node.inference.worker import main
 from protocol.trace import NO_TENSOR, TraceLeaf
 
@@ -24,6 +25,10 @@ class FakeModel:
 
     def run(self, jobs, emit, cancelled):
         jobs = list(jobs)
+        FakeGauge.taken = len(jobs)
+        for job in jobs:
+            verb, _, count = job.prompt.partition(" ")
+            FakeGauge.room = int(count) if verb == "room" else FakeGauge.room
         for done in range(1, jobs[0].steps + 1):
             time.sleep(STEP_SECONDS)
             for job in jobs[:]:
@@ -39,6 +44,22 @@ class FakeModel:
                     misbehave(verb)
         for job in jobs:
             emit(Finished(job.job_id, b"png", (LEAF,) * job.steps, bytes(32), NO_TENSOR, 1))
+
+
+class FakeGauge:
+    """Every job takes as much; a prompt says for how many there is room from then on."""
+
+    room = 1000
+    taken = 0
+
+    def free_bytes(self):
+        return FakeGauge.room
+
+    def begin(self):
+        pass
+
+    def peak_bytes(self):
+        return FakeGauge.taken
 
 
 def misbehave(verb):
@@ -57,7 +78,7 @@ def misbehave(verb):
 
 def load_all(folders, *_):
     packages = {package.model_id: package for package in map(load, folders)}
-    return ModelCache(packages, lambda _: FakeModel(), 1 << 40)
+    return ModelCache(packages, lambda _: FakeModel(), 1 << 40), WorkMemory(FakeGauge())
 
 
 if __name__ == "__main__":

@@ -46,7 +46,14 @@ async def test_with_an_address_they_are_there(monkeypatch):
     assert (backend, workers) == (RayWorkers("127.0.0.1:6379", Machine(threads=2), "/shared"), 3)
 
 
-@pytest.mark.parametrize("wrong", [{"threads": 0}, {"memory_bytes": -1}])
+def test_a_machine_that_saves_power():
+    saving = Machine(threads=4, device="cuda:1", memory_bytes=5).saving_power()
+    assert saving == Machine(1, "cuda:1", 5, niceness=19, work_percent=50)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"threads": 0}, {"memory_bytes": -1}, {"niceness": 20}, {"niceness": -1}, {"work_percent": 0}]
+)
 def test_a_machine_with_wrong_numbers(wrong):
     with pytest.raises(ValueError, match="a worker needs"):
         Machine(**wrong)

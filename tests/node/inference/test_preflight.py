@@ -30,3 +30,21 @@ def test_memory_counts_twice_the_files():
 
 def test_this_machine_has_memory():
     assert subject.free_memory_bytes() > 16 << 20
+
+
+@pytest.mark.parametrize(
+    ("limit", "free"), [("max", 8 * GIB), (str(2 * GIB), GIB + GIB // 2), (str(GIB // 4), 0), ("", 8 * GIB)]
+)
+def test_a_container_may_have_less(tmp_path, monkeypatch, limit, free):
+    """Of a gibibyte that is used, half is cached files, which can be let go."""
+    monkeypatch.setattr(subject, "CONTAINER", tmp_path)
+    monkeypatch.setattr(subject.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 8 * GIB}))
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{GIB}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {GIB // 2}\n")
+    assert subject.free_memory_bytes() == free
+
+
+def test_without_control_groups_the_machine_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(subject, "CONTAINER", tmp_path)
+    assert subject.free_memory_bytes() > 16 << 20
