@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from node.api import errors, images
+from node.api import edits, errors, images
 from node.catalogue import Catalogue
 from node.files import require_private, write_private
+from node.inference.package import task_kind_name
 from node.roles.coordinator import Coordinator
 from protocol.errors import Refusal
 from protocol.messages import TaskKind
@@ -85,6 +87,7 @@ class Api:
             Route("/health", self.health),
             Route("/v1/models", self.models),
             Route("/v1/images/generations", self.generate, methods=["POST"]),
+            Route("/v1/images/edits", self.edit, methods=["POST"]),
             Route("/v1/cuckoo/tasks/{task_id}", self.receipt),
             Route("/v1/cuckoo/status", self.status),
         ]
@@ -114,6 +117,7 @@ class Api:
                     "model_id": offered.model_id.hex(),
                     "miners": offered.miners,
                     "price_micro_cai": offered.price_micro_cai,
+                    "task_kinds": [task_kind_name(kind) for kind in offered.task_kinds],
                 },
             }
             for offered in self._coordinator.offered_models()
@@ -140,6 +144,22 @@ class Api:
             )
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()
+        return await self._serve(request, generation)
+
+    async def edit(self, request: Request) -> Response:
+        """`POST /v1/images/edits`."""
+        try:
+            body = await _read_body(request, edits.FORM_BYTES_MAX)
+            if isinstance(body, errors.ApiError):
+                return body.response()
+            form = await edits.read_form(request.headers, body)
+            default_model = self._coordinator.default_model(TaskKind.IMAGE_TO_IMAGE)
+            generation = await edits.parse(form, self._catalogue, default_model)
+        except Refusal as refusal:
+            return errors.of_refusal(refusal).response()
+        return await self._serve(request, generation)
+
+    async def _serve(self, request: Request, generation: images.Generation) -> Response:
         if generation.stream:
             return images.GenerationStream(self._coordinator, generation.requests[0])
         return await _until_disconnect(request, self._coordinator, generation)
@@ -163,15 +183,23 @@ async def _until_disconnect(
     return response
 
 
-async def _read_json(request: Request) -> dict[str, Any] | errors.ApiError:
-    body = b""
+async def _read_body(request: Request, bytes_max: int) -> bytes | errors.ApiError:
+    body = bytearray()
     try:
-        async for part in request.stream():
-            body += part
-            if len(body) > BODY_BYTES_MAX:
-                return errors.TOO_LONG
+        async with aclosing(request.stream()) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > bytes_max:
+                    return errors.too_long(bytes_max)
     except ClientDisconnect:
-        return errors.NOT_JSON
+        return errors.CUT_OFF
+    return bytes(body)
+
+
+async def _read_json(request: Request) -> dict[str, Any] | errors.ApiError:
+    body = await _read_body(request, BODY_BYTES_MAX)
+    if isinstance(body, errors.ApiError):
+        return body
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

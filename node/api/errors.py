@@ -59,13 +59,19 @@ def of_refusal(refusal: Refusal) -> ApiError:
     return ApiError(status, kind, code, refusal.reason, parameter)
 
 
+def too_long(bytes_max: int) -> ApiError:
+    """A body over its limit."""
+    reason = f"the request's body is longer than {bytes_max:,} bytes"
+    return ApiError(413, "invalid_request_error", "request_too_large", reason)
+
+
 WRONG_TOKEN = ApiError(
     401,
     "authentication_error",
     "invalid_api_key",
     "the bearer token is missing or wrong; it stands in the file api-token of the data directory",
 )
-TOO_LONG = ApiError(413, "invalid_request_error", "request_too_large", "the request's body is too long")
+CUT_OFF = ApiError(400, "invalid_request_error", "cut_off", "the request's body was cut off")
 NOT_JSON = ApiError(400, "invalid_request_error", "invalid_json", "the body is not a JSON object")
 AMBIGUOUS_LENGTH = ApiError(
     400,

@@ -1,4 +1,4 @@
-"""`POST /v1/images/generations` in the OpenAI shape: parsing, the plain answer and the stream.
+"""`POST /v1/images/generations` in the OpenAI shape: parsing, the plain answer and the stream, also of edits.
 
 Is: the dialect. Extras of ours (`seed`, `steps`, `guidance`, `negative_prompt`) travel as further fields;
 an answer's field `cuckoo` names the task behind each image, whose receipt is at `/v1/cuckoo/tasks/{id}`.
@@ -33,6 +33,7 @@ from node.requests import (
 )
 from node.roles.coordinator import Coordinator
 from protocol.errors import Refusal
+from protocol.messages import TaskKind
 
 IMAGES_MAX = 4
 PARTIAL_IMAGES_MAX = 3
@@ -183,6 +184,8 @@ class GenerationStream(Response):
         super().__init__()
         self._coordinator = coordinator
         self._request = request
+        is_edit = request.task_kind == TaskKind.IMAGE_TO_IMAGE
+        self._event = "image_edit" if is_edit else "image_generation"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve until the end of the task or of the connection, whichever is first."""
@@ -236,7 +239,7 @@ class GenerationStream(Response):
                     previews += 1
                     await _send_event(
                         send,
-                        "image_generation.partial_image",
+                        f"{self._event}.partial_image",
                         shared | partial | {"created_at": now_ms() // 1000},
                     )
                 case Progress(miner=miner, step=step, steps=steps):
@@ -248,7 +251,7 @@ class GenerationStream(Response):
         image = await task.outcome()
         await _send_event(
             send,
-            "image_generation.completed",
+            f"{self._event}.completed",
             shared
             | {
                 "b64_json": _base64(image.png),

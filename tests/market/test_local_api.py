@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from node.api.app import BODY_BYTES_MAX
+from node.api.edits import FORM_BYTES_MAX
 
 pytestmark = pytest.mark.process
 
@@ -70,6 +71,12 @@ def test_body_that_is_no_json_object(client, content):
 def test_body_too_long(client):
     body = {"prompt": "x" * BODY_BYTES_MAX}
     assert error_of(client.post("/v1/images/generations", json=body)) == (413, "request_too_large")
+
+
+def test_form_too_long(client):
+    files = {"image": ("a.png", bytes(FORM_BYTES_MAX), "image/png")}
+    response = client.post("/v1/images/edits", data={"prompt": "a cat"}, files=files)
+    assert error_of(response) == (413, "request_too_large")
 
 
 def test_empty_prompt(client):

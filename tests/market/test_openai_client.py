@@ -7,6 +7,7 @@ import openai
 import pytest
 from PIL import Image
 
+from protocol.messages import TaskKind
 from protocol.receipt import verify_document
 
 pytestmark = pytest.mark.process
@@ -28,6 +29,7 @@ def test_models_lists_what_live_miners_offer(client):
     models = client.models.list().data
     assert [model.id for model in models] == ["cuckoo-icons"]
     assert models[0].cuckoo["miners"] == 3
+    assert models[0].cuckoo["task_kinds"] == ["text-to-image", "image-to-image"]
 
 
 def test_generate_answers_with_an_image_and_its_receipt(client, market):
@@ -62,6 +64,73 @@ def test_stream_shows_partial_images_then_the_completed_one(client):
     assert [event.partial_image_index for event in events[:-1]] == [0, 1]
     assert all(picture(event.b64_json).size == (32, 32) for event in events)
     assert len({event.b64_json for event in events}) == 3
+
+
+@pytest.fixture(scope="module")
+def apple(client):
+    answer = client.images.generate(prompt="a red apple on a blue background", extra_body={"seed": 3})
+    return base64.b64decode(answer.data[0].b64_json)
+
+
+def ground_of(png):
+    """Mean red and blue of the upper left corner."""
+    image = Image.open(io.BytesIO(png)).convert("RGB").crop((0, 0, 4, 4))
+    pixels = [image.getpixel((x, y)) for x in range(4) for y in range(4)]
+    return sum(pixel[0] for pixel in pixels) / 16, sum(pixel[2] for pixel in pixels) / 16
+
+
+def test_edit_changes_an_image_as_asked_and_has_a_receipt(client, market, apple):
+    answer = client.images.edit(
+        image=apple,
+        prompt="a red apple on a yellow background",
+        model="cuckoo-icons",
+        extra_body={"strength": 0.3, "seed": 5},
+    )
+    edited = base64.b64decode(answer.data[0].b64_json)
+    red, blue = ground_of(apple)
+    assert blue - red > 50
+    red, blue = ground_of(edited)
+    assert red - blue > 50
+    with market.client() as http:
+        receipt = verify_document(http.get(f"/v1/cuckoo/tasks/{answer.cuckoo['tasks'][0]}").json())
+    assert receipt.matches(edited)
+    announcement = receipt.announcement.message
+    assert (announcement.task_kind, announcement.steps) == (TaskKind.IMAGE_TO_IMAGE, 6)
+
+
+def test_edit_takes_what_cameras_make_and_gives_several(client):
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").convert("RGB").resize((300, 200)).save(buffer, "JPEG")
+    answer = client.images.edit(
+        image=("photo.jpg", buffer.getvalue()), prompt="a blue fish", n=2, extra_body={"steps": 5, "seed": 1}
+    )
+    assert len({image.b64_json for image in answer.data}) == 2
+
+
+def test_edit_streams_partial_images_then_the_completed_one(client, apple):
+    events = list(
+        client.images.edit(
+            image=apple,
+            prompt="a green apple on a blue background",
+            stream=True,
+            partial_images=2,
+            extra_body={"strength": 0.5},
+        )
+    )
+    assert [event.type for event in events] == ["image_edit.partial_image"] * 2 + ["image_edit.completed"]
+    assert [event.partial_image_index for event in events[:-1]] == [0, 1]
+    assert all(picture(event.b64_json).size == (32, 32) for event in events)
+
+
+def test_what_cannot_be_edited_is_a_400_that_names_it(client, apple):
+    for parameter, arguments in (
+        ("image", {"image": b"no image"}),
+        ("mask", {"image": apple, "mask": apple}),
+        ("strength", {"image": apple, "extra_body": {"strength": 2}}),
+    ):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.images.edit(prompt="a cat", **arguments)
+        assert caught.value.param == parameter
 
 
 def test_unknown_model_is_a_404(client):

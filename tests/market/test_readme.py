@@ -53,7 +53,8 @@ def test_there_is_a_block_for_everybody():
 
 def test_app_builder(place):
     output = type_in(place, "app")
-    assert (place / "apple.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("apple.png", "edited.png"):
+        assert (place / picture).read_bytes().startswith(b"\x89PNG")
     assert "cuckoo-icons" in output
     assert '"ready":true' in output
 

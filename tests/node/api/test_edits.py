@@ -1,0 +1,208 @@
+"""The form of `POST /v1/images/edits`: what its fields mean, and each thing that is refused by name."""
+
+import io
+
+import httpx2
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from starlette.datastructures import Headers
+
+from node.api.app import BODY_BYTES_MAX
+from node.api.edits import FIELDS_MAX, FORM_BYTES_MAX, UPLOAD_BYTES_MAX, parse, read_form
+from node.catalogue import UnknownModel
+from node.requests import BadRequest, NoMiner
+from protocol.errors import Refusal
+from protocol.messages import PROMPT_BYTES_MAX, TaskKind
+from protocol.task_input import is_plain_png
+from tests.node.api.test_app import client
+from tests.node.builders import CATALOGUE, PACKAGE
+from tests.node.inference.builders import a_source
+from tests.protocol.strategies import lawful, mutations
+
+IMAGE = a_source(80, 50)
+
+
+def form(fields=None, files=None):
+    """Headers and body as a client of somebody else's makes them."""
+    files = {"image": ("apple.png", IMAGE, "image/png")} if files is None else files
+    request = httpx2.Request(
+        "POST", "http://node/", data={"prompt": "a red apple"} | (fields or {}), files=files
+    )
+    return Headers(dict(request.headers)), request.read()
+
+
+async def parsed(fields=None, files=None):
+    return await parse(await read_form(*form(fields, files)), CATALOGUE, PACKAGE.name)
+
+
+async def test_prompt_and_image_take_the_models_defaults():
+    generation = await parsed()
+    (request,) = generation.requests
+    assert (request.model, request.prompt, generation.stream) == (PACKAGE, "a red apple", False)
+    assert is_plain_png(request.source, 32, 32)
+    assert request.task_kind == TaskKind.IMAGE_TO_IMAGE
+    assert (request.steps, request.strength_milli, request.run_steps) == (20, 600, 12)
+
+
+async def test_fields_are_numbers_as_in_json():
+    fields = {"n": "2", "seed": "5", "steps": "10", "guidance": "1.5", "strength": "0.25", "size": "64x64"}
+    requests = (await parsed(fields)).requests
+    assert [request.seed for request in requests] == [5, 6]
+    first = requests[0]
+    assert (first.guidance_milli, first.steps, first.strength_milli, first.run_steps) == (1500, 10, 250, 2)
+    assert is_plain_png(first.source, 64, 64)
+    assert {request.source for request in requests} == {first.source}
+
+
+async def test_previews_are_counted_among_the_steps_that_are_run():
+    fields = {"stream": "true", "partial_images": "3", "strength": "0.4"}
+    generation = await parsed(fields)
+    assert generation.stream
+    assert (generation.requests[0].run_steps, generation.requests[0].preview_every_steps) == (8, 2)
+
+
+async def test_the_least_strength_runs_one_step():
+    (request,) = (await parsed({"strength": "0.0001"})).requests
+    assert (request.strength_milli, request.run_steps) == (1, 1)
+
+
+async def test_fields_of_stock_clients_are_taken():
+    fields = {
+        "quality": "high",
+        "user": "me",
+        "background": "auto",
+        "input_fidelity": "high",
+        "stream": "false",
+    }
+    files = {"image[]": ("photo", IMAGE, "application/octet-stream")}
+    assert len((await parsed(fields, files)).requests) == 1
+
+
+async def test_unknown_model_is_refused():
+    with pytest.raises(UnknownModel):
+        await parsed({"model": "gpt-image-2"})
+
+
+@pytest.mark.parametrize(
+    ("parameter", "fields"),
+    [
+        ("prompt", {"prompt": " "}),
+        ("prompt", {"prompt": "x" * (PROMPT_BYTES_MAX + 1)}),
+        ("n", {"n": "0"}),
+        ("n", {"n": "1.0"}),
+        ("n", {"n": "1_0"}),
+        ("seed", {"seed": "many"}),
+        ("steps", {"steps": "101"}),
+        ("guidance", {"guidance": "nan"}),
+        ("strength", {"strength": "0"}),
+        ("strength", {"strength": "1.001"}),
+        ("strength", {"strength": "-0.5"}),
+        ("strength", {"strength": "nan"}),
+        ("strength", {"strength": "strong"}),
+        ("stream", {"stream": "yes"}),
+        ("size", {"size": "33x32"}),
+        ("size_of_hat", {"size_of_hat": "1"}),
+        ("response_format", {"response_format": "url"}),
+        ("n", {"n": ["1", "2"]}),
+    ],
+)
+async def test_bad_field_is_named(parameter, fields):
+    with pytest.raises(BadRequest) as caught:
+        await parsed(fields)
+    assert caught.value.parameter == parameter
+
+
+@pytest.mark.parametrize(
+    ("parameter", "files"),
+    [
+        ("image", {}),
+        ("image", {"image": ("a.png", b"", "image/png")}),
+        ("image", {"image": ("a.txt", b"hello", "text/plain")}),
+        ("image", {"image": ("a.png", IMAGE[:100], "image/png")}),
+        ("image", [("image", ("a", IMAGE)), ("image[]", ("b", IMAGE))]),
+        ("image[]", [("image[]", ("a", IMAGE)), ("image[]", ("b", IMAGE))]),
+        ("mask", {"image": ("a.png", IMAGE), "mask": ("m.png", IMAGE)}),
+        ("hat", {"hat": ("a.png", IMAGE)}),
+    ],
+    ids=["none", "empty", "text", "cut", "two", "two in a list", "mask", "another"],
+)
+async def test_bad_file_is_named(parameter, files):
+    with pytest.raises(BadRequest) as caught:
+        await parsed(files=files)
+    assert caught.value.parameter == parameter
+
+
+async def test_a_model_for_text_alone_is_not_asked():
+    import dataclasses
+
+    from node.catalogue import Catalogue
+
+    text_alone = dataclasses.replace(PACKAGE, task_kinds=(TaskKind.TEXT_TO_IMAGE,))
+    with pytest.raises(BadRequest, match="text-to-image, not image-to-image") as caught:
+        await parse(await read_form(*form()), Catalogue([text_alone]), PACKAGE.name)
+    assert caught.value.parameter == "model"
+
+
+async def test_attack_a_flood_of_fields():
+    with pytest.raises(BadRequest, match="Too many fields"):
+        await parsed({f"field{number}": "x" for number in range(FIELDS_MAX + 1)})
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("", b""),
+        ("application/json", b"{}"),
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=a", b"--b\r\n"),
+        ("multipart/form-data; boundary=a", b"--a\r\nContent-Disposition: form-data\r\n\r\nx\r\n--a--\r\n"),
+    ],
+)
+async def test_what_is_no_form(content_type, body):
+    with pytest.raises(BadRequest) as caught:
+        await read_form(Headers({"content-type": content_type}), body)
+    assert caught.value.parameter == "image"
+
+
+@lawful
+@given(mutations(st.just(form()[1])))
+async def test_any_body_gives_requests_or_a_refusal(body):
+    try:
+        generation = await parse(await read_form(form()[0], body), CATALOGUE, PACKAGE.name)
+    except Refusal as refusal:
+        assert refusal.reason
+    else:
+        assert is_plain_png(generation.requests[0].source, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("length", "reason"), [(UPLOAD_BYTES_MAX, "no PNG"), (UPLOAD_BYTES_MAX + 1, "16,777,216 bytes")]
+)
+async def test_uploads_have_a_limit_that_is_told(length, reason):
+    headers, body = form(files={"image": ("a.png", bytes(length), "image/png")})
+    async with client(NoMiner("")) as http:
+        response = await http.post(
+            "/v1/images/edits", content=body, headers={"content-type": headers["content-type"]}
+        )
+    assert response.status_code == 400
+    assert reason in response.json()["error"]["message"]
+    assert len(body) < FORM_BYTES_MAX
+
+
+async def test_errors_have_the_openai_shape():
+    async with client(NoMiner("nobody does this")) as http:
+        files = {"image": ("a.png", IMAGE, "image/png")}
+        answers = [
+            await http.post("/v1/images/edits", data={"prompt": "a cat"}, files=files),
+            await http.post("/v1/images/edits", json={"prompt": "a cat"}),
+            await http.post("/v1/images/edits", data={"prompt": ""}, files=files),
+        ]
+    assert [answer.status_code for answer in answers] == [503, 400, 400]
+    assert [answer.json()["error"]["param"] for answer in answers] == [None, "image", "prompt"]
+    assert BODY_BYTES_MAX < UPLOAD_BYTES_MAX
+
+
+def test_the_upload_of_the_tests_is_not_of_the_models_size():
+    assert Image.open(io.BytesIO(IMAGE)).size == (80, 50)
