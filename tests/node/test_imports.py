@@ -7,7 +7,7 @@ import pytest
 
 BLOCKED = """
 import sys
-for name in ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers", "PIL"):
+for name in ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers"):
     sys.modules[name] = None  # importing it fails as if it were not installed
 import node.run, node.api.app, node.api.server, node.slash, node.cli, node.slash_cli, node.inference.pool
 from node.catalogue import Catalogue
