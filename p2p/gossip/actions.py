@@ -69,11 +69,22 @@ class Rank(enum.IntEnum):
 
 
 class SendRpc(NamedTuple):
-    """Send an RPC, not framed yet, to a peer. An RPC for several peers is one object."""
+    """Send an RPC, not framed yet, to a peer. An RPC for several peers is one object.
+
+    :ivar message_id: of the one message that it forwards; None if it is anything else.
+    """
 
     peer: PeerId
     rpc: bytes
     rank: Rank = Rank.CONTROL
+    message_id: bytes | None = None
+
+
+class Spare(NamedTuple):
+    """A peer has a message by itself: if its forward to that peer has not left yet, it need not."""
+
+    peer: PeerId
+    message_id: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,7 @@ class Connect:
     peers: tuple[PxPeer, ...]
 
 
-Action: TypeAlias = SendRpc | Validate | Deliver | Disconnect | Connect
+Action: TypeAlias = SendRpc | Spare | Validate | Deliver | Disconnect | Connect
 
 
 @dataclass(slots=True)

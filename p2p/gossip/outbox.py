@@ -1,7 +1,7 @@
 """The queue of framed RPCs towards one peer.
 
 Is: bounded in frames and bytes, taken in batches in order of rank, with a place to wait for room.
-Is not: a writer; :mod:`p2p.gossip.service` takes from it.
+Is not: a writer; :mod:`p2p.gossip.link` takes from it.
 
 What matters most goes first, and what matters least goes overboard: when there is no room, the oldest frame
 of the lowest rank makes some, be it a queued one or the new one itself. So a peer that reads slowly loses
@@ -10,7 +10,7 @@ gossip before forwards, and forwards before our own word.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -29,7 +29,7 @@ OUTBOX_BUSY_PERCENT: Final = 25
 
 
 class Outbox:
-    """RPCs for one peer. One task takes, any may put."""
+    """RPCs for one peer."""
 
     def __init__(
         self,
@@ -38,13 +38,14 @@ class Outbox:
         bytes_max: int = OUTBOX_BYTES_MAX,
     ) -> None:
         """Begin empty. :param dropped: counts the frames that go overboard, by rank, of all outboxes."""
-        self._queues: tuple[deque[bytes], ...] = tuple(deque() for _ in Rank)
+        # By message id where there is one, else by a number.
+        self._queues: tuple[OrderedDict[bytes | int, bytes], ...] = tuple(OrderedDict() for _ in Rank)
         self._dropped = dropped
         self._frames = 0
         self._bytes = 0
+        self._number = 0
         self._frames_max = frames_max
         self._bytes_max = bytes_max
-        self._filled = trio.Event()
         self._eased = trio.Event()
 
     def __len__(self) -> int:
@@ -63,34 +64,54 @@ class Outbox:
             or self._bytes * 100 > self._bytes_max * OUTBOX_BUSY_PERCENT
         )
 
-    def put(self, frame: bytes, rank: Rank = Rank.CONTROL) -> None:
-        """Queue a frame. If there is no room, the least important make it, or it is dropped itself."""
+    def put(self, frame: bytes, rank: Rank = Rank.CONTROL, message_id: bytes | None = None) -> None:
+        """Queue a frame. If there is no room, the least important make it, or it is dropped itself.
+
+        :param message_id: of the message that it forwards, if :meth:`spare` may be asked for it. One that is
+            queued already is not queued again.
+        """
+        if message_id is not None and message_id in self._queues[rank]:
+            return
         while self._frames >= self._frames_max or self._bytes + len(frame) > self._bytes_max:
             lowest = next((queued for queued in reversed(Rank) if self._queues[queued]), None)
             if lowest is None or lowest < rank:
                 self._dropped[rank] += 1
                 return
-            self._remove(lowest)
+            self._note_gone(self._queues[lowest].popitem(last=False)[1])
             self._dropped[lowest] += 1
-        self._queues[rank].append(frame)
+        if message_id is None:
+            self._number += 1
+            self._queues[rank][self._number] = frame
+        else:
+            self._queues[rank][message_id] = frame
         self._frames += 1
         self._bytes += len(frame)
-        self._filled.set()
 
-    async def take(self, batch_bytes: int) -> bytes:
-        """Wait for frames and take as many as fit into ``batch_bytes``, at least one, best rank first."""
-        while not self._frames:
-            self._filled = trio.Event()
-            await self._filled.wait()
+    def spare(self, message_id: bytes) -> bool:
+        """Drop the forward of a message, uncounted; returns whether it was still here."""
+        frame = self._queues[Rank.FORWARD].pop(message_id, None)
+        if frame is None:
+            return False
+        self._note_gone(frame)
+        return True
+
+    def take(self, batch_bytes: int) -> bytes:
+        """Take as many frames as fit into ``batch_bytes``, best rank first; at least one if there is any."""
         batch: list[bytes] = []
         size = 0
-        for rank in Rank:
-            queue = self._queues[rank]
-            while queue and (not batch or size + len(queue[0]) <= batch_bytes):
-                size += len(queue[0])
-                batch.append(self._remove(rank))
+        for queue in self._queues:
+            while queue:
+                key, frame = queue.popitem(last=False)
+                if batch and size + len(frame) > batch_bytes:
+                    queue[key] = frame
+                    queue.move_to_end(key, last=False)
+                    break
+                size += len(frame)
+                batch.append(frame)
             if queue:
                 break  # a smaller frame of a lower rank does not go first
+        self._frames -= len(batch)
+        self._bytes -= size
         if not self.is_busy:
             self._eased.set()
         return b"".join(batch)
@@ -101,8 +122,6 @@ class Outbox:
             self._eased = trio.Event()
             await self._eased.wait()
 
-    def _remove(self, rank: Rank) -> bytes:
-        frame = self._queues[rank].popleft()
+    def _note_gone(self, frame: bytes) -> None:
         self._frames -= 1
         self._bytes -= len(frame)
-        return frame

@@ -29,6 +29,7 @@ from p2p.gossip.actions import (
     Disconnect,
     Rank,
     SendRpc,
+    Spare,
     Validate,
 )
 from p2p.gossip.cache import ExpiringMap, RecentRpcs
@@ -398,8 +399,10 @@ class Router:
             and len(forwarders) < self.params.forwarders_max
         ):
             forwarders[standing] = None
-            if known.verdict is _Verdict.ACCEPTED and now_ms < known.window_ends_ms:
-                self.scores.delivered_again(standing, known.topic)
+            if known.verdict is _Verdict.ACCEPTED:
+                if now_ms < known.window_ends_ms:
+                    self.scores.delivered_again(standing, known.topic)
+                return [Spare(standing.peer, known.identifier)]
         return []
 
     def _accept(
@@ -422,7 +425,7 @@ class Router:
             if known.identifier in state.unwanted:
                 self.counts[Count.FORWARD_UNWANTED] += 1
                 continue
-            actions.append(SendRpc(peer, rpc, Rank.FORWARD))
+            actions.append(SendRpc(peer, rpc, Rank.FORWARD, known.identifier))
         self.counts[Count.FORWARDED] += len(actions) - 1
         return actions
 

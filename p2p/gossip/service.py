@@ -1,14 +1,12 @@
 """Gossip over libp2p streams: the I/O shell around the router.
 
-Is: one writer task per peer, one reader per inbound stream, one heartbeat, and :class:`~p2p.mesh.Mesh`.
+Is: a link per peer (:mod:`p2p.gossip.link`), one heartbeat, and :class:`~p2p.mesh.Mesh`.
 Is not: any rule of gossip; those are in :mod:`p2p.gossip.router`, which never waits.
 
-Each side opens a stream of its own and only writes on it, as every libp2p gossip does. What arrives is judged
-and queued for others before the next read, so nothing waits between a message's check and its forwarding.
-Where nothing waits, no task's turn lies between either: a small piece is handled by the call that brings it,
-and written to the streams of others at once. The tasks are for what is more than that.
-A peer that reads slowly fills its own queue and loses what matters least; nobody else waits for it.
-Publishing waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
+What arrives is judged and queued for others before the next read, so nothing waits between a message's check
+and its forwarding. Others get it as soon as everything that is there has been read; a message of our own goes
+out at once. A peer that reads slowly fills its own queue and loses what matters least; nobody else waits for
+it. Publishing waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
 """
 
 from __future__ import annotations
@@ -22,20 +20,18 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Rank, SendRpc, Validate
-from p2p.gossip.outbox import Outbox
+from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Rank, SendRpc, Spare, Validate
+from p2p.gossip.link import PROTOCOLS, Link
 from p2p.gossip.params import GossipParams
-from p2p.gossip.router import MESHSUB_1_0, MESHSUB_1_1, MESHSUB_1_2, Router
-from p2p.gossip.wire import FrameSplitter, PxPeer, frame
-from p2p.host import NotConnected, StreamRefused
+from p2p.gossip.router import Router
+from p2p.gossip.wire import PxPeer, frame
 from p2p.mesh import DELIVERY_BUFFER_MAX, Validation, Validator
-from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import reset_stream
-from protocol.errors import DecodeError, GossipIgnore, GossipReject, LocalError
+from protocol.errors import GossipIgnore, GossipReject, LocalError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
@@ -43,47 +39,12 @@ if TYPE_CHECKING:
     from p2p.identity import PeerId
     from p2p.swarm import Stream
 
-PROTOCOLS: Final = (MESHSUB_1_2, MESHSUB_1_1, MESHSUB_1_0)
-"""What we offer and accept, the best one first."""
-WRITE_BATCH_BYTES: Final = 60 * 1024
-"""Bytes written at once: several RPCs share one frame of the muxer, of 64 KiB less its header."""
-READ_BYTES: Final = 64 * 1024
-"""Bytes read at once."""
-INLINE_BYTES_MAX: Final = 4 * 1024
-"""Bytes that are handled as they come, before the reading task has its turn; more waits for it."""
-INLINE_RPCS_MAX: Final = 16
-"""RPCs in such a piece after which the next piece waits for the reading task: others have turns too."""
-RPCS_BETWEEN_CHECKPOINTS: Final = 64
-"""RPCs handled before other tasks get their turn; tiny ones come by the thousand in one read."""
-WRITE_TIMEOUT_MS: Final = 8_000
-"""Time for one write; a peer that lets it pass is disconnected."""
 PUBLISH_TIMEOUT_MS: Final = 5_000
 """Time that publishing waits for room; then peers without room lose the message, and it is counted."""
-OPEN_ATTEMPTS_MAX: Final = 3
-"""Attempts in a row to open a stream before a peer counts as not speaking gossip."""
-OPEN_RETRY_MS: Final = 250
-"""Pause before the second attempt to open a stream; doubles."""
 APPLICATION_SCORE_HEARTBEATS: Final = 16
 """Heartbeats after which the application is asked again what it thinks of each peer; about 11 s."""
-STREAM_PROVEN_MS: Final = 30_000
-"""A stream that lived so long wipes out the failures before it."""
 
 _log = logging.getLogger(__name__)
-
-
-class _Link:
-    """What we hold for one peer.
-
-    :ivar idle: our stream to it while nothing waits to be written; then whoever has something writes it.
-    :ivar reading: the scope of the reader of its newest inbound stream.
-    """
-
-    def __init__(self, peer: PeerId, dropped: Counter[Rank]) -> None:
-        self.peer = peer
-        self.outbox = Outbox(dropped)
-        self.writing = trio.CancelScope()
-        self.idle: Stream | None = None
-        self.reading: trio.CancelScope | None = None
 
 
 class _Topic:
@@ -145,7 +106,7 @@ class GossipService:
         self.router = Router(params or GossipParams(), rng, records=self._hooks.record)
         self._host = host
         self._clock_ms = clock_ms
-        self._links: dict[PeerId, _Link] = {}
+        self._links: dict[PeerId, Link] = {}
         self._topics: dict[str, _Topic] = {}
         self._counts: Counter[str] = Counter()
         self._dropped: Counter[Rank] = Counter()
@@ -195,6 +156,7 @@ class GossipService:
                 if link is not None:
                     await link.outbox.wait_until_eased()
         self._act(self.router.publish(topic, data, self._clock_ms()))
+        self._host.hub.flush()
 
     def peers(self, topic: str) -> tuple[PeerId, ...]:
         """See :meth:`p2p.mesh.Mesh.peers`."""
@@ -227,7 +189,7 @@ class GossipService:
         """The host has a new peer; find out whether it speaks gossip by trying."""
         if self._nursery is None or peer_id in self._links:
             return
-        link = self._links[peer_id] = _Link(peer_id, self._dropped)
+        link = self._links[peer_id] = Link(self._host, peer_id, self._dropped, self._counts)
         self._nursery.start_soon(self._write, link)
         source = self._host.source_of(peer_id)
         now_ms = self._clock_ms()
@@ -240,9 +202,7 @@ class GossipService:
         if link is None:
             return
         self.router.peer_disconnected(peer_id)
-        link.writing.cancel()
-        if link.reading is not None:
-            link.reading.cancel()
+        link.cancel()
 
     # Tasks
 
@@ -258,134 +218,59 @@ class GossipService:
                     self.router.set_application_score(peer, self._hooks.application_score(peer))
             self._act(self.router.heartbeat(self._clock_ms()))
 
-    async def _write(self, link: _Link) -> None:
-        """Open streams to a peer, one after another, and write its outbox to them."""
-        unsent = b""
-        failures = streams = 0
-        with link.writing:
-            while failures < OPEN_ATTEMPTS_MAX:
-                if failures:
-                    await trio.sleep(OPEN_RETRY_MS * 2 ** (failures - 1) / 1000)
-                try:
-                    stream = await self._host.open_stream(link.peer, PROTOCOLS)
-                except (StreamRefused, NotConnected):
-                    failures += 1
-                    continue
-                streams += 1
-                self.router.protocol_agreed(link.peer, str(stream.get_protocol()))
-                if streams > 1:
-                    self._act(self.router.stream_reopened(link.peer))
-                opened = trio.current_time()
-                unsent = await self._write_stream(link, stream, unsent)
-                proven = trio.current_time() - opened > STREAM_PROVEN_MS / 1000
-                failures = 1 if proven else failures + 1
-            if streams:
-                # It speaks gossip and its streams keep breaking: a new connection may do better.
-                self._counts["peer_streams_broken"] += 1
-                await self._host.disconnect(link.peer)
-            else:
-                self._counts["peer_without_gossip"] += 1
+    async def _write(self, link: Link) -> None:
+        def opened(protocol: str, again: bool) -> None:
+            self.router.protocol_agreed(link.peer, protocol)
+            if again:
+                self._act(self.router.stream_reopened(link.peer))
+
+        await link.write(opened)
         if self._links.get(link.peer) is link:
             self.peer_disconnected(link.peer)
 
-    async def _write_stream(self, link: _Link, stream: Stream, unsent: bytes) -> bytes:
-        """Write until the stream fails; returns what it failed at. Its receiver drops what comes twice."""
-        try:
-            while True:
-                if not unsent:
-                    link.idle = stream
-                    unsent = await link.outbox.take(WRITE_BATCH_BYTES)
-                    link.idle = None
-                if not stream.write_nowait(unsent):
-                    with trio.fail_after(WRITE_TIMEOUT_MS / 1000):
-                        await stream.write(unsent)
-                unsent = b""
-        except trio.TooSlowError:
-            self._counts["peer_too_slow"] += 1
-            await self._host.disconnect(link.peer)
-            return unsent
-        except TRANSPORT_ERRORS as error:
-            self._counts["stream_broken"] += 1
-            _log.debug("gossip stream to %s broke: %r", link.peer, error)
-            return unsent
-        finally:
-            link.idle = None
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 0.25):
-                await reset_stream(stream)
-
     async def _read(self, stream: Stream, peer: PeerId) -> None:
-        """Serve one inbound stream; a peer's newer stream takes the place of its older one."""
+        """Serve one inbound stream."""
         if peer not in self._links:
             self.peer_connected(peer, outbound=self._host.is_outbound(peer))
         link = self._links.get(peer)
-        if link is None:
-            await reset_stream(stream)
-            return
-        if link.reading is not None:
-            link.reading.cancel()
-        with trio.CancelScope() as link.reading:
-            try:
-                await self._read_stream(stream, peer)
-            except TRANSPORT_ERRORS as error:
-                _log.debug("gossip stream from %s ended: %r", peer, error)
-        await reset_stream(stream)
+        if link is not None:
 
-    async def _read_stream(self, stream: Stream, peer: PeerId) -> None:
-        """Handle what comes: small pieces at once, as they come; what is more, here, in turns with others."""
-        splitter = FrameSplitter(self.router.params.rpc_bytes_max)
-        busy = False
-
-        def take(data: bytes) -> bool:
-            nonlocal busy
-            if busy or len(data) > INLINE_BYTES_MAX:
-                return False
-            try:
-                rpcs = splitter.feed(data)
-            except DecodeError:
-                return False  # the splitter says so again, below
-            busy = len(rpcs) > INLINE_RPCS_MAX
-            for rpc in rpcs:
+            def take(rpc: bytes) -> None:
                 self._act(self.router.rpc_received(peer, rpc, self._clock_ms()))
-            return True
 
-        stream.offer(take)
-        try:
-            while data := await stream.read(READ_BYTES):
-                busy = True
-                try:
-                    rpcs = splitter.feed(data)
-                except DecodeError:
-                    self._act(self.router.framing_broken(peer, self._clock_ms()))
-                    return
-                for index, rpc in enumerate(rpcs, start=1):
-                    self._act(self.router.rpc_received(peer, rpc, self._clock_ms()))
-                    if index % RPCS_BETWEEN_CHECKPOINTS == 0:
-                        await trio.lowlevel.checkpoint()
-                busy = False
-        finally:
-            stream.offer(None)
+            if not await link.read(stream, self.router.params.rpc_bytes_max, take):
+                self._act(self.router.framing_broken(peer, self._clock_ms()))
+        await reset_stream(stream)
 
     # Actions
 
-    def _act(self, actions: Iterable[Action]) -> None:
+    def _act(self, actions: Sequence[Action]) -> None:
+        if not actions:
+            return
         todo = deque(actions)
         while todo:
             action = todo.popleft()
             match action:
                 case SendRpc():
                     self._send(action)
+                case Spare():
+                    if action.peer in self._links:
+                        self._links[action.peer].spare(action.message_id)
                 case Validate():
                     verdict = self._judge(action)
                     todo += self.router.validation_result(action.message_id, verdict, self._clock_ms())
                 case Deliver():
                     todo += self._deliver(action)
                 case Disconnect():
-                    self._counts["disconnected"] += 1
-                    _log.info("disconnecting %s: %s", action.peer, action.reason)
-                    if self._nursery is not None:
-                        self._nursery.start_soon(self._host.disconnect, action.peer)
+                    self._hang_up(action)
                 case Connect():
                     self._hooks.peers_named(action.peers, action.from_peer)
+
+    def _hang_up(self, action: Disconnect) -> None:
+        self._counts["disconnected"] += 1
+        _log.info("disconnecting %s: %s", action.peer, action.reason)
+        if self._nursery is not None:
+            self._nursery.start_soon(self._host.disconnect, action.peer)
 
     def _send(self, action: SendRpc) -> None:
         link = self._links.get(action.peer)
@@ -395,9 +280,7 @@ class GossipService:
         # One message goes to many peers as the same object: frame it once.
         if self._framed[0] is not action.rpc:
             self._framed = (action.rpc, frame(action.rpc))
-        # Without a task's turn in between where nothing waits, which is nearly always.
-        if link.idle is None or link.outbox or not link.idle.write_nowait(self._framed[1]):
-            link.outbox.put(self._framed[1], action.rank)
+        link.send(self._framed[1], action.rank, action.message_id)
 
     def _judge(self, message: Validate) -> Validation:
         topic = self._topics.get(message.topic)

@@ -32,7 +32,7 @@ RUNS = 3
 RUN_S_MAX = 90
 """Bound on one run of one contestant."""
 CPU_MS_MAX = 0.5
-"""Goal: processor time per delivery, at the highest rate."""
+"""Goal: processor time per delivery, at every rate."""
 
 COMMANDS: dict[str, list[str]] = {
     "ours": [sys.executable, "-m", "tests.bench.mesh_ours"],
@@ -138,7 +138,9 @@ def judge(figures: dict[str, dict[str, dict[str, float | None]]]) -> bool:
     goals = {
         "all of ours arrive, the burst too": set(ours) == set(PHASES)
         and all(figure["lost"] == 0 for figure in ours.values()),
-        f"at most {CPU_MS_MAX} ms CPU per delivery at 200/s": (ours["200/s"]["cpu_ms"] or 1) <= CPU_MS_MAX,
+        f"at most {CPU_MS_MAX} ms CPU per delivery at every rate": all(
+            phase in ours and (ours[phase]["cpu_ms"] or 1) <= CPU_MS_MAX for phase in PHASES[:-1]
+        ),
     }
     for other in ("js-libp2p", "py-libp2p"):
         for key in ("cpu_ms", "p50_ms", "p99_ms"):

@@ -42,22 +42,23 @@ def offers_of(miners: list[Key], message_bytes: int) -> list[bytes]:
     return [sealed(miner, offer(**changes)) for miner in miners]
 
 
-def validator(view: View) -> Validator:
-    """A node's judge, as `node.peer.Peer` wires it."""
+def validator(view: View, deliveries: Deliveries) -> Validator:
+    """A node's judge, as `node.peer.Peer` wires it: listeners hear at once of what the rule accepted."""
     seen, rule = Seen(), RULES["offers"]
 
     def validate(data: bytes, forwarder: object) -> Validation:
         del forwarder
         rule(seen, view, data, now_ms())
+        deliveries.note(data)
         return Validation.ACCEPT
 
     return validate
 
 
-async def consume(channel: trio.MemoryReceiveChannel[bytes], deliveries: Deliveries) -> None:
-    """Take what a node delivers."""
-    async for data in channel:
-        deliveries.note(data)
+async def drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:
+    """Empty a topic's channel, as a node does."""
+    async for _ in channel:
+        pass
 
 
 async def main(load: Load) -> None:
@@ -79,7 +80,7 @@ async def main(load: Load) -> None:
     changes = {"d": load.d, "d_low": load.d_low, "d_high": load.d_high, "heartbeat_ms": load.heartbeat_ms}
     async with open_gossip(load.nodes, **changes) as (hosts, services), trio.open_nursery() as nursery:
         for service in services:
-            nursery.start_soon(consume, service.subscribe(TOPIC, validator(view)), deliveries)
+            nursery.start_soon(drain, service.subscribe(TOPIC, validator(view, deliveries)))
         async with trio.open_nursery() as dials:
             for left, right in combinations(hosts, 2):
                 dials.start_soon(left.connect, right.listen_addresses()[0])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
-from p2p.gossip.actions import Count, Deliver, Disconnect, Rank, SendRpc, Validate
+from p2p.gossip.actions import Count, Deliver, Disconnect, Rank, SendRpc, Spare, Validate
 from p2p.gossip.params import WITHOUT_MESH
 from p2p.gossip.router import MessageTooLarge, Router
 from p2p.gossip.score_params import RARE, ScoreParams
@@ -305,9 +305,30 @@ def test_a_message_in_another_spelling__is_the_same_message_and_goes_on_in_the_u
         Validate(IDENTIFIER, TOPIC, b"data", ALICE)
     ]
     (sending,) = of_kind(router.validation_result(IDENTIFIER, Validation.ACCEPT, 0), SendRpc)
-    assert sending == SendRpc(BOB, MESSAGE, Rank.FORWARD)
-    assert router.rpc_received(BOB, odd, 0) == router.rpc_received(BOB, MESSAGE, 0) == []
+    assert sending == SendRpc(BOB, MESSAGE, Rank.FORWARD, IDENTIFIER)
+    assert router.rpc_received(BOB, odd, 0) == [Spare(BOB, IDENTIFIER)]
+    assert router.rpc_received(BOB, MESSAGE, 0) == []
     assert router.counts[Count.DUPLICATE] == 2
+
+
+def test_a_copy_from_a_peer_that_gets_a_forward__spares_it_once():
+    router = subscribed(ALICE, BOB)
+    actions = judge(router, ALICE, b"data")
+    assert SendRpc(BOB, MESSAGE, Rank.FORWARD, IDENTIFIER) in actions
+    assert router.rpc_received(BOB, MESSAGE, 10) == [Spare(BOB, IDENTIFIER)]
+    assert router.rpc_received(BOB, MESSAGE, 20) == []
+    assert router.rpc_received(ALICE, MESSAGE, 30) == []  # who brought it first gets none
+
+
+def test_a_copy_of_what_is_not_forwarded__spares_nothing():
+    for verdict in (Validation.REJECT, Validation.IGNORE):
+        router = subscribed(ALICE, BOB)
+        judge(router, ALICE, b"data", verdict)
+        assert of_kind(router.rpc_received(BOB, MESSAGE, 10), Spare) == []
+    router = subscribed(ALICE, BOB)
+    router.rpc_received(ALICE, MESSAGE, 0)  # not judged yet
+    assert router.rpc_received(BOB, MESSAGE, 10) == []
+    assert of_kind(router.validation_result(IDENTIFIER, Validation.ACCEPT, 20), SendRpc) == []
 
 
 def test_neighbours_of_one_address_or_the_applications_word__cut_a_peer_off_at_the_next_decay():

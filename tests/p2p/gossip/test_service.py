@@ -12,15 +12,18 @@ from libp2p.pubsub.pb import rpc_pb2 as pb
 from libp2p.pubsub.pubsub import Pubsub
 from libp2p.tools.anyio_service import background_trio_service
 
+from p2p.gossip import link as link_module
 from p2p.gossip import service as service_module
+from p2p.gossip.link import PROTOCOLS
 from p2p.gossip.outbox import Outbox
 from p2p.gossip.params import WITHOUT_MESH, GossipParams
 from p2p.gossip.score_params import ScoreParams
-from p2p.gossip.service import PROTOCOLS, GossipHooks, GossipService
+from p2p.gossip.service import GossipHooks, GossipService
 from p2p.gossip.wire import PxPeer, encode_messages, encode_subscriptions, frame
 from p2p.host import open_host
 from p2p.identity import peer_id_from_secret
 from p2p.mesh import Mesh, Validation
+from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import build_host
 from protocol.errors import GossipIgnore, GossipReject, LocalError, Refusal
 from tests.p2p.nodes import LOOPBACK, connect, open_gossip, open_hosts, secret, until
@@ -118,7 +121,7 @@ async def test_a_piece_of_many_crumbs__makes_the_next_wait_for_the_task_and_all_
         stream = await speak(hosts[1], hosts[0].peer_id)
         # Pieces of every size: handled as they come, by the task, and cut within an RPC.
         start = 0
-        for size in cycle((1, 40, service_module.INLINE_BYTES_MAX, 3, service_module.INLINE_BYTES_MAX + 1)):
+        for size in cycle((1, 40, link_module.INLINE_BYTES_MAX, 3, link_module.INLINE_BYTES_MAX + 1)):
             if start >= len(pieces):
                 break
             await stream.write(pieces[start : start + size])
@@ -183,7 +186,7 @@ async def test_rubbish_of_every_kind__ends_nobody_and_costs_its_sender():
         await line_up(hosts, services)
         for chunk in rubbish():
             await rude.connect(hosts[0].listen_addresses()[0])
-            with suppress(Refusal, *service_module.TRANSPORT_ERRORS):  # it may be cut off already
+            with suppress(Refusal, *TRANSPORT_ERRORS):  # it may be cut off already
                 await speak(rude, hosts[0].peer_id, chunk)
         await until(lambda: not hosts[0].is_connected(rude.peer_id))
         assert services[0].statistics()["graylisted"] == 1
@@ -250,7 +253,7 @@ async def test_a_stream_that_breaks__is_opened_again_and_loses_nothing():
     async with open_gossip(2, **LONG_MEMORY) as (hosts, services), trio.open_nursery() as nursery:
         consumers = Consumers(nursery, services)
         await line_up(hosts, services)
-        services[1]._links[hosts[0].peer_id].reading.cancel()
+        services[1]._links[hosts[0].peer_id]._reading.cancel()
         for number in range(5):
             await services[0].publish(TOPIC, b"%d" % number)
             await trio.sleep(0.02)
@@ -260,7 +263,7 @@ async def test_a_stream_that_breaks__is_opened_again_and_loses_nothing():
 
 
 async def test_a_peer_whose_streams_keep_breaking__is_disconnected(monkeypatch):
-    monkeypatch.setattr(service_module, "OPEN_RETRY_MS", 1)
+    monkeypatch.setattr(link_module, "OPEN_RETRY_MS", 1)
 
     async def hang_up(stream, _peer):
         await stream.read(1)
@@ -279,20 +282,15 @@ async def test_a_peer_whose_streams_keep_breaking__is_disconnected(monkeypatch):
         assert services[0].statistics()["peer_streams_broken"] == 1
 
 
-class StuckOutbox(Outbox):
-    """Towards a peer that reads nothing."""
-
-    async def take(self, _batch_bytes):
-        await trio.sleep_forever()
-
-
 async def test_publishing__waits_for_room_but_not_for_ever_and_counts_what_is_lost(monkeypatch):
     monkeypatch.setattr(service_module, "PUBLISH_TIMEOUT_MS", 50)
     async with open_gossip(2) as (hosts, services), trio.open_nursery() as nursery:
         Consumers(nursery, services)
         await line_up(hosts, services)
-        stuck = services[0]._links[hosts[1].peer_id].outbox = StuckOutbox(services[0]._dropped, frames_max=1)
-        stuck.put(b"x")
+        link = services[0]._links[hosts[1].peer_id]
+        link.outbox = Outbox(services[0]._dropped, frames_max=1)
+        link._stream = None  # as towards a peer that reads nothing
+        link.outbox.put(b"x")
         started = trio.current_time()
         await services[0].publish(TOPIC, b"lost")
         assert 0.05 <= trio.current_time() - started < 5
@@ -428,6 +426,26 @@ async def test_a_large_message__comes_once_to_each_of_a_full_mesh():
         for number, found in enumerate(consumers.found):
             expected = sorted(data for index, data in enumerate(large) if index % 4 != number)
             await until(lambda found=found, expected=expected: sorted(found) == expected)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_message__goes_over_each_connection_of_a_full_mesh_once_where_nodes_are_near():
+    async with open_gossip(6) as (hosts, services), trio.open_nursery() as nursery:
+        consumers = Consumers(nursery, services)
+        for index, host in enumerate(hosts):
+            for other in hosts[:index]:
+                await connect(host, other)
+        await until(lambda: all(len(service.mesh_peers(TOPIC)) == 5 for service in services))
+        before = sum(service.statistics().get("duplicate", 0) for service in services)
+        for number in range(20):
+            await services[number % 6].publish(TOPIC, b"%d" % number)
+            await until(lambda number=number: sum(map(len, consumers.found)) == 5 * (number + 1))
+            await trio.testing.wait_all_tasks_blocked(0.005)
+        copies = sum(service.statistics()["duplicate"] for service in services) - before
+        spared = sum(service.statistics()["forwards_spared"] for service in services)
+        # Five receivers forward to the four others each: ten connections, both ways.
+        assert copies + spared == 20 * 5 * 4
+        assert spared >= 20 * 10 * 0.9
         nursery.cancel_scope.cancel()
 
 
