@@ -133,10 +133,11 @@ class Peer:
             raise LocalError(message) from error
         await self.mesh.publish(self.network.topic(topic), data)
 
-    def subscribe(self) -> list[trio.MemoryReceiveChannel[bytes]]:
-        """Join all topics of the network; the channels must be read."""
+    def join(self) -> None:
+        """Join all topics of the network. Listeners get the opened messages from the validators."""
         self.listen(evidence.TOPIC, lambda accepted: self._keep(accepted[0]))
-        return [self.mesh.subscribe(self.network.topic(topic), self._validator(topic)) for topic in RULES]
+        for topic in RULES:
+            self.mesh.join(self.network.topic(topic), self._validator(topic))
 
     def _validator(self, topic: str) -> Validator:
         rule = RULES[topic]
@@ -238,8 +239,7 @@ async def open_peer(
             with kept_book(book, records):
                 async with trio.open_nursery() as nursery:
                     await nursery.start(gossip.run)
-                    for channel in peer.subscribe():
-                        nursery.start_soon(_drain, channel)
+                    peer.join()
                     nursery.start_soon(watcher.run)
                     nursery.start_soon(peer.publish_evidence)
                     await nursery.start(keeper.run)
@@ -260,9 +260,3 @@ async def _watch_chain(clients: Clients, network: Network, data_dir: Path) -> Ch
     watcher.restore()
     await watcher.refresh()
     return watcher
-
-
-async def _drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:
-    """Empty a topic's channel: its listeners have had the opened message from the validator already."""
-    async for _ in channel:
-        pass

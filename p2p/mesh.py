@@ -44,13 +44,19 @@ REJECT, GossipIgnore as IGNORE; any other exception is our own fault: logged, co
 class Mesh(Protocol):
     """A gossip mesh that one node takes part in."""
 
+    def join(self, topic: str, validator: Validator) -> None:
+        """Join a topic; whoever wants its messages is told by the validator when it accepts one.
+
+        :raises LocalError: the topic is joined already, or no valid name.
+        """
+
     def subscribe(self, topic: str, validator: Validator) -> trio.MemoryReceiveChannel[bytes]:
         """Join a topic and receive its accepted messages, each once; own messages do not come back.
 
         Closing the channel leaves the topic. The buffer holds DELIVERY_BUFFER_MAX messages, then loses the
         oldest and counts it.
 
-        :raises LocalError: the topic is subscribed already, or no valid name.
+        :raises LocalError: the topic is joined already, or no valid name.
         """
 
     async def publish(self, topic: str, data: bytes) -> None:

@@ -124,7 +124,7 @@ async def open_bootstrap(key: Key, network: Network, settings: NodeSettings) -> 
             async with trio.open_nursery() as nursery:
                 await nursery.start(gossip.run)
                 for topic in TOPICS:
-                    nursery.start_soon(_drain, gossip.subscribe(network.topic(topic), _ignore))
+                    gossip.join(network.topic(topic), _ignore)
                 await nursery.start(keeper.run)
                 await nursery.start(connectivity.run)
                 nursery.start_soon(keep_saving, book, records)
@@ -156,8 +156,3 @@ async def run_bootstrap(settings: NodeSettings) -> None:
 def _ignore(_data: bytes, _forwarder: object) -> Validation:
     """Neither deliver nor forward: we cannot judge it."""
     return Validation.IGNORE
-
-
-async def _drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:
-    async for _ in channel:
-        pass

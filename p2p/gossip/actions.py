@@ -69,19 +69,26 @@ class Rank(enum.IntEnum):
 
 
 class SendRpc(NamedTuple):
-    """Send an RPC, not framed yet, to a peer. An RPC for several peers is one object.
-
-    :ivar message_id: of the one message that it forwards; None if it is anything else.
-    """
+    """Send an RPC, not framed yet, to a peer. An RPC for several peers is one object."""
 
     peer: PeerId
     rpc: bytes
     rank: Rank = Rank.CONTROL
-    message_id: bytes | None = None
+
+
+class Forward(NamedTuple):
+    """Send a message of others on, to several peers, as :class:`SendRpc` with :attr:`Rank.FORWARD`.
+
+    There is no hurry before everything that has come is read: see :class:`Spare`.
+    """
+
+    message_id: bytes
+    rpc: bytes
+    peers: list[PeerId]
 
 
 class Spare(NamedTuple):
-    """A peer has a message by itself: if its forward to that peer has not left yet, it need not."""
+    """A peer has a message by itself: if its :class:`Forward` to that peer has not left yet, it need not."""
 
     peer: PeerId
     message_id: bytes
@@ -124,7 +131,7 @@ class Connect:
     peers: tuple[PxPeer, ...]
 
 
-Action: TypeAlias = SendRpc | Spare | Validate | Deliver | Disconnect | Connect
+Action: TypeAlias = SendRpc | Forward | Spare | Validate | Deliver | Disconnect | Connect
 
 
 @dataclass(slots=True)

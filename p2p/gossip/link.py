@@ -4,12 +4,10 @@ Is: the I/O of gossip with one peer. Each side opens a stream of its own and onl
 libp2p gossip does.
 Is not: a rule of gossip, nor a table of peers; :mod:`p2p.gossip.service` has both.
 
-What is to be sent waits in the outbox until the host's hub has read everything that was there, and is then
-written by a call (:mod:`p2p.session.hub`). So what is for one peer goes out together, and a forward that
-crosses the peer's own copy of the message is spared: that is most of them in a mesh whose nodes are near each
-other, or busy. The writing task is for what a stream does not take at once, and for new streams.
-
-Likewise a small piece that has come is handled by the call that brings it; the reading task is for more.
+What is to be sent goes to the stream by a call, and with whatever else waits there onto the network in the
+hub's next pass (:mod:`p2p.session.hub`). What the stream does not take waits in the outbox for the writing
+task. Likewise a small piece that has come is handled by the call that brings it; the reading task is for
+more.
 """
 
 from __future__ import annotations
@@ -72,10 +70,9 @@ class Link:
         self.outbox = Outbox(dropped)
         self._host = host
         self._counts = counts
-        self._stream: Stream | None = None  # while it takes what is written
+        self._stream: Stream | None = None  # while it takes what is written, and nothing waits
         self._unsent = b""
         self._stuck = trio.lowlevel.ParkingLot()
-        self._flush_asked = False
         self._writing = trio.CancelScope()
         self._reading: trio.CancelScope | None = None
 
@@ -87,28 +84,22 @@ class Link:
 
     # Writing
 
-    def send(self, frame: bytes, rank: Rank, message_id: bytes | None) -> None:
+    def send(self, frame: bytes, rank: Rank, message_id: bytes | None = None) -> None:
         """Send a framed RPC in the hub's next pass, or when there is a stream and it has room.
 
         :param message_id: of the message that it forwards, if it does.
         """
+        if self._stream is not None:
+            if self._stream.write_nowait(frame):
+                return
+            self._stream = None
+            self._stuck.unpark()
         self.outbox.put(frame, rank, message_id)
-        if not self._flush_asked and self._stream is not None:
-            self._flush_asked = True
-            self._host.hub.soon(self._flush)
 
     def spare(self, message_id: bytes) -> None:
         """The peer has a message by itself: forward it no more, if that can still be helped."""
         if self.outbox.spare(message_id):
             self._counts["forwards_spared"] += 1
-
-    def _flush(self) -> None:
-        self._flush_asked = False
-        while self.outbox and self._stream is not None:
-            batch = self.outbox.take(WRITE_BATCH_BYTES)
-            if not self._stream.write_nowait(batch):
-                self._unsent, self._stream = batch, None
-                self._stuck.unpark()
 
     async def write(self, opened: Callable[[str, bool], None]) -> None:
         """Open streams to the peer, one after another, and write to them, until it goes or they keep failing.
@@ -142,14 +133,13 @@ class Link:
         """Write until the stream fails; the next one begins with what it failed at, or with its half."""
         try:
             while True:
-                if self._unsent:
+                while unsent := self._unsent or self.outbox.take(WRITE_BATCH_BYTES):
+                    self._unsent = unsent
                     with trio.fail_after(WRITE_TIMEOUT_MS / 1000):
-                        await stream.write(self._unsent)
+                        await stream.write(unsent)
                     self._unsent = b""
                 self._stream = stream
-                self._flush()
-                while not self._unsent:
-                    await self._stuck.park()
+                await self._stuck.park()
         except trio.TooSlowError:
             self._counts["peer_too_slow"] += 1
             await self._host.disconnect(self.peer)

@@ -46,7 +46,7 @@ class Outbox:
         self._number = 0
         self._frames_max = frames_max
         self._bytes_max = bytes_max
-        self._eased = trio.Event()
+        self._eased: trio.Event | None = None  # while somebody waits
 
     def __len__(self) -> int:
         return self._frames
@@ -112,14 +112,16 @@ class Outbox:
                 break  # a smaller frame of a lower rank does not go first
         self._frames -= len(batch)
         self._bytes -= size
-        if not self.is_busy:
+        if self._eased is not None and not self.is_busy:
             self._eased.set()
+            self._eased = None
         return b"".join(batch)
 
     async def wait_until_eased(self) -> None:
         """Return when our own publishing need not wait."""
         while self.is_busy:
-            self._eased = trio.Event()
+            if self._eased is None:
+                self._eased = trio.Event()
             await self._eased.wait()
 
     def _note_gone(self, frame: bytes) -> None:

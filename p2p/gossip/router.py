@@ -27,6 +27,7 @@ from p2p.gossip.actions import (
     Count,
     Deliver,
     Disconnect,
+    Forward,
     Rank,
     SendRpc,
     Spare,
@@ -330,7 +331,9 @@ class Router:
             self.counts[Count.DROPPED_GRAYLISTED] += 1
             return []
         known = self._recent.get(rpc_bytes)
-        if known is not None and not self._may_be_judged(known, now_ms):
+        if known is not None and (
+            known.verdict is _Verdict.ACCEPTED or not self._may_be_judged(known, now_ms)
+        ):
             return self._duplicate(state.standing, known, now_ms)
         single = decode_single(rpc_bytes, self.params)
         if single is not None:
@@ -418,16 +421,18 @@ class Router:
         known.window_ends_ms = now_ms + self.scores.window_ms(known.topic)
         self._windows.append(known)
         self.lazy.cache.put(known.identifier, known.topic, rpc)
-        actions: list[Action] = [Deliver(known.topic, data)]
+        identifier = known.identifier
+        peers = []
         for peer, state in mesh.items():
             if state.standing in forwarders:
                 continue
-            if known.identifier in state.unwanted:
+            if identifier in state.unwanted:
                 self.counts[Count.FORWARD_UNWANTED] += 1
                 continue
-            actions.append(SendRpc(peer, rpc, Rank.FORWARD, known.identifier))
-        self.counts[Count.FORWARDED] += len(actions) - 1
-        return actions
+            peers.append(peer)
+        self.counts[Count.FORWARDED] += len(peers)
+        delivery = Deliver(known.topic, data)
+        return [delivery, Forward(identifier, rpc, peers)] if peers else [delivery]
 
     # Everything that is not one message
 

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections import Counter, deque
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Rank, SendRpc, Spare, Validate
+from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Forward, Rank, SendRpc, Spare, Validate
 from p2p.gossip.link import PROTOCOLS, Link
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
@@ -47,11 +48,10 @@ APPLICATION_SCORE_HEARTBEATS: Final = 16
 _log = logging.getLogger(__name__)
 
 
-class _Topic:
-    """A subscription. We keep a receiving end too, to push the oldest out of a full buffer."""
+class _Consumer:
+    """A channel of a topic. We keep a receiving end too, to push the oldest out of a full buffer."""
 
-    def __init__(self, validator: Validator) -> None:
-        self.validator = validator
+    def __init__(self) -> None:
         self.sender, self.drain = trio.open_memory_channel[bytes](DELIVERY_BUFFER_MAX)
 
     def close(self) -> None:
@@ -59,8 +59,8 @@ class _Topic:
         self.drain.close()
 
 
-def _trio_clock_ms() -> int:
-    return int(trio.current_time() * 1000)
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def _unknown(_peer: PeerId) -> float:
@@ -100,19 +100,21 @@ class GossipService:
         *,
         params: GossipParams | None = None,
         hooks: GossipHooks | None = None,
-        clock_ms: Callable[[], int] = _trio_clock_ms,
+        clock_ms: Callable[[], int] = _monotonic_ms,
     ) -> None:
         self._hooks = hooks or GossipHooks()
         self.router = Router(params or GossipParams(), rng, records=self._hooks.record)
         self._host = host
         self._clock_ms = clock_ms
         self._links: dict[PeerId, Link] = {}
-        self._topics: dict[str, _Topic] = {}
+        self._validators: dict[str, Validator] = {}
+        self._consumers: dict[str, _Consumer] = {}
         self._counts: Counter[str] = Counter()
         self._dropped: Counter[Rank] = Counter()
         self._nursery: trio.Nursery | None = None
         self._started = False
         self._framed: tuple[bytes, bytes] = (b"", b"\0")
+        self._forwards: dict[bytes, tuple[bytes, dict[Link, None]]] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Gossip until cancelled, once. Consumers then see the end of their channels.
@@ -135,17 +137,22 @@ class GossipService:
             self._host.unobserve(self)
             for peer in tuple(self._links):
                 self.peer_disconnected(peer)
-            for topic in self._topics.values():
-                topic.close()
+            for consumer in self._consumers.values():
+                consumer.close()
 
     # Mesh
 
+    def join(self, topic: str, validator: Validator) -> None:
+        """See :meth:`p2p.mesh.Mesh.join`."""
+        actions = self.router.subscribe(topic, self._clock_ms())
+        self._validators[topic] = validator
+        self._act(actions)
+
     def subscribe(self, topic: str, validator: Validator) -> trio.MemoryReceiveChannel[bytes]:
         """See :meth:`p2p.mesh.Mesh.subscribe`."""
-        actions = self.router.subscribe(topic, self._clock_ms())
-        subscription = self._topics[topic] = _Topic(validator)
-        self._act(actions)
-        return subscription.drain.clone()
+        self.join(topic, validator)
+        consumer = self._consumers[topic] = _Consumer()
+        return consumer.drain.clone()
 
     async def publish(self, topic: str, data: bytes) -> None:
         """See :meth:`p2p.mesh.Mesh.publish`."""
@@ -236,7 +243,9 @@ class GossipService:
         if link is not None:
 
             def take(rpc: bytes) -> None:
-                self._act(self.router.rpc_received(peer, rpc, self._clock_ms()))
+                actions = self.router.rpc_received(peer, rpc, self._clock_ms())
+                if actions:
+                    self._act(actions)
 
             if not await link.read(stream, self.router.params.rpc_bytes_max, take):
                 self._act(self.router.framing_broken(peer, self._clock_ms()))
@@ -245,17 +254,15 @@ class GossipService:
     # Actions
 
     def _act(self, actions: Sequence[Action]) -> None:
-        if not actions:
-            return
-        todo = deque(actions)
-        while todo:
-            action = todo.popleft()
+        todo = list(actions)
+        for action in todo:  # and what it adds at the end
             match action:
                 case SendRpc():
                     self._send(action)
+                case Forward():
+                    self._hold(action)
                 case Spare():
-                    if action.peer in self._links:
-                        self._links[action.peer].spare(action.message_id)
+                    self._spare(action)
                 case Validate():
                     verdict = self._judge(action)
                     todo += self.router.validation_result(action.message_id, verdict, self._clock_ms())
@@ -280,14 +287,42 @@ class GossipService:
         # One message goes to many peers as the same object: frame it once.
         if self._framed[0] is not action.rpc:
             self._framed = (action.rpc, frame(action.rpc))
-        link.send(self._framed[1], action.rank, action.message_id)
+        link.send(self._framed[1], action.rank)
+
+    # Forwards are held until everything that was there has been read: by then many need not go.
+
+    def _hold(self, action: Forward) -> None:
+        if not self._forwards:
+            self._host.hub.soon(self._forward)
+        links = [self._links.get(peer) for peer in action.peers]
+        held = {link: None for link in links if link is not None}
+        self._forwards[action.message_id] = (frame(action.rpc), held)
+
+    def _spare(self, action: Spare) -> None:
+        link = self._links.get(action.peer)
+        if link is None:
+            return
+        _, held = self._forwards.get(action.message_id, (b"", {}))
+        if link in held:
+            del held[link]
+            self._counts["forwards_spared"] += 1
+        else:
+            link.spare(action.message_id)
+
+    def _forward(self) -> None:
+        forwards, self._forwards = self._forwards, {}
+        for message_id, (framed, held) in forwards.items():
+            for link in held:
+                link.send(framed, Rank.FORWARD, message_id)
+
+    # Judging and delivering
 
     def _judge(self, message: Validate) -> Validation:
-        topic = self._topics.get(message.topic)
-        if topic is None:
+        validator = self._validators.get(message.topic)
+        if validator is None:
             return Validation.IGNORE
         try:
-            return topic.validator(message.data, message.from_peer)
+            return validator(message.data, message.from_peer)
         except GossipReject as error:
             _log.debug("rejected on %s: %s", message.topic, error.reason)
             return Validation.REJECT
@@ -300,16 +335,17 @@ class GossipService:
             return Validation.IGNORE
 
     def _deliver(self, message: Deliver) -> list[Action]:
-        topic = self._topics.get(message.topic)
-        if topic is None:
+        consumer = self._consumers.get(message.topic)
+        if consumer is None:
             return []
-        statistics = topic.sender.statistics()
+        statistics = consumer.sender.statistics()
         if statistics.open_receive_channels == 1:  # only our own end: the consumer has closed its channel
-            topic.close()
-            del self._topics[message.topic]
+            consumer.close()
+            del self._consumers[message.topic]
+            del self._validators[message.topic]
             return self.router.unsubscribe(message.topic, self._clock_ms())
         if statistics.current_buffer_used >= DELIVERY_BUFFER_MAX:
-            topic.drain.receive_nowait()
+            consumer.drain.receive_nowait()
             self._counts["dropped_delivery_full"] += 1
-        topic.sender.send_nowait(message.data)
+        consumer.sender.send_nowait(message.data)
         return []

@@ -212,6 +212,7 @@ class FrameSplitter:
 
     def __init__(self, frame_bytes_max: int) -> None:
         self._buffer = bytearray()
+        self._needed = 0
         self._frame_bytes_max = frame_bytes_max
 
     @property
@@ -224,29 +225,40 @@ class FrameSplitter:
 
         :raises DecodeError: a length that is over the limit, or not the shortest spelling of itself.
         """
-        self._buffer += data
+        if self._buffer:
+            # Grown in place: an RPC that comes byte by byte is not copied with every byte.
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                return []
+            data = bytes(self._buffer)
+            self._buffer = bytearray()
         frames: list[bytes] = []
-        start = 0
-        while (header := self._length(start)) is not None:
+        start, end = 0, len(data)
+        self._needed = 0
+        while start < end and (header := self._length(data, start)) is not None:
             body, length = header
-            if len(self._buffer) - body < length:
+            if end - body < length:
+                self._needed = body + length - start
                 break
-            frames.append(bytes(self._buffer[body : body + length]))
+            frames.append(data[body : body + length])
             start = body + length
-        del self._buffer[:start]
+        if start < end:
+            self._buffer += memoryview(data)[start:]
         return frames
 
-    def _length(self, start: int) -> tuple[int, int] | None:
+    def _length(self, data: bytes, start: int) -> tuple[int, int] | None:
+        """Where the frame that begins here has its body, and how long that is; None if its length is cut."""
         length = 0
-        for index, byte in enumerate(self._buffer[start : start + VARINT_BYTES_MAX]):
-            length |= (byte & 0x7F) << (7 * index)
+        for index in range(start, min(len(data), start + VARINT_BYTES_MAX)):
+            byte = data[index]
+            length |= (byte & 0x7F) << (7 * (index - start))
             if byte < _VARINT_CONTINUES:
-                if byte == 0 and index > 0:
+                if byte == 0 and index > start:
                     raise DecodeError("a length with a needless byte")
                 if length > self._frame_bytes_max:
                     raise DecodeError("a frame over the limit")
-                return start + index + 1, length
-        if len(self._buffer) - start >= VARINT_BYTES_MAX:
+                return index + 1, length
+        if len(data) - start >= VARINT_BYTES_MAX:
             raise DecodeError("a length without end")
         return None
 

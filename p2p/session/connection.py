@@ -72,6 +72,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._stuck = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
         self._heard = False
+        self._closed = False
         self._flush_asked = False
         self._unsent = b""
         self._pinged = 0.0
@@ -89,7 +90,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
     @property
     def is_closed(self) -> bool:
         """Whether it is over."""
-        return self.event_closed.is_set()
+        return self._closed
 
     async def start(self) -> None:
         """Run until the connection ends or is closed. Raises nothing but Cancelled."""
@@ -126,6 +127,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         """End at once, also when the remote is frozen. What the system does not take at once is lost."""
         if self.is_closed:
             return
+        self._closed = True
         self.event_closed.set()
         self._counts.update(self._yamux.counts)
         if self._yamux.output_bytes and not self._unsent:
@@ -173,9 +175,8 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
 
     def send_nowait(self, stream_id: int, data: bytes) -> bool:
         """For a stream: queue everything, or nothing if there is no room. Returns whether it was queued."""
-        if not self._yamux.has_room(stream_id, len(data)):
+        if not self._yamux.send_whole(stream_id, data):
             return False
-        self._yamux.send(stream_id, data)
         self._flush_soon()
         return True
 
@@ -272,23 +273,26 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         try:
             for plaintext in self._noise.open(data):
                 self._handle(self._yamux.receive(plaintext))
-                if self.is_closed:
+                if self._closed:
                     return
         except Exception:  # noqa: BLE001 - a fault of ours must not end the node
             self._counts["failed"] += 1
             _log.exception("a session failed, peer %s", self.peer_id)
             self.abort()
             return
-        self._end_if_broken()
-        self._flush_soon()
+        if self._yamux.violation is not None or self._noise.violation is not None:
+            self._end_if_broken()
+        elif self._yamux.output_bytes:
+            self._flush_soon()
 
     def _flush(self) -> None:
         """Seal and write what waits. What the system does not take is the writing task's."""
         self._flush_asked = False
-        if self._unsent or self.is_closed or not self._yamux.output_bytes:
+        if self._unsent or self._closed or not self._yamux.output_bytes:
             return
         records = self._noise.seal(self._yamux.take_output())
-        self._room.unpark_all()
+        if len(self._room):
+            self._room.unpark_all()
         try:
             sent = self._wire.send_nowait(records)
         except ConnectionLost:
@@ -305,8 +309,8 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         streams = self.streams
         for event in events:
             match event:
-                case Data(stream_id, data):
-                    streams[stream_id].note_data(data)
+                case Data():
+                    streams[event.stream_id].note_data(event.data)
                 case Writable(stream_id):
                     streams[stream_id].note_writable()
                 case Opened(stream_id):

@@ -54,6 +54,7 @@ class Hub:
         self._flushes: deque[Callable[[], None]] = deque()
         self._writer = trio.lowlevel.ParkingLot()
         self._running = False
+        self._reading = False  # and so writing afterwards
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Read and write until cancelled, once. :raises LocalError: it runs already, or has run."""
@@ -63,12 +64,7 @@ class Hub:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
             task_status.started()
-            while True:
-                await trio.lowlevel.wait_readable(self._selector.fileno())
-                self.turn()
-                while self._ready:
-                    await trio.lowlevel.checkpoint()
-                    self.turn()
+            await self._read()
 
     # Reading
 
@@ -100,13 +96,16 @@ class Hub:
         for _ in range(min(len(ready), TURN_READS_MAX)):
             descriptor, reader = ready.popleft()
             if self._readers.get(descriptor) is reader:
-                self._call(reader)
+                try:
+                    reader()
+                except Exception:  # noqa: BLE001 - a fault of ours must not end the node
+                    self._note_failure()
 
     # Writing
 
     def soon(self, flush: Callable[[], None]) -> None:
         """Have something written in the next pass of the event loop. The call must not raise."""
-        if not self._flushes:
+        if not self._flushes and not self._reading:
             self._writer.unpark()
         self._flushes.append(flush)
 
@@ -114,18 +113,30 @@ class Hub:
         """Write now what was asked for."""
         flushes = self._flushes
         while flushes:
-            self._call(flushes.popleft())
+            try:
+                flushes.popleft()()
+            except Exception:  # noqa: BLE001 - as above
+                self._note_failure()
+
+    async def _read(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._selector.fileno())
+            self._reading = True
+            self.turn()
+            while self._ready or self._flushes:
+                await trio.lowlevel.checkpoint()
+                self.turn()
+                self.flush()
+            self._reading = False
 
     async def _write(self) -> None:
+        """Write what others than the reading task gave to write."""
         while True:
             while not self._flushes:
                 await self._writer.park()
             self.turn()
             self.flush()
 
-    def _call(self, function: Callable[[], None]) -> None:
-        try:
-            function()
-        except Exception:  # noqa: BLE001 - a fault of ours must not end the node
-            self.counts["failed"] += 1
-            _log.exception("a call of the hub failed")
+    def _note_failure(self) -> None:
+        self.counts["failed"] += 1
+        _log.exception("a call of the hub failed")

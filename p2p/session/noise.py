@@ -193,27 +193,39 @@ class Transport:
 
     def seal(self, plaintext: bytes) -> bytes:
         """Records that hold the plaintext, as few as can be; none for nothing."""
+        if len(plaintext) <= RECORD_PLAINTEXT_BYTES_MAX:
+            return self._seal_record(plaintext) if plaintext else b""
         records = []
         view = memoryview(plaintext)
         for start in range(0, len(plaintext), RECORD_PLAINTEXT_BYTES_MAX):
             piece = view[start : start + RECORD_PLAINTEXT_BYTES_MAX]
-            records.append((len(piece) + TAG_BYTES).to_bytes(LENGTH_BYTES, "big"))
-            nonce = _NONCE_PREFIX + self._sent.to_bytes(8, "little")
-            records.append(self._sending.encrypt(nonce, piece, None))
-            self._sent += 1
+            records.append(self._seal_record(piece))
         return b"".join(records)
+
+    def _seal_record(self, plaintext: bytes | memoryview) -> bytes:
+        nonce = _NONCE_PREFIX + self._sent.to_bytes(8, "little")
+        self._sent += 1
+        length = (len(plaintext) + TAG_BYTES).to_bytes(LENGTH_BYTES, "big")
+        return length + self._sending.encrypt(nonce, plaintext, None)
 
     def open(self, data: bytes) -> list[bytes]:
         """Take bytes as they came; returns the plaintext of each whole record. Never raises."""
         if self.violation is not None:
             return []
-        if self._buffer:
+        if not self._buffer and len(data) >= LENGTH_BYTES + TAG_BYTES:
+            if data[0] << 8 | data[1] == len(data) - LENGTH_BYTES:  # one record, as nearly always
+                plaintext = self._open_record(memoryview(data)[LENGTH_BYTES:])
+                return [] if plaintext is None else [plaintext]
+        elif self._buffer:
             # Grown in place: a record that comes byte by byte is not copied with every byte.
             self._buffer += data
             if len(self._buffer) < self._needed:
                 return []
             data = bytes(self._buffer)
             self._buffer = bytearray()
+        return self._open_records(data)
+
+    def _open_records(self, data: bytes) -> list[bytes]:
         opened: list[bytes] = []
         offset, end = 0, len(data)
         view = memoryview(data)
@@ -227,19 +239,26 @@ class Transport:
                 break
             start = offset + LENGTH_BYTES
             offset = start + length
-            if length < TAG_BYTES:
-                self.violation = "noise_message"
+            plaintext = self._open_record(view[start:offset])
+            if plaintext is None:
                 return opened
-            nonce = _NONCE_PREFIX + self._received.to_bytes(8, "little")
-            try:
-                opened.append(self._receiving.decrypt(nonce, view[start:offset], None))
-            except InvalidTag:
-                self.violation = "noise_tag"
-                return opened
-            self._received += 1
+            opened.append(plaintext)
         if offset < end:
             self._buffer += view[offset:]
         return opened
+
+    def _open_record(self, sealed: memoryview) -> bytes | None:
+        if len(sealed) < TAG_BYTES:
+            self.violation = "noise_message"
+            return None
+        nonce = _NONCE_PREFIX + self._received.to_bytes(8, "little")
+        try:
+            plaintext = self._receiving.decrypt(nonce, sealed, None)
+        except InvalidTag:
+            self.violation = "noise_tag"
+            return None
+        self._received += 1
+        return plaintext
 
 
 def _nonce(counter: int) -> bytes:

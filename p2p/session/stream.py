@@ -11,7 +11,7 @@ or waits without taking them, so it may be cancelled and repeated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 from libp2p.abc import IMuxedStream
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from p2p.session.connection import Session
 
+NOTED_BYTES: Final = 16 * 1024
+"""Bytes that a consumer takes before the remote's window hears of them; a small part of any window."""
+
 
 class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the library counts as untyped
     """One stream. Any number of tasks may read and write; a write's bytes stay together."""
@@ -35,6 +38,7 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
         self._session = session
         self._first = b""  # what came first; most often it is read before anything follows
         self._rest = bytearray()
+        self._taken = 0  # by the consumer, and not noted yet
         self._consumer: Callable[[bytes], bool] | None = None
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
@@ -150,7 +154,11 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
     def note_data(self, data: bytes) -> None:
         """Bytes have come."""
         if self._consumer is not None and not self._first and self._consumer(data):
-            self._session.note_read(self.stream_id, len(data))
+            # Not each of many small pieces by itself.
+            self._taken += len(data)
+            if self._taken >= NOTED_BYTES:
+                self._session.note_read(self.stream_id, self._taken)
+                self._taken = 0
             return
         if not self._first:
             self._first = data

@@ -59,7 +59,7 @@ class SocketWire:
         # Writers gather what they have by themselves, so nothing is gained by the system's waiting for more.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub = hub
-        self._space = hub.space
+        self._spaces = [hub.space]
         self._listener: Callable[[bytes], None] | None = None
         self._watched: int | None = None
 
@@ -126,7 +126,8 @@ class SocketWire:
         self._listener(data)
 
     def _read(self) -> bytes:
-        return bytes(self._space[: os.readv(self._descriptor(), [self._space])])
+        count = os.readv(self._descriptor(), self._spaces)
+        return self._spaces[0][:count].tobytes()
 
     def _descriptor(self) -> int:
         descriptor = self._socket.fileno()

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple, TypeAlias
 from protocol.errors import LocalError
 
 HEADER: Final = struct.Struct("!BBHII")
+_PLAIN_HEADER: Final = struct.Struct("!III")  # a header whose first number is 0: DATA without flags
 DATA, WINDOW_UPDATE, PING, GO_AWAY = 0, 1, 2, 3
 SYN, ACK, FIN, RST = 1, 2, 4, 8
 NORMAL, PROTOCOL_ERROR = 0, 1
@@ -174,7 +175,7 @@ class Yamux:
         self._needed = HEADER.size
         offset, end = 0, len(data)
         while end - offset >= HEADER.size:
-            taken = self._take_frame(events, data, offset)
+            taken = self._take_plain(events, data, offset, end) or self._take_frame(events, data, offset)
             if self.violation is not None:
                 return events
             if not taken:
@@ -183,6 +184,22 @@ class Yamux:
         if offset < end:
             self._buffer += memoryview(data)[offset:]
         return events
+
+    def _take_plain(self, events: list[Event], data: bytes, offset: int, end: int) -> int:
+        """Take what nearly every frame is: bytes on an open stream. Anything else gives 0."""
+        plain: int
+        length: int
+        plain, stream_id, length = _PLAIN_HEADER.unpack_from(data, offset)
+        body_start = offset + HEADER.size
+        body_end = body_start + length
+        if plain or not length or body_end > end:
+            return 0
+        stream = self._streams.get(stream_id)
+        if stream is None or length > stream.receive_window or stream.remote_finished or stream.abandoned:
+            return 0
+        stream.receive_window -= length
+        events.append(Data(stream_id, data[body_start:body_end]))
+        return body_end - offset
 
     def _take_frame(self, events: list[Event], data: bytes, offset: int) -> int:
         """Take the frame that begins here. Returns its length, or 0 when its end has not come."""
@@ -353,12 +370,19 @@ class Yamux:
             self._queue_data(stream_id, bytes(data[start : min(start + FRAME_BODY_BYTES_MAX, accepted)]))
         return accepted
 
-    def has_room(self, stream_id: int, count: int) -> bool:
-        """Whether :meth:`send` would take so many bytes now."""
+    def send_whole(self, stream_id: int, data: bytes) -> bool:
+        """Send everything, or nothing if there is no room or the stream cannot be sent on; whether it was."""
         stream = self._streams.get(stream_id)
+        size = len(data)
         if stream is None or stream.local_finished:
             return False
-        return count <= min(stream.send_window, OUTPUT_BYTES_FULL - self.output_bytes)
+        if size > stream.send_window or size > OUTPUT_BYTES_FULL - self.output_bytes:
+            return False
+        if size > FRAME_BODY_BYTES_MAX:
+            return self.send(stream_id, data) == size
+        stream.send_window -= size
+        self._queue_data(stream_id, data)
+        return True
 
     def consume(self, stream_id: int, count: int) -> bool:
         """Note that the application has read so many bytes. Returns whether it is time to :meth:`grant`."""
@@ -430,7 +454,8 @@ class Yamux:
 
     def take_output(self) -> bytes:
         """All that waits to be sent."""
-        self._end_tail()
+        if self._tail_id:
+            self._end_tail()
         output = b"".join(self._output)
         self._output.clear()
         self.output_bytes = 0
@@ -445,7 +470,8 @@ class Yamux:
     def _queue_data(self, stream_id: int, body: bytes) -> None:
         # Small writes in a row share one frame.
         if stream_id != self._tail_id or self._tail_bytes + len(body) > FRAME_BODY_BYTES_MAX:
-            self._end_tail()
+            if self._tail_id:
+                self._end_tail()
             self._tail_id, self._tail_place = stream_id, len(self._output)
             self._output.append(b"")
             self.output_bytes += HEADER.size
@@ -454,6 +480,5 @@ class Yamux:
         self.output_bytes += len(body)
 
     def _end_tail(self) -> None:
-        if self._tail_id:
-            self._output[self._tail_place] = HEADER.pack(0, DATA, 0, self._tail_id, self._tail_bytes)
-            self._tail_id = self._tail_bytes = 0
+        self._output[self._tail_place] = HEADER.pack(0, DATA, 0, self._tail_id, self._tail_bytes)
+        self._tail_id = self._tail_bytes = 0

@@ -55,12 +55,6 @@ def validator(view: View, deliveries: Deliveries) -> Validator:
     return validate
 
 
-async def drain(channel: trio.MemoryReceiveChannel[bytes]) -> None:
-    """Empty a topic's channel, as a node does."""
-    async for _ in channel:
-        pass
-
-
 async def main(load: Load) -> None:
     """Run the load."""
     miners = [key(str(number)) for number in range(load.messages)]
@@ -78,16 +72,15 @@ async def main(load: Load) -> None:
     messages = offers_of(miners, load.message_bytes)
     deliveries = Deliveries()
     changes = {"d": load.d, "d_low": load.d_low, "d_high": load.d_high, "heartbeat_ms": load.heartbeat_ms}
-    async with open_gossip(load.nodes, **changes) as (hosts, services), trio.open_nursery() as nursery:
+    async with open_gossip(load.nodes, **changes) as (hosts, services):
         for service in services:
-            nursery.start_soon(drain, service.subscribe(TOPIC, validator(view, deliveries)))
+            service.join(TOPIC, validator(view, deliveries))
         async with trio.open_nursery() as dials:
             for left, right in combinations(hosts, 2):
                 dials.start_soon(left.connect, right.listen_addresses()[0])
         await until(lambda: all(len(service.peers(TOPIC)) == load.nodes - 1 for service in services), 60)
         await trio.sleep(load.settle_ms / 1000)
         await run_phases(load, messages, deliveries, lambda index, data: services[index].publish(TOPIC, data))
-        nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

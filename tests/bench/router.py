@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from p2p.gossip.actions import Deliver, SendRpc, Validate
+from p2p.gossip.actions import Deliver, Forward, SendRpc, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.wire import encode_messages, encode_subscriptions, message_id
@@ -46,7 +46,7 @@ class Net:
         }
         self.delivered = self.received = 0
         self.now_ms = 0
-        self._queue: deque[tuple[PeerId, SendRpc]] = deque()
+        self._queue: deque[tuple[PeerId, PeerId, bytes]] = deque()
         for name, router in self.routers.items():
             self._take(name, router.subscribe(TOPIC, 0))
         for number, name in enumerate(self.names):
@@ -70,15 +70,17 @@ class Net:
 
     def settle(self) -> None:
         while self._queue:
-            source, action = self._queue.popleft()
+            source, target, rpc = self._queue.popleft()
             self.received += 1
-            copied = b"".join((action.rpc[:1], action.rpc[1:]))
-            self._take(action.peer, self.routers[action.peer].rpc_received(source, copied, self.now_ms))
+            copied = b"".join((rpc[:1], rpc[1:]))
+            self._take(target, self.routers[target].rpc_received(source, copied, self.now_ms))
 
     def _take(self, name: PeerId, actions: list) -> None:
         for action in actions:
             if isinstance(action, SendRpc):
-                self._queue.append((name, action))
+                self._queue.append((name, action.peer, action.rpc))
+            elif isinstance(action, Forward):
+                self._queue += [(name, peer, action.rpc) for peer in action.peers]
             elif isinstance(action, Validate):
                 result = self.routers[name].validation_result(
                     action.message_id, Validation.ACCEPT, self.now_ms

@@ -15,7 +15,7 @@ from collections import Counter, deque
 
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
-from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, SendRpc, Validate
+from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Forward, SendRpc, Spare, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import MESHSUB_1_1, MESHSUB_1_2, Router
 from p2p.gossip.snapshot import limits
@@ -189,6 +189,8 @@ class Besieged:
             match action:
                 case SendRpc():
                     self.seen["bytes_out"] += len(action.rpc)
+                case Forward():
+                    self.seen["bytes_out"] += len(action.rpc) * len(action.peers)
                 case Validate():
                     self._waiting.append(action)
                 case Disconnect():
@@ -196,5 +198,5 @@ class Besieged:
                     if action.peer in self._peers:
                         place = self._peers.index(action.peer)
                         self._peers[place] = self._arrive(place)
-                case Deliver() | Connect():
+                case Deliver() | Connect() | Spare():
                     pass

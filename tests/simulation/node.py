@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from p2p.connections import ConnectionParams
-from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, SendRpc, Spare, Validate
+from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Forward, SendRpc, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import MESHSUB_1_2, Router
 from p2p.gossip.wire import PxPeer
@@ -154,8 +154,9 @@ class Node:
             match action:
                 case SendRpc():
                     self.world.send(self.number, action.peer, action.rpc)
-                case Spare():
-                    pass  # here everything leaves at once
+                case Forward():  # and Spare finds nothing to do: here everything leaves at once
+                    for peer in action.peers:
+                        self.world.send(self.number, peer, action.rpc)
                 case Validate():
                     verdict = self._judge(action)
                     todo += self.router.validation_result(action.message_id, verdict, self._ms)

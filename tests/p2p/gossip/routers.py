@@ -4,7 +4,7 @@ import math
 import random
 from collections import deque
 
-from p2p.gossip.actions import Deliver, Disconnect, SendRpc, Validate
+from p2p.gossip.actions import Deliver, Disconnect, Forward, Rank, SendRpc, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.wire import Rpc, decode_rpc, encode_messages, encode_subscriptions
@@ -31,13 +31,20 @@ def spoil(router: Router, name: PeerId, points: float) -> None:
     router.scores.misbehaved(router.overlay.peers[name].standing, misdeeds)
 
 
+def sendings(actions) -> list[SendRpc]:
+    """What is sent among actions, forwards one by one."""
+    found = []
+    for action in actions:
+        if isinstance(action, SendRpc):
+            found.append(action)
+        elif isinstance(action, Forward):
+            found += [SendRpc(peer, action.rpc, Rank.FORWARD) for peer in action.peers]
+    return found
+
+
 def sent(actions) -> list[tuple[PeerId, Rpc]]:
     """The RPCs among actions, decoded."""
-    return [
-        (action.peer, decode_rpc(action.rpc, GossipParams()))
-        for action in actions
-        if isinstance(action, SendRpc)
-    ]
+    return [(action.peer, decode_rpc(action.rpc, GossipParams())) for action in sendings(actions)]
 
 
 def of_kind(actions, kind):
@@ -116,8 +123,8 @@ class Network:
 
     def _take(self, name, actions) -> None:
         for action in actions:
-            if isinstance(action, SendRpc):
-                self._queue.append((name, action))
+            if isinstance(action, SendRpc | Forward):
+                self._queue += [(name, sending) for sending in sendings([action])]
             elif isinstance(action, Deliver):
                 self.delivered[name].append(action.data)
             elif isinstance(action, Disconnect):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from p2p.gossip.actions import Count, Rank, SendRpc, Validate
+from p2p.gossip.actions import Count, Forward, Rank, Validate
 from p2p.gossip.router import MESHSUB_1_1, MESHSUB_1_2
 from p2p.gossip.wire import encode_control, encode_messages, encode_subscriptions, message_id
 from p2p.mesh import Validation
@@ -212,8 +212,8 @@ def test_idontwant__is_not_worth_it_for_a_small_message():
 def test_idontwant__keeps_a_message_from_being_forwarded_to_whoever_has_it():
     router = modern(ALICE, BOB, CAROL)
     router.rpc_received(BOB, encode_control(idontwant=[message_id(TOPIC, LARGE)]), 0)
-    forwarded = [a.peer for a in of_kind(judge(router, ALICE, LARGE), SendRpc) if a.rank is Rank.FORWARD]
-    assert forwarded == [CAROL]
+    (forward,) = of_kind(judge(router, ALICE, LARGE), Forward)
+    assert forward.peers == [CAROL]
     assert router.counts[Count.FORWARD_UNWANTED] == 1
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
-from p2p.gossip.actions import Count, Deliver, Disconnect, Rank, SendRpc, Spare, Validate
+from p2p.gossip.actions import Count, Deliver, Disconnect, Forward, Spare, Validate
 from p2p.gossip.params import WITHOUT_MESH
 from p2p.gossip.router import MessageTooLarge, Router
 from p2p.gossip.score_params import RARE, ScoreParams
@@ -29,6 +29,7 @@ from tests.p2p.gossip.routers import (
     make_router,
     of_kind,
     peer,
+    sendings,
     sent,
     spoil,
     subscribed,
@@ -148,7 +149,7 @@ def test_any_events__keep_the_invariants(sequence):
         for mesh in overlay.mesh.values():
             assert mesh.keys() <= overlay.peers.keys()
         assert all(len(state.topics) <= 2 for state in overlay.peers.values())
-        assert all(action.peer in overlay.peers for action in of_kind(actions, SendRpc))
+        assert all(action.peer in overlay.peers for action in sendings(actions))
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3), st.integers(0, 5_000)), max_size=60))
@@ -215,7 +216,7 @@ def test_an_ignored_message__is_dropped_without_penalty():
     router = subscribed(ALICE, BOB)
     for number in range(100):
         actions = judge(router, ALICE, bytes((number,)), Validation.IGNORE)
-        assert not of_kind(actions, Deliver) + of_kind(actions, SendRpc)
+        assert not of_kind(actions, Deliver) + sendings(actions)
     assert router.scores.score(ALICE) == 0
 
 
@@ -304,8 +305,8 @@ def test_a_message_in_another_spelling__is_the_same_message_and_goes_on_in_the_u
     assert of_kind(router.rpc_received(ALICE, odd, 0), Validate) == [
         Validate(IDENTIFIER, TOPIC, b"data", ALICE)
     ]
-    (sending,) = of_kind(router.validation_result(IDENTIFIER, Validation.ACCEPT, 0), SendRpc)
-    assert sending == SendRpc(BOB, MESSAGE, Rank.FORWARD, IDENTIFIER)
+    (forward,) = of_kind(router.validation_result(IDENTIFIER, Validation.ACCEPT, 0), Forward)
+    assert forward == Forward(IDENTIFIER, MESSAGE, [BOB])
     assert router.rpc_received(BOB, odd, 0) == [Spare(BOB, IDENTIFIER)]
     assert router.rpc_received(BOB, MESSAGE, 0) == []
     assert router.counts[Count.DUPLICATE] == 2
@@ -314,7 +315,7 @@ def test_a_message_in_another_spelling__is_the_same_message_and_goes_on_in_the_u
 def test_a_copy_from_a_peer_that_gets_a_forward__spares_it_once():
     router = subscribed(ALICE, BOB)
     actions = judge(router, ALICE, b"data")
-    assert SendRpc(BOB, MESSAGE, Rank.FORWARD, IDENTIFIER) in actions
+    assert Forward(IDENTIFIER, MESSAGE, [BOB]) in actions
     assert router.rpc_received(BOB, MESSAGE, 10) == [Spare(BOB, IDENTIFIER)]
     assert router.rpc_received(BOB, MESSAGE, 20) == []
     assert router.rpc_received(ALICE, MESSAGE, 30) == []  # who brought it first gets none
@@ -328,7 +329,7 @@ def test_a_copy_of_what_is_not_forwarded__spares_nothing():
     router = subscribed(ALICE, BOB)
     router.rpc_received(ALICE, MESSAGE, 0)  # not judged yet
     assert router.rpc_received(BOB, MESSAGE, 10) == []
-    assert of_kind(router.validation_result(IDENTIFIER, Validation.ACCEPT, 20), SendRpc) == []
+    assert sendings(router.validation_result(IDENTIFIER, Validation.ACCEPT, 20)) == []
 
 
 def test_neighbours_of_one_address_or_the_applications_word__cut_a_peer_off_at_the_next_decay():
