@@ -39,7 +39,7 @@ KEEPALIVE_INTERVAL_MS: Final = 5_000
 KEEPALIVE_TIMEOUT_MS: Final = 10_000
 """Time for its answer, or for anything else from it; then the connection ends."""
 CLOSE_FLUSH_MS: Final = 100
-"""Time for what was written to go out when a connection is closed in good order."""
+"""Time for the remote to take what was written, and to hang up, when a connection is closed in good order."""
 
 _log = logging.getLogger(__name__)
 
@@ -118,9 +118,9 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._yamux.go_away()
         self._flush()
         with trio.move_on_after(CLOSE_FLUSH_MS / 1000):
-            while self._unsent and not self.is_closed:
-                await self._room.park()
-        await trio.lowlevel.checkpoint_if_cancelled()
+            # It hangs up when it has heard us out. Whoever closes a socket with something in it unread takes
+            # back what is under way.
+            await self.event_closed.wait()
         self.abort()
 
     def abort(self) -> None:
@@ -242,7 +242,6 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
                 await self._stuck.park()
             await self._wire.send(self._unsent)
             self._unsent = b""
-            self._room.unpark_all()
             self._flush()
 
     async def _keep_alive(self) -> None:
