@@ -121,7 +121,8 @@ class RankedMiner(Encoded):
     """One place of the ranking.
 
     :ivar miner: address of the miner that the draw put here.
-    :ivar passed_over: 1 when the coordinator held no live offer of it for the model and kind, else 0.
+    :ivar passed_over: 1 when the coordinator held no live offer of it for the model and kind, at a price
+        that it pays, else 0.
     """
 
     miner: Address

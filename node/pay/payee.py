@@ -27,6 +27,8 @@ from protocol.statement import Statement
 
 STANDING_AGE_MAX_S = 10.0
 """How old the chain's answer about a coordinator may be when a task of it is accepted."""
+PATIENCE_DIVISOR = 2
+"""A miner waits for pay half as long as a coordinator for progress, so that it is the one who says why."""
 LOOK_EVERY_POLLS = 10
 """Coordinators that owe are looked at once in so many of the network's polls of the chain."""
 REDEEM_AT_END_S = 3.0
@@ -91,12 +93,15 @@ class Payee:
             raise NoCredit(reason)
 
     @contextmanager
-    def task(self, task: Statement[TaskAnnouncement], timeout_ms: int) -> Iterator[TaskMeter]:
-        """The pay of a task from its acceptance to its end; its price counts as credit meanwhile."""
+    def task(self, task: Statement[TaskAnnouncement], progress_timeout_ms: int) -> Iterator[TaskMeter]:
+        """The pay of a task from its acceptance to its end; its price counts as credit meanwhile.
+
+        :param progress_timeout_ms: the network's.
+        """
         coordinator = task.message.coordinator
         price_wei = task.message.price_micro_cai * WEI_PER_MICRO_CAI
         self._committed_wei[coordinator] += price_wei
-        meter = TaskMeter(self._earnings, task, timeout_ms)
+        meter = TaskMeter(self._earnings, task, progress_timeout_ms // PATIENCE_DIVISOR)
         try:
             yield meter
         finally:

@@ -14,6 +14,7 @@ from contracts.records import Role, Voucher
 from node import cli
 from node.devnet import __main__ as devnet
 from node.devnet.market import NodePlan
+from node.keys import Key
 from node.pay.ledger import Ledger
 from node.pay.meter import TaskMeter
 from node.pay.payer import TaskPay
@@ -49,19 +50,21 @@ def promise(ledger: Ledger, miner: bytes, amount_wei: int) -> HeldVoucher:
     return HeldVoucher(held.voucher, foreign.sign(ledger._key, held.voucher))
 
 
-def _half(voucher: SignedVoucher, pay: TaskPay, miner: bytes) -> SignedVoucher:
-    ledger, amount_wei = pay._purse._ledger, voucher.cumulative_wei // 2
-    less = Voucher(coordinator=ledger._key.address, miner=miner, cumulative_amount_wei=amount_wei)
-    return SignedVoucher.of(voucher.task_wei, amount_wei, ledger._domain.sign(ledger._key, less))
+def _signed(voucher: SignedVoucher, pay: TaskPay, miner: bytes, amount_wei: int, key: Key) -> SignedVoucher:
+    domain, coordinator = pay._purse._ledger._domain, pay._purse._ledger._key.address
+    forged = Voucher(coordinator=coordinator, miner=miner, cumulative_amount_wei=amount_wei)
+    return SignedVoucher.of(voucher.task_wei, amount_wei, domain.sign(key, forged))
 
 
 SPOILT = {
     "never pays": lambda _voucher, _pay, _miner: None,
-    "wrong signature": lambda voucher, _pay, _miner: dataclasses.replace(
-        voucher, signature=voucher.signature[:1] + bytes(31) + voucher.signature[32:]
+    "wrong signature": lambda voucher, pay, miner: _signed(
+        voucher, pay, miner, voucher.cumulative_wei, Key.of(b"\x01" * 32)
     ),
     "wrong amount": lambda voucher, _pay, _miner: dataclasses.replace(voucher, task_amount=b"\xff" * 12),
-    "falling amount": _half,
+    "falling amount": lambda voucher, pay, miner: _signed(
+        voucher, pay, miner, voucher.task_wei // 2, pay._purse._ledger._key
+    ),
     "garbage": lambda _voucher, _pay, _miner: SignedVoucher(bytes(12), b"\xff" * 12, bytes(65)),
 }
 

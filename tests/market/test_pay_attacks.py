@@ -85,7 +85,7 @@ def why_given_up(money, name, task_id):
         ("wrong amount", "worth less than it says"),
         ("falling amount", "worth less than it says"),
         ("foreign chain", "not signed by its coordinator"),
-        ("garbage", "no public key"),
+        ("garbage", "v is 0"),
     ],
 )
 def test_coordinator_that_pays_with(money, attack, reason):
