@@ -12,6 +12,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ SEED_DELAY_BLOCKS = 2
 UNBONDING_DELAY_S = 3600
 BLOCK_TIME_S = 1
 MARKET_FILE = "market.json"
+OWNER_KEY_FILE = "owner.json"
+"""Keystore of a node's owner, in its data directory; on a real network it would be far from there."""
 GAS_MONEY_WEI = 10**18
 DEPOSIT_CAI = 100
 """What each coordinator's owner puts into the escrow to pay miners from."""
@@ -218,11 +221,13 @@ async def _stake(
 ) -> dict[str, Key]:
     """Make the nodes' keys, and let an owner for each register and stake it. Keys by name."""
     keys: dict[str, Key] = {}
-    owners = anvil.accounts()[STAKER_ACCOUNT + 1 :]
-    for item, owner in zip(plan, owners[: len(plan)], strict=True):
+    owners = zip(anvil.accounts(), anvil.secrets(), strict=True)
+    for item, (owner, secret) in zip(plan, islice(owners, STAKER_ACCOUNT + 1, None), strict=False):
         tell(f"registering {item.name} with {item.stake_cai:,} CAI")
         key = create_keystore(market.folder / item.name / KEY_FILE, password, scrypt_n=SCRYPT_N_LIGHT)
         keys[item.name] = key
+        owner_file = market.folder / item.name / OWNER_KEY_FILE
+        create_keystore(owner_file, password, secret=secret, scrypt_n=SCRYPT_N_LIGHT)
         await register(market, Sender(market.rpc, owner), key, item)
         await market.rpc.request("anvil_setBalance", "0x" + key.address.hex(), hex(GAS_MONEY_WEI))
     staker = anvil.secrets()[STAKER_ACCOUNT]

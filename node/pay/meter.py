@@ -11,7 +11,7 @@ from collections.abc import Callable
 import trio
 
 from node.pay.earnings import Earnings
-from protocol.errors import Refusal
+from protocol.errors import InvalidMessage, Refusal
 from protocol.messages import TaskAnnouncement
 from protocol.pay import PaySchedule, SignedVoucher
 from protocol.statement import Statement
@@ -30,6 +30,7 @@ class TaskMeter:
 
     :ivar paid_wei: what vouchers have paid for it.
     :ivar shown: the last step that the coordinator was shown.
+    :ivar doubtful: a voucher was good, and worth less than it said.
     """
 
     def __init__(self, earnings: Earnings, task: Statement[TaskAnnouncement], timeout_ms: int) -> None:
@@ -42,6 +43,7 @@ class TaskMeter:
         self._paid_more = trio.Event()
         self.paid_wei = earnings.claimed_wei(task.digest)
         self.shown = 0
+        self.doubtful = False
 
     @property
     def unpaid_wei(self) -> int:
@@ -55,7 +57,11 @@ class TaskMeter:
         :raises InvalidMessage: it is worth less than it says, or less than the one before.
         :raises EarningsUnavailable: it cannot be kept on this machine's disk.
         """
-        self._earnings.take(self._coordinator, self._task_id, signed)
+        try:
+            self._earnings.take(self._coordinator, self._task_id, signed)
+        except InvalidMessage:
+            self.doubtful = True
+            raise
         self.paid_wei = signed.task_wei
         self._paid_more.set()
         self._paid_more = trio.Event()

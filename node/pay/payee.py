@@ -111,6 +111,8 @@ class Payee:
             if meter.shown:
                 self.counts["tasks_unpaid" if meter.unpaid_wei else "tasks_paid"] += 1
             meter.close()
+            if meter.doubtful:
+                self.redeemer.urge(coordinator)
             self._kick_when_due(coordinator)
 
     def _kick_when_due(self, coordinator: bytes) -> None:

@@ -24,6 +24,8 @@ LOOKS_PER_PASS_MAX = 64
 """Coordinators whose standing is asked for in one pass; of more, the rest comes next time."""
 REDEEM_EVERY_S = 6 * 3600.0
 """All vouchers are redeemed this often, those for less than a task's price excepted."""
+URGE_EVERY_S = 3600.0
+"""Vouchers of one coordinator are redeemed for want of sense at most this often."""
 RETRY_S = 30.0
 """Pause after a transaction that failed; a miner without coins for gas would ask without end."""
 
@@ -57,8 +59,22 @@ class Redeemer:
         self._limit_wei = limit_wei
         self._least_wei = least_wei
         self._own_stake_wei: dict[bytes, int] = {}
+        self._urgent: set[bytes] = set()
+        self._urged_s: dict[bytes, float] = {}
         self._looked = 0
         self._kicked = trio.Event()
+
+    def urge(self, coordinator: bytes) -> None:
+        """Have a coordinator's voucher redeemed soon, whose newer ones do not add up to it.
+
+        It may have lost its ledger; then it finds back in the contract what it had promised. Or it wants to
+        make us pay for gas; so this is done once in a while only.
+        """
+        now_s = trio.current_time()
+        if now_s >= self._urged_s.get(coordinator, -URGE_EVERY_S) + URGE_EVERY_S:
+            self._urged_s[coordinator] = now_s
+            self._urgent.add(coordinator)
+            self.kick()
 
     def kick(self) -> None:
         """Have it look at once."""
@@ -113,6 +129,10 @@ class Redeemer:
         exposure = self._exposure_of(account.coordinator)
         before_wei = self._own_stake_wei.get(account.coordinator)
         reason = why_redeem(standing, exposure, self._limit_wei, before_wei)
+        if account.coordinator in self._urgent:
+            self._urgent.discard(account.coordinator)
+            if exposure.unredeemed_wei(standing):
+                reason = reason or "its vouchers do not add up"
         if standing.node is not None and reason is None:
             self._own_stake_wei[account.coordinator] = standing.node.own_stake_wei
         return reason

@@ -13,7 +13,7 @@ import trio
 from contracts.clients import Clients
 from contracts.records import WEI_PER_CAI
 from contracts.rpc import connect
-from node.devnet.market import DEPOSIT_CAI
+from node.devnet.market import DEPOSIT_CAI, OWNER_KEY_FILE
 from node.network import load_network
 from node.pay.earnings import EARNINGS_FILE, open_earnings
 from node.pay.vouchers import EscrowDomain
@@ -68,11 +68,12 @@ class Money:
 
         return trio.run(work)
 
-    def command(self, *arguments: str) -> str:
-        """Run `cuckoo-peer …` with the staker's key and this network."""
+    def command(self, *arguments: str, owner_of: str = "") -> str:
+        """Run `cuckoo-peer …` on this network, with the staker's key or that of a node's owner."""
+        owner_key = self.data_dir(owner_of) / OWNER_KEY_FILE if owner_of else None
         places = {
             "CUCKOO_NETWORK": self.market.description["network"],
-            "CUCKOO_OWNER_KEY": self.market.description["staker_key"],
+            "CUCKOO_OWNER_KEY": str(owner_key or self.market.description["staker_key"]),
             "CUCKOO_PASSWORD_FILE": self.market.description["password_file"],
         }
         run = subprocess.run(

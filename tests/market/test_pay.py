@@ -10,6 +10,7 @@ from tests.market.money import PRICE_WEI, Money
 from tests.market.test_local_api import events_of
 
 pytestmark = pytest.mark.process
+TIMEOUT_S = 30
 
 
 @pytest.fixture
@@ -95,4 +96,40 @@ def test_an_app_that_goes_away_has_paid_for_the_steps_done(money):
     # All that the coordinator was shown, and that is less than a slice behind what the app has seen.
     assert seen <= paid_steps < steps
     assert redeemed(money, name).paid_wei == money.promised_wei(name)
+    money.assert_nothing_is_lost()
+
+
+def test_a_deposit_that_is_to_leave_pays_for_no_more_and_miners_redeem(money):
+    name, _ = image_by(money)
+    money.command("miner", "redeem", str(money.data_dir(name)))
+    coordinator = "0x" + money.coordinator.hex()
+    name, task_id = image_by(money)
+    assert money.claimed_wei(name, task_id) == PRICE_WEI
+    said = money.command("chain", "escrow", "announce", coordinator, "100", owner_of="coordinator")
+    assert "100 CAI can be withdrawn from Unix time" in said
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while money.purse()["leaving_wei"] == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with money.market.client() as client:
+            answer = client.post("/v1/images/generations", json={"prompt": "a cat"})
+        assert answer.status_code == 402
+        error = answer.json()["error"]
+        assert error["code"] == "deposit_used_up"
+        assert f"cuckoo-peer chain escrow deposit {coordinator}" in error["message"]
+        # Whoever holds a voucher brings it to the chain by itself.
+        while money.ask(
+            lambda clients: clients.escrow.account(money.coordinator, money.addresses[name])
+        ).paid_wei < money.promised_wei(name):
+            assert time.monotonic() < deadline, money.market.log_of(name)[-2000:]
+            time.sleep(0.2)
+        assert "it has announced a withdrawal" in money.market.log_of(name)
+    finally:
+        money.command("chain", "escrow", "announce", coordinator, "0", owner_of="coordinator")
+    deadline = time.monotonic() + TIMEOUT_S
+    while money.purse()["leaving_wei"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    image_by(money)
     money.assert_nothing_is_lost()

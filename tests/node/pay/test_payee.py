@@ -10,9 +10,13 @@ from contracts.transactions import Sender
 from node.keys import Key
 from node.pay import redeemer
 from node.pay.earnings import open_earnings
+from node.pay.ledger import open_ledger
 from node.pay.payee import CreditTerms, NoCredit, Payee
+from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
+from protocol.errors import InvalidMessage
 from protocol.messages import RankedMiner
+from protocol.pay import SignedVoucher
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
 from tests.contracts.conftest import chain_process, deployment, world
@@ -159,6 +163,29 @@ async def test_it_redeems_when_the_coordinator_takes_its_stake_out(payee):
         await staking.unvote(payee.world.owner, OTHER_NODE, shares // NOTICE_PART)
         await until_paid(payee, PRICE_WEI)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_coordinator_that_lost_its_ledger_finds_back_in_the_contract_what_it_had_promised(
+    payee, tmp_path
+):
+    await work(payee, 0)
+    domain, escrow = payee.domain, payee.world.escrow
+    with open_ledger(tmp_path / "new-ledger.sqlite", COORDINATOR, domain) as ledger:
+        purse = Purse(ledger, escrow, OTHER_NODE)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(payee.run, 60_000)
+            await purse.meet(NODE)
+            forgetful = ledger.promise(NODE, PRICE_WEI // 2)
+            voucher = SignedVoucher.of(PRICE_WEI // 2, forgetful.amount_wei, forgetful.signature)
+            with pytest.raises(InvalidMessage), payee.task(task(1), 1_000) as meter:  # noqa: PT012
+                meter.shown = 2
+                meter.take(voucher)
+            await until_paid(payee, PRICE_WEI)
+            await purse.meet(NODE)
+            healed = ledger.promise(NODE, PRICE_WEI)
+            with payee.task(task(2), 1_000) as meter:
+                meter.take(SignedVoucher.of(PRICE_WEI, healed.amount_wei, healed.signature))
+            nursery.cancel_scope.cancel()
 
 
 async def test_it_redeems_when_it_stops(payee):
