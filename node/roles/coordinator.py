@@ -14,41 +14,36 @@ from dataclasses import dataclass
 import structlog
 import trio
 
-from contracts.errors import ChainError
 from node.active_task import ActiveTask, require_drawn
 from node.calls import Caller, reach_by
 from node.catalogue import Catalogue
 from node.clock import now_ms
-from node.input_transfer import send_input
 from node.pay.payer import TaskPay
-from node.pay.purse import DepositUsedUp, Purse
+from node.pay.purse import Purse
 from node.peer import Peer
-from node.requests import Announced, Busy, Delivered, ImageRequest, NoMiner
-from node.result_intake import FalseImage, ResultIntake
+from node.requests import Announced, Busy, ImageRequest, NoMiner
+from node.task_stream import TaskStream
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol import task as life
 from protocol.draw import WEI_PER_MICRO_CAI, EpochView, rank_for_task, task_seed
-from protocol.errors import InvalidMessage, ProtocolError, Refusal
+from protocol.errors import InvalidMessage, Refusal
 from protocol.hashing import sha256
 from protocol.messages import (
     NO_TASK,
-    REASON_BYTES_MAX,
     Kind,
     ModelOffer,
     Offer,
-    ReplyKind,
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
     TaskKind,
-    TaskReply,
 )
-from protocol.pay import SignedVoucher, task_price_micro_cai
+from protocol.pay import task_price_micro_cai
 from protocol.receipt import Receipt
 from protocol.rules import tasks
 from protocol.rules.view import Bounded
-from protocol.statement import Statement, open_statement, unsigned
+from protocol.statement import open_statement, unsigned
 
 ACTIVE_TASKS_MAX = 64
 """Most tasks under way at a time."""
@@ -56,8 +51,6 @@ RECEIPTS_MAX = 1_000
 """Receipts remembered for `GET /v1/cuckoo/tasks/{id}`."""
 ACCEPTANCE_TIMEOUT_MS = 5_000
 """How long a new stream may take to say what it is about."""
-VOUCHER_TIMEOUT_MS = 2_000
-"""How long a voucher may take to go out; it is promised all the same."""
 PRICE_MAX_MICRO_CAI = 1_000_000
 """Offers that ask for more for an image are not considered, if nobody says otherwise."""
 
@@ -280,71 +273,17 @@ class Coordinator:
         if task is None:
             raise Refusal("this task is over or was never here")
         require_drawn(task.announcement.message, acceptance)
-        miner = acceptance.signer.address
+        end = TaskStream(self._peer, stream, task, acceptance)
         with task.pay.reservation.held():
             try:
                 async with task.turn(acceptance) as granted:
                     if granted:
-                        delivered = await self._employ(task, acceptance, stream)
+                        delivered = await end.employ()
                         self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
                         task.deliver(delivered)
             finally:
                 self.caller.note_lost(task)
-            if task.delivered_by == miner:
-                await _reply(stream, ReplyKind.RECEIVED)
-            else:
-                await _send_voucher(stream, task.pay.settle(miner))
-                await _reply(stream, ReplyKind.NOT_NEEDED, reason=f"the task is {task.state.value}")
-
-    async def _employ(
-        self, task: ActiveTask, acceptance: Statement[TaskAcceptance], stream: DirectStream
-    ) -> Delivered:
-        """Give a miner whose turn it is the input, and see it through.
-
-        :raises DepositUsedUp: it cannot be paid; the task ends.
-        :raises ProtocolError: it broke the protocol.
-        :raises Refusal: it fell silent or went away.
-        """
-        try:
-            lost_voucher = await task.pay.begin(acceptance.signer.address)
-        except DepositUsedUp as refusal:
-            task.fail(life.CoordinatorEvent.CANCEL, refusal.reason)
-            raise
-        except ChainError as error:
-            raise Refusal("the chain does not tell at the moment what you were paid") from error
-        await _send_voucher(stream, lost_voucher)
-        await send_input(stream, task.input_encoded, task.source)
-        return await self._receive_result(task, acceptance, stream)
-
-    async def _receive_result(
-        self, task: ActiveTask, acceptance: Statement[TaskAcceptance], stream: DirectStream
-    ) -> Delivered:
-        """Read the working miner's stream up to its commitment.
-
-        :raises ProtocolError: it broke the protocol.
-        :raises Refusal: it fell silent or went away.
-        """
-        miner = acceptance.signer.address
-        intake = ResultIntake(self._peer.domain, task.announcement, miner)
-        patience_ms = self._peer.network.parameters.progress_timeout_ms
-        try:
-            while intake.commitment is None:
-                payload = await stream.receive(timeout_ms=patience_ms)
-                if payload is None:
-                    raise InvalidMessage("stream ended before the commitment")
-                intake.step_limit = task.pay.step_limit(miner)
-                event = intake.receive(payload)
-                if event is not None:
-                    task.tell(event)
-                await _send_voucher(stream, task.pay.show(miner, intake.step))
-        except (ProtocolError, Refusal) as error:
-            log.warning("miner lost", miner=miner.hex(), error=str(error))
-            if isinstance(error, FalseImage):
-                self._peer.accuse(error.evidence)
-            raise
-        receipt = Receipt(self._peer.domain, task.epoch, task.announcement, acceptance, intake.commitment)
-        log.info("result received", miner=miner.hex(), bytes=len(intake.image))
-        return Delivered(intake.image, receipt)
+            await end.dismiss()
 
 
 def _price(offer: Offer, request: ImageRequest) -> int:
@@ -353,18 +292,6 @@ def _price(offer: Offer, request: ImageRequest) -> int:
     asked = next(item.price_micro_cai for item in offer.models if item.model_id == model.model_id)
     work = request.width * request.height * request.run_steps
     return task_price_micro_cai(asked, model.default_work, work)
-
-
-async def _reply(stream: DirectStream, kind: ReplyKind, reason: str = "") -> None:
-    await stream.send(TaskReply(kind, b"", reason[:REASON_BYTES_MAX]).encode())
-
-
-async def _send_voucher(stream: DirectStream, voucher: SignedVoucher | None) -> None:
-    """Whole or not at all: cut in the middle when the app goes away, nothing could follow it."""
-    if voucher is not None:
-        with trio.CancelScope(shield=True):
-            reply = TaskReply(ReplyKind.VOUCHER, voucher.encode(), "")
-            await stream.send(reply.encode(), timeout_ms=VOUCHER_TIMEOUT_MS)
 
 
 async def run_coordinator(coordinator: Coordinator, peer: Peer, purse: Purse) -> None:

@@ -54,6 +54,8 @@ def test_the_price_of_an_image_reaches_the_miners_owner(money, capsys):
     assert money.ask(owner_has) - had_wei == new_wei - new_wei // 10
     shown = money.command("miner", "earnings", str(money.data_dir(name)))
     assert "unredeemed   0 CAI" in shown
+    assert "nothing to redeem" in money.command("miner", "redeem", str(money.data_dir(name)))
+    assert "nothing to collect" in money.command("miner", "collect", str(money.data_dir(name)))
     money.assert_nothing_is_lost()
     miner_cli.status(money.data_dir(name))
     assert f"coordinator 0x{money.coordinator.hex()}: earned_micro_cai" in capsys.readouterr().out
