@@ -15,7 +15,7 @@ from protocol.schema import Bytes, Encoded
 from protocol.signature import SIGNATURE_BYTES
 
 SLICES_PER_TASK = 8
-"""So many vouchers pay for a task of at least as many steps; neither side risks more than one of them."""
+"""A slice is at most one part in so many of a task of at least as many steps: 8 to 15 vouchers pay for it."""
 WEI_BYTES = 12
 """Of an amount in a voucher: the contract keeps 96 bits, some eighty times of all the CAI there is."""
 WEI_MAX = (1 << (8 * WEI_BYTES)) - 1
