@@ -112,7 +112,7 @@ class Ledger:
         """
         known = self._entries.get(miner, Entry())
         learnt = Entry(max(known.promised_wei, account.promised_wei), max(known.paid_wei, account.paid_wei))
-        if learnt != known:
+        if learnt != known or miner not in self._entries:
             self._record(miner, learnt)
 
     def _record(self, miner: bytes, entry: Entry) -> None:

@@ -25,8 +25,11 @@ from protocol.errors import Refusal
 from protocol.messages import TaskAnnouncement
 from protocol.statement import Statement
 
-STANDING_AGE_MAX_S = 10.0
-"""How old the chain's answer about a coordinator may be when a task of it is accepted."""
+STANDING_AGE_MAX_S = 30.0
+"""How old the chain's answer may be on which a task is accepted: much less than the notice of a withdrawal.
+What may happen meanwhile is bounded by the credit."""
+REFUSAL_AGE_MAX_S = 1.0
+"""How old that may be on which one is refused: a deposit may just have grown."""
 PATIENCE_DIVISOR = 2
 """A miner waits for pay half as long as a coordinator for progress, so that it is the one who says why."""
 LOOK_EVERY_POLLS = 10
@@ -82,15 +85,19 @@ class Payee:
         if not price_wei:
             return
         try:
-            standing = await self._standings.of(task.coordinator, STANDING_AGE_MAX_S)
-        except ChainError as error:
-            self.counts["tasks_refused"] += 1
-            raise NoCredit("the coordinator's deposit cannot be asked for at the moment") from error
-        reason = why_no_credit(standing, self._exposure(task.coordinator), price_wei, self._terms.limit_wei)
+            reason = await self._why_no_credit(task.coordinator, price_wei, STANDING_AGE_MAX_S)
+            if reason is not None:
+                reason = await self._why_no_credit(task.coordinator, price_wei, REFUSAL_AGE_MAX_S)
+        except ChainError:
+            reason = "the coordinator's deposit cannot be asked for at the moment"
         if reason is not None:
             self.counts["tasks_refused"] += 1
             self.redeemer.kick()
             raise NoCredit(reason)
+
+    async def _why_no_credit(self, coordinator: bytes, price_wei: int, age_max_s: float) -> str | None:
+        standing = await self._standings.of(coordinator, age_max_s)
+        return why_no_credit(standing, self._exposure(coordinator), price_wei, self._terms.limit_wei)
 
     @contextmanager
     def task(self, task: Statement[TaskAnnouncement], progress_timeout_ms: int) -> Iterator[TaskMeter]:
@@ -100,8 +107,8 @@ class Payee:
         """
         coordinator = task.message.coordinator
         price_wei = task.message.price_micro_cai * WEI_PER_MICRO_CAI
-        self._committed_wei[coordinator] += price_wei
         meter = TaskMeter(self._earnings, task, progress_timeout_ms // PATIENCE_DIVISOR)
+        self._committed_wei[coordinator] += price_wei
         try:
             yield meter
         finally:

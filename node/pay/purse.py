@@ -89,17 +89,12 @@ class Purse:
         return Reservation(self, amount_wei)
 
     async def meet(self, miner: bytes) -> None:
-        """Learn what the chain knows of this miner, before anything is promised to it.
+        """Learn what the chain knows of a miner that the ledger does not know, before promising anything.
 
-        An outage does not matter where the ledger knows the miner.
-
-        :raises ChainError: the chain does not answer, and the ledger knows nothing.
+        :raises ChainError: the chain does not answer.
         """
-        try:
+        if self._ledger.entry(miner) is None:
             self._ledger.learn(miner, await self._escrow.account(self._coordinator, miner))
-        except ChainError:
-            if self._ledger.entry(miner) is None:
-                raise
 
     async def refresh(self) -> None:
         """Ask the chain once.
@@ -120,11 +115,15 @@ class Purse:
 
     async def run(self, poll_s: float) -> None:
         """Refresh for as long as the role runs; an outage leaves what was known last."""
+        reachable = True
         while True:
             try:
                 await self.refresh()
+                reachable = True
             except (ChainError, ContractReverted) as error:
-                log.warning("the deposit could not be asked for", error=str(error))
+                if reachable:
+                    log.warning("the deposit cannot be asked for; what was known stays", error=str(error))
+                reachable = False
             await trio.sleep(poll_s)
 
     # For reservations alone

@@ -11,7 +11,7 @@ from node.keys import Key
 from node.pay import redeemer
 from node.pay.earnings import open_earnings
 from node.pay.ledger import open_ledger
-from node.pay.payee import CreditTerms, NoCredit, Payee
+from node.pay.payee import REFUSAL_AGE_MAX_S, CreditTerms, NoCredit, Payee
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
 from protocol.errors import InvalidMessage
@@ -132,6 +132,17 @@ async def test_a_coordinator_without_a_deposit_is_refused(payee):
         await work(payee, 0)
 
 
+async def test_a_deposit_that_has_just_grown_counts_at_once(payee):
+    for number in range(2):
+        await work(payee, number)
+    escrow, owner = payee.world.escrow, payee.world.owner
+    await escrow.announce_withdrawal(owner, OTHER_NODE, 100 * PRICE_WEI)
+    await payee._standings.of(OTHER_NODE, 0.0)
+    await trio.sleep(REFUSAL_AGE_MAX_S)
+    await escrow.announce_withdrawal(owner, OTHER_NODE, 0)
+    await work(payee, 2)
+
+
 async def test_a_coordinator_that_never_pays_costs_one_task(payee):
     """By slices: what it was shown and did not pay for is never more than the price of one."""
     await work(payee, 0, paid=False)
@@ -181,7 +192,7 @@ async def test_a_coordinator_that_lost_its_ledger_finds_back_in_the_contract_wha
                 meter.shown = 2
                 meter.take(voucher)
             await until_paid(payee, PRICE_WEI)
-            await purse.meet(NODE)
+            await purse.refresh()
             healed = ledger.promise(NODE, PRICE_WEI)
             with payee.task(task(2), 1_000) as meter:
                 meter.take(SignedVoucher.of(PRICE_WEI, healed.amount_wei, healed.signature))
