@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Redeemer:
-    """One miner's. :ivar counts: ``redeemed`` vouchers, ``failed`` attempts."""
+    """One miner's. :ivar counts: ``vouchers_redeemed`` and ``redeeming_failed``."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Redeemer:
 
         :param least_wei: what is worth a place in a transaction that is not urgent.
         """
-        self.counts: Counter[str] = Counter(redeemed=0, failed=0)
+        self.counts: Counter[str] = Counter(vouchers_redeemed=0, redeeming_failed=0)
         self._earnings = earnings
         self._standings = standings
         self._escrow = escrow
@@ -84,13 +84,13 @@ class Redeemer:
         """Look every `poll_s`, and when kicked, for as long as the miner runs."""
         next_of_all_s = trio.current_time() + REDEEM_EVERY_S
         while True:
-            failed = self.counts["failed"]
+            failed = self.counts["redeeming_failed"]
             if trio.current_time() >= next_of_all_s:
                 next_of_all_s = trio.current_time() + REDEEM_EVERY_S
                 await self.redeem_all("it is time")
             else:
                 await self._look(poll_s / 2)
-            if self.counts["failed"] > failed:
+            if self.counts["redeeming_failed"] > failed:
                 await trio.sleep(RETRY_S)
             with trio.move_on_after(poll_s):
                 await self._kicked.wait()
@@ -169,11 +169,11 @@ class Redeemer:
                 self._own_stake_wei[account.coordinator] = standing.node.own_stake_wei
 
     def _redeemed(self, batch: Sequence[Account], reason: str) -> None:
-        self.counts["redeemed"] += len(batch)
+        self.counts["vouchers_redeemed"] += len(batch)
         log.info("vouchers redeemed", coordinators=len(batch), why=reason)
 
     def _failed(self, error: Exception) -> None:
-        self.counts["failed"] += 1
+        self.counts["redeeming_failed"] += 1
         log.warning(
             "vouchers not redeemed; trying again",
             error=str(error),

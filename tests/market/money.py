@@ -68,6 +68,10 @@ class Money:
 
         return trio.run(work)
 
+    def account(self, name: str):
+        """What the chain says of the coordinator and a miner."""
+        return self.ask(lambda clients: clients.escrow.account(self.coordinator, self.addresses[name]))
+
     def command(self, *arguments: str, owner_of: str = "") -> str:
         """Run `cuckoo-peer …` on this network, with the staker's key or that of a node's owner."""
         owner_key = self.data_dir(owner_of) / OWNER_KEY_FILE if owner_of else None

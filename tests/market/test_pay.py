@@ -30,7 +30,7 @@ def image_by(money, **body):
 
 def redeemed(money, name):
     money.command("miner", "redeem", str(money.data_dir(name)))
-    return money.ask(lambda clients: clients.escrow.account(money.coordinator, money.addresses[name]))
+    return money.account(name)
 
 
 def test_the_price_of_an_image_reaches_the_miners_owner(money, capsys):
@@ -88,10 +88,7 @@ def test_an_app_that_goes_away_has_paid_for_the_steps_done(money):
                 if seen >= 30:
                     break
     name = money.name_of(bytes.fromhex(miner))
-    deadline = time.monotonic() + 10
-    while not ended(money.market.log_of(name), task_id):
-        assert time.monotonic() < deadline, "the miner works on for nobody"
-        time.sleep(0.1)
+    wait_until(lambda: ended(money.market.log_of(name), task_id))
     price_wei = PRICE_WEI * steps // 20
     paid_steps = money.claimed_wei(name, task_id) * steps // price_wei
     assert money.claimed_wei(name, task_id) == price_wei * paid_steps // steps
@@ -110,10 +107,7 @@ def test_a_deposit_that_is_to_leave_pays_for_no_more_and_miners_redeem(money):
     said = money.command("chain", "escrow", "announce", coordinator, "100", owner_of="coordinator")
     assert "100 CAI can be withdrawn from Unix time" in said
     try:
-        deadline = time.monotonic() + TIMEOUT_S
-        while money.purse()["leaving_wei"] == 0:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: money.purse()["leaving_wei"])
         with money.market.client() as client:
             answer = client.post("/v1/images/generations", json={"prompt": "a cat"})
         assert answer.status_code == 402
@@ -121,17 +115,17 @@ def test_a_deposit_that_is_to_leave_pays_for_no_more_and_miners_redeem(money):
         assert error["code"] == "deposit_used_up"
         assert f"cuckoo-peer chain escrow deposit {coordinator}" in error["message"]
         # Whoever holds a voucher brings it to the chain by itself.
-        while money.ask(
-            lambda clients: clients.escrow.account(money.coordinator, money.addresses[name])
-        ).paid_wei < money.promised_wei(name):
-            assert time.monotonic() < deadline, money.market.log_of(name)[-2000:]
-            time.sleep(0.2)
-        assert "it has announced a withdrawal" in money.market.log_of(name)
+        wait_until(lambda: "it has announced a withdrawal" in money.market.log_of(name))
+        assert money.account(name).paid_wei == money.promised_wei(name)
     finally:
         money.command("chain", "escrow", "announce", coordinator, "0", owner_of="coordinator")
-    deadline = time.monotonic() + TIMEOUT_S
-    while money.purse()["leaving_wei"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(lambda: not money.purse()["leaving_wei"])
     image_by(money)
     money.assert_nothing_is_lost()
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
