@@ -112,7 +112,8 @@ class Redeemer:
         accounts = [account for account in self._earnings.accounts() if account.best is not None]
         start = self._looked % len(accounts) if accounts else 0
         self._looked = start + LOOKS_PER_PASS_MAX
-        urgent: dict[str, list[Account]] = {}
+        urgent: list[Account] = []
+        reasons: set[str] = set()
         for account in islice([*accounts[start:], *accounts[:start]], LOOKS_PER_PASS_MAX):
             try:
                 reason = await self._reason(account, age_max_s)
@@ -120,9 +121,9 @@ class Redeemer:
                 log.warning("a coordinator's deposit could not be asked for", error=str(error))
                 return
             if reason is not None:
-                urgent.setdefault(reason, []).append(account)
-        for reason, owing in urgent.items():
-            await self._redeem(owing, reason)
+                urgent.append(account)
+                reasons.add(reason)
+        await self._redeem(urgent, "; ".join(sorted(reasons)))
 
     async def _reason(self, account: Account, age_max_s: float) -> str | None:
         standing = await self._standings.of(account.coordinator, age_max_s)

@@ -23,8 +23,11 @@ def money(tmp_path_factory):
     folder = tmp_path_factory.mktemp("hostile") / "devnet"
     with running_market(folder, module=MODULE) as market:
         yield Money(market)
+        # Nothing that was said has ended anybody.
         for node in PLAN:
-            os.kill(market.process_of(node.name), 0)  # nothing that was said has ended anybody
+            os.kill(market.process_of(node.name), 0)
+        with market.client() as client:
+            assert client.get("/v1/cuckoo/status").json()["live_offers"] == len(PLAN) - 1
 
 
 @contextmanager
