@@ -56,6 +56,11 @@ if TYPE_CHECKING:
 
 BATCHES_WAITING_MAX: Final = 4
 """Batches read ahead of the running one. The pool sends one at a time; more means that it is broken."""
+MEMORY_WORDS: Final = (
+    "can't allocate memory",  # processors
+    "out of memory",  # MPS; CUDA outside of torch's own allocator
+    "ALLOC_FAILED",  # cuBLAS and cuDNN for their workspaces
+)
 EXIT_ORPHANED: Final = 0
 EXIT_BROKEN: Final = 3
 EXIT_MEMORY: Final = 4
@@ -185,10 +190,10 @@ def serve(loaded: Loaded, inbox: Inbox, outbox: Outbox, pace: Pace) -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory was what failed; torch says so by a class on accelerators and by words on processors."""
+    """Whether memory was what failed; torch says so by a class on some accelerators, elsewhere by words."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_WORDS)
 
 
 Loaded: TypeAlias = "tuple[ModelCache[RunsJobs], WorkMemory]"

@@ -8,8 +8,16 @@ import time
 
 import pytest
 
-from node.inference.frames import LENGTH_BYTES, Batch, Ready, decode_frame, encode_frame, frame_length
-from node.inference.job import Finished
+from node.inference.frames import (
+    LENGTH_BYTES,
+    Batch,
+    Cancel,
+    Ready,
+    decode_frame,
+    encode_frame,
+    frame_length,
+)
+from node.inference.job import CANCELLED, Finished, Progress
 from tests.node.inference.builders import EMBEDDED_FOLDER, REPOSITORY, a_job, embedded, is_alive
 
 pytestmark = pytest.mark.process
@@ -47,6 +55,24 @@ def test_ignores_interrupts_and_ends_with_stdin():
         read(worker)
         worker.stdin.close()
         assert worker.wait(timeout=5) == 0
+
+
+def test_cancelled_it_stops_within_a_step():
+    with start() as worker:
+        assert isinstance(read(worker), Ready)
+        package = embedded()
+        worker.stdin.write(encode_frame(Batch((a_job(package.model_id, steps=100),))))
+        worker.stdin.flush()
+        step = read(worker).step
+        worker.stdin.write(encode_frame(Cancel("job-1")))
+        worker.stdin.flush()
+        while isinstance(event := read(worker), Progress):
+            step = event.step
+        assert (event.reason, event.retryable) == (CANCELLED, True)
+        # The one that was being computed, and one or two that were before the reader looked.
+        assert step <= 4
+        worker.stdin.close()
+        worker.wait(timeout=5)
 
 
 def test_nonsense_on_stdin_ends_it():
