@@ -4,8 +4,9 @@ import json
 import os
 import signal
 import time
-from pathlib import Path
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from tests.market.test_local_api import events_of
@@ -18,16 +19,13 @@ FINISHED_TIMEOUT_S = 60
 
 def worker_of(process_id):
     """The inference process of a node, or None while there is none."""
-    for child in Path(f"/proc/{process_id}/task/{process_id}/children").read_text().split():
-        try:
-            if b"node.inference.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return int(child)
-        except OSError:
-            continue
+    for child in psutil.Process(process_id).children():
+        with suppress(psutil.Error):
+            if "node.inference.worker" in child.cmdline():
+                return child.pid
     return None
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for processes in /proc")
 def test_worker_killed_in_mid_task(market):
     names = {address: name for name, address in market.description["addresses"].items()}
     body = {"prompt": "a red apple", "steps": 20, "stream": True}
