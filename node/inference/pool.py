@@ -13,6 +13,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+import structlog
 import trio
 
 from node.inference.frames import Batch, Broken, Cancel, Ready
@@ -52,6 +53,8 @@ BACKOFF_SECONDS_MIN: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 30.0
 START_FAILURES_MAX: Final = 3
 """Failed starts in a row after which the pool says so to whoever waits, and goes on trying."""
+
+log = structlog.get_logger()
 
 
 class WorkerPool:
@@ -146,6 +149,7 @@ class WorkerPool:
             if not reason:
                 continue
             self._reason = reason
+            log.warning("worker lost", slot=slot, reason=reason)
             self._counts.workers_lost += 1
             self._tell_change()
             if self._counts.jobs_finished > finished_before:
@@ -309,6 +313,9 @@ class WorkerPool:
             return None
         if isinstance(event, Progress | Preview | Finished | Failed) and event.job_id in tickets:
             return event
+        if isinstance(event, Broken):
+            for ticket in tickets.values():
+                ticket.error = event.reason
         return None
 
     def _count(self, event: Finished | Failed, ticket: Ticket) -> None:

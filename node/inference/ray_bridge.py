@@ -172,7 +172,8 @@ def main() -> None:
         arguments.work_percent,
     )
     sink = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    # Every driver of a cluster is told at length what happens to its hosts. The pool says once what it means.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if arguments.count_slots:
         sink.write(json.dumps(count_slots(arguments.ray_address, machine)).encode())
         sink.close()

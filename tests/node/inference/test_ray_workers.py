@@ -104,7 +104,7 @@ class Batch:
                 PACKAGE.model_id,
                 job_id=str(number),
                 seed=number,
-                steps=PACKAGE.steps_max,
+                steps=60,
                 trace_path=str(folder / f"{number}.trace"),
             )
             for number in range(count)
