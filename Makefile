@@ -78,4 +78,4 @@ train-model: setup ## train the embedded model again (about an hour on one core)
 	$(BIN)/python -m node.inference.training
 
 clean: ## remove what the verbs made, but not the installed packages
-	rm -rf .devnet build contracts/out contracts/cache demo.png
+	rm -rf .devnet build contracts/out contracts/out-test contracts/cache contracts/cache-test demo.png

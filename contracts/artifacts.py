@@ -18,6 +18,7 @@ CONTRACT_NAMES: Final = (
     "CAI",
     "DevelopmentCAI",
     "Disputes",
+    "EpochSeeds",
     "Escrow",
     "Slashing",
     "Staking",

@@ -45,8 +45,8 @@ class Clients:
 
     @cached_property
     def epochs(self) -> EpochsClient:
-        """Epochs and weights, of the staking contract."""
-        return EpochsClient(self.rpc, self.deployment.staking)
+        """Epochs, their seeds and weights."""
+        return EpochsClient(self.rpc, self.deployment.epoch_seeds, self.deployment.staking)
 
     @cached_property
     def rewards(self) -> RewardsClient:
@@ -87,7 +87,11 @@ async def check_deployment(rpc: Rpc, deployment: Deployment) -> None:
             message = f"there is no contract at the address of {name}"
             raise BadDeployment(message)
     staking = Contract(rpc, deployment.staking, "Staking")
-    linked = [await staking.read("TOKEN") == deployment.cai]
+    seeds = Contract(rpc, deployment.epoch_seeds, "EpochSeeds")
+    linked = [
+        await staking.read("TOKEN") == deployment.cai,
+        await seeds.read("STAKING") == deployment.staking,
+    ]
     for name in ("slashing", "escrow", "disputes"):
         address = getattr(deployment, name)
         other = Contract(rpc, address, name.capitalize())

@@ -106,7 +106,7 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
     cai = await _token(rpc, sender, parameters)
     nonce = await rpc.next_nonce(sender.address, pending=False)
     slashing_next, escrow_next, disputes_next = (
-        created_address(sender.address, nonce + place) for place in (1, 2, 3)
+        created_address(sender.address, nonce + place) for place in (2, 3, 4)
     )
     settings = (
         cai,
@@ -118,6 +118,7 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
         parameters.seed_delay_blocks,
     )
     staking = _created(await _create(rpc, sender, "Staking", settings))
+    epoch_seeds = _created(await _create(rpc, sender, "EpochSeeds", staking))
     slashing = _created(await _create(rpc, sender, "Slashing", staking, parameters.priority_blocks))
     delays = (parameters.withdrawal_notice_s, parameters.debt_grace_s)
     escrow = _created(await _create(rpc, sender, "Escrow", staking, *delays))
@@ -127,6 +128,7 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
         chain_id=rpc.chain_id,
         cai=cai,
         staking=staking,
+        epoch_seeds=epoch_seeds,
         slashing=slashing,
         escrow=escrow,
         disputes=disputes,

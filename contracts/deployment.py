@@ -17,7 +17,7 @@ from protocol.signature import ADDRESS_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONTRACTS: Final = ("cai", "staking", "slashing", "escrow", "disputes")
+CONTRACTS: Final = ("cai", "staking", "epoch_seeds", "slashing", "escrow", "disputes")
 """Names of the contracts, as fields of `Deployment` and of ``contracts.json``."""
 
 
@@ -32,6 +32,7 @@ class Deployment:
     chain_id: int
     cai: bytes
     staking: bytes
+    epoch_seeds: bytes
     slashing: bytes
     escrow: bytes
     disputes: bytes

@@ -22,37 +22,38 @@ PAGE_NODES: Final = 500
 
 
 class EpochsClient:
-    """Epochs of the staking contract."""
+    """Epochs, as staking counts them and as their seeds are recorded."""
 
-    def __init__(self, rpc: Rpc, staking_address: bytes) -> None:
-        self._contract = Contract(rpc, staking_address, "Staking")
+    def __init__(self, rpc: Rpc, epoch_seeds_address: bytes, staking_address: bytes) -> None:
+        self._seeds = Contract(rpc, epoch_seeds_address, "EpochSeeds")
+        self._staking = Contract(rpc, staking_address, "Staking")
 
     async def clock(self) -> int:
         """The current block number as the contract sees it; snapshots are of blocks before it."""
-        clock: int = await self._contract.read("clock")
+        clock: int = await self._seeds.read("clock")
         return clock
 
     async def current_epoch(self) -> int:
         """Number of the epoch of the current block, seeded or not."""
-        number: int = await self._contract.read("currentEpoch")
+        number: int = await self._seeds.read("currentEpoch")
         return number
 
     async def latest_epoch(self) -> Epoch | None:
         """The newest epoch with a seed; ``None`` before the first."""
-        number: int = await self._contract.read("latestSeededEpoch")
+        number: int = await self._seeds.read("latestSeededEpoch")
         return await self.epoch(number) if number else None
 
     async def epoch(self, number: int) -> Epoch | None:
         """One epoch; ``None`` if it has no seed."""
-        seed: bytes = await self._contract.read("epochSeed", number)
+        seed: bytes = await self._seeds.read("epochSeed", number)
         if not any(seed):
             return None
-        return Epoch(number, seed, await self._contract.read("snapshotBlock", number))
+        return Epoch(number, seed, await self._seeds.read("snapshotBlock", number))
 
     async def recordable_epoch(self) -> int | None:
         """The epoch whose seed can and should be recorded now; ``None`` if there is none."""
-        number: int = await self._contract.read("nextRecordableEpoch")
-        seed_block: int = await self._contract.read("seedBlock", number)
+        number: int = await self._seeds.read("nextRecordableEpoch")
+        seed_block: int = await self._seeds.read("seedBlock", number)
         return number if await self.clock() > seed_block else None
 
     async def record_seed(self, sender: Sender, number: int) -> Epoch:
@@ -60,7 +61,7 @@ class EpochsClient:
 
         Reverts with ``SeedNotReady``, ``SeedMissed`` or ``EarlierSeedPending``.
         """
-        await self._contract.transact(sender, "recordSeed", number)
+        await self._seeds.transact(sender, "recordSeed", number)
         epoch = await self.epoch(number)
         if epoch is None:
             raise BadChainAnswer("epochSeed", "no seed after it was recorded")
@@ -68,18 +69,19 @@ class EpochsClient:
 
     async def weight(self, node: bytes) -> int:
         """What a node weighs now, in micro-CAI; in draws it counts from the next epoch on."""
-        weight_micro_cai: int = await self._contract.read("weightOf", node)
+        weight_micro_cai: int = await self._staking.read("weightOf", node)
         return weight_micro_cai
 
     async def weights_at(self, nodes: Sequence[bytes], epoch: int) -> list[int]:
         """What nodes weighed when an epoch began, in micro-CAI; 0 for one that did not take part.
 
-        The same for whoever asks whenever, in pages of `PAGE_NODES`. Reverts with ``EpochNotStarted``.
+        The same for whoever asks whenever, in pages of `PAGE_NODES`. Reverts with ``EpochNotStarted``,
+        or with ``WeightForgotten`` if the weight of one of them has changed in six epochs since.
         """
         weights: list[int] = []
         for start in range(0, len(nodes), PAGE_NODES):
             page = nodes[start : start + PAGE_NODES]
-            found = await self._contract.read("weightsAt", page, epoch)
+            found = await self._staking.read("weightsAt", page, epoch)
             if len(found) != len(page):
                 raise BadChainAnswer("weightsAt", "not one weight for each node")
             weights += found

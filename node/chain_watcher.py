@@ -70,9 +70,16 @@ class ChainWatcher:
         if known is not None and known.seed == epoch.seed:
             return
         await self._registry.sync()
-        miners, coordinators = [
-            await self._snapshot(role, epoch.number) for role in (Role.MINER, Role.COORDINATOR)
-        ]
+        try:
+            miners, coordinators = [
+                await self._snapshot(role, epoch.number) for role in (Role.MINER, Role.COORDINATOR)
+            ]
+        except ContractReverted as refusal:
+            if refusal.name != "WeightForgotten":
+                raise
+            # Nobody has recorded a seed for so long that the chain cannot tell that epoch's weights any more.
+            log.warning("the newest seed is too old: waiting for the next one", epoch=epoch.number)
+            return
         fresh = EpochView(epoch.number, epoch.seed, miners, coordinators)
         kept = [number for number in sorted(self.view.epochs) if number != epoch.number][-(EPOCHS_KEPT - 1) :]
         # One assignment of a new value: whoever holds the old view goes on with a consistent one.

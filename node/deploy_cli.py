@@ -97,7 +97,7 @@ def _deploy(
             deployment = await deploy(rpc, Sender(rpc, deployer), parameters)
         write_deployment(folder / CONTRACTS_FILE, deployment)
         for name in CONTRACTS:
-            print(f"{name:<9} 0x{getattr(deployment, name).hex()}")
+            print(f"{name:<11} 0x{getattr(deployment, name).hex()}")
         print(f"written: {folder / CONTRACTS_FILE}")
 
     trio.run(work)

@@ -11,7 +11,6 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {DisputeJuries} from "./DisputeJuries.sol";
 import {Accusation, Ballot, Dispute, Fault, IDisputes, Phase} from "./interfaces/IDisputes.sol";
 import {IStaking, JAIL_FOREVER} from "./interfaces/IStaking.sol";
-import {RewardShare} from "./libraries/RewardShare.sol";
 
 /// @title Accusations that take judgement: a bond, a jury drawn by stake, signed votes, and the loser pays.
 /// @notice Every phase has an end that anybody can bring about, so no bond is ever stuck. No owner.
@@ -213,8 +212,8 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
             uint256 closed = dispute.closed;
             if ((voted | closed) & bit != 0) continue;
             dispute.closed = uint8(closed | bit);
-            (uint256 share,) = RewardShare.atMost(staking, jurors[i], ABSENCE_REWARD_SHARE);
-            (uint256 taken, uint256 reward) = staking.slash(jurors[i], ABSENCE_PENALTY, share, 0);
+            (uint256 taken, uint256 reward) =
+                staking.slash(jurors[i], ABSENCE_PENALTY, ABSENCE_REWARD_SHARE, 0);
             rewards += reward;
             emit JurorAbsent(disputeId, jurors[i], taken, reward);
         }
@@ -293,8 +292,7 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
         dispute.phase = Phase.Guilty;
         (uint256 fraction, uint256 jailSeconds) = penaltyOf(dispute.fault);
         IStaking staking = IStaking(STAKING);
-        (uint256 share,) = RewardShare.atMost(staking, dispute.accused, REWARD_SHARE);
-        (uint256 taken, uint256 reward) = staking.slash(dispute.accused, fraction, share, jailSeconds);
+        (uint256 taken, uint256 reward) = staking.slash(dispute.accused, fraction, REWARD_SHARE, jailSeconds);
         uint256 jurorReward = reward / 2 / majority;
         uint256 reporterReward = reward - jurorReward * majority;
         dispute.jurorReward = SafeCast.toUint96(jurorReward);

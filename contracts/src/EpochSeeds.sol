@@ -3,9 +3,11 @@ pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Epochs} from "./Epochs.sol";
+import {IEpochs} from "./interfaces/IEpochs.sol";
 import {IEpochSeeds} from "./interfaces/IEpochSeeds.sol";
 
-/// @title Epochs and their seeds.
+/// @title The seeds of the epochs that staking counts.
 /// @notice Stakes count as they stood when an epoch began; the seed comes from a later block. So whoever learns the
 /// seed can no longer move stake into the snapshot that it draws from.
 ///
@@ -15,16 +17,12 @@ import {IEpochSeeds} from "./interfaces/IEpochSeeds.sol";
 ///
 /// Nobody can choose a seed by coming late: there is one value per epoch, it can only be recorded or missed,
 /// and it is missed only if not one of all accounts records it during 256 blocks.
-abstract contract EpochSeeds is IEpochSeeds {
+contract EpochSeeds is IEpochSeeds, Epochs {
     /// @dev EIP-210 never came: the EVM serves the hashes of the last 256 blocks.
     uint256 private constant BLOCKHASH_WINDOW = 256;
-    uint256 private constant MIN_EPOCH_BLOCKS = 4;
-    uint256 private constant MAX_EPOCH_BLOCKS = 1_000_000;
 
     /// @inheritdoc IEpochSeeds
-    uint256 public immutable EPOCH_BLOCKS;
-    /// @inheritdoc IEpochSeeds
-    uint256 public immutable SEED_DELAY_BLOCKS;
+    address public immutable STAKING;
 
     /// @inheritdoc IEpochSeeds
     mapping(uint256 epoch => bytes32 seed) public epochSeed;
@@ -35,16 +33,12 @@ abstract contract EpochSeeds is IEpochSeeds {
     uint256 private immutable FIRST_EPOCH;
     bytes32 private _previousSeed;
 
-    /// @param epochBlocks 4 to 1,000,000.
-    /// @param seedDelayBlocks At least 1 and less than an epoch; more than the chain's usual reorganisation.
-    constructor(uint256 epochBlocks, uint256 seedDelayBlocks) {
-        bool epochInBounds = epochBlocks >= MIN_EPOCH_BLOCKS && epochBlocks <= MAX_EPOCH_BLOCKS;
-        if (!epochInBounds || seedDelayBlocks == 0 || seedDelayBlocks >= epochBlocks) {
-            revert EpochParametersOutOfBounds(epochBlocks, seedDelayBlocks);
-        }
-        EPOCH_BLOCKS = epochBlocks;
-        SEED_DELAY_BLOCKS = seedDelayBlocks;
-        FIRST_EPOCH = block.number / epochBlocks + 1;
+    /// @param staking Says how long epochs are, and how late their seed blocks.
+    constructor(address staking)
+        Epochs(IEpochs(staking).EPOCH_BLOCKS(), IEpochs(staking).SEED_DELAY_BLOCKS())
+    {
+        STAKING = staking;
+        FIRST_EPOCH = currentEpoch() + 1;
         _previousSeed = keccak256(abi.encode(block.chainid, address(this)));
     }
 
@@ -73,11 +67,6 @@ abstract contract EpochSeeds is IEpochSeeds {
         uint256 beforeWindow = SEED_DELAY_BLOCKS + BLOCKHASH_WINDOW;
         if (block.number <= beforeWindow) return next;
         return Math.max(next, Math.ceilDiv(block.number - beforeWindow, EPOCH_BLOCKS));
-    }
-
-    /// @inheritdoc IEpochSeeds
-    function currentEpoch() public view returns (uint256) {
-        return block.number / EPOCH_BLOCKS;
     }
 
     /// @inheritdoc IEpochSeeds

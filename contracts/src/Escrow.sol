@@ -11,7 +11,6 @@ import {EscrowDeposits} from "./EscrowDeposits.sol";
 import {Account, IEscrow, Voucher} from "./interfaces/IEscrow.sol";
 import {Role} from "./interfaces/INodeRegistry.sol";
 import {IStaking} from "./interfaces/IStaking.sol";
-import {RewardShare} from "./libraries/RewardShare.sol";
 
 /// @title Deposits of coordinators, which pay miners by cumulative signed vouchers.
 /// @notice Redeeming books in two slots, the deposit's and the pair's, and moves no token; collecting pays
@@ -229,7 +228,8 @@ contract Escrow is EscrowDeposits, EIP712 {
         returns (uint256 taken, uint256 compensation)
     {
         IStaking staking = IStaking(STAKING);
-        (uint256 share, uint256 slashable) = RewardShare.atMost(staking, coordinator, MAX_COMPENSATION_SHARE);
+        (, uint256 slashable) = staking.slashableStake(coordinator);
+        uint256 share = MAX_COMPENSATION_SHARE;
         uint256 penalty = MAX_PENALTY;
         if (slashable != 0) {
             // Up, so that a penalty is never zero.

@@ -8,14 +8,21 @@ import {INodeRegistry, Role} from "./interfaces/INodeRegistry.sol";
 /// @title The list of node keys.
 /// @notice A registration is never undone, so evidence against a node always finds whom it is about.
 abstract contract NodeRegistry is INodeRegistry, EIP712 {
+    /// @dev Whether a node takes part. Whoever has left never does again.
+    enum Status {
+        Inactive,
+        Active,
+        Left
+    }
+
     /// @dev One slot.
     struct Node {
         address owner;
         Role role;
-        bool active;
-        bool left;
-        uint32 leaf;
+        Status status;
+        uint24 leaf;
         uint40 jailedUntil;
+        uint16 commission; // of what the node earns, in basis points
     }
 
     /// @inheritdoc INodeRegistry
@@ -73,7 +80,7 @@ abstract contract NodeRegistry is INodeRegistry, EIP712 {
     ) internal view {
         if (role == Role.None) revert RoleRequired();
         Node storage record = _nodes[node];
-        if (record.left) revert NodeHasLeft(node);
+        if (record.status == Status.Left) revert NodeHasLeft(node);
         if (record.owner != address(0)) revert AlreadyRegistered(node);
         _requireMetadataFits(metadata);
         if (block.timestamp > deadline) revert ConsentExpired(deadline);

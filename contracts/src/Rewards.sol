@@ -40,8 +40,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
 
     /// @inheritdoc IRewards
     function fundRewards(uint256 amount) external nonReentrant {
-        _settleStream();
-        Shared memory shared = _loadShared();
+        Shared memory shared = _settleStream();
         uint256 nowS = block.timestamp - GENESIS_TIME;
         uint256 endDay = Math.ceilDiv(nowS + REWARD_PERIOD, 1 days);
         uint256 whole = amount + _rewards.carried + _remaining(shared);
@@ -66,9 +65,11 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     function addFees(address node, uint256 amount) external nonReentrant {
         _requireCaller(ESCROW);
         _requireRegistered(node);
-        NodeIncome memory income = _settleNode(node);
-        _riseCommission(node);
-        uint256 owners = _divideIncome(node, income, SafeCast.toUint96(amount));
+        Node memory record = _loadNode(node);
+        uint256 poolShares = _pools[node].shares;
+        (NodeIncome memory income,) = _settleNode(node, record, poolShares);
+        _riseCommission(node, record);
+        uint256 owners = _divideIncome(record, poolShares, income, SafeCast.toUint96(amount));
         _storeIncome(node, income);
         if (owners != 0) _commissions[node].owed += SafeCast.toUint96(owners);
         _rewards.held += uint128(amount);
@@ -78,13 +79,14 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
 
     /// @inheritdoc IRewards
     function claim(address node) external nonReentrant returns (uint256 amount) {
-        uint256 perShare = _settleNode(node).perShare;
+        Node memory record = _loadNode(node);
+        (NodeIncome memory income,) = _settleNode(node, record, _pools[node].shares);
         Holding storage holding = _holdings[node][msg.sender];
-        amount = RewardMath.earned(holding.shares, perShare, holding.rewardPaid) + _credits[msg.sender];
-        holding.rewardPaid = uint128(perShare);
+        amount = RewardMath.earned(holding.shares, income.perShare, holding.rewardPaid) + _credits[msg.sender];
+        holding.rewardPaid = income.perShare;
         if (_credits[msg.sender] != 0) _credits[msg.sender] = 0;
-        if (_nodes[node].owner == msg.sender) {
-            _riseCommission(node);
+        if (record.owner == msg.sender) {
+            _riseCommission(node, record);
             amount += _commissions[node].owed;
             _commissions[node].owed = 0;
         }
@@ -97,12 +99,14 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     /// @inheritdoc IRewards
     function announceCommission(address node, uint256 basisPoints) external onlyOwnerOf(node) {
         if (basisPoints > MAX_COMMISSION) revert CommissionTooHigh(basisPoints, MAX_COMMISSION);
-        _settleNode(node);
-        _riseCommission(node);
+        Node memory record = _loadNode(node);
+        _settleNode(node, record, _pools[node].shares);
+        _riseCommission(node, record);
         Commission storage commission = _commissions[node];
+        commission.announced = true;
         uint256 from = block.timestamp;
-        if (basisPoints <= commission.basisPoints) {
-            commission.basisPoints = uint16(basisPoints);
+        if (basisPoints <= record.commission) {
+            _nodes[node].commission = uint16(basisPoints);
             commission.nextBasisPoints = 0;
             commission.nextFrom = 0;
         } else {
@@ -118,11 +122,11 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         _requireRegistered(node);
         uint256 lockedUntil = _lockedUntil();
         if (lockedUntil != 0) revert WeightsAreLocked(lockedUntil);
-        // The leaf has earned by its old weight.
-        _settleNode(node);
         Node memory record = _loadNode(node);
-        uint64 weight = _weightOf(record.active, _pools[node].stake);
-        if (_updateLeaf(record.leaf, weight)) {
+        ActivePool memory pool = _loadPool(node);
+        // The leaf has earned by its old weight.
+        (, Shared memory shared) = _settleNode(node, record, pool.shares);
+        if (_updateLeaf(record.leaf, _weightOf(record.status, pool.stake), shared)) {
             emit LeafSynced(node, uint32(_tree.weightOf(record.leaf)));
         } else {
             emit LeafDeferred(node);
@@ -131,11 +135,13 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
 
     /// @inheritdoc IRewards
     function claimable(address node, address account) external view returns (uint256 amount) {
-        (uint256 perWeight,,) = _streamNow();
-        (NodeIncome memory income, uint256 owners,) = _incomeNow(node, perWeight);
+        (Shared memory shared,,) = _streamNow();
+        Node memory record = _loadNode(node);
+        NodeIncome memory income = _loadIncome(node);
+        (uint256 owners,) = _earn(record, _pools[node].shares, income, shared.perWeight);
         Holding storage holding = _holdings[node][account];
         amount = RewardMath.earned(holding.shares, income.perShare, holding.rewardPaid) + _credits[account];
-        if (_nodes[node].owner == account && account != address(0)) {
+        if (record.owner == account && account != address(0)) {
             amount += owners + _commissions[node].owed;
         }
     }
@@ -144,7 +150,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     function nodeRewards(address node) external view returns (NodeRewards memory) {
         Commission storage commission = _commissions[node];
         return NodeRewards({
-            commission: commission.basisPoints,
+            commission: _nodes[node].commission,
             nextCommission: commission.nextBasisPoints,
             nextCommissionFrom: commission.nextFrom
         });
@@ -152,9 +158,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
 
     /// @inheritdoc IRewards
     function rewardStream() external view returns (RewardStream memory) {
-        Shared memory shared = _loadShared();
-        (, uint256 settledAt, uint256 missed) = _streamNow();
-        shared.settledAt = uint32(settledAt);
+        (Shared memory shared,, uint256 missed) = _streamNow();
         uint256 remaining = _remaining(shared);
         return RewardStream({
             rate: remaining == 0 ? 0 : shared.rateGwei * WEI_PER_RATE,
@@ -170,23 +174,31 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     }
 
     /// @dev Has to come before any change of the tree: adds what has flowed since to the sum.
-    function _settleStream() internal returns (uint256 perWeight) {
-        uint256 settledAt;
+    /// @return shared As it is stored now.
+    function _settleStream() internal returns (Shared memory shared) {
+        bool flowed;
         uint256 missed;
-        (perWeight, settledAt, missed) = _streamNow();
-        if (settledAt == _shared.settledAt) return perWeight;
-        _shared.perWeight = uint96(perWeight);
-        _shared.settledAt = uint32(settledAt);
+        (shared, flowed, missed) = _streamNow();
+        if (!flowed) return shared;
+        _shared.perWeight = shared.perWeight;
+        _shared.settledAt = shared.settledAt;
         if (missed != 0) _rewards.carried += uint128(missed);
     }
 
     /// @dev Has to come before any change of a node's leaf, pool of shares, activity or commission.
-    function _settleNode(address node) internal returns (NodeIncome memory income) {
-        uint256 paidBefore = _incomes[node].perWeightPaid;
-        uint256 owners;
-        uint256 missed;
-        (income, owners, missed) = _incomeNow(node, _settleStream());
-        if (income.perWeightPaid == paidBefore) return income;
+    /// @param record The node as it is stored.
+    /// @param poolShares As they are stored.
+    /// @return income As it is stored now.
+    /// @return shared As it is stored now.
+    function _settleNode(address node, Node memory record, uint256 poolShares)
+        internal
+        returns (NodeIncome memory income, Shared memory shared)
+    {
+        shared = _settleStream();
+        income = _loadIncome(node);
+        uint256 paidBefore = income.perWeightPaid;
+        (uint256 owners, uint256 missed) = _earn(record, poolShares, income, shared.perWeight);
+        if (income.perWeightPaid == paidBefore) return (income, shared);
         _storeIncome(node, income);
         if (missed != 0) _rewards.carried += uint128(missed);
         // What is owed is held, so it is below the supply.
@@ -201,53 +213,58 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     }
 
     /// @dev Lets an announced commission begin, once all that was earned before it is settled.
-    function _riseCommission(address node) private {
+    function _riseCommission(address node, Node memory record) private {
         Commission storage commission = _commissions[node];
         if (commission.nextFrom == 0 || block.timestamp < commission.nextFrom) return;
-        commission.basisPoints = commission.nextBasisPoints;
+        record.commission = commission.nextBasisPoints;
+        _nodes[node].commission = record.commission;
         commission.nextBasisPoints = 0;
         commission.nextFrom = 0;
     }
 
-    /// @dev The sum for a unit of weight now, until when it counts, and what nobody could earn.
-    function _streamNow() private view returns (uint256 perWeight, uint256 settledAt, uint256 missed) {
-        Shared memory shared = _loadShared();
-        perWeight = shared.perWeight;
-        settledAt = shared.settledAt;
+    /// @dev The stream with what has flowed until now, whether it is more than before, and what of it nobody
+    /// could earn.
+    function _streamNow() private view returns (Shared memory shared, bool flowed, uint256 missed) {
+        shared = _loadShared();
         uint256 until = Math.min(block.timestamp - GENESIS_TIME, shared.endDay * 1 days);
-        if (until <= settledAt) return (perWeight, settledAt, 0);
-        uint256 due = (until - settledAt) * shared.rateGwei * WEI_PER_RATE;
+        if (until <= shared.settledAt) return (shared, false, 0);
         uint256 total = _tree.total(shared.leafCount);
-        uint256 sum = total == 0 ? 0 : perWeight + (due << RewardMath.WEIGHT_SCALE) / total;
-        if (total == 0 || sum > type(uint96).max) return (perWeight, until, due);
-        return (sum, until, 0);
+        uint256 due;
+        uint256 sum;
+        unchecked {
+            // Of 32, 40 and 30 bits; what is added is below 2^110.
+            due = (until - shared.settledAt) * shared.rateGwei * WEI_PER_RATE;
+            if (total != 0) sum = shared.perWeight + (due << RewardMath.WEIGHT_SCALE) / total;
+        }
+        shared.settledAt = uint32(until);
+        if (total == 0 || sum > type(uint96).max) return (shared, true, due);
+        shared.perWeight = uint96(sum);
+        return (shared, true, 0);
     }
 
-    /// @dev A node's income, its owner's part of what is new, and what is new and nobody's.
-    function _incomeNow(address node, uint256 perWeight)
+    /// @dev Adds to a node's income what its leaf has earned.
+    /// @return owners Its owner's part of that.
+    /// @return missed What is nobody's, as the node is not active.
+    function _earn(Node memory record, uint256 poolShares, NodeIncome memory income, uint256 perWeight)
         private
         view
-        returns (NodeIncome memory income, uint256 owners, uint256 missed)
+        returns (uint256 owners, uint256 missed)
     {
-        income = _loadIncome(node);
-        Node memory record = _loadNode(node);
-        if (record.owner == address(0) || perWeight == income.perWeightPaid) return (income, 0, 0);
+        if (record.owner == address(0) || perWeight == income.perWeightPaid) return (0, 0);
         uint256 gross = RewardMath.gross(_tree.weightOf(record.leaf), perWeight, income.perWeightPaid);
         income.perWeightPaid = uint96(perWeight);
-        if (gross == 0) return (income, 0, 0);
-        if (!record.active) return (income, 0, gross);
-        owners = _divideIncome(node, income, gross);
+        if (record.status != Status.Active) return (0, gross);
+        owners = _divideIncome(record, poolShares, income, gross);
     }
 
     /// @dev Adds the shares' part of an amount to a node's income; returns its owner's part.
-    function _divideIncome(address node, NodeIncome memory income, uint256 amount)
+    function _divideIncome(Node memory record, uint256 poolShares, NodeIncome memory income, uint256 amount)
         private
-        view
+        pure
         returns (uint256 owners)
     {
         uint256 perShare;
-        (perShare, owners) =
-            RewardMath.divide(amount, _commissions[node].basisPoints, _pools[node].shares, income.perShare);
+        (perShare, owners) = RewardMath.divide(amount, record.commission, poolShares, income.perShare);
         income.perShare = uint128(perShare);
     }
 

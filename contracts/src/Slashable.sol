@@ -8,6 +8,7 @@ import {Rewards} from "./Rewards.sol";
 import {ICAI} from "./interfaces/ICAI.sol";
 import {Role} from "./interfaces/INodeRegistry.sol";
 import {IStaking, JAIL_FOREVER} from "./interfaces/IStaking.sol";
+import {RewardShare} from "./libraries/RewardShare.sol";
 import {SharePool} from "./libraries/SharePool.sol";
 
 /// @title What a fault costs.
@@ -30,40 +31,43 @@ abstract contract Slashable is IStaking, Rewards {
         // What they have taken is counted apart and added up.
         if (slashing == DISPUTES || slashing == ESCROW || DISPUTES == ESCROW) revert SlashersNotDistinct();
         SLASHING = slashing;
+        _slashed[slashing].made = true;
+        _slashed[DISPUTES].made = true;
+        _slashed[ESCROW].made = true;
     }
 
     /// @inheritdoc IStaking
     function slash(address node, uint256 fraction, uint256 rewardShare, uint256 jailSeconds)
         external
-        nonReentrant
         returns (uint256 taken, uint256 reward)
     {
         if (!_isSlasher(msg.sender)) revert NotSlasher(msg.sender);
-        bool whole = fraction == SharePool.BASIS_POINTS;
-        bool inBounds = whole || (fraction != 0 && fraction <= MAX_PARTIAL_SLASH);
+        bool inBounds = _isWhole(fraction) || (fraction != 0 && fraction <= MAX_PARTIAL_SLASH);
         if (!inBounds || rewardShare > MAX_REWARD_SHARE) revert SlashOutOfBounds(fraction, rewardShare);
         Node memory record = _loadNode(node);
         if (record.role == Role.None) revert NotRegistered(node);
 
-        _settleNode(node);
         ActivePool memory pool = _loadPool(node);
-        uint64 weightBefore = _weightOf(record.active, pool.stake);
+        (, Shared memory shared) = _settleNode(node, record, pool.shares);
+        uint64 weightBefore = _weightOf(record.status, pool.stake);
+        ThawingPool memory thawing = _loadThawing(node);
+        rewardShare = _boundShare(node, record.owner, pool, thawing.stake, rewardShare);
         uint256 stakeTaken = SharePool.part(pool.stake, fraction);
         pool.stake -= uint96(stakeTaken);
-        uint256 unbondingTaken = SharePool.part(_thawing[node].stake, fraction);
-        if (unbondingTaken != 0) _thawing[node].stake -= uint96(unbondingTaken);
+        uint256 unbondingTaken = SharePool.part(thawing.stake, fraction);
+        thawing.stake -= uint96(unbondingTaken);
+        if (unbondingTaken != 0) _storeThawing(node, thawing);
 
-        record.jailedUntil = _jailEnd(record.jailedUntil, whole ? JAIL_FOREVER : jailSeconds);
-        record.active = record.active && record.jailedUntil == 0 && _hasEnough(node, record, pool);
+        record.jailedUntil = _jailEnd(record.jailedUntil, _isWhole(fraction) ? JAIL_FOREVER : jailSeconds);
+        bool stays = record.jailedUntil == 0 && _hasEnough(node, record, pool);
+        if (record.status == Status.Active && !stays) record.status = Status.Inactive;
         _storeNode(node, record);
-        _recordWeight(node, record, pool, weightBefore);
+        _recordWeight(node, record, pool, weightBefore, shared);
         _storePool(node, pool);
 
         taken = stakeTaken + unbondingTaken;
-        reward = taken * rewardShare / SharePool.BASIS_POINTS;
-        Proceeds storage slashed = _slashed[msg.sender];
-        slashed.toBurn += uint128(taken - reward);
-        slashed.owed += uint128(reward);
+        reward = SharePool.part(taken, rewardShare);
+        _book(taken, reward);
         emit Slashed(node, msg.sender, stakeTaken, unbondingTaken, reward, record.jailedUntil);
     }
 
@@ -121,6 +125,29 @@ abstract contract Slashable is IStaking, Rewards {
 
     function _ownStake(address node, address owner, ActivePool memory pool) internal view returns (uint256) {
         return SharePool.toStake(_holdings[node][owner].shares, pool.stake, pool.shares);
+    }
+
+    /// @dev Never more than half of what the owner itself loses is worth to whoever reports it.
+    function _boundShare(
+        address node,
+        address owner,
+        ActivePool memory pool,
+        uint256 unbonding,
+        uint256 rewardShare
+    ) private view returns (uint256) {
+        return RewardShare.atMost(_ownStake(node, owner, pool), pool.stake + unbonding, rewardShare);
+    }
+
+    /// @dev What was taken is owed to the slasher, or to be burned.
+    function _book(uint256 taken, uint256 reward) private {
+        Proceeds memory slashed = _slashed[msg.sender];
+        slashed.toBurn += uint120(taken - reward);
+        slashed.owed += uint128(reward);
+        _slashed[msg.sender] = slashed;
+    }
+
+    function _isWhole(uint256 fraction) private pure returns (bool) {
+        return fraction == SharePool.BASIS_POINTS;
     }
 
     function _isSlasher(address account) private view returns (bool) {

@@ -3,10 +3,10 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Evidence, ISlashing} from "./interfaces/ISlashing.sol";
 import {IStaking, JAIL_FOREVER} from "./interfaces/IStaking.sol";
-import {RewardShare} from "./libraries/RewardShare.sol";
 
 /// @title Penalties for what can be proved by signatures alone.
 /// @notice Its EIP-712 domain is the one in which every message of the network is signed, so any two
@@ -64,18 +64,16 @@ contract Slashing is ISlashing, EIP712 {
         bytes calldata signatureB
     ) external {
         address signer = _signerOfBoth(kind, slot, bodyA, signatureA, bodyB, signatureB);
-        PackedEvidence storage evidence = _evidence[evidenceKeyOf(signer, kind, slot)];
-        if (evidence.reporter != address(0)) revert EvidenceSpent(signer, kind, slot);
-        evidence.reporter = msg.sender;
-        evidence.since = uint40(block.number);
-
-        IStaking staking = IStaking(STAKING);
-        (uint256 share,) = RewardShare.atMost(staking, signer, REPORTER_SHARE);
-        // Reverts if the signer is not registered, which undoes the entry above: it may register later.
-        (uint256 taken, uint256 reward) = staking.slash(signer, EQUIVOCATION_PENALTY, share, JAIL_FOREVER);
+        bytes32 evidenceKey = evidenceKeyOf(signer, kind, slot);
+        if (_evidence[evidenceKey].reporter != address(0)) revert EvidenceSpent(signer, kind, slot);
+        // Reverts if the signer is not registered: it may register later. It calls nobody, so the evidence need
+        // not be entered before it.
+        (, uint256 reward) =
+            IStaking(STAKING).slash(signer, EQUIVOCATION_PENALTY, REPORTER_SHARE, JAIL_FOREVER);
         uint56 rewardMicro = SafeCast.toUint56(reward / MICRO);
-        evidence.rewardMicro = rewardMicro;
-        emit Equivocation(signer, kind, slot, msg.sender, taken, rewardMicro * MICRO);
+        _evidence[evidenceKey] =
+            PackedEvidence({reporter: msg.sender, since: uint40(block.number), rewardMicro: rewardMicro});
+        emit Equivocation(signer, kind, slot, msg.sender, rewardMicro * MICRO);
     }
 
     /// @inheritdoc ISlashing
@@ -140,7 +138,7 @@ contract Slashing is ISlashing, EIP712 {
 
     /// @inheritdoc ISlashing
     function statementDigest(uint8 kind, bytes32 slot, bytes32 body) public view returns (bytes32) {
-        return _hashTypedDataV4(keccak256(abi.encode(STATEMENT_TYPEHASH, kind, slot, body)));
+        return _digest(_domainSeparatorV4(), kind, slot, body);
     }
 
     /// @inheritdoc ISlashing
@@ -158,6 +156,11 @@ contract Slashing is ISlashing, EIP712 {
         return keccak256(abi.encode(reporter, keccak256(signatureA), keccak256(signatureB), salt));
     }
 
+    function _digest(bytes32 domain, uint8 kind, bytes32 slot, bytes32 body) private pure returns (bytes32) {
+        bytes32 hash = keccak256(abi.encode(STATEMENT_TYPEHASH, kind, slot, body));
+        return MessageHashUtils.toTypedDataHash(domain, hash);
+    }
+
     /// @dev Reverts unless the two statements are evidence.
     function _signerOfBoth(
         uint8 kind,
@@ -170,8 +173,9 @@ contract Slashing is ISlashing, EIP712 {
         if (kind >= FIRST_UNSLASHABLE_KIND) revert KindNotSlashable(kind);
         if (bodyA == bodyB) revert SameStatement();
         // Both recoveries refuse a high s, a v other than 27 and 28, and the zero address.
-        signer = ECDSA.recoverCalldata(statementDigest(kind, slot, bodyA), signatureA);
-        address signerB = ECDSA.recoverCalldata(statementDigest(kind, slot, bodyB), signatureB);
+        bytes32 domain = _domainSeparatorV4();
+        signer = ECDSA.recoverCalldata(_digest(domain, kind, slot, bodyA), signatureA);
+        address signerB = ECDSA.recoverCalldata(_digest(domain, kind, slot, bodyB), signatureB);
         if (signer != signerB) revert DifferentSigners(signer, signerB);
     }
 }

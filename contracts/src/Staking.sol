@@ -5,28 +5,14 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {EpochSeeds} from "./EpochSeeds.sol";
+import {Epochs} from "./Epochs.sol";
 import {Rewards} from "./Rewards.sol";
 import {Slashable} from "./Slashable.sol";
 import {Weights} from "./Weights.sol";
 import {Role} from "./interfaces/INodeRegistry.sol";
-import {IStaking, JAIL_FOREVER, NodeInfo, Unbonding} from "./interfaces/IStaking.sol";
+import {IStaking, JAIL_FOREVER, NodeInfo, StakingParameters, Unbonding} from "./interfaces/IStaking.sol";
 import {SharePool} from "./libraries/SharePool.sol";
-
-/// @notice What is fixed for good when staking is deployed.
-struct StakingParameters {
-    /// CAI, which reverts on a failed transfer and lets holders burn.
-    address token;
-    /// These three may not exist yet: each checks on its own deployment that it is meant.
-    address slashing;
-    address disputes;
-    address escrow;
-    /// In seconds, 1 minute to 60 days; longer than evidence takes to surface.
-    uint256 unbondingDelay;
-    /// See `EpochSeeds`.
-    uint256 epochBlocks;
-    uint256 seedDelayBlocks;
-}
+import {WeightHistory} from "./libraries/WeightHistory.sol";
 
 /// @title Stake behind nodes.
 /// @notice Each node has two pools of stake, one that stands behind it and one on its way out; a slash takes
@@ -34,6 +20,7 @@ struct StakingParameters {
 /// how much of it is its owner's. No owner, no upgrade; the token, the slashers and the delays are fixed.
 contract Staking is Slashable {
     using SafeERC20 for IERC20;
+    using WeightHistory for WeightHistory.History;
 
     /// @inheritdoc IStaking
     uint256 public constant MAX_STAKE = uint256(type(uint32).max) * 1 ether;
@@ -48,7 +35,7 @@ contract Staking is Slashable {
 
     constructor(StakingParameters memory parameters)
         EIP712("Cuckoo Staking", "1")
-        EpochSeeds(parameters.epochBlocks, parameters.seedDelayBlocks)
+        Epochs(parameters.epochBlocks, parameters.seedDelayBlocks)
         Weights(parameters.disputes)
         Rewards(parameters.token, parameters.escrow)
         Slashable(parameters.slashing)
@@ -64,12 +51,15 @@ contract Staking is Slashable {
     function stake(address node, uint256 amount) external nonReentrant returns (uint256 shares) {
         Node memory record = _loadNode(node);
         if (record.role == Role.None) {
-            // Whoever stakes first makes the slot in which registering then only changes a value.
-            if (_incomes[node].firstEpoch == 0) _incomes[node].firstEpoch = NOT_YET;
+            // Whoever stakes first makes the slots in which all who follow only change values.
+            if (_incomes[node].firstEpoch == 0) {
+                _incomes[node].firstEpoch = NOT_YET;
+                _histories[node].make();
+            }
             return _deposit(node, record, amount);
         }
         if (record.owner != msg.sender) revert NotOwner(node, msg.sender);
-        if (record.left) revert NodeHasLeft(node);
+        if (record.status == Status.Left) revert NodeHasLeft(node);
         if (record.jailedUntil == JAIL_FOREVER) revert NodeJailed(node, JAIL_FOREVER);
         return _deposit(node, record, amount);
     }
@@ -79,7 +69,7 @@ contract Staking is Slashable {
         Node memory record = _loadNode(node);
         if (record.role == Role.None) revert NotRegistered(node);
         if (record.owner == msg.sender) revert OwnerCannotVote(node);
-        if (!record.active) revert NodeInactive(node);
+        if (record.status != Status.Active) revert NodeInactive(node);
         return _deposit(node, record, amount);
     }
 
@@ -90,56 +80,47 @@ contract Staking is Slashable {
         string calldata metadata,
         uint256 deadline,
         bytes calldata consentSignature
-    ) external nonReentrant {
+    ) external {
         _checkRegistration(role, node, metadata, deadline, consentSignature);
         ActivePool memory pool = _loadPool(node);
         uint256 own = _ownStake(node, msg.sender, pool);
         if (own <= minimumOwnStake(role)) revert OwnStakeTooSmall(own, minimumOwnStake(role));
-
-        uint32 epoch = uint32(currentEpoch());
-        _storeIncome(
-            node, NodeIncome({perShare: 0, perWeightPaid: uint96(_settleStream()), firstEpoch: epoch})
-        );
-        Node memory record = Node({
-            owner: msg.sender, role: role, active: true, left: false, leaf: _addLeaf(), jailedUntil: 0
-        });
-        _storeNode(node, record);
-        emit NodeRegistered(node, msg.sender, role, record.leaf, metadata);
-        // Before its first epoch it weighed nothing, so there is no entry to write, and the pool stays.
-        _recordWeight(node, record, pool, 0);
+        (uint24 leaf, uint64 weight) = _enter(role, node, pool.stake);
+        emit NodeRegistered(node, msg.sender, role, leaf, currentEpoch(), weight, metadata);
     }
 
     /// @inheritdoc IStaking
-    function deregister(address node) external nonReentrant onlyOwnerOf(node) {
+    function deregister(address node) external onlyOwnerOf(node) {
         Node memory record = _loadNode(node);
-        if (record.left) revert NodeHasLeft(node);
-        record.left = true;
+        if (record.status == Status.Left) revert NodeHasLeft(node);
         emit NodeDeregistered(node);
-        _setActive(node, record, false);
+        _setStatus(node, record, _loadPool(node), Status.Left);
     }
 
     /// @inheritdoc IStaking
-    function unjail(address node) external nonReentrant onlyOwnerOf(node) {
+    function unjail(address node) external onlyOwnerOf(node) {
         Node memory record = _loadNode(node);
         uint256 until = record.jailedUntil;
         if (until == 0) revert NodeNotJailed(node);
         if (until == JAIL_FOREVER || block.timestamp < until) revert NodeJailed(node, until);
         record.jailedUntil = 0;
         emit Unjailed(node);
-        _setActive(node, record, !record.left && _hasEnough(node, record, _loadPool(node)));
+        ActivePool memory pool = _loadPool(node);
+        bool takesPart = record.status != Status.Left && _hasEnough(node, record, pool);
+        _setStatus(node, record, pool, takesPart ? Status.Active : record.status);
     }
 
     /// @inheritdoc IStaking
-    function unvote(address node, uint256 shares) external nonReentrant returns (uint256 requestId) {
+    function unvote(address node, uint256 shares) external returns (uint256 requestId) {
         Holding memory holding = _loadHolding(node, msg.sender);
         if (shares > holding.shares) revert NotEnoughShares(shares, holding.shares);
         if (holding.openRequests == MAX_OPEN_REQUESTS) revert TooManyRequests(MAX_OPEN_REQUESTS);
-        uint256 perShare = _settleNode(node).perShare;
-        _settleHolding(msg.sender, holding, perShare);
-
         Node memory record = _loadNode(node);
         ActivePool memory pool = _loadPool(node);
-        uint64 weightBefore = _weightOf(record.active, pool.stake);
+        (NodeIncome memory income, Shared memory shared) = _settleNode(node, record, pool.shares);
+        _settleHolding(msg.sender, holding, income.perShare);
+
+        uint64 weightBefore = _weightOf(record.status, pool.stake);
         uint256 amount = SharePool.toStake(shares, pool.stake, pool.shares);
         if (amount == 0) revert NothingToMove();
         pool.stake -= uint96(amount);
@@ -148,11 +129,12 @@ contract Staking is Slashable {
         requestId = _request(node, holding, amount);
         _storeHolding(node, msg.sender, holding);
         emit UnbondingStarted(node, msg.sender, requestId, shares, amount, block.timestamp + UNBONDING_DELAY);
-        if (record.active && record.owner == msg.sender && !_hasEnough(node, record, pool)) {
-            record.active = false;
+        bool active = record.status == Status.Active;
+        if (active && record.owner == msg.sender && !_hasEnough(node, record, pool)) {
+            record.status = Status.Inactive;
             _storeNode(node, record);
         }
-        _recordWeight(node, record, pool, weightBefore);
+        _recordWeight(node, record, pool, weightBefore, shared);
         _storePool(node, pool);
     }
 
@@ -179,8 +161,8 @@ contract Staking is Slashable {
         return NodeInfo({
             owner: record.owner,
             role: record.role,
-            active: record.active,
-            left: record.left,
+            active: record.status == Status.Active,
+            left: record.status == Status.Left,
             jailedUntil: record.jailedUntil,
             leaf: record.leaf,
             ownStake: _ownStake(node, record.owner, _loadPool(node)),
@@ -213,45 +195,62 @@ contract Staking is Slashable {
         });
     }
 
+    /// @dev Makes a node of the caller's, with a leaf of its own.
+    function _enter(Role role, address node, uint256 staked) private returns (uint24 leaf, uint64 weight) {
+        Shared memory shared = _settleStream();
+        _storeIncome(
+            node,
+            NodeIncome({perShare: 0, perWeightPaid: shared.perWeight, firstEpoch: uint32(currentEpoch())})
+        );
+        leaf = _addLeaf(shared);
+        _shared.leafCount = shared.leafCount;
+        Node memory record = Node({
+            owner: msg.sender, role: role, status: Status.Active, leaf: leaf, jailedUntil: 0, commission: 0
+        });
+        _storeNode(node, record);
+        weight = _weightOf(Status.Active, staked);
+        // Before its first epoch it weighed nothing, so there is no entry to write, and the pool stays.
+        _followWeight(node, leaf, weight, shared);
+    }
+
     /// @dev Takes stake of the caller's. Effects come first; the token comes last.
     function _deposit(address node, Node memory record, uint256 amount) private returns (uint256 shares) {
         Holding memory holding = _loadHolding(node, msg.sender);
-        if (record.role != Role.None) {
-            uint256 perShare = _settleNode(node).perShare;
-            _settleHolding(msg.sender, holding, perShare);
-        }
         ActivePool memory pool = _loadPool(node);
-        uint64 weightBefore = _weightOf(record.active, pool.stake);
+        Shared memory shared;
+        if (record.role != Role.None) {
+            NodeIncome memory income;
+            (income, shared) = _settleNode(node, record, pool.shares);
+            _settleHolding(msg.sender, holding, income.perShare);
+        }
+        uint64 weightBefore = _weightOf(record.status, pool.stake);
+        if (amount > MAX_STAKE || pool.stake + amount > MAX_STAKE) revert PoolFull(node);
         shares = SharePool.toShares(amount, pool.stake, pool.shares);
         if (shares == 0) revert NothingToMove();
-        bool fits = amount <= MAX_STAKE && pool.stake + amount <= MAX_STAKE;
-        if (!fits || pool.shares + shares > type(uint104).max) revert PoolFull(node);
+        if (pool.shares + shares > type(uint104).max) revert PoolFull(node);
         pool.stake += uint96(amount);
         pool.shares += uint104(shares);
         holding.shares += uint104(shares);
         _storeHolding(node, msg.sender, holding);
         emit Staked(node, msg.sender, amount, shares);
 
-        if (record.owner == msg.sender && !record.active) {
-            bool free = !record.left && record.jailedUntil == 0;
-            if (free && _hasEnough(node, record, pool)) {
-                record.active = true;
-                _storeNode(node, record);
-            }
+        bool idle = record.status == Status.Inactive && record.jailedUntil == 0;
+        if (idle && record.owner == msg.sender && _hasEnough(node, record, pool)) {
+            record.status = Status.Active;
+            _storeNode(node, record);
         }
-        if (record.active) _recordWeight(node, record, pool, weightBefore);
+        if (record.status == Status.Active) _recordWeight(node, record, pool, weightBefore, shared);
         _storePool(node, pool);
         IERC20(TOKEN).safeTransferFrom(msg.sender, address(this), amount);
     }
 
-    /// @dev Changes a node's activity, its stake staying as it is.
-    function _setActive(address node, Node memory record, bool active) private {
-        _settleNode(node);
-        ActivePool memory pool = _loadPool(node);
-        uint64 weightBefore = _weightOf(record.active, pool.stake);
-        record.active = active;
+    /// @dev Changes whether a node takes part, its stake staying as it is.
+    function _setStatus(address node, Node memory record, ActivePool memory pool, Status status) private {
+        (, Shared memory shared) = _settleNode(node, record, pool.shares);
+        uint64 weightBefore = _weightOf(record.status, pool.stake);
+        record.status = status;
         _storeNode(node, record);
-        _recordWeight(node, record, pool, weightBefore);
+        _recordWeight(node, record, pool, weightBefore, shared);
         _storePool(node, pool);
     }
 

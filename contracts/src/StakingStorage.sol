@@ -17,13 +17,13 @@ import {WeightHistory} from "./libraries/WeightHistory.sol";
 ///   reached, the stream would be carried over instead. For a share see `RewardMath`; if that sum ran over,
 ///   income would be the owner's. Neither can stop a slash.
 /// - Seconds and blocks count from the deployment: 2^32 seconds are 136 years, 2^16 days 179.
-/// - 2^24 leaves, of at least 20,000 CAI each for the unbonding delay; 2^24 checkpoints of a node, one an epoch.
+/// - 2^24 leaves, of at least 20,000 CAI each for the unbonding delay; 2^24 changes of a node's weight, one an epoch.
 abstract contract StakingStorage {
     /// @dev Stake that stands behind a node.
     struct ActivePool {
         uint96 stake;
         uint104 shares;
-        // The epoch of the newest entry of the weight's history, and how many there are.
+        // The epoch of the newest entry of the weight's history, and how many have been written.
         uint32 changedEpoch;
         uint24 checkpoints;
     }
@@ -67,12 +67,12 @@ abstract contract StakingStorage {
         uint32 firstEpoch; // of the registration; `NOT_YET` before
     }
 
-    /// @dev What a node's owner has earned as such, and for which part.
+    /// @dev What a node's owner has earned as such, and the part that it has announced.
     struct Commission {
         uint96 owed;
-        uint16 basisPoints;
         uint16 nextBasisPoints;
         uint40 nextFrom;
+        bool announced; // ever: from then on the slot is never zero again, so adding to it makes none
     }
 
     struct RewardsHeld {
@@ -82,8 +82,9 @@ abstract contract StakingStorage {
 
     /// @dev What a slasher has taken.
     struct Proceeds {
-        uint128 toBurn;
+        uint120 toBurn;
         uint128 owed;
+        bool made; // of a slasher: its slot is never zero, so that no slash pays for a new one
     }
 
     uint32 internal constant NOT_YET = type(uint32).max;

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {EpochSeeds} from "./EpochSeeds.sol";
+import {Epochs} from "./Epochs.sol";
 import {NodeRegistry} from "./NodeRegistry.sol";
 import {StakingStorage} from "./StakingStorage.sol";
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
@@ -13,7 +13,7 @@ import {WeightHistory} from "./libraries/WeightHistory.sol";
 /// @title The weight of a node in draws.
 /// @notice A weight is not stored: it is the stake of an active node. Stored are what it was when past epochs
 /// began, and the tree, in which a leaf stays behind for as long as a draw is under way.
-abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds {
+abstract contract Weights is IWeights, StakingStorage, NodeRegistry, Epochs {
     using SumTree for SumTree.Tree;
     using WeightHistory for WeightHistory.History;
 
@@ -22,6 +22,8 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds 
     /// @inheritdoc IWeights
     /// @dev A day of Ethereum's blocks. Locks in a row let those who leave be drawn for that long.
     uint256 public constant MAX_LOCKED_BLOCKS = 7_200;
+    /// @inheritdoc IWeights
+    uint256 public constant KEPT_EPOCHS = WeightHistory.ENTRIES;
 
     uint256 internal constant WEI_PER_WEIGHT = 1e12;
     uint256 private constant WEIGHT_PER_LEAF_WEIGHT = 1e6;
@@ -84,7 +86,7 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds 
 
     /// @inheritdoc IWeights
     function weightOf(address node) external view returns (uint64) {
-        return _weightOf(_nodes[node].active, _pools[node].stake);
+        return _weightOf(_nodes[node].status, _pools[node].stake);
     }
 
     /// @inheritdoc IWeights
@@ -116,46 +118,56 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds 
         ActivePool storage pool = _pools[node];
         if (_nodes[node].owner == address(0) || epoch <= _incomes[node].firstEpoch) return 0;
         if (pool.checkpoints == 0 || epoch > pool.changedEpoch) {
-            return _weightOf(_nodes[node].active, pool.stake);
+            return _weightOf(_nodes[node].status, pool.stake);
         }
-        return uint64(_histories[node].lookup(pool.checkpoints, epoch));
+        (bool known, uint256 weight) = _histories[node].lookup(pool.checkpoints, epoch);
+        if (!known) revert WeightForgotten(node, epoch);
+        return uint64(weight);
     }
 
     /// @dev Has to follow every change of a node's stake or activity, with rewards settled before it.
     /// @param pool The node's pool as it will be stored.
     /// @param weightBefore The node's weight before the change.
-    function _recordWeight(address node, Node memory record, ActivePool memory pool, uint64 weightBefore)
-        internal
-    {
-        uint64 weight = _weightOf(record.active, pool.stake);
+    /// @param shared As it is stored.
+    function _recordWeight(
+        address node,
+        Node memory record,
+        ActivePool memory pool,
+        uint64 weightBefore,
+        Shared memory shared
+    ) internal {
+        uint64 weight = _weightOf(record.status, pool.stake);
         if (weight == weightBefore) return;
         uint256 epoch = currentEpoch();
-        if (pool.changedEpoch < epoch && _incomes[node].firstEpoch < epoch) {
+        if (pool.changedEpoch < epoch) {
             _histories[node].push(pool.checkpoints, epoch, weightBefore);
             pool.changedEpoch = uint32(epoch);
             ++pool.checkpoints;
         }
         emit WeightChanged(node, epoch, weight);
-        if (!_updateLeaf(record.leaf, weight)) emit LeafDeferred(node);
+        _followWeight(node, record.leaf, weight, shared);
+    }
+
+    /// @dev Brings a leaf to its node's weight, or tells that it stays behind.
+    function _followWeight(address node, uint256 leaf, uint64 weight, Shared memory shared) internal {
+        if (!_updateLeaf(leaf, weight, shared)) emit LeafDeferred(node);
     }
 
     /// @dev Makes a leaf for a new node.
-    function _addLeaf() internal returns (uint32 leaf) {
-        leaf = _shared.leafCount;
+    /// @param shared To be stored.
+    function _addLeaf(Shared memory shared) internal returns (uint24 leaf) {
+        leaf = shared.leafCount;
         _tree.grow(leaf);
-        _shared.leafCount = SafeCast.toUint24(uint256(leaf) + 1);
+        shared.leafCount = SafeCast.toUint24(uint256(leaf) + 1);
     }
 
     /// @dev Brings a leaf to a node's weight, if the tree is not locked and has room for it.
-    function _updateLeaf(uint256 leaf, uint64 weight) internal returns (bool) {
+    function _updateLeaf(uint256 leaf, uint64 weight, Shared memory shared) internal returns (bool) {
         uint256 before = _tree.weightOf(leaf);
         uint256 current = weight / WEIGHT_PER_LEAF_WEIGHT;
         if (current == before) return true;
-        if (_lockedUntil() != 0) return false;
-        uint256 leafCount = _shared.leafCount;
-        if (current > before && _tree.total(leafCount) - before + current > SumTree.MAX_TOTAL) return false;
-        _tree.update(leafCount, leaf, current);
-        return true;
+        if (shared.lockBlocks != 0 && _lockedUntil() != 0) return false;
+        return _tree.update(shared.leafCount, leaf, before, current);
     }
 
     /// @dev The last block of a lock that holds now; 0 if there is none.
@@ -169,7 +181,7 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, EpochSeeds 
     }
 
     /// @dev At most `MAX_STAKE` / 1e12, which is less than 2^53.
-    function _weightOf(bool active, uint256 stake) internal pure returns (uint64) {
-        return active ? uint64(stake / WEI_PER_WEIGHT) : 0;
+    function _weightOf(Status status, uint256 stake) internal pure returns (uint64) {
+        return status == Status.Active ? uint64(stake / WEI_PER_WEIGHT) : 0;
     }
 }

@@ -23,6 +23,7 @@ interface Vm {
     function snapshotGasLastCall(string calldata group, string calldata name)
         external
         returns (uint256 gasUsed);
+    function getCode(string calldata artifactPath) external view returns (bytes memory creationBytecode);
     function getNonce(address account) external view returns (uint64);
     function assertEq(uint256 left, uint256 right, string calldata message) external pure;
     function assertEq(address left, address right, string calldata message) external pure;
@@ -40,6 +41,21 @@ abstract contract Base {
     function bound(uint256 value, uint256 low, uint256 high) internal pure returns (uint256) {
         uint256 size = high - low + 1;
         return size == 0 ? value : low + value % size;
+    }
+
+    /// @dev Puts the very bytes of a contract on the chain that are built to be deployed: other settings of the
+    /// compiler than those of the tests. So tests know contracts by their interfaces only.
+    function create(string memory name, bytes memory arguments) internal returns (address created) {
+        bytes memory built = vm.getCode(string.concat("out/", name, ".sol/", name, ".json"));
+        bytes memory code = abi.encodePacked(built, arguments);
+        assembly ("memory-safe") {
+            created := create(0, add(code, 32), mload(code))
+            if iszero(created) {
+                let data := mload(0x40)
+                returndatacopy(data, 0, returndatasize())
+                revert(data, returndatasize())
+            }
+        }
     }
 
     function revertOf(bytes4 selector, address a) internal pure returns (bytes memory) {

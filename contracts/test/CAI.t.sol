@@ -19,7 +19,7 @@ contract CAITest is Base {
         vm.warp(1_700_000_000);
         holder = vm.addr(KEY);
         token = new CAI(holder, 1000 ether);
-        development = new DevelopmentCAI(holder, 1000 ether);
+        development = DevelopmentCAI(create("DevelopmentCAI", abi.encode(holder, 1000 ether)));
     }
 
     function test_the_supply_is_the_holders() public view {
@@ -75,7 +75,7 @@ contract CAITest is Base {
         for (uint256 i = 0; i < chains.length; ++i) {
             vm.chainId(chains[i]);
             vm.expectRevert(abi.encodeWithSelector(IDevelopmentCAI.NotADevelopmentChain.selector, chains[i]));
-            new DevelopmentCAI(holder, 1);
+            DevelopmentCAI(create("DevelopmentCAI", abi.encode(holder, 1)));
         }
     }
 }

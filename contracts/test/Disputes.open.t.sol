@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {JuryFixture} from "./JuryFixture.sol";
-import {Disputes} from "../src/Disputes.sol";
 import {Accusation, Dispute, Fault, IDisputes, Phase} from "../src/interfaces/IDisputes.sol";
 import {Role} from "../src/interfaces/INodeRegistry.sol";
 import {JAIL_FOREVER} from "../src/interfaces/IStaking.sol";
@@ -253,12 +252,12 @@ contract DisputesOpenTest is JuryFixture {
         refusePeriods(UNBONDING_DELAY - 2, 1, 1);
         deployAs(UNBONDING_DELAY - 3, 1, 1);
         vm.expectRevert(revertOf(IDisputes.NotTheDisputes.selector, address(disputes)));
-        new Disputes(address(staking), MAX_AGE, DRAW_PERIOD, VOTE_PERIOD);
+        IDisputes(create("Disputes", abi.encode(address(staking), MAX_AGE, DRAW_PERIOD, VOTE_PERIOD)));
     }
 
     function deployAs(uint256 age, uint256 drawPeriod, uint256 votePeriod) internal {
         address other = address(newStaking(created(2), created(1), created(3)));
-        new Disputes(other, age, drawPeriod, votePeriod);
+        IDisputes(create("Disputes", abi.encode(other, age, drawPeriod, votePeriod)));
     }
 
     /// @dev At the address that staking expects, so that only the periods are wrong.
@@ -266,6 +265,6 @@ contract DisputesOpenTest is JuryFixture {
         address other = address(newStaking(created(2), created(1), created(3)));
         bytes4 selector = IDisputes.PeriodsOutOfBounds.selector;
         vm.expectRevert(abi.encodeWithSelector(selector, age, drawPeriod, votePeriod, UNBONDING_DELAY));
-        new Disputes(other, age, drawPeriod, votePeriod);
+        IDisputes(create("Disputes", abi.encode(other, age, drawPeriod, votePeriod)));
     }
 }

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {MarketFixture} from "./MarketFixture.sol";
-import {Escrow} from "../src/Escrow.sol";
 import {Deposit, IEscrow} from "../src/interfaces/IEscrow.sol";
 import {Role} from "../src/interfaces/INodeRegistry.sol";
 import {JAIL_FOREVER} from "../src/interfaces/IStaking.sol";
@@ -117,9 +116,9 @@ contract EscrowDepositTest is MarketFixture {
         refuseDelays(NOTICE, type(uint256).max);
         refuseDelays((UNBONDING_DELAY - GRACE) / 2, GRACE);
         address other = address(newStaking(created(2), created(3), created(1)));
-        new Escrow(other, (UNBONDING_DELAY - GRACE) / 2 - 1, GRACE);
+        IEscrow(create("Escrow", abi.encode(other, (UNBONDING_DELAY - GRACE) / 2 - 1, GRACE)));
         vm.expectRevert(revertOf(IEscrow.NotTheEscrow.selector, address(escrow)));
-        new Escrow(address(staking), NOTICE, GRACE);
+        IEscrow(create("Escrow", abi.encode(address(staking), NOTICE, GRACE)));
     }
 
     /// @dev At the address that staking expects, so that only the delays are wrong.
@@ -127,7 +126,7 @@ contract EscrowDepositTest is MarketFixture {
         address other = address(newStaking(created(2), created(3), created(1)));
         bytes4 selector = IEscrow.DelaysOutOfBounds.selector;
         vm.expectRevert(abi.encodeWithSelector(selector, notice, grace, UNBONDING_DELAY));
-        new Escrow(other, notice, grace);
+        IEscrow(create("Escrow", abi.encode(other, notice, grace)));
     }
 
     function announce(uint256 amount) internal {

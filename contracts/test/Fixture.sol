@@ -3,9 +3,10 @@ pragma solidity 0.8.37;
 
 import {Base} from "./Base.sol";
 import {DevelopmentCAI} from "../src/DevelopmentCAI.sol";
-import {Slashing} from "../src/Slashing.sol";
-import {Staking, StakingParameters} from "../src/Staking.sol";
 import {Role} from "../src/interfaces/INodeRegistry.sol";
+import {IEpochSeeds} from "../src/interfaces/IEpochSeeds.sol";
+import {ISlashing} from "../src/interfaces/ISlashing.sol";
+import {IStaking, StakingParameters} from "../src/interfaces/IStaking.sol";
 
 /// @notice The three contracts as they are deployed, some people with money, and short verbs.
 abstract contract Fixture is Base {
@@ -26,16 +27,18 @@ abstract contract Fixture is Base {
     address internal constant REPORTER = address(0x3001);
 
     DevelopmentCAI internal token;
-    Staking internal staking;
-    Slashing internal slashing;
+    IStaking internal staking;
+    ISlashing internal slashing;
+    IEpochSeeds internal seeds;
     address internal node;
     address internal otherNode;
 
     function setUp() public virtual {
         vm.roll(1000);
         vm.warp(1_700_000_000);
-        token = new DevelopmentCAI(address(this), SUPPLY);
+        token = DevelopmentCAI(create("DevelopmentCAI", abi.encode(address(this), SUPPLY)));
         deploySlasher();
+        seeds = IEpochSeeds(create("EpochSeeds", abi.encode(address(staking))));
         node = vm.addr(NODE_KEY);
         otherNode = vm.addr(OTHER_NODE_KEY);
         fund(OWNER);
@@ -49,11 +52,11 @@ abstract contract Fixture is Base {
     function deploySlasher() internal virtual {
         address slasher = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
         staking = newStaking(slasher);
-        slashing = new Slashing(address(staking), 256);
+        slashing = ISlashing(create("Slashing", abi.encode(address(staking), 256)));
     }
 
-    function newStaking(address slasher) internal returns (Staking) {
-        return new Staking(parameters(slasher));
+    function newStaking(address slasher) internal returns (IStaking) {
+        return IStaking(create("Staking", abi.encode(parameters(slasher))));
     }
 
     function parameters(address slasher) internal view returns (StakingParameters memory) {
@@ -130,5 +133,10 @@ abstract contract Fixture is Base {
 
     function passUnbonding() internal {
         vm.warp(vm.getBlockTimestamp() + UNBONDING_DELAY);
+    }
+
+    function one(address account) internal pure returns (address[] memory accounts) {
+        accounts = new address[](1);
+        accounts[0] = account;
     }
 }

@@ -26,12 +26,17 @@ abstract contract GasMeasured is Fixture {
         token.approve(address(staking), type(uint256).max);
         if (funding != 0) staking.fundRewards(funding);
         registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        vm.prank(OTHER_OWNER);
+        staking.announceCommission(otherNode, 1_000);
+        vm.warp(vm.getBlockTimestamp() + 7 days);
+        vm.prank(OTHER_OWNER);
+        staking.announceCommission(otherNode, 1_000);
         vm.roll(vm.getBlockNumber() + EPOCH_BLOCKS);
         vm.warp(vm.getBlockTimestamp() + 1 hours);
     }
 
-    function snapshot(string memory name) internal {
-        vm.snapshotGasLastCall(group(), name);
+    function snapshot(string memory name, uint256 most) internal {
+        vm.assertLe(vm.snapshotGasLastCall(group(), name), most, name);
     }
 
     function test_gas_of_register() public {
@@ -40,12 +45,12 @@ abstract contract GasMeasured is Fixture {
         vm.warp(vm.getBlockTimestamp() + 60);
         vm.prank(OWNER);
         staking.register(Role.Miner, node, METADATA, deadline() - 60, signature);
-        snapshot("register");
+        snapshot("register", 90_000);
     }
 
     function test_gas_of_stake_for_a_new_key() public {
         stakeAs(OWNER, MINER_STAKE);
-        snapshot("stake for a new key");
+        snapshot("stake for a new key", 165_000);
     }
 
     function test_gas_of_a_first_vote() public {
@@ -53,7 +58,7 @@ abstract contract GasMeasured is Fixture {
         token.approve(address(staking), 5_000 ether);
         vm.prank(ANN);
         staking.vote(otherNode, 1_000 ether);
-        snapshot("first vote, new word of history");
+        snapshot("first vote, first change of the node's weight", 120_000);
 
         vm.roll(vm.getBlockNumber() + EPOCH_BLOCKS);
         vm.warp(vm.getBlockTimestamp() + 1 hours);
@@ -61,7 +66,7 @@ abstract contract GasMeasured is Fixture {
         token.approve(address(staking), 5_000 ether);
         vm.prank(BEN);
         staking.vote(otherNode, 1_000 ether);
-        snapshot("first vote");
+        snapshot("first vote", 120_000);
     }
 
     function test_gas_of_a_slash() public {
@@ -72,7 +77,7 @@ abstract contract GasMeasured is Fixture {
         vm.roll(vm.getBlockNumber() + EPOCH_BLOCKS);
         vm.warp(vm.getBlockTimestamp() + 1 hours);
         staking.slash(otherNode, 10_000, 1_000, JAIL_FOREVER);
-        snapshot("slash");
+        snapshot("slash", 115_000);
     }
 
     function test_gas_of_leaving() public {
@@ -82,22 +87,22 @@ abstract contract GasMeasured is Fixture {
         vm.warp(vm.getBlockTimestamp() + 1 hours);
         vm.prank(ANN);
         uint256 requestId = staking.unvote(otherNode, 900 ether * 1e3);
-        snapshot("unvote");
+        snapshot("unvote", 160_000);
         passUnbonding();
         vm.prank(ESCROW);
         staking.addFees(otherNode, 100 ether);
         vm.prank(ANN);
         staking.claim(otherNode);
-        snapshot("claim");
+        snapshot("claim", 70_000);
         vm.prank(ANN);
         staking.withdraw(otherNode, requestId);
-        snapshot("withdraw");
+        snapshot("withdraw", 55_000);
     }
 
     function test_gas_of_fees() public {
         vm.prank(ESCROW);
         staking.addFees(otherNode, 100 ether);
-        snapshot("add fees");
+        snapshot("add fees", 90_000);
     }
 }
 

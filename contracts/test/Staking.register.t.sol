@@ -3,9 +3,8 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Fixture} from "./Fixture.sol";
-import {Staking, StakingParameters} from "../src/Staking.sol";
 import {INodeRegistry, Role} from "../src/interfaces/INodeRegistry.sol";
-import {IStaking, NodeInfo} from "../src/interfaces/IStaking.sol";
+import {IStaking, NodeInfo, StakingParameters} from "../src/interfaces/IStaking.sol";
 
 /// @notice Who may register which key as what, and for how much.
 contract StakingRegisterTest is Fixture {
@@ -13,7 +12,7 @@ contract StakingRegisterTest is Fixture {
         stakeAs(OWNER, MINER_STAKE);
         bytes memory signature = consent(NODE_KEY, OWNER, Role.Miner);
         vm.expectEmit(address(staking));
-        emit INodeRegistry.NodeRegistered(node, OWNER, Role.Miner, 0, "metadata");
+        emit INodeRegistry.NodeRegistered(node, OWNER, Role.Miner, 0, 10, micro(MINER_STAKE), "metadata");
         vm.prank(OWNER);
         staking.register(Role.Miner, node, "metadata", deadline(), signature);
 
@@ -107,7 +106,7 @@ contract StakingRegisterTest is Fixture {
 
     function test_register_refuses_a_consent_for_another_contract_or_chain() public {
         bytes memory signature = consent(NODE_KEY, OWNER, Role.Miner);
-        Staking twin = newStaking(address(slashing));
+        IStaking twin = newStaking(address(slashing));
         vm.startPrank(OWNER);
         vm.expectPartialRevert(INodeRegistry.ConsentNotByNode.selector);
         twin.register(Role.Miner, node, "", deadline(), signature);
@@ -223,12 +222,12 @@ contract StakingRegisterTest is Fixture {
         StakingParameters memory changed = parameters(address(slashing));
         changed.unbondingDelay = delay;
         vm.expectRevert(abi.encodeWithSelector(IStaking.UnbondingDelayOutOfBounds.selector, delay));
-        new Staking(changed);
+        IStaking(create("Staking", abi.encode(changed)));
     }
 
     function test_the_slashers_are_three() public {
         StakingParameters memory changed = parameters(ESCROW);
         vm.expectRevert(abi.encodeWithSelector(IStaking.SlashersNotDistinct.selector));
-        new Staking(changed);
+        IStaking(create("Staking", abi.encode(changed)));
     }
 }

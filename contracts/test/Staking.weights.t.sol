@@ -30,6 +30,8 @@ contract StakingWeightsTest is Fixture {
     function test_weightAt_is_right_for_any_history(uint256[24] memory steps) public {
         registerMiner();
         uint64[] memory expected = new uint64[](100);
+        uint256[] memory changes = new uint256[](24); // epochs in which it has changed
+        uint256 count = 0;
         uint256 epoch = 10;
         for (uint256 i = 0; i < steps.length; ++i) {
             uint256 pause = steps[i] % 4;
@@ -38,17 +40,39 @@ contract StakingWeightsTest is Fixture {
             }
             vm.roll(epoch * EPOCH_BLOCKS + steps[i] % EPOCH_BLOCKS);
             voteAs(ANN, 1e12 * bound(steps[i], 1, 1e6));
+            if (count == 0 || changes[count - 1] != epoch) changes[count++] = epoch;
         }
-        address[] memory nodes = new address[](2);
-        (nodes[0], nodes[1]) = (node, otherNode);
+        uint256 oldest = count > 6 ? changes[count - 6] : 0;
         for (uint256 i = 0; i <= epoch; ++i) {
-            uint64[] memory weights = staking.weightsAt(nodes, i);
-            vm.assertEq(weights[0], expected[i], "as it was");
-            vm.assertEq(weights[1], 0, "not registered");
+            if (i > 10 && i < oldest) {
+                vm.expectRevert(abi.encodeWithSelector(IWeights.WeightForgotten.selector, node, i));
+                staking.weightAt(node, i);
+            } else {
+                vm.assertEq(staking.weightAt(node, i), expected[i], "as it was");
+            }
+            vm.assertEq(staking.weightAt(otherNode, i), 0, "not registered");
         }
     }
 
-    /// @dev Through three levels; each leaf is found exactly as often as it weighs.
+    function test_the_last_epochs_can_be_read_however_often_the_weight_changes() public {
+        registerMiner();
+        for (uint256 epoch = 11; epoch <= 20; ++epoch) {
+            vm.roll(epoch * EPOCH_BLOCKS);
+            voteAs(ANN, 1 ether);
+            voteAs(BEN, 1 ether);
+        }
+        vm.assertEq(staking.KEPT_EPOCHS(), 6, "six epochs");
+        address[] memory nodes = one(node);
+        for (uint256 epoch = 15; epoch <= 20; ++epoch) {
+            uint256 votes = 2 * (epoch - 11);
+            vm.assertEq(staking.weightsAt(nodes, epoch)[0], micro(MINER_STAKE + votes * 1 ether), "kept");
+        }
+        vm.expectRevert(abi.encodeWithSelector(IWeights.WeightForgotten.selector, node, 14));
+        staking.weightsAt(nodes, 14);
+        vm.assertEq(staking.weightAt(node, 10), 0, "it still had not been registered");
+    }
+
+    /// @dev Through two levels; each leaf is found exactly as often as it weighs.
     function test_the_tree_draws_every_leaf_by_its_weight() public {
         for (uint256 i = 0; i < 70; ++i) {
             registerAs(Role.Miner, 0x2000000 + i, OWNER, MINER_STAKE + i * 1 ether);

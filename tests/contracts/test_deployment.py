@@ -21,6 +21,7 @@ SOME = Deployment(
     chain_id=1,
     cai=b"c" * 20,
     staking=b"s" * 20,
+    epoch_seeds=b"p" * 20,
     slashing=b"l" * 20,
     escrow=b"e" * 20,
     disputes=b"d" * 20,
@@ -41,6 +42,7 @@ def test_a_deployment_is_read_as_it_was_written(tmp_path):
         {"cai": None},
         {"cai": "63" * 20},
         {"staking": "0x" + "63" * 19},
+        {"epoch_seeds": 5},
         {"slashing": "0x" + "zz" * 20},
         {"escrow": None},
         {"disputes": "0x"},
@@ -85,7 +87,13 @@ async def test_the_deployed_contracts_belong_to_each_other(world):
 @pytest.mark.process
 @pytest.mark.parametrize(
     "change",
-    [{"chain_id": 1}, {"staking": b"s" * 20}, {"cai": b"c" * 20}, {"escrow": b"e" * 20}],
+    [
+        {"chain_id": 1},
+        {"staking": b"s" * 20},
+        {"cai": b"c" * 20},
+        {"epoch_seeds": b"p" * 20},
+        {"escrow": b"e" * 20},
+    ],
 )
 async def test_a_deployment_that_is_not_there_is_found_out(world, change):
     with pytest.raises(BadDeployment):
@@ -96,9 +104,10 @@ async def test_a_deployment_that_is_not_there_is_found_out(world, change):
 async def test_contracts_of_two_deployments_do_not_belong_together(world):
     parameters = DeployParameters(token=TokenKind.SUPPLY, epoch_blocks=10, seed_delay_blocks=2)
     second = await deploy(world.chain.rpc, world.ann, parameters)
-    mixed = dataclasses.replace(world.deployment, staking=second.staking)
-    with pytest.raises(BadDeployment, match="belong"):
-        await check_deployment(world.chain.rpc, mixed)
+    for name in ("staking", "epoch_seeds"):
+        mixed = dataclasses.replace(world.deployment, **{name: getattr(second, name)})
+        with pytest.raises(BadDeployment, match="belong"):
+            await check_deployment(world.chain.rpc, mixed)
 
 
 @pytest.mark.process

@@ -35,7 +35,7 @@ async def test_a_seed_is_chained_to_the_hash_of_a_later_block(world):
     assert await world.epochs.recordable_epoch() == first
 
     epoch = await world.epochs.record_seed(world.ann, first)
-    words = (world.staking.chain_id.to_bytes(32, "big"), bytes(12) + world.staking.address)
+    words = (world.staking.chain_id.to_bytes(32, "big"), bytes(12) + world.deployment.epoch_seeds)
     previous = keccak256(b"".join(words))
     expected = keccak256(previous + await block_hash(world, seed_block) + first.to_bytes(32, "big"))
     assert epoch == Epoch(first, expected, first * EPOCH_BLOCKS)
@@ -96,6 +96,21 @@ async def test_weights_are_those_at_the_epochs_start_and_do_not_change(world):
     second = await next_epoch(world)
     assert await world.epochs.weights_at([OTHER_NODE, NODE], first) == before
     assert await world.epochs.weights_at([NODE], second) == [before[1] + 77 * 10**6]
+
+
+async def test_weights_of_long_ago_are_refused_and_not_made_up(world):
+    await world.register()
+    first = await next_epoch(world)
+    for _ in range(7):
+        await world.staking.vote(world.ann, NODE, WEI_PER_CAI)
+        newest = await next_epoch(world)
+    assert await world.epochs.weights_at([NODE], newest - 5) == [
+        (MINER_STAKE_WEI + 2 * WEI_PER_CAI) // MICRO_CAI_WEI
+    ]
+    with pytest.raises(ContractReverted) as caught:
+        await world.epochs.weights_at([NODE], first)
+    assert caught.value.name == "WeightForgotten"
+    assert caught.value.arguments == {"node": NODE, "epoch": first}
 
 
 async def test_there_are_no_weights_of_the_future(world):

@@ -13,7 +13,7 @@ from contracts.anvil import anvil_process
 from contracts.contract import Contract
 from contracts.errors import ChainUnreachable
 from contracts.events import MARKS_MAX, BadCursor, BlockMark, Cursor, EventFeed
-from contracts.records import Role
+from contracts.records import WEI_PER_CAI, Role
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
     NODE,
@@ -60,6 +60,7 @@ async def test_each_event_is_read_once_in_order(world):
 async def test_events_of_several_names_come_in_the_order_of_the_chain(world):
     feed = feed_of(world, names=("WeightChanged", "NodeRegistered"))
     await world.register()
+    await world.staking.vote(world.ann, NODE, WEI_PER_CAI)
     await world.register(OTHER_NODE_SECRET)
     found = (await feed.read()).events
     assert [event.arguments["node"] for event in found if event.name == "NodeRegistered"] == [

@@ -6,7 +6,7 @@ import stat
 import pytest
 import trio
 
-from contracts.errors import ChainUnreachable
+from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.events import BadCursor
 from contracts.records import Epoch, Role
 from contracts.registry import Node
@@ -23,6 +23,7 @@ class FakeEpochs:
     def __init__(self):
         self.epoch = None
         self.reachable = True
+        self.refusal = None
 
     async def latest_epoch(self):
         await trio.lowlevel.checkpoint()
@@ -32,6 +33,8 @@ class FakeEpochs:
 
     async def weights_at(self, nodes, epoch):
         await trio.lowlevel.checkpoint()
+        if self.refusal is not None:
+            raise ContractReverted(self.refusal, {}, b"")
         return [20 * epoch for _ in nodes]
 
 
@@ -91,6 +94,21 @@ async def test_epoch_has_weights_of_its_snapshot(watcher, epochs):
     assert (latest.number, latest.seed) == (3, b"\x09" * 32)
     assert latest.miners.weight_of(MINER) == latest.coordinators.weight_of(COORDINATOR) == 60
     assert latest.miners.weight_of(COORDINATOR) == 0
+
+
+async def test_an_epoch_whose_weights_are_forgotten_is_waited_out(watcher, epochs):
+    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "WeightForgotten"
+    await watcher.refresh()
+    assert watcher.view.latest is None
+    epochs.epoch, epochs.refusal = Epoch(9, bytes(32), 180), None
+    await watcher.refresh()
+    assert watcher.view.latest.number == 9
+
+
+async def test_any_other_refusal_is_a_fault_of_ours(watcher, epochs):
+    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "EpochNotStarted"
+    with pytest.raises(ContractReverted):
+        await watcher.refresh()
 
 
 async def test_latest_epochs_are_kept_and_read_once(watcher, epochs, registry):

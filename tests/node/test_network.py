@@ -12,6 +12,7 @@ DEPLOYMENT = Deployment(
     chain_id=31337,
     cai=b"\x01" * 20,
     staking=b"\x02" * 20,
+    epoch_seeds=b"\x06" * 20,
     slashing=b"\x03" * 20,
     escrow=b"\x04" * 20,
     disputes=b"\x05" * 20,

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @title Epochs and the seeds from which the draws of an epoch come.
-/// @notice Block numbers are those that contracts see. On a rollup these may be the parent chain's, so a
-/// client must ask `clock()` and never compare with the block numbers of its RPC.
-interface IEpochSeeds {
+import {IEpochs} from "./IEpochs.sol";
+
+/// @title The seeds from which the draws of an epoch come.
+interface IEpochSeeds is IEpochs {
     /// @notice The seed of an epoch is known from now on.
     event SeedRecorded(uint256 indexed epoch, bytes32 seed, uint256 snapshotBlock);
 
-    /// @notice Epoch length or seed delay is out of bounds.
-    error EpochParametersOutOfBounds(uint256 epochBlocks, uint256 seedDelayBlocks);
     /// @notice The hash of the seed block does not exist yet.
     error SeedNotReady(uint256 epoch, uint256 seedBlock);
     /// @notice The hash of the seed block is no longer readable: this epoch never gets a seed.
@@ -33,9 +31,6 @@ interface IEpochSeeds {
     /// @notice The only epoch that `recordSeed` would newly accept; it may lie in the future.
     function nextRecordableEpoch() external view returns (uint256);
 
-    /// @notice The epoch of the current block.
-    function currentEpoch() external view returns (uint256);
-
     /// @notice The first block of an epoch: stakes count as they stood before it.
     /// @param epoch Number of the epoch.
     function snapshotBlock(uint256 epoch) external view returns (uint256);
@@ -50,9 +45,6 @@ interface IEpochSeeds {
     /// @notice Says that `clock()` counts blocks (ERC-6372).
     function CLOCK_MODE() external view returns (string memory);
 
-    /// @notice Length of an epoch in blocks.
-    function EPOCH_BLOCKS() external view returns (uint256);
-
-    /// @notice Blocks between an epoch's snapshot and its seed block.
-    function SEED_DELAY_BLOCKS() external view returns (uint256);
+    /// @notice The staking contract whose epochs these are.
+    function STAKING() external view returns (address);
 }

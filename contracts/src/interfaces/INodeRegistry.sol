@@ -17,9 +17,17 @@ interface INodeRegistry {
     /// @param owner Who registered it, and whose own stake counts.
     /// @param role Miner or Coordinator.
     /// @param leaf Its place in the tree from which jurors are drawn; counted from 0, without gaps.
+    /// @param epoch The current epoch: it weighs nothing in the draws up to it.
+    /// @param weight What it weighs from now on, in whole micro-CAI.
     /// @param metadata The node's introduction, by convention a small JSON text: name, URL, models.
     event NodeRegistered(
-        address indexed node, address indexed owner, Role indexed role, uint32 leaf, string metadata
+        address indexed node,
+        address indexed owner,
+        Role indexed role,
+        uint32 leaf,
+        uint256 epoch,
+        uint64 weight,
+        string metadata
     );
     /// @notice The owner has replaced the introduction of its node.
     event MetadataChanged(address indexed node, string metadata);

@@ -13,14 +13,10 @@ struct Evidence {
 
 /// @title Penalties for what can be proved by signatures alone.
 interface ISlashing {
-    /// @notice A node has made two different statements for one slot.
+    /// @notice A node has made two different statements for one slot. What it costs is in the `Slashed` of staking
+    /// in the same transaction.
     event Equivocation(
-        address indexed signer,
-        uint8 indexed kind,
-        bytes32 indexed slot,
-        address reporter,
-        uint256 taken,
-        uint256 reward
+        address indexed signer, uint8 indexed kind, bytes32 indexed slot, address reporter, uint256 reward
     );
     /// @notice Somebody says that it knows evidence, and not yet which.
     event EvidenceCommitted(bytes32 indexed commitment, address indexed account);

@@ -8,6 +8,21 @@ import {IWeights} from "./IWeights.sol";
 /// @dev As `jailSeconds` of a slash, and as `jailedUntil` of a node: for good.
 uint256 constant JAIL_FOREVER = type(uint40).max;
 
+/// @notice What is fixed for good when staking is deployed.
+struct StakingParameters {
+    /// CAI, which reverts on a failed transfer and lets holders burn.
+    address token;
+    /// These three may not exist yet: each checks on its own deployment that it is meant.
+    address slashing;
+    address disputes;
+    address escrow;
+    /// In seconds, 1 minute to 60 days; longer than evidence takes to surface.
+    uint256 unbondingDelay;
+    /// See `Epochs`.
+    uint256 epochBlocks;
+    uint256 seedDelayBlocks;
+}
+
 /// @notice Everything about a node at the current block; all zero if it is not registered.
 struct NodeInfo {
     address owner;
@@ -156,7 +171,8 @@ interface IStaking is IRewards, IWeights, INodeRegistry {
     /// reverts, whatever is left of its stake, and whether it has left or is jailed.
     /// @param node A node that was ever registered, or it reverts with `NotRegistered`.
     /// @param fraction To take, in basis points: 1 to `MAX_PARTIAL_SLASH`, or all, 10,000.
-    /// @param rewardShare Of what is taken, in basis points, at most `MAX_REWARD_SHARE`.
+    /// @param rewardShare Of what is taken, in basis points, at most `MAX_REWARD_SHARE`. It is lowered to half
+    /// of the owner's own part of the stake (see `RewardShare`): nobody gains by having itself slashed.
     /// @param jailSeconds 0 leaves the node where it is; anything up to `JAIL_FOREVER` jails it for so long,
     /// or leaves it in jail if it is there for longer; with all of the stake taken it is always for good.
     /// @return taken In wei of CAI; 0 if nothing was left.

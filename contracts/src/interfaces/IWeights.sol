@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {IEpochSeeds} from "./IEpochSeeds.sol";
+import {IEpochs} from "./IEpochs.sol";
 
 /// @title The weight of a node in draws: now, at the start of any past epoch, and in the tree of jurors.
 /// @notice A node's weight is its stake in whole micro-CAI (1e12 wei), rounded down, while it is active, else 0.
 /// In the tree it counts in whole CAI, and only its leaf and the words above it are stored.
 ///
 /// Rebuilding it from events: a node's weight at the start of epoch `e` is that of its newest `WeightChanged`
-/// of an earlier epoch, or 0. Its leaf weighs that of the newest `WeightChanged`, in whole CAI, unless a
+/// (or `NodeRegistered`) of an earlier epoch, or 0. Its leaf weighs that of the newest one, in whole CAI, unless a
 /// `LeafDeferred` of the same transaction says that the leaf stays behind; then until the node's `LeafSynced`
 /// or its next `WeightChanged` without a `LeafDeferred`.
-interface IWeights is IEpochSeeds {
+interface IWeights is IEpochs {
     /// @notice A node weighs this much from now on, and in the draws from the epoch after this one.
     /// @param node The node key.
     /// @param epoch The current epoch.
     /// @param weight In whole micro-CAI.
-    event WeightChanged(address indexed node, uint256 indexed epoch, uint64 weight);
+    event WeightChanged(address indexed node, uint256 epoch, uint64 weight);
     /// @notice The tree was locked (or is full): the node's leaf keeps its weight until `syncLeaf`.
     event LeafDeferred(address indexed node);
     /// @notice A leaf that stayed behind now has its node's weight, in whole CAI.
@@ -28,6 +28,8 @@ interface IWeights is IEpochSeeds {
 
     /// @notice The epoch has not begun, so weights at its start may still change.
     error EpochNotStarted(uint256 epoch, uint256 currentEpoch);
+    /// @notice The node's weight has changed in `KEPT_EPOCHS` epochs since; its events still tell.
+    error WeightForgotten(address node, uint256 epoch);
     /// @notice The tree is locked up to and with this block.
     error WeightsAreLocked(uint256 untilBlock);
     /// @notice A lock begins now or at most `MAX_LOCK_BLOCKS` later, and locks in a row last at most
@@ -76,14 +78,16 @@ interface IWeights is IEpochSeeds {
     /// @param node The node key.
     function weightOf(address node) external view returns (uint64);
 
-    /// @notice What a node weighed when an epoch began, in whole micro-CAI. Never changes.
+    /// @notice What a node weighed when an epoch began, in whole micro-CAI. It never changes, and can be read
+    /// for the current epoch and at least `KEPT_EPOCHS - 1` before it: until the weight has changed in
+    /// `KEPT_EPOCHS` epochs since. Then it reverts with `WeightForgotten`.
     /// @param node The node key.
     /// @param epoch The current one or an earlier one.
     function weightAt(address node, uint256 epoch) external view returns (uint64);
 
     /// @notice What many nodes weighed when an epoch began: a snapshot, with the nodes from the events.
     /// @param nodes Node keys, as many as fit into a call; some 10,000 gas each.
-    /// @param epoch The current one or an earlier one.
+    /// @param epoch As in `weightAt`; it reverts if one of them cannot be read any more.
     function weightsAt(address[] calldata nodes, uint256 epoch) external view returns (uint64[] memory);
 
     /// @notice May lock weights, and slash: what a jury finds.
@@ -94,4 +98,7 @@ interface IWeights is IEpochSeeds {
 
     /// @notice The most blocks of all locks in a row.
     function MAX_LOCKED_BLOCKS() external view returns (uint256);
+
+    /// @notice The changes of a node's weight, at most one an epoch, of which the chain keeps what was before.
+    function KEPT_EPOCHS() external view returns (uint256);
 }

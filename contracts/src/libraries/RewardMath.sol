@@ -26,9 +26,9 @@ library RewardMath {
 
     /// @notice Divides income of a node between its owner and its shares.
     /// @param amount In wei of CAI, below 2^97.
-    /// @param commission In basis points.
+    /// @param commission In basis points, at most all of them.
     /// @param poolShares Of owner and voters.
-    /// @param perShare The sum before.
+    /// @param perShare The sum before, below 2^128.
     /// @return sum The sum after, below 2^128.
     /// @return owners The owner's part, in wei of CAI.
     function divide(uint256 amount, uint256 commission, uint256 poolShares, uint256 perShare)
@@ -37,8 +37,11 @@ library RewardMath {
         returns (uint256 sum, uint256 owners)
     {
         if (poolShares < MIN_REWARDED_SHARES) return (perShare, amount);
-        owners = amount * commission / BASIS_POINTS;
-        sum = perShare + ((amount - owners) << SHARE_SCALE) / poolShares;
+        // Within the bounds above nothing runs over or below zero.
+        unchecked {
+            owners = amount * commission / BASIS_POINTS;
+            sum = perShare + ((amount - owners) << SHARE_SCALE) / poolShares;
+        }
         if (sum > type(uint128).max) return (perShare, amount);
     }
 }

@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {IStaking} from "../interfaces/IStaking.sol";
 
 /// @title How much of a penalty may go to whoever reports it.
 /// @notice A slash takes the voters' stake with the owner's. So a share of all of it can be worth more than
@@ -16,21 +15,16 @@ library RewardShare {
     uint256 private constant LEAST_REWARD = 100 ether;
 
     /// @notice The share of a penalty that may be paid out.
-    /// @param staking The staking contract.
-    /// @param node Who is slashed.
+    /// @param own The owner's stake, in wei of CAI, below 2^128, without what is unbonding.
+    /// @param slashable The owner's, voters' and unbonding stake, in wei of CAI.
     /// @param most In basis points.
-    /// @return share In basis points, at most `most`, and at most half of what the owner's part is or what
+    /// @return In basis points, at most `most`, and at most half of what the owner's part is or what
     /// `LEAST_REWARD` is, rounded up.
-    /// @return slashable The owner's, voters' and unbonding stake, in wei of CAI.
-    function atMost(IStaking staking, address node, uint256 most)
-        internal
-        view
-        returns (uint256 share, uint256 slashable)
-    {
-        uint256 own;
-        (own, slashable) = staking.slashableStake(node);
-        if (slashable == 0) return (0, 0);
-        uint256 least = Math.ceilDiv(LEAST_REWARD * BASIS_POINTS, slashable);
-        share = Math.min(most, Math.max(OWN_LOSS_SHARE * own / slashable, least));
+    function atMost(uint256 own, uint256 slashable, uint256 most) internal pure returns (uint256) {
+        if (slashable == 0) return 0;
+        unchecked {
+            uint256 least = Math.ceilDiv(LEAST_REWARD * BASIS_POINTS, slashable);
+            return Math.min(most, Math.max(OWN_LOSS_SHARE * own / slashable, least));
+        }
     }
 }

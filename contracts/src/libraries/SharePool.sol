@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-
 /// @title A pool of stake owned through shares, so that one slash takes from everybody pro rata at once.
 /// @notice Both conversions round down, so what is lost to rounding stays in the pool, and the price of a
-/// share never falls but by a slash.
+/// share never falls but by a slash. Stake is below 2^96 and shares are below 2^160 (see `StakingStorage`), so
+/// no product runs over.
 library SharePool {
     /// @dev Nobody's shares and nobody's wei. They keep the price of an almost empty pool from being driven
     /// up by rounding, which would round the next depositor's stake away (ERC-4626's inflation attack), and
@@ -19,21 +18,23 @@ library SharePool {
     /// @param poolStake In wei of CAI.
     /// @param poolShares `VIRTUAL_SHARES` per wei as long as nobody was slashed.
     function toStake(uint256 shares, uint256 poolStake, uint256 poolShares) internal pure returns (uint256) {
-        return Math.mulDiv(shares, poolStake + VIRTUAL_STAKE, poolShares + VIRTUAL_SHARES);
+        return shares * (poolStake + VIRTUAL_STAKE) / (poolShares + VIRTUAL_SHARES);
     }
 
     /// @notice The shares that so much new stake is worth.
-    /// @param amount In wei of CAI.
+    /// @param amount In wei of CAI, below 2^95.
     /// @param poolStake Before it is added.
     /// @param poolShares Before they are added.
     function toShares(uint256 amount, uint256 poolStake, uint256 poolShares) internal pure returns (uint256) {
-        return Math.mulDiv(amount, poolShares + VIRTUAL_SHARES, poolStake + VIRTUAL_STAKE);
+        return amount * (poolShares + VIRTUAL_SHARES) / (poolStake + VIRTUAL_STAKE);
     }
 
     /// @notice What a slash takes from a pool. Less than all of it leaves a wei of whatever was there.
-    /// @param poolStake In wei of CAI.
+    /// @param poolStake In wei of CAI, below 2^128.
     /// @param fraction In basis points, at most `BASIS_POINTS`.
     function part(uint256 poolStake, uint256 fraction) internal pure returns (uint256) {
-        return poolStake * fraction / BASIS_POINTS;
+        unchecked {
+            return poolStake * fraction / BASIS_POINTS;
+        }
     }
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-/// @title Weights in a tree of sums, eight to a word: drawing by weight and changing a weight touch one word a
-/// level, which is three words for 512 leaves and four for 4,096.
-/// @notice A word of level 0 holds the weights of eight leaves; a word of a higher level holds the sums of
-/// eight words below it. The tree grows by a root when its leaves no longer fit; nothing moves then.
+/// @title Weights in a tree of sums, eight to a word: changing a weight touches one word a level, which is two
+/// words for 512 leaves and three for 32,768.
+/// @notice A word of level 0 holds the weights of eight leaves; each of the eight sums in a word of a higher
+/// level is that of eight words below it. So a draw, which is rare, may read eight words a level, and a change,
+/// which is not, writes one for every sixty-four children instead of every eight. The tree grows by a root when
+/// its leaves no longer fit; nothing moves then.
 library SumTree {
     struct Tree {
         /// By level * 2^32 + position in the level.
@@ -15,6 +17,8 @@ library SumTree {
     uint256 internal constant MAX_TOTAL = type(uint32).max;
 
     uint256 private constant LANES_LOG2 = 3;
+    /// @dev Lanes below a lane: eight words.
+    uint256 private constant CHILDREN_LOG2 = 6;
     uint256 private constant LANE_BITS = 32;
     uint256 private constant LANE_INDEX_MASK = 7;
     uint256 private constant LANE_MASK = type(uint32).max;
@@ -40,18 +44,28 @@ library SumTree {
         if (below != 0) tree.words[_key(top, 0)] = below;
     }
 
-    /// @notice Changes the weight of a leaf; the caller has seen to it that the sum of all fits.
-    function update(Tree storage tree, uint256 leafCount, uint256 leaf, uint256 weight) internal {
+    /// @notice Changes the weight of a leaf.
+    /// @param before What it weighs.
+    /// @param weight What it shall weigh, below 2^255.
+    /// @return fits Whether the sum of all stays within its bound; if not, nothing changes.
+    function update(Tree storage tree, uint256 leafCount, uint256 leaf, uint256 before, uint256 weight)
+        internal
+        returns (bool fits)
+    {
         uint256 top = _top(leafCount);
+        uint256 root = tree.words[_key(top, 0)];
         unchecked {
+            if (sumOf(root) - before + weight > MAX_TOTAL) return false;
             // Modulo 2^256; each word is right in the end, since what is taken off is in the lane.
-            uint256 change = weight - weightOf(tree, leaf);
+            uint256 change = weight - before;
             uint256 position = leaf;
-            for (uint256 level = 0; level <= top; ++level) {
+            for (uint256 level = 0; level < top; ++level) {
                 tree.words[_key(level, position >> LANES_LOG2)] += change << _shift(position);
-                position >>= LANES_LOG2;
+                position >>= CHILDREN_LOG2;
             }
+            tree.words[_key(top, 0)] = root + (change << _shift(position));
         }
+        return true;
     }
 
     /// @notice The leaf in which the `point`-th unit of weight lies.
@@ -62,8 +76,14 @@ library SumTree {
         returns (uint256 leaf, uint256 weight)
     {
         for (uint256 level = _top(leafCount) + 1; level != 0; --level) {
-            uint256 word = tree.words[_key(level - 1, leaf)];
-            leaf <<= LANES_LOG2;
+            uint256 position = leaf << LANES_LOG2;
+            uint256 word = tree.words[_key(level - 1, position)];
+            for (uint256 sum = sumOf(word); point >= sum; sum = sumOf(word)) {
+                point -= sum;
+                ++position;
+                word = tree.words[_key(level - 1, position)];
+            }
+            leaf = position << LANES_LOG2;
             weight = word & LANE_MASK;
             while (point >= weight) {
                 point -= weight;
@@ -86,8 +106,10 @@ library SumTree {
 
     /// @dev The level of the root.
     function _top(uint256 leafCount) private pure returns (uint256 level) {
-        for (uint256 room = LANE_INDEX_MASK + 1; room < leafCount; room <<= LANES_LOG2) {
-            ++level;
+        unchecked {
+            for (uint256 room = LANE_INDEX_MASK + 1; room < leafCount; room <<= CHILDREN_LOG2) {
+                ++level;
+            }
         }
     }
 
@@ -96,6 +118,8 @@ library SumTree {
     }
 
     function _shift(uint256 position) private pure returns (uint256) {
-        return (position & LANE_INDEX_MASK) * LANE_BITS;
+        unchecked {
+            return (position & LANE_INDEX_MASK) * LANE_BITS;
+        }
     }
 }

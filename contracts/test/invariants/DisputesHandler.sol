@@ -3,9 +3,8 @@ pragma solidity 0.8.37;
 
 import {Base} from "../Base.sol";
 import {DevelopmentCAI} from "../../src/DevelopmentCAI.sol";
-import {Disputes} from "../../src/Disputes.sol";
-import {Staking} from "../../src/Staking.sol";
-import {Accusation, Ballot, Dispute, Fault, Phase} from "../../src/interfaces/IDisputes.sol";
+import {Accusation, Ballot, Dispute, Fault, IDisputes, Phase} from "../../src/interfaces/IDisputes.sol";
+import {IStaking} from "../../src/interfaces/IStaking.sol";
 
 /// @notice Reporters, juries that vote anyhow or not at all, and everybody who closes, pays and punishes.
 contract DisputesHandler is Base {
@@ -13,8 +12,8 @@ contract DisputesHandler is Base {
     uint256 internal constant TASKS = 3;
     address internal constant REPORTER = address(0x4E904);
 
-    Disputes internal immutable DISPUTES;
-    Staking internal immutable STAKING;
+    IDisputes internal immutable DISPUTES;
+    IStaking internal immutable STAKING;
     DevelopmentCAI internal immutable TOKEN;
 
     uint256 public opened;
@@ -25,7 +24,7 @@ contract DisputesHandler is Base {
     mapping(uint256 disputeId => mapping(address node => bool)) internal _punished;
     address[] internal _nodes;
 
-    constructor(DevelopmentCAI token, Disputes disputes, Staking staking) {
+    constructor(DevelopmentCAI token, IDisputes disputes, IStaking staking) {
         (TOKEN, DISPUTES, STAKING) = (token, disputes, staking);
         for (uint256 i = 0; i < NODES; ++i) {
             _nodes.push(vm.addr(nodeKey(i)));

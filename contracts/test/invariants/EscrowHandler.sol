@@ -3,9 +3,8 @@ pragma solidity 0.8.37;
 
 import {Base} from "../Base.sol";
 import {DevelopmentCAI} from "../../src/DevelopmentCAI.sol";
-import {Escrow} from "../../src/Escrow.sol";
-import {Staking} from "../../src/Staking.sol";
-import {Account, Deposit, Voucher} from "../../src/interfaces/IEscrow.sol";
+import {Account, Deposit, IEscrow, Voucher} from "../../src/interfaces/IEscrow.sol";
+import {IStaking} from "../../src/interfaces/IStaking.sol";
 
 /// @notice Coordinators that deposit, promise more than they have, and leave; everybody redeems, settles,
 /// punishes and collects in any order. Keeps its own books.
@@ -15,8 +14,8 @@ contract EscrowHandler is Base {
     address internal constant PAYER = address(0xBA9E);
 
     DevelopmentCAI internal immutable TOKEN;
-    Escrow internal immutable ESCROW;
-    Staking internal immutable STAKING;
+    IEscrow internal immutable ESCROW;
+    IStaking internal immutable STAKING;
 
     uint256 public donated;
     mapping(address coordinator => uint256) public deposited;
@@ -38,7 +37,7 @@ contract EscrowHandler is Base {
     address[] internal _coordinators;
     address[] internal _miners;
 
-    constructor(DevelopmentCAI token, Escrow escrow, Staking staking) {
+    constructor(DevelopmentCAI token, IEscrow escrow, IStaking staking) {
         (TOKEN, ESCROW, STAKING) = (token, escrow, staking);
         for (uint256 i = 0; i < COORDINATORS; ++i) {
             _coordinators.push(vm.addr(coordinatorKey(i)));
@@ -114,8 +113,11 @@ contract EscrowHandler is Base {
         if (cover >= debt) cover = debt;
         bool due = debt - cover >= ESCROW.MINIMUM_DEBT() && !account.defaulted;
         due = due && vm.getBlockTimestamp() > _since[from][to] + ESCROW.GRACE();
-        (bool accepted, bytes memory result) = address(ESCROW).call(abi.encodeCall(ESCROW.bounced, (from, to)));
-        vm.assertTrue(accepted == (due || cover != 0), "accepted if there is a penalty or something to settle");
+        (bool accepted, bytes memory result) =
+            address(ESCROW).call(abi.encodeCall(ESCROW.bounced, (from, to)));
+        vm.assertTrue(
+            accepted == (due || cover != 0), "accepted if there is a penalty or something to settle"
+        );
         if (!accepted) return;
         watch(from, to);
         (uint256 amount, uint256 compensation) = abi.decode(result, (uint256, uint256));

@@ -2,19 +2,17 @@
 pragma solidity 0.8.37;
 
 import {Fixture} from "../Fixture.sol";
-import {Slashing} from "../../src/Slashing.sol";
-import {Staking} from "../../src/Staking.sol";
 import {Role} from "../../src/interfaces/INodeRegistry.sol";
 import {ISlashing} from "../../src/interfaces/ISlashing.sol";
-import {JAIL_FOREVER} from "../../src/interfaces/IStaking.sol";
+import {IStaking, JAIL_FOREVER} from "../../src/interfaces/IStaking.sol";
 import {Base} from "../Base.sol";
 
 /// @notice Nodes that sign few different statements, and a reporter who tries every pair of them.
 contract SlashingHandler is Base {
     uint256 internal constant NODES = 4;
 
-    Staking internal immutable STAKING;
-    Slashing internal immutable SLASHING;
+    IStaking internal immutable STAKING;
+    ISlashing internal immutable SLASHING;
     address[] internal _nodes;
 
     mapping(bytes32 evidenceKey => uint256) public spent;
@@ -26,7 +24,7 @@ contract SlashingHandler is Base {
     bool public acceptedWrongly;
     bool public refusedWrongly;
 
-    constructor(Staking staking, Slashing slashing) {
+    constructor(IStaking staking, ISlashing slashing) {
         STAKING = staking;
         SLASHING = slashing;
         for (uint256 i = 0; i < NODES; ++i) {
@@ -94,7 +92,9 @@ contract SlashingHandler is Base {
         pure
         returns (Said memory first, Said memory second)
     {
-        first = Said(a.who % NODES, kindOf(a.kind), bytes32(uint256(a.slot) % 2), bytes32(uint256(a.body) % 3));
+        first = Said(
+            a.who % NODES, kindOf(a.kind), bytes32(uint256(a.slot) % 2), bytes32(uint256(a.body) % 3)
+        );
         second = Said(first.who, first.kind, first.slot, bytes32(uint256(otherBody) % 3));
     }
 

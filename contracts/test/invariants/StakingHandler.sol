@@ -3,9 +3,8 @@ pragma solidity 0.8.37;
 
 import {Base} from "../Base.sol";
 import {DevelopmentCAI} from "../../src/DevelopmentCAI.sol";
-import {Staking} from "../../src/Staking.sol";
 import {Role} from "../../src/interfaces/INodeRegistry.sol";
-import {JAIL_FOREVER, NodeInfo} from "../../src/interfaces/IStaking.sol";
+import {IStaking, JAIL_FOREVER, NodeInfo} from "../../src/interfaces/IStaking.sol";
 import {RewardStream} from "../../src/interfaces/IRewards.sol";
 
 /// @notice Makes random calls that must succeed, as everybody there is, and keeps its own books.
@@ -15,7 +14,7 @@ contract StakingHandler is Base {
     uint256 internal constant EPOCH_BLOCKS = 100;
 
     DevelopmentCAI public immutable TOKEN;
-    Staking public staking;
+    IStaking public staking;
 
     // Money that has come and gone, in wei.
     uint256 public deposited;
@@ -64,7 +63,7 @@ contract StakingHandler is Base {
         }
     }
 
-    function start(Staking staking_) external {
+    function start(IStaking staking_) external {
         staking = staking_;
         for (uint256 i = 0; i < ACCOUNTS; ++i) {
             TOKEN.transfer(account(i), 50_000_000 ether);

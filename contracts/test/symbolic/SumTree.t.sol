@@ -16,7 +16,8 @@ contract SumTreeSymbolic is Base {
         tree.words[0] = word;
         uint256 other = (uint256(leaf) + 1) % 8;
         uint256 before = tree.weightOf(other);
-        tree.update(8, leaf, weight);
+        vm.assume(SumTree.sumOf(word) - tree.weightOf(leaf) + weight <= SumTree.MAX_TOTAL);
+        assert(tree.update(8, leaf, tree.weightOf(leaf), weight));
         assert(tree.weightOf(leaf) == weight);
         assert(tree.weightOf(other) == before);
     }
@@ -26,16 +27,16 @@ contract SumTreeSymbolic is Base {
         threeLeaves(a, b, c);
         assert(tree.total(9) == uint256(a) + b + c);
         vm.assume(uint256(again) + b + c <= SumTree.MAX_TOTAL);
-        tree.update(9, 0, again);
+        tree.update(9, 0, a, again);
         assert(tree.total(9) == uint256(again) + b + c);
         assert(tree.words[1 << 32] & type(uint32).max == uint256(again) + b);
     }
 
     function threeLeaves(uint32 a, uint32 b, uint32 c) internal {
         vm.assume(uint256(a) + b + c <= SumTree.MAX_TOTAL);
-        tree.update(8, 0, a);
-        tree.update(8, 7, b);
+        tree.update(8, 0, 0, a);
+        tree.update(8, 7, 0, b);
         tree.grow(8);
-        tree.update(9, 8, c);
+        tree.update(9, 8, 0, c);
     }
 }
