@@ -44,6 +44,15 @@ def test_flag_then_environment_then_file_then_default(started, tmp_path, monkeyp
     assert settings.api_port == 8420
 
 
+def test_several_devices_and_a_cluster(started, monkeypatch):
+    run("--role", "miner", "--data-dir", "here", "--device", "cuda:0", "cuda:1", "--power-saving")
+    monkeypatch.setenv("CUCKOO_RAY_ADDRESS", "192.0.2.1:6379")
+    run("--role", "miner", "--data-dir", "here", "--workers", "4")
+    several, farm = started
+    assert (several.device, several.power_saving, several.ray_address) == (("cuda:0", "cuda:1"), True, "")
+    assert (farm.device, farm.workers, farm.ray_address) == (("auto",), 4, "192.0.2.1:6379")
+
+
 def test_file_for_nodes_does_not_disturb_other_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cuckoo.toml").write_text('role = "miner"\ndata_dir = "file"\n')
