@@ -270,12 +270,11 @@ class RelayClient:
         try:
             with trio.fail_after(CALL_TIMEOUT_MS / 1000):
                 call = await read_message(stream, StopMessage)
-                status = self._judge(call, relay, stream)
+                address = _address_of_caller(call, relay)
+                status = self._judge(call, relay, stream) if address else Status.MALFORMED_MESSAGE
                 await stream.write(encode_message(StopMessage(type=StopMessage.STATUS, status=status)))
-            if status == Status.OK:
+            if status == Status.OK and address is not None:
                 self.counts["taken"] += 1
-                caller = PeerId(call.peer.id)
-                address = Multiaddr(f"/p2p/{relay}/p2p-circuit/p2p/{caller}")
                 await self._host.accept_circuit(stream, address, relay)
             else:
                 self.counts["not_taken"] += 1
@@ -286,12 +285,20 @@ class RelayClient:
             await reset_stream(stream)
 
     def _judge(self, call: StopMessage, relay: PeerId, stream: Stream) -> Status.ValueType:
-        if call.type != StopMessage.CONNECT or not call.peer.id:
+        if call.type != StopMessage.CONNECT:
             return Status.UNEXPECTED_MESSAGE
         if stream.is_relayed or relay not in self._reservations:
             # Whoever we asked for nothing leads nobody to us.
             return Status.PERMISSION_DENIED
         return Status.OK
+
+
+def _address_of_caller(call: StopMessage, relay: PeerId) -> Multiaddr | None:
+    try:
+        return Multiaddr(f"/p2p/{relay}/p2p-circuit/p2p/{PeerId(call.peer.id)}") if call.peer.id else None
+    except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes
+        _log.debug("a call of nobody: %r", error)
+        return None
 
 
 def _require_ok(answer: HopMessage) -> None:
