@@ -57,6 +57,7 @@ class Connectivity:
         :param node_secret: the host's, 32 bytes.
         :param reachable: see :class:`p2p.reachability.Reachability`.
         :param relaying: whether to relay for others, and to dial back those who ask.
+        :param limits: of the relay.
         :param loopback_exempt: whether this machine counts as many networks (:mod:`p2p.limits`).
         """
         self.reachability = Reachability(host, setting=reachable, preferred=keeper.bootnodes)

@@ -35,6 +35,7 @@ from p2p.host import Host, open_host
 from p2p.lookup import Lookup
 from p2p.mesh import Validation
 from p2p.record_store import PeerRecords
+from p2p.relay.relay_book import RelayLimits
 
 TOPICS: Final = ("offers", "tasks", "results", "verdicts", "evidence")
 """Subscribed to, so that who looks for peers in a topic asks us. Named here and not imported: their rules
@@ -43,6 +44,8 @@ CONNECTIONS_MAX: Final = 1_000
 """Connections, in and out together."""
 RECORDS_MAX: Final = 4_096
 """Records in the address book: for a network of that many nodes, and 12 MiB at most."""
+RELAY_LIMITS: Final = RelayLimits(circuits_max=16)
+"""Fewer circuits than others have: if all of them stall, they hold 6 MiB of what this process may weigh."""
 PARAMS: Final = ConnectionParams(
     # Newcomers come by themselves; a few of our own dials keep the bootstrap peers together.
     connections_target=8,
@@ -116,6 +119,7 @@ async def open_bootstrap(key: Key, network: Network, settings: NodeSettings) -> 
             key.secret,
             reachable=settings.reachable,
             relaying=True,
+            limits=RELAY_LIMITS,
             loopback_exempt=network.parameters.loopback_exempt,
         )
         keeper.is_protected = connectivity.is_protected

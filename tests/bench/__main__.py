@@ -11,6 +11,7 @@ BENCHES = {
     "tests.bench.inference": 2,
     "tests.bench.router": 2,
     "tests.bench.transport": 3,
+    "tests.bench.relay": 1,
     "tests.bench.failover": 4,
     "tests.bench.mesh": 14,
 }
