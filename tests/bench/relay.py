@@ -4,8 +4,8 @@
 
 Starts `cuckoo-peer --role bootstrap` as a process. As many pairs of peers as it may have circuits talk
 through it, all at once, and then as many pairs without it; then as many circuits are filled with bytes that
-nobody takes. Prints throughput, its ratio to that without a relay, and the resident memory of the process. Status
-1 if it weighs more than it may.
+nobody takes. Prints throughput, its ratio to that without a relay, and the process's resident memory.
+Status 1 if the process weighs more than it may.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import trio
 from multiaddr import Multiaddr
 
 from p2p.connections import ConnectionKeeper, ConnectionParams
-from p2p.host import open_host
+from p2p.host import DialFailed, open_host
 from p2p.identity import PeerIdentityError, peer_id_from_secret
 from p2p.record_store import PeerRecords
 from p2p.records import seal_record
@@ -177,6 +177,31 @@ async def test_a_stranger_that_cannot_be_reached__is_forgotten():
         assert keeper.statistics()["dial_failed"] == QUICK.candidate_failures_max
 
 
+async def test_many_strangers__are_dialled_side_by_side_and_few_at_a_time(monkeypatch):
+    """None of them answers: one after another, they would take as many time limits as there are."""
+    async with open_hosts(1) as (host,):
+        dialling, most = 0, 0
+
+        async def in_vain(_address, *, timeout_ms):
+            nonlocal dialling, most
+            dialling += 1
+            most = max(most, dialling)
+            await trio.sleep(timeout_ms / 1000)
+            dialling -= 1
+            raise DialFailed("nobody there")
+
+        monkeypatch.setattr(host, "connect", in_vain)
+        params = replace(QUICK, dials_parallel_max=4, dial_timeout_ms=50, candidate_failures_max=1)
+        started = trio.current_time()
+        async with keeping([host], [], params) as (keeper,):
+            for number in range(1, 13):
+                record = seal_record(secret(number), 1, [Multiaddr(f"/ip4/127.0.0.1/tcp/{number}")])
+                keeper.records.accept(record.envelope, heard_from_ip="127.0.0.1")
+            await until(lambda: keeper.statistics().get("dial_failed") == 12)
+        assert most == 4
+        assert trio.current_time() - started < 12 * 0.05 + 5
+
+
 async def test_peers_connected_before_the_keeper_runs__are_attended_too():
     async with open_hosts(2) as (alice, bob):
         await connect(bob, alice)
@@ -234,7 +259,7 @@ class Router:
 FROZEN_NODE = """
 import trio
 from tests.p2p.nodes import LOOPBACK, secret
-from p2p.host import open_host
+from p2p.host import DialFailed, open_host
 
 async def main():
     async with open_host(secret(8), LOOPBACK) as host:
