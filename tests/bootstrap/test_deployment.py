@@ -1,8 +1,8 @@
 """bootstrap/: the files that run a bootstrap peer elsewhere, read and checked; there is no container engine.
 
-Checked: compose file, Dockerfile and systemd unit are of their form, and whatever they name exists here: files,
-commands, flags, environment, ports, the health page; the probe's own command is run. Not checked: that an image
-builds, and that a container runs.
+Checked: compose file, Dockerfile and systemd unit are of their form, and whatever they name exists here:
+files, commands, flags, environment, ports, the health page; the probe's own command is run. Not checked: that
+an image builds, and that a container runs.
 """
 
 import json
