@@ -1,4 +1,4 @@
-"""`cuckoo-peer miner earnings|redeem|collect`: what miners have earned, and how their owners get it.
+"""`cuckoo-peer miner earnings|redeem|collect|report-bounced`: what miners have earned, and how it is got.
 
 Is: reading miners' vouchers, while they run or not, and sending them to the chain from any account.
 Is not: needed for redeeming: a running miner does that by itself, and this when it cannot.
@@ -109,5 +109,31 @@ def collect(*data_dirs: Path, owner: Owner) -> None:
     run_command(owner, work)
 
 
-COMMANDS = (earnings, redeem, collect)
+def report_bounced(*data_dirs: Path, owner: Owner) -> None:
+    """Have coordinators slashed that left vouchers unpaid beyond the grace; miners' owners get a part of it.
+
+    :param data_dirs: of the nodes.
+    """
+    from contracts.errors import ContractReverted  # noqa: PLC0415
+
+    async def work(opened: Chain) -> None:
+        escrow = opened.clients.escrow
+        for miner, vouchers in _read(data_dirs, opened.deployment):
+            for held in vouchers:
+                coordinator = held.voucher.coordinator
+                debt_wei = (await escrow.account(coordinator, miner)).debt_wei
+                if not debt_wei:
+                    continue
+                named = f"coordinator 0x{coordinator.hex()}, which owes {show_cai(debt_wei)}"
+                try:
+                    await escrow.report_bounced(opened.sender, coordinator, miner)
+                except ContractReverted as refused:
+                    print(f"not reported: {named}: {refused.name}")
+                else:
+                    print(f"reported: {named}")
+
+    run_command(owner, work)
+
+
+COMMANDS = (earnings, redeem, collect, report_bounced)
 """All of them, for `cli` to add."""

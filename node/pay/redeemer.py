@@ -48,7 +48,7 @@ class Redeemer:
     ) -> None:
         """:param limit_wei: credit of a coordinator.
 
-        :param least_wei: what is worth a place in a transaction that is not urgent.
+        :param least_wei: what is worth the gas; else a coordinator could make us pay more than we earn.
         """
         self.counts: Counter[str] = Counter(vouchers_redeemed=0, redeeming_failed=0)
         self._earnings = earnings
@@ -130,9 +130,12 @@ class Redeemer:
         exposure = self._exposure_of(account.coordinator)
         before_wei = self._own_stake_wei.get(account.coordinator)
         reason = why_redeem(standing, exposure, self._limit_wei, before_wei)
+        unredeemed_wei = exposure.unredeemed_wei(standing)
+        if unredeemed_wei < self._least_wei:
+            reason = None
         if account.coordinator in self._urgent:
             self._urgent.discard(account.coordinator)
-            if exposure.unredeemed_wei(standing):
+            if unredeemed_wei:
                 reason = reason or "its vouchers do not add up"
         if standing.node is not None and reason is None:
             self._own_stake_wei[account.coordinator] = standing.node.own_stake_wei
