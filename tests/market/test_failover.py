@@ -47,6 +47,8 @@ def assert_both_are_paid_for_their_own_steps(money, task_id, lost, winner):
     paid_steps = money.claimed_wei(lost, task_id) * STEPS // price_wei
     assert LOST_AT_STEP - SLICE_STEPS < paid_steps < STEPS
     assert money.claimed_wei(money.name_of(winner), task_id) == price_wei
-    assert money.purse()["outstanding_wei"] == price_wei * paid_steps // STEPS + price_wei
+    # A voucher may have been on its way when the miner was lost: that is signed, and nobody has it.
+    signed_wei = money.purse()["outstanding_wei"] - price_wei
+    assert signed_wei in {price_wei * steps // STEPS for steps in (paid_steps, paid_steps + SLICE_STEPS)}
     money.command("miner", "redeem", str(money.data_dir(lost)))
     money.assert_nothing_is_lost()
