@@ -167,7 +167,6 @@ async def open_market(
         )
         (market.network_folder / "bootnodes.txt").write_text("\n".join(bootstrap["multiaddrs"]) + "\n")
         tell(f"starting {len(plan)} nodes, each a process; miners load their model")
-        stack.push_async_callback(_stop_all, market)
         # Side by side: most of a start is waiting for imports.
         started: dict[str, dict[str, Any]] = {}
 
@@ -179,6 +178,8 @@ async def open_market(
         async with trio.open_nursery() as nursery:
             for item in plan:
                 nursery.start_soon(start, item)
+        # After them on the stack, so that it is unwound before them.
+        stack.push_async_callback(_stop_all, market)
         for item in plan:
             market.names[keys[item.name].address] = item.name
             if item.role is Role.COORDINATOR:
