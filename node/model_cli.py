@@ -1,4 +1,4 @@
-"""`cuckoo-peer model …`: make, check, fetch and look at model packages.
+"""`cuckoo-peer model …`: make, measure, check, fetch and look at model packages.
 
 Is: flags and what is printed.
 Is not: the package (`inference/package`) or its transfer (`inference/download`).
@@ -75,7 +75,7 @@ def pack(
     task_kinds
         Kinds of work that it is for.
     """
-    from node.inference.package import Settings  # noqa: PLC0415 - `--help` should not wait for it
+    from node.inference.package import PRECISION_OF_CLASS, Settings  # noqa: PLC0415 - `--help` should not wait
     from node.inference.package import pack as pack_folder  # noqa: PLC0415
     from node.inference.prng import PRNG_ID  # noqa: PLC0415
 
@@ -94,8 +94,34 @@ def pack(
     )
     from node.inference.scheduling import write_table  # noqa: PLC0415 - torch takes seconds; errors first
 
-    write_table(folder, scheduler, steps_max)
-    _print_line(pack_folder(folder, settings))
+    write_table(folder, scheduler, steps_max, PRECISION_OF_CLASS[precision_class])
+    package = pack_folder(folder, settings)
+    if precision_class != "A":
+        from node.inference.calibration import calibrate as calibrate_folder  # noqa: PLC0415
+
+        # The tolerances that the table has so far are those of single precision.
+        package = calibrate_folder(folder, tell=print)
+    _print_line(package)
+
+
+@model.command
+def calibrate(folder: Path, /, *, device: str = "cpu", prompts: tuple[str, ...] = ()) -> None:
+    """Measure how far honest machines are from single precision, and pack the tolerances that follow.
+
+    The package gets another id: tolerances are part of it, and the measurements beside them.
+
+    Parameters
+    ----------
+    folder
+        Of the package.
+    device
+        That works, as torch calls it; what is compared with is the processor.
+    prompts
+        One job each; default: eight of the embedded model's.
+    """
+    from node.inference.calibration import calibrate as calibrate_folder  # noqa: PLC0415 - as above
+
+    _print_line(calibrate_folder(folder, device=device, prompts=prompts, tell=print))
 
 
 @model.command
@@ -149,6 +175,7 @@ def card(folder: Path, /) -> None:
     print(f"licence {package.licence}, scheduler {package.scheduler}, seeds by {package.prng}")
     kinds = ", ".join(task_kind_name(kind) for kind in package.task_kinds)
     print(f"class {package.precision_class} ({PRECISION_OF_CLASS[package.precision_class]}), for {kinds}")
+    _print_tolerances(package)
     print(f"sizes {', '.join(f'{width}x{height}' for width, height in package.sizes)}")
     print(f"steps {package.default_steps}, at most {package.steps_max}")
     print(
@@ -196,6 +223,18 @@ def pull(
     from node.model_pull import pull_package  # noqa: PLC0415
 
     _print_line(trio.run(pull_package, source, wanted, folder, hub_url, _Progress().tell))
+
+
+def _print_tolerances(package: ModelPackage) -> None:
+    """By how much outputs may be off, and on what that was measured."""
+    from node.inference.calibration import CALIBRATION_NAME  # noqa: PLC0415
+    from node.inference.replay import REPLAY_NAME, read_replay  # noqa: PLC0415
+
+    if REPLAY_NAME in package.files:
+        steps = read_replay(package.folder / REPLAY_NAME).steps(package.default_steps)
+        shown = ", ".join(f"{float(step.tolerance):.1e}" for step in steps)
+        measured = "measured" if CALIBRATION_NAME in package.files else "as for all of its class"
+        print(f"tolerance of each step ({measured}): {shown}")
 
 
 class _Progress:

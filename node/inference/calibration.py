@@ -98,20 +98,20 @@ def calibrate(
     folder: Path,
     *,
     device: str = "cpu",
-    prompts: Sequence[str] = PROMPTS,
+    prompts: Sequence[str] = (),
     configurations: Sequence[Configuration] = (),
     tell: Tell = lambda _: None,
 ) -> ModelPackage:
     """Measure a package, and pack it again with what was found. It gets another id.
 
     :param device: that works; what is compared with is always the processor's single precision.
-    :param prompts: one job each.
+    :param prompts: one job each; default: `PROMPTS`.
     :param configurations: default: those for the device.
     :param tell: is called with a line now and then.
     :raises PackageError: it is no package.
     :raises CalibrationError: a configuration failed, or is off by more than a tolerance may be.
     """
-    package = load(folder)
+    package, prompts = load(folder), prompts or PROMPTS
     chosen = configurations or (CONFIGURATIONS if device == "cpu" else ON_A_DEVICE)
     deviations = []
     for configuration in chosen:
@@ -190,12 +190,13 @@ def band_tolerances(timesteps: Sequence[float], deviations: Sequence[float], spa
             for timestep, deviation in zip(timesteps, deviations, strict=True)
             if abs(band_of(timestep, span) - band) <= 1
         ]
-        tolerance = max(FP32_TOLERANCE, FACTOR * max(near or deviations))
+        tolerance = FACTOR * max(near or deviations)
+        # Asked so that what is no number is refused, too.
         if not tolerance <= TOLERANCE_MAX:
             raise CalibrationError(
                 f"honest work is off by up to {max(near or deviations):.2e}: no audit could tell"
             )
-        tolerances.append(tolerance)
+        tolerances.append(max(FP32_TOLERANCE, tolerance))
     return tolerances
 
 

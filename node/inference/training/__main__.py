@@ -17,6 +17,7 @@ from node.inference.scheduling import write_table
 from node.inference.training.card import NOTICE, SETTINGS, card
 from node.inference.training.contact_sheet import make_sheet
 from node.inference.training.data import fetch_source, load_icons
+from node.inference.training.edit_sheet import EDITS_NAME, make_edit_sheet
 from node.inference.training.export import export
 from node.inference.training.loop import report
 from node.inference.training.sampling import open_pipeline
@@ -42,6 +43,9 @@ def finish(folder: Path, icons: NDArray[np.float32], decibels: float) -> None:
     (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
     make_sheet(folder, folder / "contact_sheet.png")
     write_table(folder, SETTINGS.scheduler, SETTINGS.steps_max)
+    pack(folder, SETTINGS)
+    # By the loop that miners run, which takes packages only; and then again, with the sheet among its files.
+    make_edit_sheet(folder, folder / EDITS_NAME)
     package = pack(folder, SETTINGS)
     report(f"{package.name} {package.model_id.hex()} {package.size_bytes / 1e6:.1f} MB")
 

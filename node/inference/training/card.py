@@ -80,6 +80,12 @@ thing at a small size.
 {steps} steps, guidance {guidance}, size {pixels} x {pixels}. Prompts as in training work best:
 "a cat on a blue background", "rocket, black background", or just "red apple" (which means white).
 
+From an image it starts where the schedule says, with less noise the less of the image is to change. What
+the prompt does not name, the ground or the thing, mostly stays; what it names becomes the icon that the
+model knows:
+
+![images, and what they become at five strengths](edits.png)
+
 ## Measured
 
 One prompt per thing, first seeds, {steps} steps. An image counts as right when, of all {images} pictures of

@@ -81,7 +81,7 @@ def test_package_is_whole_and_small():
     verify(PACKAGE)
     assert PACKAGE.name == "cuckoo-icons"
     assert PACKAGE.size_bytes <= PACKAGE_BYTES_MAX
-    assert {"README.md", "NOTICE", "model_index.json", "contact_sheet.png"} <= set(PACKAGE.files)
+    assert {"README.md", "NOTICE", "model_index.json", "contact_sheet.png", "edits.png"} <= set(PACKAGE.files)
     assert {Path(path).suffix for path in PACKAGE.files} <= SUFFIXES | {""}
     assert (PACKAGE.width, PACKAGE.height, PACKAGE.default_steps) == (32, 32, 20)
 

@@ -1,0 +1,228 @@
+"""Class B: what is measured becomes the tolerance; honest work is within it at every step, frauds are not."""
+
+import copy
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from node import model_cli
+from node.inference import calibration
+from node.inference.calibration import (
+    BANDS,
+    CALIBRATION_NAME,
+    FACTOR,
+    CalibrationError,
+    Configuration,
+    band_of,
+    band_tolerances,
+    measure,
+)
+from node.inference.checks import distance, first_latent, half_tensor, next_latent
+from node.inference.job import Finished
+from node.inference.package import PackageError, load, verify
+from node.inference.replay import FP32_TOLERANCE, REPLAY_NAME, read_replay
+from node.inference.trace_file import TraceFile
+from tests.node.inference.builders import EMBEDDED_FOLDER, a_job, a_source, embedded
+
+SPAN = 999.0
+QUICK = (Configuration("alone", {}, 1, 1), Configuration("together", {"ATEN_CPU_CAPABILITY": "avx2"}, 1, 2))
+UNSEEN = ("a penguin on a yellow background", "guitar")
+"""Prompts and seeds that the measurements of these tests did not have."""
+
+
+def test_bands_cover_the_time_of_the_model():
+    assert [band_of(timestep, SPAN) for timestep in (0, 99, 100, 500, 999)] == [0, 0, 1, 5, 9]
+    assert {band_of(timestep, SPAN) for timestep in range(1000)} == set(range(BANDS))
+
+
+def test_a_tolerance_is_twice_what_was_measured_around_it():
+    deviations = [1e-3, 2e-3, 4e-3, 1e-3]
+    tolerances = band_tolerances([950, 850, 750, 50], deviations, SPAN)
+    assert tolerances[9] == FACTOR * 2e-3
+    assert tolerances[8] == FACTOR * 4e-3
+    assert tolerances[6] == FACTOR * 4e-3
+    assert tolerances[1] == FACTOR * 1e-3
+    # Where nothing was measured near by, the largest of all.
+    assert tolerances[4] == FACTOR * 4e-3
+
+
+def test_no_tolerance_is_below_single_precision_or_beyond_what_can_be_audited():
+    assert band_tolerances([500], [1e-9], SPAN) == [FP32_TOLERANCE] * BANDS
+    for too_much in (0.011, float("inf"), float("nan")):
+        with pytest.raises(CalibrationError, match="no audit could tell"):
+            band_tolerances([500], [too_much], SPAN)
+
+
+@pytest.mark.process
+def test_a_configuration_that_fails_says_so():
+    broken = Configuration("one that torch does not know", {}, 1, 1)
+    with pytest.raises(CalibrationError, match="torch does not know"):
+        measure(embedded(), broken, "no such device", UNSEEN)
+
+
+@pytest.fixture(scope="module")
+def half(tmp_path_factory):
+    """The embedded model packed as class B by the command, measured with few jobs and configurations."""
+    folder = tmp_path_factory.mktemp("calibration") / "half"
+    shutil.copytree(EMBEDDED_FOLDER, folder)
+    (folder / "manifest.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "CONFIGURATIONS", QUICK)
+        patch.setattr(calibration, "PROMPTS", calibration.PROMPTS[:2])
+        model_cli.pack(
+            folder,
+            name="half",
+            licence="Apache-2.0",
+            sizes=["32x32"],
+            steps_max=30,
+            default_guidance=4,
+            precision_class="B",
+        )
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def networks(half):
+    """The package as a miner of class B has it, and as an auditor has it."""
+    import torch
+
+    from node.inference.networks import Networks
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield Networks(half), Networks(half, precision="fp32")
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.process
+class TestClassB:
+    """Real packages and real arithmetic in half precision, on the processor."""
+
+    def test_package_says_what_it_is_and_what_was_measured(self, half, capsys):
+        verify(half)
+        assert (half.precision_class, half.model_id != embedded().model_id) == ("B", True)
+        replay = read_replay(half.folder / REPLAY_NAME)
+        assert replay.precision == "fp16"
+        record = json.loads((half.folder / CALIBRATION_NAME).read_text())
+        assert [item["name"] for item in record["configurations"]] == ["alone", "together"]
+        assert record["configurations"][1]["instructions"] == "AVX2"
+        worst = np.max([item["deviation_ppm"] for item in record["configurations"]], axis=0) / 1e6
+        tolerances = np.array([float(step.tolerance) for step in replay.steps(half.default_steps)])
+        assert (tolerances >= FACTOR * worst * 0.99).all()
+        # They differ from step to step, and all are far below what weights of eight bits change.
+        assert tolerances.max() > 1.2 * tolerances.min()
+        assert FP32_TOLERANCE < tolerances.min() < tolerances.max() < 5e-3
+        model_cli.card(half.folder)
+        shown = capsys.readouterr().out
+        assert "class B (fp16), for text-to-image, image-to-image" in shown
+        assert "tolerance of each step (measured):" in shown
+
+    def test_manifest_and_table_must_agree(self, half, tmp_path):
+        from node.inference.networks import Networks
+
+        folder = tmp_path / "lie"
+        shutil.copytree(half.folder, folder)
+        manifest = folder / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"precision_class": "B"', '"precision_class": "A"'))
+        with pytest.raises(PackageError, match="another precision class"):
+            Networks(load(folder))
+
+    def test_weights_and_their_memory_are_halved(self, networks):
+        miner, auditor = networks
+        # The autoencoder is single in both.
+        assert 0.5 < miner.memory_bytes / auditor.memory_bytes < 0.7
+
+    def test_first_latent_and_steps_are_exact_as_in_any_class(self, half, networks, tmp_path):
+        from node.inference.pipeline import Model
+
+        job = a_job(
+            half.model_id,
+            steps=5,
+            schedule_steps=8,
+            source_png=a_source(),
+            trace_path=str(tmp_path / "trace"),
+        )
+        events = []
+        Model(half).run([job], events.append, lambda _: False)
+        assert isinstance(events[-1], Finished)
+        steps, shape, before = networks[0].replay.steps(8, 5), (4, 8, 8), None
+        with TraceFile(tmp_path / "trace") as trace:
+            opened = [
+                tuple(half_tensor(part, shape) for part in trace.tensors(number)) for number in range(5)
+            ]
+            source = half_tensor(trace.source(), shape)
+            assert (first_latent(steps[0], job.seed, shape, source) == opened[0][0]).all()
+            for number, step in enumerate(steps):
+                after = next_latent(step, opened[number], before, job.guidance_milli)
+                expected = opened[number + 1][0] if number < 4 else half_tensor(trace.final(), shape)
+                assert (after == expected).all()
+                before = opened[number]
+
+    def test_honest_work_is_within_the_tolerance_at_every_step(self, networks):
+        miner, auditor = networks
+        for job, step, found, expected in walk(miner, auditor):
+            assert 0 < found <= float(step.tolerance), (job.prompt, float(step.timestep), found)
+            assert np.isfinite(expected).all()
+
+    @pytest.mark.parametrize("fraud", ["8-bit weights", "another prompt", "reused features"])
+    def test_attack_frauds_are_outside_of_it(self, networks, fraud):
+        miner, auditor = networks
+        cheat = copy.copy(miner)
+        cheat._pipeline = copy.copy(miner._pipeline)
+        cheat._pipeline.unet = copy.deepcopy(miner._pipeline.unet)
+        asked, first = None, 0
+        if fraud == "8-bit weights":
+            round_weights(cheat._pipeline.unet)
+        elif fraud == "another prompt":
+            asked = {UNSEEN[0]: "a penguin on a green background", UNSEEN[1]: "violin"}
+        else:
+            # Where all is noise, the first two steps see nearly the same: reusing there saves a step unseen.
+            reuse_features(cheat._pipeline.unet)
+            first = 3
+        seen = [
+            found > float(step.tolerance)
+            for number, (_, step, found, _) in enumerate(walk(cheat, auditor, asked))
+            if number % 20 >= first and (fraud != "reused features" or number % 2)
+        ]
+        assert len(seen) >= 18
+        assert all(seen), seen
+
+
+def walk(miner, auditor, asked=None):
+    """Of each step of each job: job, step, how far the output with the prompt is off, and the true one."""
+    for seed, prompt in enumerate(UNSEEN, start=100):
+        job = a_job(miner.package.model_id, prompt=prompt, seed=seed, steps=20)
+        other = a_job(miner.package.model_id, prompt=(asked or {}).get(prompt, prompt), seed=seed, steps=20)
+        given, true = miner.encode_prompts([other]), auditor.encode_prompts([job])
+        latent, before = miner.noise(job).astype(np.float16), None
+        for step in miner.replay.steps(20):
+            ((u, c),) = miner.predict(latent[None], step, given[1], given[0])
+            ((_, expected),) = auditor.predict(latent[None], step, true[1], true[0])
+            yield job, step, distance(c, expected), expected
+            opened = (latent, u, c)
+            latent, before = next_latent(step, opened, before, job.guidance_milli), opened
+
+
+def round_weights(network):
+    """Eight bits a number, one scale for each output channel: the best that such weights can be."""
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            numbers = parameter.data.float().flatten(1)
+            scale = numbers.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+            parameter.data = ((numbers / scale).round() * scale).reshape(parameter.shape).to(parameter.dtype)
+
+
+def reuse_features(network):
+    """Every second step takes the deep layers' output of the step before, as DeepCache does."""
+    kept, calls = [], [0]
+
+    def hook(module, arguments, output):
+        calls[0] += 1
+        if calls[0] % 2 == 0:
+            return kept[-1]
+        kept.append(output)
+        return output
+
+    network.up_blocks[0].register_forward_hook(hook)
