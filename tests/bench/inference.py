@@ -65,7 +65,11 @@ class Bench:
         number = next(self._names)
         path = self._folder / f"{number}.trace"
         return a_job(
-            self.model.package.model_id, job_id=str(number), seed=number, steps=STEPS, trace_path=str(path)
+            self.model.networks.package.model_id,
+            job_id=str(number),
+            seed=number,
+            steps=STEPS,
+            trace_path=str(path),
         )
 
     def seconds(self, count: int) -> float:
