@@ -27,7 +27,9 @@ from node.inference.trace_file import TraceFile
 from tests.node.inference.builders import EMBEDDED_FOLDER, a_job, a_source, embedded
 
 SPAN = 999.0
-QUICK = (Configuration("alone", {}, 1, 1), Configuration("together", {"ATEN_CPU_CAPABILITY": "avx2"}, 1, 2))
+QUICK = (Configuration("two together", {"ATEN_CPU_CAPABILITY": "avx2"}, 1, 2),)
+STEPS = 10
+"""Half precision takes eight times as long as single on a processor."""
 UNSEEN = ("a penguin on a yellow background", "guitar")
 """Prompts and seeds that the measurements of these tests did not have."""
 
@@ -56,10 +58,10 @@ def test_no_tolerance_is_below_single_precision_or_beyond_what_can_be_audited():
 
 
 @pytest.mark.process
-def test_a_configuration_that_fails_says_so():
-    broken = Configuration("one that torch does not know", {}, 1, 1)
-    with pytest.raises(CalibrationError, match="torch does not know"):
-        measure(embedded(), broken, "no such device", UNSEEN)
+def test_a_configuration_that_fails_says_so(monkeypatch):
+    monkeypatch.setattr(calibration, "MACHINE_MODULE", "node.inference.nowhere")
+    with pytest.raises(CalibrationError, match="'two together' failed: .*No module named"):
+        measure(embedded(), QUICK[0], "cpu", UNSEEN)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,7 @@ def half(tmp_path_factory):
             name="half",
             licence="Apache-2.0",
             sizes=["32x32"],
+            default_steps=STEPS,
             steps_max=30,
             default_guidance=4,
             precision_class="B",
@@ -106,8 +109,8 @@ class TestClassB:
         replay = read_replay(half.folder / REPLAY_NAME)
         assert replay.precision == "fp16"
         record = json.loads((half.folder / CALIBRATION_NAME).read_text())
-        assert [item["name"] for item in record["configurations"]] == ["alone", "together"]
-        assert record["configurations"][1]["instructions"] == "AVX2"
+        assert [item["name"] for item in record["configurations"]] == ["two together"]
+        assert record["configurations"][0]["instructions"] == "AVX2"
         worst = np.max([item["deviation_ppm"] for item in record["configurations"]], axis=0) / 1e6
         tolerances = np.array([float(step.tolerance) for step in replay.steps(half.default_steps)])
         assert (tolerances >= FACTOR * worst * 0.99).all()
@@ -162,7 +165,7 @@ class TestClassB:
 
     def test_honest_work_is_within_the_tolerance_at_every_step(self, networks):
         miner, auditor = networks
-        for job, step, found, expected in walk(miner, auditor):
+        for job, step, found, expected in walk(miner, auditor, UNSEEN):
             assert 0 < found <= float(step.tolerance), (job.prompt, float(step.timestep), found)
             assert np.isfinite(expected).all()
 
@@ -176,28 +179,30 @@ class TestClassB:
         if fraud == "8-bit weights":
             round_weights(cheat._pipeline.unet)
         elif fraud == "another prompt":
-            asked = {UNSEEN[0]: "a penguin on a green background", UNSEEN[1]: "violin"}
+            asked = {UNSEEN[0]: "a penguin on a green background"}
         else:
             # Where all is noise, the first two steps see nearly the same: reusing there saves a step unseen.
             reuse_features(cheat._pipeline.unet)
             first = 3
         seen = [
             found > float(step.tolerance)
-            for number, (_, step, found, _) in enumerate(walk(cheat, auditor, asked))
-            if number % 20 >= first and (fraud != "reused features" or number % 2)
+            for number, (_, step, found, _) in enumerate(walk(cheat, auditor, UNSEEN[:1], asked))
+            if number >= first and (fraud != "reused features" or number % 2)
         ]
-        assert len(seen) >= 18
+        assert len(seen) >= 4
         assert all(seen), seen
 
 
-def walk(miner, auditor, asked=None):
+def walk(miner, auditor, prompts, asked=None):
     """Of each step of each job: job, step, how far the output with the prompt is off, and the true one."""
-    for seed, prompt in enumerate(UNSEEN, start=100):
-        job = a_job(miner.package.model_id, prompt=prompt, seed=seed, steps=20)
-        other = a_job(miner.package.model_id, prompt=(asked or {}).get(prompt, prompt), seed=seed, steps=20)
+    for seed, prompt in enumerate(prompts, start=100):
+        job = a_job(miner.package.model_id, prompt=prompt, seed=seed, steps=STEPS)
+        other = a_job(
+            miner.package.model_id, prompt=(asked or {}).get(prompt, prompt), seed=seed, steps=STEPS
+        )
         given, true = miner.encode_prompts([other]), auditor.encode_prompts([job])
         latent, before = miner.noise(job).astype(np.float16), None
-        for step in miner.replay.steps(20):
+        for step in miner.replay.steps(STEPS):
             ((u, c),) = miner.predict(latent[None], step, given[1], given[0])
             ((_, expected),) = auditor.predict(latent[None], step, true[1], true[0])
             yield job, step, distance(c, expected), expected
