@@ -60,7 +60,7 @@ def test_no_tolerance_is_below_single_precision_or_beyond_what_can_be_audited():
 @pytest.mark.process
 def test_a_configuration_that_fails_says_so(monkeypatch):
     monkeypatch.setattr(calibration, "MACHINE_MODULE", "node.inference.nowhere")
-    with pytest.raises(CalibrationError, match="'two together' failed: .*No module named"):
+    with pytest.raises(CalibrationError, match=r"'two together' failed: .*No module named"):
         measure(embedded(), QUICK[0], "cpu", UNSEEN)
 
 
