@@ -36,5 +36,5 @@ async def choose_backend(
     if not ray_address:
         return LocalWorkers(*machines), workers or len(machines)
     require_ray()
-    backend = RayWorkers(ray_address, machines[0], ray_models)
-    return backend, workers or min(WORKERS_MAX, await backend.count_slots(packages))
+    backend, slots = await RayWorkers(ray_address, machines[0], ray_models).fitted(packages)
+    return backend, workers or min(WORKERS_MAX, slots)

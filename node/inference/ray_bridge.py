@@ -49,19 +49,21 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "cuckoo-peer"
 POLL_SECONDS: Final = 10.0
 """Longest time that a host is asked to wait for a frame; how soon it answers does not depend on it."""
-CPU_DEVICE: Final = "cpu"
+AUTOMATIC, CPU_DEVICE = "auto", "cpu"
 GPU, CPU = "GPU", "CPU"
 
 
-def slots_of(device: str, threads: int, nodes: Sequence[Mapping[str, float]]) -> tuple[str, int, int]:
+def slots_of(device: str, threads: int, nodes: Sequence[Mapping[str, float]]) -> tuple[str, int]:
     """What a worker takes of a host, and how many workers all hosts have room for.
 
+    :param device: as torch calls it; `AUTOMATIC` means GPUs if there are any.
     :param nodes: resources of each host, as Ray names them.
-    :returns: `GPU` or `CPU`, how many of it, how many workers.
+    :returns: `GPU` or `CPU`, and how many workers.
     """
-    if device != CPU_DEVICE and any(node.get(GPU, 0) >= 1 for node in nodes):
-        return GPU, 1, sum(int(node.get(GPU, 0)) for node in nodes)
-    return CPU, threads, sum(int(node.get(CPU, 0)) // threads for node in nodes)
+    gpus = sum(int(node.get(GPU, 0)) for node in nodes)
+    if device not in {AUTOMATIC, CPU_DEVICE} or (device == AUTOMATIC and gpus):
+        return GPU, gpus
+    return CPU, sum(int(node.get(CPU, 0)) // threads for node in nodes)
 
 
 class Bridge:
@@ -77,15 +79,14 @@ class Bridge:
         self._traces = IncomingTraces()
 
     def read_forever(self, source: BinaryIO) -> None:
-        """Pass on what the node says until it says no more; then end this process."""
+        """Pass on what the node says until it says no more; then end this process, or if the host is gone."""
         try:
             while head := source.read(LENGTH_BYTES):
-                data = source.read(frame_length(head))
-                frame = decode_frame(data)
+                frame = decode_frame(source.read(frame_length(head)))
                 if isinstance(frame, Batch):
                     frame = Batch(tuple(map(self._traces.expect, frame.jobs)))
                 self._give(encode_frame(frame))
-        except (DecodeError, OSError):
+        except Exception:  # noqa: BLE001 - of Ray, or nonsense: no frame is passed on from here
             os._exit(EXIT_BROKEN)
         os._exit(EXIT_ORPHANED)
 
@@ -133,10 +134,15 @@ def resources(ray: Any) -> list[Mapping[str, float]]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def place(ray: Any, models_folder: str, packages: Sequence[ModelPackage], machine: Machine) -> Any:
-    """An actor for one worker, on whichever host has room; spread, so that hosts fill up evenly."""
-    kind, amount, _ = slots_of(machine.device, machine.threads, resources(ray))
-    options = {"num_gpus": amount, "num_cpus": 0} if kind == GPU else {"num_cpus": amount}
+def place(
+    ray: Any, resource: str, models_folder: str, packages: Sequence[ModelPackage], machine: Machine
+) -> Any:
+    """An actor for one worker, on whichever host has room; spread, so that hosts fill up evenly.
+
+    :param resource: `GPU` or `CPU`, as it was decided when the node started: a farm whose GPUs are away for a
+        while must not get workers on processors instead.
+    """
+    options = {"num_gpus": 1, "num_cpus": 0} if resource == GPU else {"num_cpus": machine.threads}
     actor = ray.remote(
         **options,
         scheduling_strategy="SPREAD",
@@ -157,6 +163,7 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--ray-address", required=True)
     parser.add_argument("--models-folder", default="")
+    parser.add_argument("--resource", choices=(GPU, CPU), default=CPU)
     parser.add_argument("--count-slots", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
@@ -184,11 +191,13 @@ def main() -> None:
 
 
 def count_slots(address: str, machine: Machine) -> dict[str, int | str]:
-    """`slots`, or an `error` for the operator."""
+    """`resource` and `slots`, or an `error` for the operator."""
     try:
-        return {"slots": slots_of(machine.device, machine.threads, resources(connect(address)))[2]}
+        nodes = resources(connect(address))
     except Exception as error:  # noqa: BLE001 - Ray has no common error for what may be wrong here
         return {"error": one_line(error)}
+    resource, slots = slots_of(machine.device, machine.threads, nodes)
+    return {"resource": resource, "slots": slots}
 
 
 def stand_for_worker(arguments: argparse.Namespace, machine: Machine, outbox: Outbox) -> None:
@@ -196,7 +205,7 @@ def stand_for_worker(arguments: argparse.Namespace, machine: Machine, outbox: Ou
     try:
         packages = [load(folder) for folder in arguments.folders]
         ray = connect(arguments.ray_address)
-        host = place(ray, arguments.models_folder, packages, machine)
+        host = place(ray, arguments.resource, arguments.models_folder, packages, machine)
         give = host.give.options(concurrency_group="give")
         take = host.take.options(concurrency_group="take")
         bridge = Bridge(packages, outbox, lambda data: ray.get(give.remote(data)))

@@ -10,7 +10,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -39,19 +39,22 @@ class RayWorkers(Workers):
     :ivar address: of the cluster's head, host:port; this machine must be part of the cluster.
     :ivar machine: what each worker gets of its host.
     :ivar models_folder: folder of the hosts in which models are kept by their id; empty for the default one.
+    :ivar resource: what a worker takes of a host, "GPU" or "CPU".
     """
 
     address: str
     machine: Machine
     models_folder: str = ""
+    resource: str = "CPU"
 
     async def start(self, packages: Sequence[ModelPackage], slot: int) -> WorkerProcess:
         """Start a bridge, which gets the next free place in the cluster; see `Workers.start`."""
         del slot
-        return await WorkerProcess.start(self._command(packages), worker_environment(self.machine))
+        command = [*self._command(packages), "--resource", self.resource]
+        return await WorkerProcess.start(command, worker_environment(self.machine))
 
-    async def count_slots(self, packages: Sequence[ModelPackage]) -> int:
-        """How many workers the cluster has room for, if nobody else uses it.
+    async def fitted(self, packages: Sequence[ModelPackage]) -> tuple[RayWorkers, int]:
+        """The same for the resource that the cluster has, and for how many workers it has room.
 
         :raises WorkerError: the cluster cannot be reached, or has no room for any.
         """
@@ -66,7 +69,7 @@ class RayWorkers(Workers):
             )
             answer = json.loads(run.stdout or b"{}")
             if slots := answer.get("slots"):
-                return int(slots)
+                return replace(self, resource=answer["resource"]), int(slots)
             said = answer.get("error", "none of its hosts has a GPU, or so many free cores")
         raise WorkerError(f"the Ray cluster at {self.address} gives no workers: {said}")
 

@@ -1,9 +1,12 @@
 """Which workers a node gets: one for each device here, or those of a cluster."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 
 from node.inference.backends import choose_backend
+from node.inference.pool import WORKERS_MAX
 from node.inference.process import LocalWorkers, Machine
 from node.inference.ray_workers import RayMissing, RayWorkers
 from tests.node.inference.builders import embedded
@@ -39,11 +42,20 @@ def test_each_device_has_its_worker(monkeypatch):
 
 
 async def test_with_an_address_they_are_there(monkeypatch):
+    async def fitted(backend, packages):
+        return replace(backend, resource="GPU"), 100
+
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
-    backend, workers = await choose_backend(
-        [PACKAGE], [Machine(threads=2)], workers=3, ray_address="127.0.0.1:6379", ray_models="/shared"
-    )
-    assert (backend, workers) == (RayWorkers("127.0.0.1:6379", Machine(threads=2), "/shared"), 3)
+    monkeypatch.setattr(RayWorkers, "fitted", fitted)
+    expected = RayWorkers("192.0.2.1:6379", Machine(threads=2), "/shared", "GPU")
+    for workers, count in (3, 3), (0, WORKERS_MAX):
+        assert await choose_backend(
+            [PACKAGE],
+            [Machine(threads=2)],
+            workers=workers,
+            ray_address="192.0.2.1:6379",
+            ray_models="/shared",
+        ) == (expected, count)
 
 
 def test_a_machine_that_saves_power():

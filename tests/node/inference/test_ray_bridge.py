@@ -28,13 +28,14 @@ HOSTS = [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 3.0, "memory": 1e9}, {"CPU": 1.0, "GP
 @pytest.mark.parametrize(
     ("device", "threads", "hosts", "slots"),
     [
-        ("auto", 1, HOSTS, ("GPU", 1, 3)),
-        ("cuda", 4, HOSTS, ("GPU", 1, 3)),
-        ("cpu", 2, HOSTS, ("CPU", 2, 5)),
-        ("auto", 1, HOSTS[1:2], ("CPU", 1, 3)),
-        ("auto", 4, HOSTS[1:2], ("CPU", 4, 0)),
-        ("auto", 1, [], ("CPU", 1, 0)),
-        ("auto", 1, [{"GPU": 0.0, "CPU": 2.0}], ("CPU", 1, 2)),
+        ("auto", 1, HOSTS, ("GPU", 3)),
+        ("cuda", 4, HOSTS, ("GPU", 3)),
+        ("cuda", 1, HOSTS[1:2], ("GPU", 0)),
+        ("cpu", 2, HOSTS, ("CPU", 5)),
+        ("auto", 1, HOSTS[1:2], ("CPU", 3)),
+        ("auto", 4, HOSTS[1:2], ("CPU", 0)),
+        ("auto", 1, [], ("CPU", 0)),
+        ("auto", 1, [{"GPU": 0.0, "CPU": 2.0}], ("CPU", 2)),
     ],
 )
 def test_slots(device, threads, hosts, slots):

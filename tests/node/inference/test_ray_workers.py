@@ -182,4 +182,4 @@ async def test_a_cluster_that_is_not_there(monkeypatch):
     with pytest.raises(
         WorkerError, match=r"the Ray cluster at 127\.0\.0\.1:9 gives no workers: it does not answer"
     ):
-        await RayWorkers("127.0.0.1:9", Machine()).count_slots([PACKAGE])
+        await RayWorkers("127.0.0.1:9", Machine()).fitted([PACKAGE])
