@@ -197,6 +197,8 @@ class Reachability:
                 self._met = trio.Event()
                 await self._ask_round()
                 is_settled = self.reachable is not None and self.reachable == before
+                if self.reachable != before:
+                    _log.info("can others dial us: %s", self.describe())
                 with trio.move_on_after(ROUND_S if is_settled else FIRST_ROUNDS_S):
                     await self._met.wait()
         finally:

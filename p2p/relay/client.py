@@ -156,6 +156,7 @@ class RelayClient:
     def _note_addresses(self) -> None:
         if self._host.own_addresses.relayed != self.addresses():
             self._host.own_addresses.relayed = self.addresses()
+            _log.info("relays lead others to us at %s", ", ".join(map(str, self.addresses())) or "nowhere")
             self.on_change()
 
     async def _look_after(self) -> None:

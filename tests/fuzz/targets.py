@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from google.protobuf.message import DecodeError as ProtobufError
+from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
 from p2p.discovery import encode_records, split_records
@@ -26,7 +29,11 @@ from p2p.gossip.wire import (
     encode_messages,
     encode_subscriptions,
 )
+from p2p.identity import key_pair_from_secret, peer_id_from_secret
+from p2p.reachability import ports_of
 from p2p.records import open_record, seal_record
+from p2p.relay.circuit_messages import HopMessage, Status, StopMessage, open_voucher, seal_voucher
+from p2p.relay.hole_punch import ADDRESSES_MAX, addresses_of
 from protocol import cbor, receipt
 from protocol.draw import follows_draw
 from protocol.errors import ProtocolError
@@ -54,6 +61,13 @@ STATEMENTS = tuple(
 PEER_RECORDS = tuple(
     seal_record(bytes(31) + b"\1", count, [Multiaddr("/ip4/192.0.2.7/tcp/4001")] * count)
     for count in range(3)
+)
+RELAY = peer_id_from_secret(bytes(31) + b"\1")
+_ADDRESS = Multiaddr("/ip4/8.8.8.8/tcp/4001").to_bytes()
+RELAY_MESSAGES = (
+    seal_voucher(key_pair_from_secret(bytes(31) + b"\1"), RELAY, 1),
+    HolePunch(type=HolePunch.CONNECT, ObsAddrs=[_ADDRESS]).SerializeToString(),
+    HopMessage(type=HopMessage.STATUS, status=Status.OK).SerializeToString(),
 )
 _WRITER = FrameWriter()
 DIRECT_STREAM = b"".join(
@@ -124,6 +138,16 @@ def _peer_record(data: bytes) -> None:
     record = open_record(data)
     assert record.envelope == data
     assert all(str(address).endswith(f"/p2p/{record.peer}") for address in record.addresses)
+
+
+def _relay_messages(data: bytes) -> None:
+    """A reservation's answer and its voucher, a call, a hole's addresses, a question whether we can dial."""
+    with suppress(ProtobufError):
+        for raw in HopMessage.FromString(data).reservation.addrs:
+            ports_of([raw])
+        ports_of(StopMessage.FromString(data).peer.addrs)
+        assert len(addresses_of(HolePunch.FromString(data))) <= ADDRESSES_MAX
+    open_voucher(data, RELAY, RELAY)
 
 
 def _peer_records(data: bytes) -> None:
@@ -228,6 +252,7 @@ def targets() -> list[Target]:
         Target("direct stream", _frames, (DIRECT_STREAM, DIRECT_STREAM[:40])),
         Target("peer record", _peer_record, tuple(record.envelope for record in PEER_RECORDS)),
         Target("peer records", _peer_records, (encode_records(PEER_RECORDS),)),
+        Target("relay messages", _relay_messages, RELAY_MESSAGES),
         Target(
             "receipt document",
             _json(receipt.verify_document),

@@ -183,3 +183,15 @@ async def test_without_a_client__no_circuit_is_dialled():
         address = f"{relay.listen_addresses()[0]}/p2p-circuit/p2p/{host.peer_id}"
         with pytest.raises(DialFailed):
             await relay.connect(Multiaddr(address))
+
+
+async def test_those_who_refused__are_remembered_within_limits(monkeypatch):
+    monkeypatch.setattr(module, "ASKED_MAX", 2)
+    async with open_hosts(4) as (*plain, last), open_host(secret(9), []) as host:
+        client = RelayClient(host, is_wanted=lambda: True)
+        for other in (*plain, last):
+            await connect(host, other)
+        await client._look_after()
+        assert client.counts["reservation_failed"] == 4
+        assert len(client._asked_s) == 2
+        assert last.peer_id in client._asked_s

@@ -153,3 +153,17 @@ async def test_attack_other_messages_than_those_to_come__make_nobody_dial(messag
         await until(lambda: puncher._running == 0)
         assert bob.host.is_connected(alice.host.peer_id)
         assert alice.host.statistics().get("stream_handler_failed", 0) == 0
+
+
+async def test_attempts_beyond_the_limit__are_left_out():
+    async with open_relay() as (relay, _), open_hidden(relay, 2) as (alice, bob):
+        log, puncher = Log(alice.host), HolePuncher(alice.host)
+        puncher._running = module.PUNCHES_MAX
+        await bob.host.connect(alice.host.addresses()[0])
+        stream = await bob.host.open_stream(alice.host.peer_id, [DCUTR_PROTOCOL])
+        with pytest.raises(BROKEN):  # noqa: PT012 - by how soon the reset comes
+            await stream.write(encode_message(connect_message(str(PUBLIC))))
+            await read_message(stream, HolePunch)
+        await puncher._improve(bob.host.peer_id)
+        assert log.calls == []
+        assert puncher.counts == {"left_out": 2}
