@@ -53,7 +53,7 @@ from protocol.errors import Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from libp2p.abc import IMuxedConn, INetStream, IRawConnection, ISecureConn
+    from libp2p.abc import IMuxedConn, INetConn, INetStream, IRawConnection, ISecureConn
     from libp2p.crypto.keys import KeyPair
     from libp2p.io.abc import ReadWriteCloser
     from libp2p.metrics.swarm import SwarmEvent
@@ -197,6 +197,14 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
         except BaseException:
             await raw_conn.close()  # closes first, and is cancelled then
             raise
+
+    def _select_connection(self, connections: list[INetConn], peer_id: ID) -> INetConn:
+        """The newest direct one, else the newest: an older one may be half open, and nobody knows yet.
+
+        The library prefers the one with most streams, which is the older one.
+        """
+        del peer_id
+        return max(connections, key=lambda item: (not is_relayed(item.muxed_conn), item._created_at))  # noqa: SLF001
 
     def _schedule_auto_connect(self) -> None:
         """Do nothing: :mod:`p2p.connections` decides whom to dial."""

@@ -16,6 +16,7 @@ from multiaddr import Multiaddr
 from p2p.connections import ConnectionKeeper, ConnectionParams
 from p2p.host import DialFailed, open_host
 from p2p.identity import PeerIdentityError, peer_id_from_secret
+from p2p.ping import PING_BYTES, PING_PROTOCOL, ping
 from p2p.record_store import PeerRecords
 from p2p.records import seal_record
 from protocol.errors import LocalError
@@ -225,6 +226,25 @@ async def test_a_peer_that_vanishes_without_a_farewell__is_dropped_within_its_pi
             await until(lambda: not alice.connected_peers() and not bob.connected_peers())
             assert trio.current_time() - started < 2 * IMPATIENT.frozen_after_ms / 1000
             assert [keeper.statistics()["frozen"] for keeper in keepers] == [1, 1]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_that_is_back_before_its_old_connection_is_known_to_be_dead__is_spoken_to():
+    """Its machine lost power: the same key calls anew, while the old connection is still half open."""
+    async with open_hosts(1) as (alice,), trio.open_nursery() as nursery:
+        router = Router(alice.listen_addresses()[0].value_for_protocol("tcp"))
+        port = await nursery.start(router.run)
+        async with open_host(secret(5), []) as before:
+            await before.connect(Multiaddr(f"/ip4/127.0.0.1/tcp/{port}/p2p/{alice.peer_id}"))
+            await until(lambda: alice.is_connected(before.peer_id))
+            # Something was going on between them.
+            await alice.open_stream(before.peer_id, [PING_PROTOCOL])
+            router.dead = True
+            async with open_host(secret(5), []) as after:
+                await after.connect(alice.listen_addresses()[0])
+                await until(lambda: len(alice._connections(after.peer_id)) == 2)
+                for _ in range(3):
+                    assert await ping(alice, after.peer_id, bytes(PING_BYTES), timeout_ms=2_000)
         nursery.cancel_scope.cancel()
 
 
