@@ -24,8 +24,6 @@ from p2p.session.stream import SessionStream
 from p2p.session.yamux import Data, Finished, GoneAway, Opened, Pong, Reset, Writable, Yamux
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from libp2p.abc import ISecureConn
     from libp2p.connection_types import ConnectionType
     from libp2p.peer.id import ID
@@ -227,8 +225,9 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
     # Tasks
 
     async def _read(self) -> None:
-        self._handle(self._yamux.receive(self.secured_conn.take_opened()))
-        self._end_if_broken()
+        self._take(self.secured_conn.take_opened())
+        if self._noise.violation is not None:
+            self._end_broken(self._noise.violation)
         self._flush_soon()
         if not self.is_closed and self._wire.listen(self._receive):
             await trio.sleep_forever()
@@ -271,18 +270,13 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._heard = True
         try:
             for plaintext in self._noise.open(data):
-                self._handle(self._yamux.receive(plaintext))
-                if self._closed:
-                    return
+                self._take(plaintext)
+            if self._noise.violation is not None:
+                self._end_broken(self._noise.violation)
         except Exception:  # noqa: BLE001 - a fault of ours must not end the node
             self._counts["failed"] += 1
             _log.exception("a session failed, peer %s", self.peer_id)
             self.abort()
-            return
-        if self._yamux.violation is not None or self._noise.violation is not None:
-            self._end_if_broken()
-        elif self._yamux.output_bytes:
-            self._flush_soon()
 
     def _flush(self) -> None:
         """Seal and write what waits. What the system does not take is the writing task's."""
@@ -304,29 +298,38 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
 
     # Within
 
-    def _handle(self, events: Iterable[Event]) -> None:
+    def _take(self, plaintext: bytes) -> None:
+        for event in self._yamux.receive(plaintext):
+            if self._closed:
+                return
+            if type(event) is Data:
+                self.streams[event.stream_id].note_data(event.data)
+            else:
+                self._handle(event)
+        if self._yamux.violation is not None:
+            self._end_broken(self._yamux.violation)
+        elif self._yamux.output_bytes:
+            self._flush_soon()
+
+    def _handle(self, event: Event) -> None:
         streams = self.streams
-        for event in events:
-            match event:
-                case Data():
-                    streams[event.stream_id].note_data(event.data)
-                case Writable(stream_id):
-                    streams[stream_id].note_writable()
-                case Opened(stream_id):
-                    stream = streams[stream_id] = SessionStream(self, stream_id)
-                    self._backlog.append(stream)
-                    self._accepting.unpark()
-                case Finished(stream_id):
-                    streams[stream_id].note_finished()
-                    self._after(stream_id)
-                case Reset(stream_id):
-                    self._drop_reset(stream_id)
-                case Pong():
-                    self._yamux.round_trip_ms = max(1, int((trio.current_time() - self._pinged) * 1000))
-                case GoneAway():
-                    self.why = "the remote ended the connection"
-                    self.abort()
-                    return
+        match event:
+            case Writable(stream_id):
+                streams[stream_id].note_writable()
+            case Opened(stream_id):
+                stream = streams[stream_id] = SessionStream(self, stream_id)
+                self._backlog.append(stream)
+                self._accepting.unpark()
+            case Finished(stream_id):
+                streams[stream_id].note_finished()
+                self._after(stream_id)
+            case Reset(stream_id):
+                self._drop_reset(stream_id)
+            case Pong():
+                self._yamux.round_trip_ms = max(1, int((trio.current_time() - self._pinged) * 1000))
+            case GoneAway():
+                self.why = "the remote ended the connection"
+                self.abort()
 
     def _drop_reset(self, stream_id: int) -> None:
         stream = self.streams[stream_id]
@@ -348,13 +351,12 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._yamux.ping(0)
         self._flush_soon()
 
-    def _end_if_broken(self) -> None:
-        name = self._yamux.violation or self._noise.violation
-        if name is None:
+    def _end_broken(self, violation: str) -> None:
+        if self._closed:
             return
-        self.why = f"the remote broke the protocol: {name}"
-        self._counts[name] += 1
-        _log.info("ending the connection with %s: %s", self.peer_id, name)
+        self.why = f"the remote broke the protocol: {violation}"
+        self._counts[violation] += 1
+        _log.info("ending the connection with %s: %s", self.peer_id, violation)
         self.abort()
 
     def _flush_soon(self) -> None:

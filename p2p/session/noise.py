@@ -212,37 +212,28 @@ class Transport:
         """Take bytes as they came; returns the plaintext of each whole record. Never raises."""
         if self.violation is not None:
             return []
-        if not self._buffer and len(data) >= LENGTH_BYTES + TAG_BYTES:
-            if data[0] << 8 | data[1] == len(data) - LENGTH_BYTES:  # one record, as nearly always
-                plaintext = self._open_record(memoryview(data)[LENGTH_BYTES:])
-                return [] if plaintext is None else [plaintext]
-        elif self._buffer:
+        if self._buffer:
             # Grown in place: a record that comes byte by byte is not copied with every byte.
             self._buffer += data
             if len(self._buffer) < self._needed:
                 return []
             data = bytes(self._buffer)
             self._buffer = bytearray()
-        return self._open_records(data)
-
-    def _open_records(self, data: bytes) -> list[bytes]:
         opened: list[bytes] = []
         offset, end = 0, len(data)
         view = memoryview(data)
-        while True:
-            self._needed = LENGTH_BYTES
-            if end - offset < LENGTH_BYTES:
-                break
-            length = data[offset] << 8 | data[offset + 1]
-            self._needed += length
-            if end - offset < self._needed:
-                break
+        self._needed = LENGTH_BYTES
+        while end - offset >= LENGTH_BYTES:
             start = offset + LENGTH_BYTES
-            offset = start + length
-            plaintext = self._open_record(view[start:offset])
+            record_end = start + (data[offset] << 8 | data[offset + 1])
+            if record_end > end:
+                self._needed = record_end - offset
+                break
+            plaintext = self._open_record(view[start:record_end])
             if plaintext is None:
                 return opened
             opened.append(plaintext)
+            offset = record_end
         if offset < end:
             self._buffer += view[offset:]
         return opened

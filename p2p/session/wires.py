@@ -69,9 +69,10 @@ class SocketWire:
             while True:
                 await trio.lowlevel.wait_readable(self._descriptor())
                 try:
-                    return self._read()
+                    count = os.readv(self._descriptor(), self._spaces)
                 except BlockingIOError:
                     continue
+                return self._spaces[0][:count].tobytes()
         except (OSError, trio.ClosedResourceError) as error:
             raise ConnectionLost("the connection broke") from error
 
@@ -117,17 +118,14 @@ class SocketWire:
     def _hand_over(self) -> None:
         if self._listener is None:
             return
+        descriptor = self._socket.fileno()
         try:
-            data = self._read()
+            count = os.readv(descriptor, self._spaces)  # EBADF if somebody has closed it
         except BlockingIOError:
             return
-        except (OSError, trio.ClosedResourceError):
-            data = b""
-        self._listener(data)
-
-    def _read(self) -> bytes:
-        count = os.readv(self._descriptor(), self._spaces)
-        return self._spaces[0][:count].tobytes()
+        except OSError:
+            count = 0
+        self._listener(self._spaces[0][:count].tobytes())
 
     def _descriptor(self) -> int:
         descriptor = self._socket.fileno()

@@ -26,9 +26,9 @@ from tests.protocol.builders import DOMAIN, Key, key, offer, sealed
 TOPIC = "cuckoo/1/31337-c0ffee00/offers"
 STAKE_WEI = 20_001 * 10**18
 LIFE_MS = 10 * 60 * 1000
-OFFER_BYTES = 95
+OFFER_BYTES = 94
 """Length of an offer's envelope without models,"""
-MODEL_BYTES = 45
+MODEL_BYTES = 47
 """and what one model adds to it at this price."""
 PRICE_MICRO_CAI = 5_000_000_000
 

@@ -10,6 +10,7 @@ from p2p.host import StreamRefused
 from p2p.session import connection, yamux
 from p2p.session.connection import Session
 from p2p.session.errors import ConnectionLost, StreamIsClosed, StreamWasReset, TooManyStreams
+from p2p.session.stream import SessionStream
 from p2p.session.wires import SocketWire
 from p2p.session.yamux import (
     ACK,
@@ -238,7 +239,7 @@ async def test_a_fault_of_ours__ends_the_session_and_not_the_host(monkeypatch):
         raise RuntimeError("fault")
 
     async with two_ends() as (ours, _theirs, one, _other):
-        monkeypatch.setattr(Session, "_handle", fail)
+        monkeypatch.setattr(SessionStream, "note_data", fail)
         with pytest.raises(ConnectionLost):
             await write_for_ever(ours)
         await until(lambda: not one.connected_peers())
