@@ -39,6 +39,8 @@ FACTOR: Final = 2.0
 """Of the largest distance that was measured: room for machines that were not."""
 BANDS: Final = 10
 """Parts of the model's time; steps of any schedule take the tolerance of the band that they fall into."""
+CONFIGURATION_SECONDS_MAX: Final = 6 * 3600.0
+"""For all jobs of one configuration, which on a processor may be slow work for a large model."""
 PROMPTS: Final = (
     *("a red apple on a blue background", "a cat", "a rocket on a black background", "a green apple"),
     *("a dog on a pink background", "a house", "a sunflower on a purple background", "a blue fish"),
@@ -157,13 +159,17 @@ def _run(
     command = [sys.executable, "-m", MACHINE_MODULE, verb, str(package.folder), folder]
     # Threads that spin while they wait for each other would take minutes on a busy machine.
     variables = {"OMP_WAIT_POLICY": "passive"} | configuration.variables
-    done = subprocess.run(  # noqa: S603 - this program's own module
-        [*command, *flags, "--prompts", *prompts],
-        env=worker_environment(Machine(threads=configuration.threads)) | variables,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - this program's own module
+            [*command, *flags, "--prompts", *prompts],
+            env=worker_environment(Machine(threads=configuration.threads)) | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=CONFIGURATION_SECONDS_MAX,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CalibrationError(f"the configuration {configuration.name!r} took too long") from error
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise CalibrationError(f"the configuration {configuration.name!r} failed: {last[0]}")
