@@ -44,7 +44,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from p2p.limits import CIRCUITS_INBOUND_MAX, CIRCUITS_PER_RELAY_MAX, InboundLimits, NetworkLimits
 from p2p.records import ip_of
 from p2p.session.connection import Session
-from p2p.session.errors import ConnectionLost
+from p2p.session.errors import ConnectionLost, HandshakeRefused
 from p2p.session.hub import Hub
 from p2p.session.secure import NoiseSecurity
 from p2p.session.stream_wire import StreamConnection
@@ -231,12 +231,19 @@ class SessionUpgrader(TransportUpgrader):  # type: ignore[misc, unused-ignore] #
         )
 
     async def upgrade_connection(self, conn: ISecureConn, peer_id: ID) -> IMuxedConn:
-        """Agree on yamux. :raises MuxerUpgradeFailure: the remote does not speak it, or left."""
+        """Agree on yamux.
+
+        :raises MuxerUpgradeFailure: the remote that we dialled does not speak it, or left.
+        :raises HandshakeRefused: so with one that dialled us. The library logs the other as an error of ours;
+            whoever only wanted to know whether we are here, and leaves, would fill the log.
+        """
         muxers = self.muxer_multistream
         try:
             await muxers._selector.select(conn, conn.is_initiator, muxers.negotiate_timeout)  # noqa: SLF001
         except (MultiselectError, MultiselectClientError, ConnectionLost) as error:
-            raise MuxerUpgradeFailure("the remote does not speak yamux") from error
+            if conn.is_initiator:
+                raise MuxerUpgradeFailure("the remote does not speak yamux") from error
+            raise HandshakeRefused("muxer_not_agreed") from error
         return Session(conn, peer_id, self.counts)
 
 

@@ -187,3 +187,11 @@ async def test_servers_that_do_not_know__are_passed_over():
             await reachability._ask_round()
             assert reachability.reachable is None
             assert reachability.counts == {"asked": 1}
+
+
+async def test_being_dialled_back__is_nothing_to_log(caplog):
+    async with open_hosts(2) as (server, host):
+        await connect(host, server)
+        assert await server.is_at(host.listen_addresses()[0], host.peer_id)
+        await until(lambda: host._swarm.limits.open_count == 0)
+        assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
