@@ -17,6 +17,7 @@ keys are addresses on the chain. A record may name addresses that we cannot dial
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -133,9 +134,10 @@ def open_record(envelope: bytes) -> PeerRecord:
     signed = signed_bytes(RECORD_DOMAIN, RECORD_PAYLOAD_TYPE, outer.payload)
     if not verify_by_peer(peer, signed, outer.signature):
         raise SignatureError("the signature of a peer record is wrong")
-    found = [_diallable(item.multiaddr, peer) for item in inner.addresses]
-    addresses = tuple(address for address in found if address is not None)
-    return PeerRecord(peer, inner.seq, addresses[:ADDRESSES_KEPT_MAX], envelope)
+    # Not one more is looked at than is kept: addresses through relays are long, and reading them costs most.
+    found = (_diallable(item.multiaddr, peer) for item in inner.addresses)
+    addresses = itertools.islice((address for address in found if address is not None), ADDRESSES_KEPT_MAX)
+    return PeerRecord(peer, inner.seq, tuple(addresses), envelope)
 
 
 def signed_bytes(domain: bytes, payload_type: bytes, payload: bytes) -> bytes:
