@@ -20,7 +20,7 @@ from contracts.toolchain import CONTRACTS_FOLDER, ToolMissing, find_tool
 from protocol.errors import LocalError
 
 ARTIFACTS_FOLDER: Final = CONTRACTS_FOLDER / "artifacts"
-BUILD_TIMEOUT_S: Final = 300
+BUILD_TIMEOUT_S: Final = 600
 
 
 class BuildFailed(LocalError):

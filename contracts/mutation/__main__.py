@@ -116,6 +116,10 @@ class Workplace:
         return self.folder / "output.txt"
 
     def _run(self, *arguments: str, strength: Mapping[str, str] = STRENGTH) -> bool:
+        # What failed under the mutant before would be tried first, and looked at only at its end.
+        for kept in self.folder.glob("cache*/*"):
+            if kept.is_dir():
+                shutil.rmtree(kept)
         with self.output.open("wb") as output:
             process = subprocess.Popen(  # noqa: S603 - our own tool from the lock file
                 [str(find_tool("forge")), *arguments],

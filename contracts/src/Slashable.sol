@@ -47,6 +47,8 @@ abstract contract Slashable is IStaking, Rewards {
         Node memory record = _loadNode(node);
         if (record.role == Role.None) revert NotRegistered(node);
 
+        // Whoever loses everything loses its commission with it, also of what is settled only now.
+        if (_isWhole(fraction)) record.commission = 0;
         ActivePool memory pool = _loadPool(node);
         (, Shared memory shared) = _settleNode(node, record, pool.shares);
         uint64 weightBefore = _weightOf(record.status, pool.stake);
@@ -132,10 +134,10 @@ abstract contract Slashable is IStaking, Rewards {
         address node,
         address owner,
         ActivePool memory pool,
-        uint256 unbonding,
+        uint256 thawingStake,
         uint256 rewardShare
     ) private view returns (uint256) {
-        return RewardShare.atMost(_ownStake(node, owner, pool), pool.stake + unbonding, rewardShare);
+        return RewardShare.atMost(_ownStake(node, owner, pool), pool.stake + thawingStake, rewardShare);
     }
 
     /// @dev What was taken is owed to the slasher, or to be burned.

@@ -88,6 +88,7 @@ contract GasMarketTest is MarketFixture {
         live(497);
         equivocate(0x9A500, "second");
         measure("equivocation among 500 nodes, without votes", 130_000);
+        vm.warp(vm.getBlockTimestamp() + 1 hours);
         equivocate(NODE_KEY, "slot");
         measure("equivocation among 500 nodes", 130_000);
     }

@@ -118,7 +118,7 @@ contract GasSmallTest is GasMeasured {
     }
 }
 
-/// @notice Three words of the tree deep, with a stream that flows.
+/// @notice Two words of the tree deep, with a stream that flows and a node that takes a commission.
 /// forge-config: default.isolate = true
 contract GasLargeTest is GasMeasured {
     function group() internal pure override returns (string memory) {
@@ -127,5 +127,18 @@ contract GasLargeTest is GasMeasured {
 
     function nodesAndStream() internal pure override returns (uint256, uint256) {
         return (499, 1_000_000 ether);
+    }
+
+    /// @dev Every eighth registration makes a word of leaves.
+    function test_gas_of_the_first_of_eight_leaves() public {
+        for (uint256 i = staking.nodeCount(); i % 8 != 0; ++i) {
+            registerAs(Role.Miner, 0x3000000 + i, OWNER, MINER_STAKE);
+        }
+        bytes memory signature = consent(NODE_KEY, OWNER, Role.Miner);
+        stakeAs(OWNER, MINER_STAKE);
+        vm.warp(vm.getBlockTimestamp() + 60);
+        vm.prank(OWNER);
+        staking.register(Role.Miner, node, METADATA, deadline() - 60, signature);
+        snapshot("register, first of eight leaves", 110_000);
     }
 }

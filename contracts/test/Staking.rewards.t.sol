@@ -192,4 +192,25 @@ contract StakingRewardsTest is Fixture {
             vm.assertGe(owed + 1e9, paidIn, "and nearly all of it");
         }
     }
+
+    function test_a_slash_of_everything_takes_the_owners_commission() public {
+        vm.prank(OWNER);
+        staking.announceCommission(node, 5_000);
+        pass(staking.COMMISSION_NOTICE());
+        vm.prank(OWNER);
+        staking.announceCommission(node, 5_000);
+        voteAs(ANN, MINER_STAKE);
+        staking.fundRewards(FUNDS);
+        pass(500);
+        staking.syncLeaf(node);
+        pass(500);
+        assertNear(staking.claimable(node, OWNER), 750 ether, "half, and half of the rest");
+        vm.prank(address(slashing));
+        staking.slash(node, 10_000, 0, 0);
+        assertNear(staking.claimable(node, OWNER), 625 ether, "of what was settled before only");
+        assertNear(staking.claimable(node, ANN), 375 ether, "the rest is divided by shares");
+        vm.assertEq(staking.nodeRewards(node).commission, 0, "none any more");
+        pass(1000);
+        assertNear(claimAs(OWNER) + claimAs(ANN), 1000 ether, "and no more flows");
+    }
 }

@@ -114,7 +114,7 @@ async def test_what_is_no_result_is_a_bad_answer(result):
 
 async def test_a_text_that_is_no_utf_8_is_read_with_replacements():
     data = encode(["bytes"], [b"\xff\xfe"])
-    async with contract_with(fake(result="0x" + data.hex())) as contract:
+    async with contract_with(fake(result="0x" + data.hex()), "EpochSeeds") as contract:
         assert await contract.read("CLOCK_MODE") == "\ufffd\ufffd"
 
 

@@ -165,7 +165,8 @@ interface IStaking is IRewards, IWeights, INodeRegistry {
     /// @param node The node key.
     function unjail(address node) external;
 
-    /// @notice Slashes a node's own, voters' and unbonding stake pro rata, and jails it. Only `SLASHING`,
+    /// @notice Slashes a node's own, voters' and unbonding stake pro rata, and jails it. With all of the stake the owner
+    /// loses its commission, also of what was earned and not settled yet: that is its voters'. Only `SLASHING`,
     /// `DISPUTES` and `ESCROW`. It pays nobody: the reward is owed to the caller, which gives it on with
     /// `payReward`; the rest waits for `burnSlashed`. For a registered node and arguments in bounds it never
     /// reverts, whatever is left of its stake, and whether it has left or is jailed.
