@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from node.inference.calibration import CALIBRATION_NAME
 from node.inference.job import Finished
 from node.inference.package import SUFFIXES, verify
 from node.inference.pool import open_pool
@@ -81,7 +82,14 @@ def test_package_is_whole_and_small():
     verify(PACKAGE)
     assert PACKAGE.name == "cuckoo-icons"
     assert PACKAGE.size_bytes <= PACKAGE_BYTES_MAX
-    assert {"README.md", "NOTICE", "model_index.json", "contact_sheet.png", "edits.png"} <= set(PACKAGE.files)
+    assert {
+        "README.md",
+        "NOTICE",
+        "model_index.json",
+        "contact_sheet.png",
+        "edits.png",
+        CALIBRATION_NAME,
+    } <= set(PACKAGE.files)
     assert {Path(path).suffix for path in PACKAGE.files} <= SUFFIXES | {""}
     assert (PACKAGE.width, PACKAGE.height, PACKAGE.default_steps) == (32, 32, 20)
 
