@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import torch
 
+from node.inference.calibration import calibrate
 from node.inference.package import pack
 from node.inference.scheduling import write_table
 from node.inference.training.card import NOTICE, SETTINGS, card
@@ -44,9 +45,10 @@ def finish(folder: Path, icons: NDArray[np.float32], decibels: float) -> None:
     make_sheet(folder, folder / "contact_sheet.png")
     write_table(folder, SETTINGS.scheduler, SETTINGS.steps_max)
     pack(folder, SETTINGS)
-    # By the loop that miners run, which takes packages only; and then again, with the sheet among its files.
+    # By the loop that miners run, which takes packages only; packed again, since the sheet is a file of it.
     make_edit_sheet(folder, folder / EDITS_NAME)
-    package = pack(folder, SETTINGS)
+    pack(folder, SETTINGS)
+    package = calibrate(folder, tell=report)
     report(f"{package.name} {package.model_id.hex()} {package.size_bytes / 1e6:.1f} MB")
 
 
