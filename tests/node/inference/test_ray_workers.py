@@ -70,7 +70,8 @@ class Farm:
         for process in psutil.process_iter():
             try:
                 line = " ".join(process.cmdline())
-                if str(self.folder) in line and f"node_ip_address={address}" in line.replace("-", "_"):
+                of_host = not address or f"node_ip_address={address}" in line.replace("-", "_")
+                if str(self.folder) in line and of_host:
                     found += [process, *process.children(recursive=True)]
             except psutil.Error:
                 continue
