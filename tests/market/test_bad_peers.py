@@ -66,7 +66,7 @@ class Stranger:
             width=32,
             height=32,
             steps=1,
-            price_micro_cai=1,
+            price_micro_cai=1_000_000,  # enough for any miner of the market
             announced_at_ms=now,
             rank_timeout_ms=1000,
             deadline_ms=now + 60_000,
