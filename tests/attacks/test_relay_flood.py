@@ -5,7 +5,7 @@ reservation and four calls at once to another's, over which they send all they c
 two honest peers at another address reserve, call and talk.
 Must hold: the flood has no more reservations and circuits than one network may; the honest ones get theirs
 within 10 s; the bytes that the relay holds for those who do not read end with their circuits.
-Reached: 16 reservations and 8 circuits for the flood, 250 refusals and more; the honest call takes 0.1 s.
+Reached: 16 reservations and 8 circuits for the flood, more than 200 refusals; the honest call takes 0.15 s.
 """
 
 from contextlib import AsyncExitStack, suppress
