@@ -8,6 +8,7 @@ Is not: any of the work, which is `run`'s and the roles'.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -54,6 +55,16 @@ def node_file(settings: NodeSettings, address: bytes, host: Host, url: str | Non
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def leave_startup_uncollected() -> None:
+    """Have the garbage collector pass over everything that is there now; once, when a node is up.
+
+    Modules and what was wired from them live as long as the node. To walk over hundreds of thousands of such
+    objects again and again frees nothing, and stops every task meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @asynccontextmanager

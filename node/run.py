@@ -23,7 +23,7 @@ from node.inference.guest import Rules, parse_hours
 from node.inference.pool import open_pool
 from node.inference.process import Machine
 from node.keys import open_keystore, read_password
-from node.lifetime import KEY_FILE, node_file, stopped_by_signals
+from node.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
 from node.network import load_network
 from node.pay.earnings import EARNINGS_FILE, open_earnings
 from node.pay.ledger import LEDGER_FILE, open_ledger
@@ -71,6 +71,7 @@ async def run_node(settings: NodeSettings) -> None:
             mdns=settings.mdns,
         ) as peer,
     ):
+        leave_startup_uncollected()
         match settings.role:
             case "coordinator":
                 await _run_coordinator(settings, peer)

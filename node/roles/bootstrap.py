@@ -22,7 +22,7 @@ import trio
 from node.address_book import BOOK_FILE, keep_saving, kept_book
 from node.health_page import serve_health
 from node.keys import Key, open_keystore, read_password
-from node.lifetime import KEY_FILE, node_file, stopped_by_signals
+from node.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
 from node.multiaddrs import multiaddrs_of
 from node.named_peers import name_peer, take_named_peers
 from node.network import Network, load_network
@@ -152,6 +152,7 @@ async def run_bootstrap(settings: NodeSettings) -> None:
         if settings.health_address:
             url = await nursery.start(serve_health, settings.health_address, peer.describe)
         addresses = [str(address) for address in peer.host.addresses()]
+        leave_startup_uncollected()
         log.info("ready", role="bootstrap", addresses=addresses, health=url)
         with node_file(settings, key.address, peer.host, url):
             await trio.sleep_forever()

@@ -13,6 +13,7 @@ from itertools import combinations
 import trio
 
 from node.clock import now_ms
+from node.lifetime import leave_startup_uncollected
 from node.peer import RULES
 from p2p.mesh import Validation, Validator
 from protocol.draw import EpochView, Snapshot
@@ -79,6 +80,7 @@ async def main(load: Load) -> None:
             for left, right in combinations(hosts, 2):
                 dials.start_soon(left.connect, right.listen_addresses()[0])
         await until(lambda: all(len(service.peers(TOPIC)) == load.nodes - 1 for service in services), 60)
+        leave_startup_uncollected()  # as every node does
         await trio.sleep(load.settle_ms / 1000)
         await run_phases(load, messages, deliveries, lambda index, data: services[index].publish(TOPIC, data))
 

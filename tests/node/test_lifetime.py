@@ -1,12 +1,16 @@
-"""Stopping by a signal: the body is cancelled, what fails afterwards is no error, what failed before is."""
+"""Stopping by a signal: the body is cancelled, what fails afterwards is no error, what failed before is.
 
+And what a start leaves to the garbage collector.
+"""
+
+import gc
 import os
 import signal
 
 import pytest
 import trio
 
-from node.lifetime import stopped_by_signals
+from node.lifetime import leave_startup_uncollected, stopped_by_signals
 from protocol.errors import LocalError
 
 
@@ -36,3 +40,14 @@ async def test_body_that_ends_by_itself_ends_the_context():
     with trio.fail_after(1):
         async with stopped_by_signals():
             pass
+
+
+def test_what_is_there_at_the_start_is_not_collected_again():
+    kept = [object() for _ in range(3)]
+    try:
+        leave_startup_uncollected()
+        assert gc.get_freeze_count() > len(kept)
+        assert not any(item is kept for item in gc.get_objects())
+    finally:
+        gc.unfreeze()
+    assert any(item is kept for item in gc.get_objects())
