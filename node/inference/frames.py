@@ -54,6 +54,16 @@ class Broken(Encoded):
 
 
 @dataclass(frozen=True, slots=True)
+class Unplaced(Encoded):
+    """Bridge to pool, again and again: no host has had room for the worker so far; it waits for one.
+
+    :ivar reason: English phrase for the operator.
+    """
+
+    reason: Annotated[str, Text(REASON_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
 class Batch(Encoded):
     """Pool to worker: compute these jobs as one. :ivar jobs: of one shape (`ImageJob.shape`)."""
 
@@ -103,6 +113,7 @@ Frame: TypeAlias = (
     | FileWanted
     | FilePart
     | TracePart
+    | Unplaced
 )
 
 _KINDS: Final[dict[int, type[Frame]]] = {
@@ -117,6 +128,7 @@ _KINDS: Final[dict[int, type[Frame]]] = {
     32: FileWanted,
     33: FilePart,
     34: TracePart,
+    35: Unplaced,
 }
 _NUMBERS: Final = {struct: number for number, struct in _KINDS.items()}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
-from node.inference.frames import Batch, Broken, Cancel, Ready
+from node.inference.frames import Batch, Broken, Cancel, Ready, Unplaced
 from node.inference.job import (
     BATCH_MAX,
     OUT_OF_MEMORY,
@@ -36,13 +36,15 @@ from protocol.errors import DecodeError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from node.inference.frames import Frame
     from node.inference.job import JobEvent
     from node.inference.package import ModelPackage
     from node.inference.workers import Worker, Workers
 
 WORKERS_MAX: Final = 64
 START_SECONDS_MAX: Final = 600.0
-"""From starting a process to its `Ready`; large models load slowly from cold disks."""
+"""From starting a process to its `Ready`; large models load slowly from cold disks. One that waits for a host
+with room says so in between, and has as long from there on."""
 CANCEL_SECONDS_MAX: Final = 20.0
 """From a cancellation to the worker's answer, at most one step; then the process is killed."""
 SILENCE_SECONDS_MAX: Final = 300.0
@@ -52,7 +54,7 @@ LAST_WORDS_SECONDS_MAX: Final = 2.0
 BACKOFF_SECONDS_MIN: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 30.0
 START_FAILURES_MAX: Final = 3
-"""Failed starts in a row after which the pool says so to whoever waits, and goes on trying."""
+"""Failed starts in a row, of all workers or of one, after which whoever waits is told; the pool goes on."""
 
 log = structlog.get_logger()
 
@@ -64,12 +66,14 @@ class WorkerPool:
         self,
         packages: Sequence[ModelPackage],
         backend: Workers,
+        workers: int,
         batch_max: int,
         silence_seconds_max: float,
     ) -> None:
         """Not for callers; see `open_pool`."""
         self.packages = {package.model_id: package for package in packages}
         self._backend = backend
+        self._workers = workers
         self._silence_seconds_max = silence_seconds_max
         self._waiting = Waiting(batch_max)
         self._counts = Counts()
@@ -78,24 +82,38 @@ class WorkerPool:
         self._awake.set()
         self._tired = trio.Event()
         self._start_failures = 0
+        self._slot_failures = [0] * workers
+        self._unplaced: set[int] = set()
         self._reason = ""
 
-    async def ready(self, workers: int = 1) -> None:
-        """Wait until so many workers have their models loaded.
+    async def ready(self, workers: int = 1) -> int:
+        """Wait until so many workers have their models loaded, or as many as are to be expected.
 
-        :raises WorkerError: there is none, and starts have failed `START_FAILURES_MAX` times in a row.
+        Those are not that wait for a host with room, or whose starts have failed `START_FAILURES_MAX` times.
+
+        :returns: how many are ready, at least one.
+        :raises WorkerError: none is, and none is to be expected, or so many starts have failed in a row.
         """
-        while self._counts.workers_ready < workers:
+        while (ready := self._counts.workers_ready) < workers:
             self._raise_if_broken()
+            if ready and ready + self._missing() >= self._workers:
+                break
             await self._changed.wait()
+        return ready
 
     def _tell_change(self) -> None:
         """Wake whoever waits in `ready` to look again."""
         self._changed.set()
         self._changed = trio.Event()
 
+    def _missing(self) -> int:
+        """How many workers nobody should wait for."""
+        failing = {slot for slot, count in enumerate(self._slot_failures) if count >= START_FAILURES_MAX}
+        return len(failing | self._unplaced)
+
     def _raise_if_broken(self) -> None:
-        if not self._counts.workers_ready and self._start_failures >= START_FAILURES_MAX:
+        failing = self._start_failures >= START_FAILURES_MAX or self._missing() == self._workers
+        if failing and not self._counts.workers_ready:
             raise WorkerError(self._reason)
 
     def rest(self) -> None:
@@ -114,6 +132,7 @@ class WorkerPool:
     def statistics(self) -> PoolStatistics:
         """Return the present state and the counts so far."""
         self._counts.jobs_waiting = len(self._waiting)
+        self._counts.workers_unplaced = len(self._unplaced)
         return self._counts.snapshot()
 
     @asynccontextmanager
@@ -163,15 +182,15 @@ class WorkerPool:
         try:
             worker = await self._backend.start(list(self.packages.values()), slot)
         except OSError:
-            self._start_failures += 1
+            self._count_failed_start(slot)
             return "the system gives no process for inference"
         self._counts.process_ids.add(worker.process_id)
         try:
-            reason = await self._greet(worker)
+            reason = await self._greet(worker, slot)
             if reason is not None:
-                self._start_failures += 1
+                self._count_failed_start(slot)
                 return reason
-            self._start_failures = 0
+            self._start_failures = self._slot_failures[slot] = 0
             self._counts.workers_ready += 1
             self._tell_change()
             try:
@@ -183,19 +202,36 @@ class WorkerPool:
             await worker.close()
             self._counts.process_ids.discard(worker.process_id)
 
-    async def _greet(self, worker: Worker) -> str | None:
+    def _count_failed_start(self, slot: int) -> None:
+        self._start_failures += 1
+        self._slot_failures[slot] += 1
+
+    async def _greet(self, worker: Worker, slot: int) -> str | None:
         """Wait until the models are loaded; return what went wrong, or None."""
+        frame: Frame | None = None
         try:
-            with trio.fail_after(START_SECONDS_MAX):
-                frame = await worker.receive()
+            while frame is None or isinstance(frame, Unplaced):
+                with trio.fail_after(START_SECONDS_MAX):
+                    frame = await worker.receive()
+                if isinstance(frame, Unplaced):
+                    self._note_unplaced(slot, frame.reason)
         except (DecodeError, trio.BrokenResourceError, trio.TooSlowError):
             return "the inference process ended while it was starting"
+        finally:
+            self._unplaced.discard(slot)
         if isinstance(frame, Broken):
             return frame.reason
         if not isinstance(frame, Ready):
             return "the inference process made no sense"
         self._counts.load_ms = frame.load_ms
         return None
+
+    def _note_unplaced(self, slot: int, reason: str) -> None:
+        if slot not in self._unplaced:
+            log.warning("no host for a worker", slot=slot, reason=reason)
+        self._unplaced.add(slot)
+        self._reason = reason
+        self._tell_change()
 
     async def _serve(self, worker: Worker) -> bool:
         """Feed the process one batch after another until it is lost or to rest; return whether it rests."""
@@ -367,7 +403,7 @@ async def open_pool(
     in_bounds = 1 <= workers <= WORKERS_MAX and 1 <= batch_max <= BATCH_MAX
     if not packages or not in_bounds or silence_seconds_max <= 0:
         raise ValueError("a pool needs packages, workers and patience")
-    pool = WorkerPool(packages, backend or LocalWorkers(), batch_max, silence_seconds_max)
+    pool = WorkerPool(packages, backend or LocalWorkers(), workers, batch_max, silence_seconds_max)
     async with trio.open_nursery() as nursery:
         for slot in range(workers):
             nursery.start_soon(pool.keep_worker, slot)

@@ -29,6 +29,7 @@ from node.inference.frames import (
     FilePart,
     FileWanted,
     TracePart,
+    Unplaced,
     decode_frame,
     encode_frame,
     frame_length,
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "cuckoo-peer"
 POLL_SECONDS: Final = 10.0
 """Longest time that a host is asked to wait for a frame; how soon it answers does not depend on it."""
+PLACE_SECONDS_MAX: Final = 30.0
+"""Ray takes two to begin on a host with room; after so many without, the node is told, and this waits on."""
+NO_ROOM: Final = "no host of the Ray cluster has room for another worker; see `ray status`"
 AUTOMATIC, CPU_DEVICE = "auto", "cpu"
 GPU, CPU = "GPU", "CPU"
 
@@ -154,6 +158,15 @@ def place(
     return actor.remote(models_folder, [package.model_id for package in packages], machine)
 
 
+def wait_for_room(ray: Any, answer: Any, outbox: Outbox) -> None:
+    """Wait until a host answers, or is lost; tell the node meanwhile that none has room.
+
+    :param answer: Ray's reference to the first that the host was asked for.
+    """
+    while not ray.wait([answer], timeout=PLACE_SECONDS_MAX)[0]:
+        outbox.send(Unplaced(NO_ROOM))
+
+
 def main() -> None:
     """Count the slots of a cluster, or stand for a worker in one of them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -210,9 +223,12 @@ def stand_for_worker(arguments: argparse.Namespace, machine: Machine, outbox: Ou
         take = host.take.options(concurrency_group="take")
         bridge = Bridge(packages, outbox, lambda data: ray.get(give.remote(data)))
         threading.Thread(target=bridge.read_forever, args=(sys.stdin.buffer,), daemon=True).start()
-        while (frames := ray.get(take.remote(POLL_SECONDS))) is not None:
+        answer = take.remote(0.0)
+        wait_for_room(ray, answer, outbox)
+        while (frames := ray.get(answer)) is not None:
             for data in frames:
                 bridge.take(data)
+            answer = take.remote(POLL_SECONDS)
     except Exception as error:  # noqa: BLE001 - likewise; a lost host is one of them
         outbox.send(Broken(one_line(error)))
         os._exit(EXIT_BROKEN)

@@ -14,6 +14,8 @@ import trio
 from node.inference.job import BATCH_MAX, Failed, Finished, ImageJob, WorkerError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from node.inference.package import ModelPackage
     from node.inference.pool import WorkerPool
 
@@ -49,23 +51,37 @@ async def try_speed(pool: WorkerPool, package: ModelPackage) -> int:
     return await _image_ms(pool, sample_job(package, "image"))
 
 
-async def measure(pool: WorkerPool, package: ModelPackage, batch: int = BATCH_MAX) -> Speed:
+async def measure(
+    pool: WorkerPool,
+    package: ModelPackage,
+    batch: int = BATCH_MAX,
+    tell: Callable[[str], None] | None = None,
+) -> Speed:
     """A closer look, of several images alone, and of `batch` together.
 
     :param batch: up to `waiting.JOBS_WAITING_MAX`; beyond `BATCH_MAX`, for a pool with several workers.
+    :param tell: is told what begins, for who waits: with a large model each image may take minutes.
     :raises WorkerError: one failed.
     """
+    tell = tell or _nobody_waits
+    tell(f"{package.name}: image 1 of {ROUNDS}, after one step to load the model")
     image_ms = await try_speed(pool, package)
-    for _ in range(ROUNDS - 1):
+    for number in range(2, ROUNDS + 1):
+        tell(f"{package.name}: image {number} of {ROUNDS}")
         image_ms = min(image_ms, await _image_ms(pool, sample_job(package, "image")))
     best_s = float("inf")
-    for _ in range(ROUNDS):
+    for turn in range(1, ROUNDS + 1):
+        tell(f"{package.name}: {batch} images together, round {turn} of {ROUNDS}")
         started = trio.current_time()
         async with trio.open_nursery() as nursery:
             for number in range(batch):
                 nursery.start_soon(_image_ms, pool, sample_job(package, f"batch {number}"))
         best_s = min(best_s, trio.current_time() - started)
     return Speed(image_ms, batch, max(1, round(best_s * 1000)))
+
+
+def _nobody_waits(line: str) -> None:
+    """Say nothing."""
 
 
 def sample_job(package: ModelPackage, name: str, steps: int = 0) -> ImageJob:

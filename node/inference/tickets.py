@@ -27,6 +27,7 @@ class PoolStatistics:
     """A snapshot of the pool. Counts are since it was opened.
 
     :ivar workers_ready: processes with their models loaded.
+    :ivar workers_unplaced: those that wait for a host with room for them.
     :ivar jobs_running: jobs that a process is at work on.
     :ivar jobs_waiting: jobs that wait for a free process.
     :ivar jobs_run_again: times that a job was put back because its worker was lost.
@@ -37,6 +38,7 @@ class PoolStatistics:
     """
 
     workers_ready: int
+    workers_unplaced: int
     jobs_running: int
     jobs_waiting: int
     jobs_finished: int
@@ -56,6 +58,7 @@ class Counts:
     """The mutable side of `PoolStatistics`, which says what each field is."""
 
     workers_ready: int = 0
+    workers_unplaced: int = 0
     jobs_running: int = 0
     jobs_waiting: int = 0
     jobs_finished: int = 0

@@ -12,16 +12,26 @@ STEP_SECONDS = 1.0
 
 
 class MemoryWorkers(Workers):
-    """Starts workers, or fails to. :ivar starts: (slot, when) of each. :ivar workers: those that began."""
+    """Starts workers, or fails to. :ivar starts: (slot, when) of each. :ivar workers: those that began.
 
-    def __init__(self, fails=lambda number: False):
-        self.starts, self.workers, self._fails = [], [], fails
+    :param fails: whether a start fails, by its number from 1, or by its slot.
+    :param says: what a worker of a slot says, each so many seconds after what it said before.
+    """
+
+    def __init__(
+        self,
+        fails=lambda number: False,
+        slot_fails=lambda slot: False,
+        says=lambda slot: [(0, Ready(0))],
+    ):
+        self.starts, self.workers = [], []
+        self._fails, self._slot_fails, self._says = fails, slot_fails, says
 
     async def start(self, packages, slot):
         self.starts.append((slot, trio.current_time()))
-        if self._fails(len(self.starts)):
+        if self._fails(len(self.starts)) or self._slot_fails(slot):
             raise OSError("no process")
-        self.workers.append(MemoryWorker())
+        self.workers.append(MemoryWorker(self._says(slot)))
         return self.workers[-1]
 
 
@@ -30,11 +40,11 @@ class MemoryWorker(Worker):
 
     process_id = 0
 
-    def __init__(self):
+    def __init__(self, says):
         self.batches, self.cancelled_at = [], {}
         self._ended = trio.Event()
         self._cancelled = set()
-        self._frames = [Ready(0)]
+        self._says, self._frames = list(says), []
 
     async def send(self, frame):
         await trio.lowlevel.checkpoint()
@@ -49,6 +59,9 @@ class MemoryWorker(Worker):
 
     async def receive(self):
         await trio.lowlevel.checkpoint()
+        if self._says:
+            await trio.sleep(self._says[0][0])
+            return self._says.pop(0)[1]
         if not self._frames:
             with trio.move_on_after(STEP_SECONDS):
                 await self._ended.wait()

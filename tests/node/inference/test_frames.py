@@ -11,6 +11,7 @@ from node.inference.frames import (
     Broken,
     Cancel,
     Ready,
+    Unplaced,
     decode_frame,
     encode_frame,
     frame_length,
@@ -34,6 +35,7 @@ frames = st.one_of(
     st.builds(Cancel, texts),
     st.builds(Ready, uint16),
     st.builds(Broken, texts),
+    st.builds(Unplaced, texts),
     st.builds(Progress, texts, uint16, uint16),
     st.builds(Preview, texts, uint16, uint16, st.binary(min_size=1, max_size=99)),
     st.builds(

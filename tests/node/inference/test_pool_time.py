@@ -7,12 +7,16 @@ import trio
 import trio.testing
 
 from node.inference import pool as subject
+from node.inference.frames import Ready, Unplaced
 from node.inference.job import Finished, Preview, Progress, WorkerError
 from node.inference.pool import BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN, START_FAILURES_MAX, open_pool
 from node.inference.tickets import EVENTS_BUFFERED_MAX
 from tests.node.builders import PACKAGE
 from tests.node.inference.builders import a_job
 from tests.node.inference.memory_workers import STEP_SECONDS, MemoryWorkers
+
+HOUR_SECONDS = 3600
+UNPLACED = Unplaced("no host has room")
 
 
 def job(name="job-1", **changes):
@@ -40,6 +44,53 @@ async def test_whoever_waits_hears_of_failed_starts_and_a_later_one_mends_it(aut
                 raise AssertionError
         await trio.sleep(BACKOFF_SECONDS_MAX)
         await pool.ready()
+
+
+async def test_workers_that_no_host_has_room_for_are_not_waited_for(autojump_clock):
+    """As those that were counted on a host which was lost a moment later."""
+    backend = MemoryWorkers(says=lambda slot: [(slot, Ready(0))] if slot < 2 else [(20, UNPLACED)] * 1000)
+    async with open_pool([PACKAGE], backend, workers=3) as pool:
+        started = trio.current_time()
+        with trio.fail_after(HOUR_SECONDS):
+            await pool.ready(3)
+        assert [await pool.ready(workers) for workers in (1, 2, 3)] == [2, 2, 2]
+        assert trio.current_time() - started == pytest.approx(20)
+        assert pool.statistics().workers_unplaced == 1
+
+
+async def test_a_worker_waits_for_a_host_with_room_and_is_not_started_again_meanwhile(autojump_clock):
+    waiting = [(20, UNPLACED)] * (HOUR_SECONDS // 20)
+    backend = MemoryWorkers(says=lambda slot: [*(waiting if slot else []), (1, Ready(0))])
+    async with open_pool([PACKAGE], backend, workers=2) as pool:
+        with trio.fail_after(HOUR_SECONDS):
+            assert await pool.ready(2) == 1
+        await trio.sleep(HOUR_SECONDS + 2)
+        assert await pool.ready(2) == 2
+        assert (pool.statistics().workers_unplaced, len(backend.starts)) == (0, 2)
+
+
+async def test_where_no_host_has_room_for_any_worker_whoever_waits_is_told_so(autojump_clock):
+    waiting = [(20, UNPLACED)] * 2
+    backend = MemoryWorkers(says=lambda slot: [*waiting, (slot, Ready(0))])
+    async with open_pool([PACKAGE], backend, workers=2) as pool:
+        with pytest.raises(WorkerError, match="no host has room"), trio.fail_after(HOUR_SECONDS):
+            await pool.ready()
+        with pytest.raises(WorkerError, match="no host has room"):
+            async with pool.run(job()):
+                raise AssertionError
+        await trio.sleep(25)
+        assert await pool.ready(2) == 2
+        async with pool.run(job(steps=1)) as events:
+            assert isinstance([event async for event in events][-1], Finished)
+
+
+async def test_a_worker_whose_starts_fail_is_not_waited_for_where_others_are_ready(autojump_clock):
+    """As one of a device that is not there."""
+    backend = MemoryWorkers(slot_fails=lambda slot: slot == 1)
+    async with open_pool([PACKAGE], backend, workers=2) as pool:
+        with trio.fail_after(HOUR_SECONDS):
+            assert await pool.ready(2) == 1
+        assert [slot for slot, _ in backend.starts].count(1) == START_FAILURES_MAX
 
 
 async def test_work_that_was_done_makes_the_pause_short_again(autojump_clock):

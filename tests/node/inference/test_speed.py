@@ -8,6 +8,7 @@ from node import miner_cli
 from node.inference import process
 from node.inference.job import PROMPT_CHARACTERS_MAX, WorkerError
 from node.inference.pool import open_pool
+from node.inference.process import LocalWorkers
 from node.inference.speed import Speed, measure, sample_job, try_speed
 from tests.node.inference.builders import embedded
 
@@ -50,6 +51,26 @@ async def test_a_model_that_fails_its_test_is_not_offered():
 
 def test_the_command_prints_a_line_for_each_model(capsys):
     miner_cli.bench()
-    printed = capsys.readouterr().out
-    assert "models loaded in" in printed
-    assert "cuckoo-icons: 32x32, 20 steps: 1 ms an image, 60000 images a minute; 8 together:" in printed
+    captured = capsys.readouterr()
+    measured, told = captured.out.splitlines(), captured.err.splitlines()
+    assert len(measured) == 2
+    assert measured[0].startswith("models loaded in")
+    assert "cuckoo-icons: 32x32, 20 steps: 1 ms an image, 60000 images a minute; 8 together:" in measured[1]
+    assert "loading models: 0 of 1 inference processes ready after 0 s" in told
+    assert told[-1] == "cuckoo-icons: 8 images together, round 3 of 3"
+
+
+def test_the_command_measures_those_that_start(capsys, monkeypatch):
+    """One of two devices is not there: the other is measured, and it is said."""
+    start = LocalWorkers.start
+
+    async def start_one(backend, packages, slot):
+        if slot:
+            raise OSError
+        return await start(backend, packages, slot)
+
+    monkeypatch.setattr(LocalWorkers, "start", start_one)
+    miner_cli.bench(device=("cpu", "cuda:7"))
+    captured = capsys.readouterr()
+    assert "8 together" in captured.out
+    assert "measuring the 1 that are ready" in captured.err
