@@ -1,8 +1,9 @@
 """The session: a secured connection's streams, on trio.
 
 Is: the shell around :mod:`p2p.session.yamux`; what py-libp2p knows as a muxed connection. A hub calls it when
-something has come, and to write (:mod:`p2p.session.hub`). One task writes what the system does not take
-at once, one listens whether the remote is alive; one reads, where the wire cannot call.
+something has come, to write, and now and then to look whether the remote is alive
+(:mod:`p2p.session.hub`). One task writes what the system does not take at once; one reads, where the wire
+cannot call.
 Is not: a stream (:mod:`p2p.session.stream`), nor a judge of what streams are for.
 
 What is written waits in one place until the hub's next pass, so that many small writes share a frame, a
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     from p2p.session.secure import SecureConnection
     from p2p.session.yamux import Event
 
-KEEPALIVE_INTERVAL_MS: Final = 5_000
-"""Silence after which a remote is asked whether it is there."""
-KEEPALIVE_TIMEOUT_MS: Final = 10_000
-"""Time for its answer, or for anything else from it; then the connection ends."""
+QUIET_BEATS: Final = 2
+"""The hub's beat since its last word at which a remote is asked whether it is there: after 5 to 10 s."""
+SILENT_BEATS: Final = 4
+"""The beat at which the connection ends, if there was no answer, nor anything else: 10 s later."""
 CLOSE_FLUSH_MS: Final = 100
 """Time for the remote to take what was written, and to hang up, when a connection is closed in good order."""
 
@@ -69,7 +70,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._room = trio.lowlevel.ParkingLot()
         self._stuck = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
-        self._heard = False
+        self._silent_beats = 0
         self._closed = False
         self._flush_asked = False
         self._unsent = b""
@@ -96,7 +97,8 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
-                    nursery.start_soon(self._keep_alive)
+                    self._hub.attend(self._look)
+                    self._ping()  # at once, for the round trip's time
                     self.event_started.set()
                     await self._read()
         except* ConnectionLost as losses:
@@ -105,6 +107,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             self._counts["failed"] += 1
             _log.exception("a session failed, peer %s", self.peer_id, exc_info=failures)
         finally:
+            self._hub.leave(self._look)
             self.event_started.set()
             self.abort()
 
@@ -243,22 +246,6 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             self._unsent = b""
             self._flush()
 
-    async def _keep_alive(self) -> None:
-        """End a connection whose remote is frozen or unreachable: it sends nothing, not even an answer."""
-        self._ping()  # at once, for the round trip's time
-        while True:
-            await trio.sleep(KEEPALIVE_INTERVAL_MS / 1000)
-            if self._heard:
-                self._heard = False
-                continue
-            self._ping()
-            await trio.sleep(KEEPALIVE_TIMEOUT_MS / 1000)
-            if not self._heard:
-                self._counts["silent"] += 1
-                self.why = "the remote is silent"
-                _log.info("ending the connection with %s: it is silent", self.peer_id)
-                self.abort()
-
     # What the hub calls
 
     def _receive(self, data: bytes) -> None:
@@ -267,7 +254,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             self.why = "the remote closed the connection"
             self.abort()
             return
-        self._heard = True
+        self._silent_beats = 0
         try:
             for plaintext in self._noise.open(data):
                 self._take(plaintext)
@@ -276,6 +263,17 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         except Exception:  # noqa: BLE001 - a fault of ours must not end the node
             self._counts["failed"] += 1
             _log.exception("a session failed, peer %s", self.peer_id)
+            self.abort()
+
+    def _look(self) -> None:
+        """End a connection whose remote is frozen or unreachable: it sends nothing, not even an answer."""
+        self._silent_beats += 1
+        if self._silent_beats == QUIET_BEATS:
+            self._ping()
+        elif self._silent_beats >= SILENT_BEATS:
+            self._counts["silent"] += 1
+            self.why = "the remote is silent"
+            _log.info("ending the connection with %s: it is silent", self.peer_id)
             self.abort()
 
     def _flush(self) -> None:

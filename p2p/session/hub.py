@@ -1,6 +1,7 @@
-"""The hub: one task that reads for all connections of a host, and one that writes.
+"""The hub: one task that reads for all connections of a host, one that writes, and one that looks after them.
 
-Is: the place where a host waits for its sockets, and the order in which it reads and writes.
+Is: the place where a host waits for its sockets, the order in which it reads and writes, and the beat at
+which connections look whether their remotes are alive: a timer for each would cost more than what it does.
 Is not: aware of what is read or written; wires and sessions are called, and do it themselves.
 
 A task for each connection, woken for each piece, costs a message more than ciphers and sockets together. So
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
+BEAT_MS: Final = 5_000
+"""Time between two looks at a connection."""
 READ_BYTES: Final = 256 * 1024
 """Bytes asked of a socket at once."""
 TURN_READS_MAX: Final = 64
@@ -52,17 +55,19 @@ class Hub:
         self._readers: dict[int, Callable[[], None]] = {}
         self._ready: deque[tuple[int, Callable[[], None]]] = deque()
         self._flushes: deque[Callable[[], None]] = deque()
+        self._attended: dict[Callable[[], None], None] = {}
         self._writer = trio.lowlevel.ParkingLot()
         self._running = False
         self._reading = False  # and so writing afterwards
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read and write until cancelled, once. :raises LocalError: it runs already, or has run."""
+        """Read, write and attend until cancelled, once. :raises LocalError: it runs already, or has run."""
         if self._running:
             raise LocalError("a hub runs once")
         self._running = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
+            nursery.start_soon(self._attend)
             task_status.started()
             await self._read()
 
@@ -117,6 +122,28 @@ class Hub:
                 flushes.popleft()()
             except Exception:  # noqa: BLE001 - as above
                 self._note_failure()
+
+    # Looking after
+
+    def attend(self, look: Callable[[], None]) -> None:
+        """Call this every BEAT_MS, for the first time before that is over. It must not raise."""
+        self._attended[look] = None
+
+    def leave(self, look: Callable[[], None]) -> None:
+        """Call it no more. No error if it is not called."""
+        self._attended.pop(look, None)
+
+    async def _attend(self) -> None:
+        while True:
+            await trio.sleep(BEAT_MS / 1000)
+            for look in tuple(self._attended):
+                if look in self._attended:
+                    try:
+                        look()
+                    except Exception:  # noqa: BLE001 - as above
+                        self._note_failure()
+
+    # Tasks
 
     async def _read(self) -> None:
         while True:

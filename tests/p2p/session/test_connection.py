@@ -7,7 +7,7 @@ import trio
 import trio.testing
 
 from p2p.host import StreamRefused
-from p2p.session import connection, yamux
+from p2p.session import hub, yamux
 from p2p.session.connection import Session
 from p2p.session.errors import ConnectionLost, StreamIsClosed, StreamWasReset, TooManyStreams
 from p2p.session.stream import SessionStream
@@ -311,8 +311,7 @@ async def test_a_ping__is_answered_and_a_farewell_ends_the_connection():
 
 
 async def test_attack_silence__is_found_and_an_idle_friend_is_left_alone(monkeypatch):
-    monkeypatch.setattr(connection, "KEEPALIVE_INTERVAL_MS", 50)
-    monkeypatch.setattr(connection, "KEEPALIVE_TIMEOUT_MS", 300)
+    monkeypatch.setattr(hub, "BEAT_MS", 150)
     async with open_hosts(2) as (host, friend):
         await connect(friend, host)
         async with raw_peer_of(host):  # says nothing more

@@ -169,3 +169,39 @@ async def test_a_hub__runs_once_and_watches_nothing_before():
         with pytest.raises(LocalError):
             await hub.run()
         nursery.cancel_scope.cancel()
+
+
+async def test_whoever_is_attended_to__is_called_at_each_beat_until_it_leaves(autojump_clock):
+    log = []
+
+    def first():
+        log.append("first")
+        hub.leave(second)  # who would have been next
+
+    def second():
+        log.append("second")
+
+    async with running_hub() as hub:
+        hub.attend(first)
+        hub.attend(second)
+        await trio.sleep(2.5 * hub_module.BEAT_MS / 1000)
+        assert log == ["first", "first"]
+        hub.leave(first)
+        hub.leave(first)
+        hub.attend(second)
+        await trio.sleep(hub_module.BEAT_MS / 1000)
+        assert log == ["first", "first", "second"]
+
+
+async def test_a_look_that_raises__is_counted_and_others_are_called(autojump_clock):
+    log = []
+
+    def fail():
+        raise RuntimeError("fault")
+
+    async with running_hub() as hub:
+        hub.attend(fail)
+        hub.attend(lambda: log.append("seen"))
+        await trio.sleep(1.5 * hub_module.BEAT_MS / 1000)
+        assert log == ["seen"]
+        assert hub.counts["failed"] == 1
