@@ -32,7 +32,11 @@ RUNS = 3
 RUN_S_MAX = 90
 """Bound on one run of one contestant."""
 CPU_MS_MAX = 0.5
-"""Goal: processor time per delivery, at every rate."""
+"""Goal: processor time per delivery, at every rate,"""
+JS_CPU_MS = {"20/s": 1.15, "100/s": 0.79, "200/s": 0.79}
+"""on a machine where js-libp2p takes so many for the same: the one the goal was set on. Another machine,
+or another hour of one that is shared, has milliseconds of its own, so the goal is scaled by what js-libp2p
+takes in the same run."""
 
 COMMANDS: dict[str, list[str]] = {
     "ours": [sys.executable, "-m", "tests.bench.mesh_ours"],
@@ -138,10 +142,12 @@ def judge(figures: dict[str, dict[str, dict[str, float | None]]]) -> bool:
     goals = {
         "all of ours arrive, the burst too": set(ours) == set(PHASES)
         and all(figure["lost"] == 0 for figure in ours.values()),
-        f"at most {CPU_MS_MAX} ms CPU per delivery at every rate": all(
-            phase in ours and (ours[phase]["cpu_ms"] or 1) <= CPU_MS_MAX for phase in PHASES[:-1]
-        ),
     }
+    for phase, reference_ms in JS_CPU_MS.items():
+        scale = (figures[phase].get("js-libp2p", {}).get("cpu_ms") or 0) / reference_ms
+        mine_ms = ours[phase]["cpu_ms"] if phase in ours else None
+        label = f"CPU at {phase} within {CPU_MS_MAX} ms x {scale:.2f}, the hour's pace"
+        goals[label] = mine_ms is not None and mine_ms <= CPU_MS_MAX * scale
     for other in ("js-libp2p", "py-libp2p"):
         for key in ("cpu_ms", "p50_ms", "p99_ms"):
             pairs = [
