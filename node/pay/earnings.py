@@ -17,7 +17,7 @@ from contracts.records import Voucher
 from node.files import OWNER_ONLY, OWNER_ONLY_FOLDER
 from node.pay.vouchers import EscrowDomain, HeldVoucher
 from protocol.errors import InvalidMessage, LocalError, Refusal
-from protocol.pay import WEI_BYTES, SignedVoucher
+from protocol.pay import WEI_BYTES, WEI_MAX, SignedVoucher
 
 EARNINGS_FILE = "earnings.sqlite"
 """In a miner's data directory."""
@@ -34,12 +34,18 @@ CREATE TABLE IF NOT EXISTS vouchers (
     promised BLOB NOT NULL CHECK (length(promised) = {WEI_BYTES}), signature BLOB NOT NULL,
     PRIMARY KEY (escrow, miner, coordinator)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS unpaid (
+    escrow BLOB NOT NULL, miner BLOB NOT NULL, coordinator BLOB NOT NULL,
+    amount BLOB NOT NULL CHECK (length(amount) = {WEI_BYTES}),
+    PRIMARY KEY (escrow, miner, coordinator)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tasks (
     number INTEGER PRIMARY KEY AUTOINCREMENT, task BLOB NOT NULL UNIQUE,
     claimed BLOB NOT NULL CHECK (length(claimed) = {WEI_BYTES})
 );
 """
 _READ = "SELECT coordinator, promised, signature FROM vouchers WHERE escrow = ? AND miner = ?"
+_READ_UNPAID = "SELECT coordinator, amount FROM unpaid WHERE escrow = ? AND miner = ?"
 
 
 class EarningsUnavailable(LocalError):
@@ -51,8 +57,8 @@ class Account:
     """One coordinator.
 
     :ivar best: its voucher for the most; None before the first.
-    :ivar unpaid_wei: owed for steps that were shown in tasks that are over, since the node started. Nobody
-        asks for it again; it counts when the coordinator wants more.
+    :ivar unpaid_wei: owed for steps that were shown in tasks that are over. Nobody asks for it again; it
+        counts when the coordinator wants more.
     :ivar spare_wei: of `best`, what no task has claimed: of vouchers that were lost on their way.
     """
 
@@ -137,6 +143,20 @@ class Earnings:
         account.best = best
         account.spare_wei += gain_wei - claim_wei
 
+    def note_unpaid(self, coordinator: bytes, amount_wei: int) -> None:
+        """Remember what a task that is over has left unpaid; also if it cannot be kept on disk.
+
+        :raises EarningsUnavailable: it cannot.
+        """
+        account = self.account(coordinator)
+        account.unpaid_wei += amount_wei
+        amount = min(account.unpaid_wei, WEI_MAX).to_bytes(WEI_BYTES, "big")
+        row = (self._domain.escrow, self.miner, coordinator, amount)
+        try:
+            self._connection.execute("INSERT OR REPLACE INTO unpaid VALUES (?, ?, ?, ?)", row)
+        except sqlite3.Error as error:
+            raise EarningsUnavailable(f"what was left unpaid cannot be kept: {error}") from error
+
     def _keep(self, held: HeldVoucher, task_id: bytes, claimed: bytes) -> None:
         amount = held.amount_wei.to_bytes(WEI_BYTES, "big")
         row = (self._domain.escrow, self.miner, held.voucher.coordinator, amount, held.signature)
@@ -159,6 +179,7 @@ class Earnings:
 def _read(connection: sqlite3.Connection, miner: bytes, domain: EscrowDomain) -> dict[bytes, Account]:
     try:
         rows = connection.execute(_READ, (domain.escrow, miner)).fetchall()
+        unpaid = connection.execute(_READ_UNPAID, (domain.escrow, miner)).fetchall()
     except sqlite3.Error as error:
         raise EarningsUnavailable(f"the file of vouchers cannot be read: {error}") from error
     accounts = {}
@@ -166,6 +187,9 @@ def _read(connection: sqlite3.Connection, miner: bytes, domain: EscrowDomain) ->
         amount_wei = int.from_bytes(promised, "big")
         voucher = Voucher(coordinator=coordinator, miner=miner, cumulative_amount_wei=amount_wei)
         accounts[coordinator] = Account(coordinator, HeldVoucher(voucher, signature))
+    for coordinator, amount in unpaid:
+        account = accounts.setdefault(coordinator, Account(coordinator))
+        account.unpaid_wei = int.from_bytes(amount, "big")
     return accounts
 
 

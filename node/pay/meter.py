@@ -87,5 +87,9 @@ class TaskMeter:
         raise Unpaid(self.unpaid_wei)
 
     def close(self) -> None:
-        """The task is over: what it leaves unpaid is remembered of its coordinator."""
-        self._earnings.account(self._coordinator).unpaid_wei += self.unpaid_wei
+        """The task is over: what it leaves unpaid is remembered of its coordinator.
+
+        :raises EarningsUnavailable: not beyond the next start.
+        """
+        if self.unpaid_wei:
+            self._earnings.note_unpaid(self._coordinator, self.unpaid_wei)

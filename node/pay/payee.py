@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import structlog
 import trio
 
 from contracts.clients import Clients
 from contracts.errors import ChainError
 from contracts.transactions import Sender
-from node.pay.earnings import Earnings
+from node.pay.earnings import Earnings, EarningsUnavailable
 from node.pay.meter import TaskMeter
 from node.pay.redeemer import Redeemer
 from node.pay.standing import Exposure, Standings, why_no_credit
@@ -36,6 +37,8 @@ LOOK_EVERY_POLLS = 10
 """Coordinators that owe are looked at once in so many of the network's polls of the chain."""
 REDEEM_AT_END_S = 3.0
 """How long a miner that stops may take to redeem: as long as a block or two."""
+
+log = structlog.get_logger()
 
 
 class NoCredit(Refusal):
@@ -117,7 +120,10 @@ class Payee:
                 del self._committed_wei[coordinator]
             if meter.shown:
                 self.counts["tasks_unpaid" if meter.unpaid_wei else "tasks_paid"] += 1
-            meter.close()
+            try:
+                meter.close()
+            except EarningsUnavailable as error:
+                log.warning("forgotten at the next start", error=str(error))
             if meter.doubtful:
                 self.redeemer.urge(coordinator)
             self._kick_when_due(coordinator)

@@ -56,6 +56,27 @@ def test_they_survive_a_restart(earnings, path):
         take(again, 5, 20, OTHER_TASK)
 
 
+def test_what_was_left_unpaid_survives_a_restart(earnings, path):
+    """Else a coordinator would have its credit anew whenever the miner starts."""
+    earnings.note_unpaid(COORDINATOR.address, 7)
+    earnings.note_unpaid(COORDINATOR.address, 5)
+    with open_earnings(path, MINER.address, DOMAIN) as again:
+        account = again.account(COORDINATOR.address)
+        assert (account.unpaid_wei, account.best) == (12, None)
+        take(again, 10, 10)
+        again.note_unpaid(COORDINATOR.address, 1)
+    (account,) = read_earnings(path, MINER.address, DOMAIN)
+    assert (account.unpaid_wei, account.promised_wei) == (13, 10)
+
+
+def test_what_was_left_unpaid_is_known_even_if_the_disk_does_not_take_it(earnings, path):
+    with sqlite3.connect(path) as other:
+        other.execute("DROP TABLE unpaid")
+    with pytest.raises(EarningsUnavailable):
+        earnings.note_unpaid(COORDINATOR.address, 7)
+    assert earnings.account(COORDINATOR.address).unpaid_wei == 7
+
+
 def test_what_a_new_coordinator_had_promised_before_is_not_held_against_it(earnings):
     take(earnings, 10, 1_000_010)
     assert promised(earnings) == 1_000_010
