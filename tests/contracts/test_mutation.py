@@ -4,7 +4,9 @@ import tomllib
 
 import pytest
 
-from contracts.mutation.operators import BadMutant, mutants_of, named_mutants
+from contracts.mutation import workplace
+from contracts.mutation.operators import BadMutant, Mutant, mutants_of, named_mutants
+from contracts.mutation.workplace import FIRST_TRIED, ToolFailed, Workplace, contracts_with
 from contracts.toolchain import CONTRACTS_FOLDER
 
 SOURCES = {
@@ -60,3 +62,87 @@ def test_a_mutant_that_no_longer_fits_is_named():
     table = {"mutant": [{"breaks": "a law", "file": "CAI.sol", "before": "no such line", "after": ""}]}
     with pytest.raises(BadMutant, match="a law"):
         list(named_mutants(table, SOURCES))
+
+
+def test_only_contracts_that_a_file_takes_part_in_are_compiled_again():
+    assert contracts_with("Rewards.sol", SOURCES) == ("Staking",)
+    assert contracts_with("EscrowDeposits.sol", SOURCES) == ("Escrow",)
+    assert contracts_with("Epochs.sol", SOURCES) == ("EpochSeeds", "Staking")
+
+
+def test_tests_that_are_tried_first_exist():
+    for own in FIRST_TRIED.values():
+        assert list((CONTRACTS_FOLDER / "test").glob(f"{own}t.sol")), own
+
+
+class FakeCompiler:
+    """Notes what it compiles."""
+
+    compiles = True
+
+    def __init__(self, folder):
+        self.source = folder / "src" / "Escrow.sol"
+        self.seen = []
+        (folder / "out" / "Escrow.sol").mkdir(parents=True)
+        (folder / "out" / "Escrow.sol" / "Escrow.json").write_text("{}", "utf-8")
+
+    def compile(self, names):
+        self.seen.append((names, self.source.read_text("utf-8")))
+        return self.compiles
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A workplace whose forge is a script."""
+    forge = tmp_path / "forge"
+    monkeypatch.setattr(workplace, "Compiler", FakeCompiler)
+    monkeypatch.setattr(workplace, "find_tool", lambda _name: forge)
+    (tmp_path / "work").mkdir()
+    place = Workplace(tmp_path / "work", invariants_only=False)
+
+    def script(text):
+        forge.write_text(f"#!/bin/sh\n{text}\n", "utf-8")
+        forge.chmod(0o755)
+
+    place.script = script
+    return place
+
+
+MUTANT = Mutant("Escrow.sol", 1, "a fault", "a", "b", "// mutated")
+
+
+def test_a_mutant_is_killed_by_a_test_that_fails_and_by_nothing_else(place):
+    place.script("echo '[FAIL: not paid] test_pay()'; exit 1")
+    assert place.outcome(MUTANT) == "killed"
+    place.script("echo 'Error: out of memory'; exit 1")
+    assert place.outcome(MUTANT) == "broken"
+    place.script("echo 'Suite result: ok.'")
+    assert place.outcome(MUTANT) == "survived"
+
+
+def test_a_mutant_that_does_not_compile_is_tried_by_no_test(place):
+    place.compiler.compiles = False
+    place.script("echo '[FAIL: not paid] test_pay()'; exit 1")
+    assert place.outcome(MUTANT) == "stillborn"
+
+
+def test_sources_and_code_are_as_before_after_a_mutant(place):
+    place.script("echo changed > out/Escrow.sol/Escrow.json; exit 0")
+    place.outcome(MUTANT)
+    assert place.compiler.seen == [(("Escrow",), "// mutated")]
+    assert (place.folder / "src" / "Escrow.sol").read_text("utf-8") == SOURCES["Escrow.sol"]
+    assert (place.folder / "out" / "Escrow.sol" / "Escrow.json").read_text("utf-8") == "{}"
+
+
+def test_a_mutant_for_an_invariant_is_killed_by_that_one_alone(place):
+    mutant = Mutant("Escrow.sol", 1, "a fault", "a", "b", "// mutated", "Escrow: paid")
+    place.script("echo '[FAIL: left] invariant_books()'; exit 1")
+    assert place.outcome(mutant) == "survived"
+    place.script("echo '[FAIL: paid] invariant_books()'; exit 1")
+    assert place.outcome(mutant) == "killed"
+
+
+def test_nothing_is_tried_where_tests_fail_without_a_mutant(place):
+    place.script("echo '[FAIL: not paid] test_pay()'; exit 1")
+    with pytest.raises(ToolFailed, match="without any mutant"):
+        place.check()
