@@ -63,7 +63,7 @@ class Campaign:
         self.counts[outcome] += 1
         tried = sum(self.counts.values())
         if tried % PROGRESS_MUTANTS == 0:
-            sys.stdout.write(f"{tried} of {len(self.mutants)}\n")
+            sys.stdout.write(f"{tried} of {len(self.mutants)}, {mutant.file}\n")
         word = {"survived": "SURVIVED", "broken": "BROKEN"}.get(outcome)
         if outcome == "survived" and mutant.key in self.explained:
             word = "explained"
@@ -75,7 +75,7 @@ class Campaign:
 
 
 def all_mutants(only: tuple[str, ...]) -> list[Mutant]:
-    """Those made by hand, then those of the table, of all files whose names begin with one of `only`."""
+    """Those made by hand, then the table's, of files whose names begin with one of `only`, in its order."""
     root = CONTRACTS_FOLDER / "src"
     names = sorted(path.relative_to(root).as_posix() for path in root.rglob("*.sol"))
     sources = {name: (root / name).read_text("utf-8") for name in names if not name.startswith(UNTOUCHED)}
@@ -83,7 +83,12 @@ def all_mutants(only: tuple[str, ...]) -> list[Mutant]:
     mutants = list(named_mutants(table, sources))
     for name, text in sources.items():
         mutants += mutants_of(name, text)
-    return [mutant for mutant in mutants if Path(mutant.file).name.startswith(only)]
+    chosen = [mutant for mutant in mutants if Path(mutant.file).name.startswith(only)]
+    return sorted(chosen, key=lambda mutant: (not mutant.by_hand, _place(mutant, only)))
+
+
+def _place(mutant: Mutant, only: tuple[str, ...]) -> int:
+    return next(place for place, start in enumerate(only) if Path(mutant.file).name.startswith(start))
 
 
 def main() -> int:
@@ -96,11 +101,13 @@ def main() -> int:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--table-only", action="store_true", help="leave out those made by hand")
     which.add_argument("--invariants", action="store_true", help="only those made for an invariant")
-    parser.add_argument("--only", default="", help="files whose names begin so, with commas between")
+    parser.add_argument(
+        "--only", default="", help="files whose names begin so, with commas between, in this order"
+    )
     arguments = parser.parse_args()
 
     mutants = all_mutants(tuple(arguments.only.split(",")))
-    by_hand = [mutant for mutant in mutants if mutant.name.startswith("by hand")]
+    by_hand = [mutant for mutant in mutants if mutant.by_hand]
     chosen = mutants[len(by_hand) + arguments.offset :: arguments.every]
     if arguments.invariants:
         chosen = [mutant for mutant in by_hand if mutant.fails]

@@ -16,6 +16,8 @@ from protocol.errors import LocalError
 _SKIPPED: Final = re.compile(r"^\s*(//|/\*|\*|import|pragma|using|event|error|}|$)")
 """Lines that no operator touches. Comments behind code do no harm: a mutant of one is equal to the source."""
 
+_BY_HAND: Final = "by hand, "
+
 OPERATORS: Final[tuple[tuple[str, str, str], ...]] = (
     ("less or equal for less", r" < ", " <= "),
     ("less for less or equal", r" <= ", " < "),
@@ -86,6 +88,11 @@ class Mutant:
     """``<contract>: <message>`` of the invariant that has to fail under it, or empty: any test will do."""
 
     @property
+    def by_hand(self) -> bool:
+        """Whether somebody thought of it, and not the table."""
+        return self.name.startswith(_BY_HAND)
+
+    @property
     def key(self) -> str:
         """By which a survivor is explained; does not change when lines move."""
         return f"{self.file}: {self.name}: {self.before} -> {self.after}"
@@ -120,7 +127,7 @@ def named_mutants(table: Mapping[str, Any], sources: Mapping[str, str]) -> Itera
         if text.count(before) != 1:
             raise BadMutant(entry["breaks"], text.count(before))
         line = text[: text.index(before)].count("\n") + 1
-        name = "by hand, " + entry["breaks"]
+        name = _BY_HAND + entry["breaks"]
         yield Mutant(
             file,
             line,

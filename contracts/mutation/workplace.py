@@ -25,7 +25,10 @@ from contracts.toolchain import CONTRACTS_FOLDER, find_tool
 from protocol.errors import LocalError
 
 COPIED: Final = ("src", "test", "tools", "foundry.toml")
-INVARIANTS: Final = "test/invariants/*.invariant.t.sol"
+COMPILED: Final = ("cache-test", "out-test")
+"""The tests, if somebody has compiled them. forge looks whether they are what it would compile."""
+INVARIANTS: Final = "test/invariants/{}.invariant.t.sol"
+QUICK: Final = ("--no-match-contract", "Gas|Invariants")
 MUTANT_TIMEOUT_S: Final = 300
 STRENGTH: Final = {
     "FOUNDRY_PROFILE": "test",
@@ -119,7 +122,7 @@ class Workplace:
     def __init__(self, folder: Path, invariants_only: bool) -> None:
         self.folder = folder
         self.invariants_only = invariants_only
-        for name in COPIED:
+        for name in COPIED + tuple(name for name in COMPILED if (CONTRACTS_FOLDER / name).exists()):
             source = CONTRACTS_FOLDER / name
             if source.is_dir():
                 shutil.copytree(source, folder / name)
@@ -139,8 +142,8 @@ class Workplace:
         """
         if not self.compiler.compile(CONTRACT_NAMES):
             raise ToolFailed("the sources do not compile")
-        invariants = ("--match-path", INVARIANTS)
-        if not (self._passes(*invariants) if self.invariants_only else self._survives("Staking.*")):
+        passes = self._passes("--match-path", INVARIANTS.format("*"))
+        if not (passes and (self.invariants_only or self._passes(*QUICK))):
             raise ToolFailed(f"the tests do not pass without any mutant:\n{self.output.read_text('utf-8')}")
 
     def outcome(self, mutant: Mutant) -> str:
@@ -164,22 +167,21 @@ class Workplace:
             return "stillborn"
         stem = Path(mutant.file).stem
         own = FIRST_TRIED.get(stem, f"{stem}.*")
-        survives = self._holds(mutant.fails) if mutant.fails else self._survives(own)
+        survives = self._holds(mutant.fails) if mutant.fails else self._survives(own, names)
         return "survived" if survives else "killed"
 
-    def _survives(self, own: str) -> bool:
+    def _survives(self, own: str, names: tuple[str, ...]) -> bool:
         """The source's own tests first, then the other quick ones: few mutants live to see an invariant."""
         path = f"test/{own}t.sol"
-        return (
-            self._passes("--match-path", path)
-            and self._passes("--no-match-path", path, "--no-match-contract", "Gas|Invariants")
-            and self._passes("--match-path", INVARIANTS)
-        )
+        if not (self._passes("--match-path", path) and self._passes("--no-match-path", path, *QUICK)):
+            return False
+        invariants = [INVARIANTS.format(name) for name in names]
+        return all(self._passes("--match-path", file) for file in invariants if (self.folder / file).exists())
 
     def _holds(self, invariant: str) -> bool:
         """Whether one invariant does not fail, or another one before it."""
         contract, _, message = invariant.partition(": ")
-        self._passes("--match-path", INVARIANTS.replace("*", contract), strength=STRENGTH | LONG)
+        self._passes("--match-path", INVARIANTS.format(contract), strength=STRENGTH | LONG)
         said = self.output.read_text("utf-8", "replace")
         if f"FAIL: {message}" in said or f"FAIL: {BEFORE_ANY_CALL}{message}" in said:
             return False
