@@ -14,6 +14,13 @@ interface Vm {
     function getBlockNumber() external view returns (uint256);
     function getBlockTimestamp() external view returns (uint256);
     function setBlockhash(uint256 blockNumber, bytes32 blockHash) external;
+    function etch(address account, bytes calldata code) external;
+    function load(address account, bytes32 slot) external view returns (bytes32 data);
+    function store(address account, bytes32 slot, bytes32 data) external;
+    function record() external;
+    function accesses(address account) external returns (bytes32[] memory reads, bytes32[] memory writes);
+    function snapshotState() external returns (uint256 snapshotId);
+    function revertToState(uint256 snapshotId) external returns (bool success);
     function deal(address account, uint256 balance) external;
     function assume(bool condition) external pure;
     function expectRevert(bytes calldata revertData) external;

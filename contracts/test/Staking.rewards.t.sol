@@ -6,6 +6,13 @@ import {Role} from "../src/interfaces/INodeRegistry.sol";
 import {IRewards, NodeRewards, RewardStream} from "../src/interfaces/IRewards.sol";
 import {IWeights} from "../src/interfaces/IWeights.sol";
 
+/// @notice A token of which everybody has as much as it likes.
+contract GenerousToken {
+    function transferFrom(address, address, uint256) external pure returns (bool) {
+        return true;
+    }
+}
+
 /// @notice Who earns what: the stream by stake and time, fees by node, the owner's commission.
 contract StakingRewardsTest is Fixture {
     uint256 internal constant FUNDS = 2_592_000 ether; // a CAI a second for thirty days
@@ -67,8 +74,23 @@ contract StakingRewardsTest is Fixture {
         vm.assertGe(stream.remaining + stream.carried, FUNDS, "nothing is lost");
     }
 
+    /// @dev To the end of a day, counted from the deployment.
+    function test_the_stream_lasts_for_its_period_and_less_than_a_day_more() public {
+        pass(1 hours);
+        staking.fundRewards(FUNDS);
+        uint256 lasts = staking.rewardStream().endTime - vm.getBlockTimestamp();
+        vm.assertEq(lasts, staking.REWARD_PERIOD() + 23 hours, "to the end of the day");
+        pass(23 hours);
+        staking.fundRewards(FUNDS);
+        lasts = staking.rewardStream().endTime - vm.getBlockTimestamp();
+        vm.assertEq(lasts, staking.REWARD_PERIOD(), "no day more than that");
+    }
+
     function test_funding_cannot_stretch_the_stream_thin() public {
         staking.fundRewards(FUNDS);
+        uint256 rate = staking.rewardStream().rate;
+        staking.fundRewards(0);
+        vm.assertEq(staking.rewardStream().rate, rate, "as fast is not slower");
         pass(1 days);
         vm.expectPartialRevert(IRewards.RateOutOfBounds.selector);
         vm.prank(ANN);
@@ -76,6 +98,22 @@ contract StakingRewardsTest is Fixture {
         uint256 before = staking.rewardStream().rate;
         staking.fundRewards(2 * 86_400 ether);
         vm.assertGe(staking.rewardStream().rate, before, "not slower");
+    }
+
+    function refuseRate(uint256 amount, uint256 rate, uint256 before) internal {
+        uint256 most = uint256(type(uint40).max) * 1e9;
+        vm.expectRevert(abi.encodeWithSelector(IRewards.RateOutOfBounds.selector, rate, before, most));
+        staking.fundRewards(amount);
+    }
+
+    function test_the_stream_has_a_least_and_a_greatest_rate() public {
+        uint256 unit = 1e9 * staking.REWARD_PERIOD();
+        vm.etch(address(token), address(new GenerousToken()).code);
+        refuseRate(unit - 1, 0, 0);
+        staking.fundRewards(unit);
+        refuseRate(unit * type(uint40).max, uint256(1 << 40) * 1e9, 1e9);
+        staking.fundRewards(unit * (type(uint40).max - 1));
+        vm.assertEq(staking.rewardStream().rate, uint256(type(uint40).max) * 1e9, "the greatest");
     }
 
     function test_the_funder_needs_no_right_but_the_money() public {
