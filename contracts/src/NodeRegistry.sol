@@ -8,11 +8,13 @@ import {INodeRegistry, Role} from "./interfaces/INodeRegistry.sol";
 /// @title The list of node keys.
 /// @notice A registration is never undone, so evidence against a node always finds whom it is about.
 abstract contract NodeRegistry is INodeRegistry, EIP712 {
-    /// @dev Whether a node takes part. Whoever has left never does again.
+    /// @dev Whether a node takes part. Whoever has left never does again. A key that has stake and is not
+    /// registered has a slot already, so that its registration makes none.
     enum Status {
         Inactive,
         Active,
-        Left
+        Left,
+        Made
     }
 
     /// @dev One slot.

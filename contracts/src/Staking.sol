@@ -12,6 +12,7 @@ import {Weights} from "./Weights.sol";
 import {Role} from "./interfaces/INodeRegistry.sol";
 import {IStaking, JAIL_FOREVER, NodeInfo, StakingParameters, Unbonding} from "./interfaces/IStaking.sol";
 import {SharePool} from "./libraries/SharePool.sol";
+import {SumTree} from "./libraries/SumTree.sol";
 import {WeightHistory} from "./libraries/WeightHistory.sol";
 
 /// @title Stake behind nodes.
@@ -23,7 +24,7 @@ contract Staking is Slashable {
     using WeightHistory for WeightHistory.History;
 
     /// @inheritdoc IStaking
-    uint256 public constant MAX_STAKE = uint256(type(uint32).max) * 1 ether;
+    uint256 public constant MAX_STAKE = SumTree.MAX_TOTAL * 1 ether;
     /// @inheritdoc IStaking
     uint256 public constant MAX_OPEN_REQUESTS = 32;
 
@@ -52,7 +53,8 @@ contract Staking is Slashable {
         Node memory record = _loadNode(node);
         if (record.role == Role.None) {
             // Whoever stakes first makes the slots in which all who follow only change values.
-            if (_incomes[node].firstEpoch == 0) {
+            if (record.status != Status.Made) {
+                _nodes[node].status = Status.Made;
                 _incomes[node].firstEpoch = NOT_YET;
                 _histories[node].make();
             }

@@ -7,9 +7,9 @@ import {WeightHistory} from "./libraries/WeightHistory.sol";
 /// @title Where staking keeps what, and why the numbers fit.
 /// @notice One slot for each thing that one step writes. The bounds:
 ///
-/// - Amounts of CAI are at most `MAX_STAKE` = 2^32 - 1 CAI (2^92 wei) in a pool, and 2^96 wei anywhere, for the
+/// - Amounts of CAI are at most `MAX_STAKE` = 2^31 - 1 CAI (2^91 wei) in a pool, and 2^96 wei anywhere, for the
 ///   token has fewer (CAI: 10^9 CAI, 2^90 wei).
-/// - Shares start at 1,000 for a wei: 2^102 for the largest pool, 2^100 for the whole supply. Each slash lowers
+/// - Shares start at 1,000 for a wei: 2^101 for the largest pool, 2^100 for the whole supply. Each slash lowers
 ///   the price, so more shares fit a wei. When 2^104 are reached, that pool takes no deposits any more; all
 ///   else works. A thawing pool has 2^160: with a partial slash of at most half, 57 of them, with a request
 ///   open for the whole time, before one could no longer unvote.

@@ -33,6 +33,9 @@ abstract contract Weights is IWeights, StakingStorage, NodeRegistry, Epochs {
 
     constructor(address disputes) {
         DISPUTES = disputes;
+        // Slots that the first to register would pay for.
+        _tree.make();
+        _shared.lockFrom = 1;
     }
 
     /// @inheritdoc IWeights

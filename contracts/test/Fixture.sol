@@ -99,6 +99,18 @@ abstract contract Fixture is Base {
         vm.stopPrank();
     }
 
+    /// @dev As if so many nodes had been registered, all further ones without weight. The tree has to be as deep
+    /// as it is: go to the last leaf that fits and register one.
+    function pretendNodes(uint256 count) internal {
+        vm.record();
+        staking.nodeCount();
+        (bytes32[] memory read,) = vm.accesses(address(staking));
+        uint256 shared = uint256(vm.load(address(staking), read[0]));
+        shared = (shared & ~(uint256(type(uint24).max) << 184)) | (count << 184);
+        vm.store(address(staking), read[0], bytes32(shared));
+        vm.assertEq(staking.nodeCount(), count, "pretended");
+    }
+
     function registerMiner() internal {
         registerAs(Role.Miner, NODE_KEY, OWNER, MINER_STAKE);
     }

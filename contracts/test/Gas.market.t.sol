@@ -83,7 +83,6 @@ contract GasMarketTest is MarketFixture {
         measure("equivocation of who has nothing left", 130_000);
     }
 
-    /// @dev The tree has two words to a leaf from 9 nodes to 512.
     function test_equivocation_among_500_nodes() public {
         live(497);
         equivocate(0x9A500, "second");
@@ -91,6 +90,16 @@ contract GasMarketTest is MarketFixture {
         vm.warp(vm.getBlockTimestamp() + 1 hours);
         equivocate(NODE_KEY, "slot");
         measure("equivocation among 500 nodes", 130_000);
+    }
+
+    /// @dev Up to 4,096 nodes the tree has two words to a leaf, then three.
+    function test_equivocation_among_4097_nodes() public {
+        live(9);
+        pretendNodes(4_096);
+        registerAs(Role.Miner, 0x9A600, OTHER_OWNER, MINER_STAKE);
+        vm.warp(vm.getBlockTimestamp() + 1 hours);
+        equivocate(NODE_KEY, "slot");
+        measure("equivocation among 4097 nodes", 135_000);
     }
 
     function equivocate(uint256 key, string memory name) internal {

@@ -51,7 +51,7 @@ struct Unbonding {
 }
 
 /// @title Stake behind nodes: owners' own and voters', with delayed exit, jail and three slashers.
-/// @notice No amount of stake, own or voters', behind one node or all, may be above `MAX_STAKE`, 2^32 - 1 CAI.
+/// @notice No amount of stake, own or voters', behind one node or all, may be above `MAX_STAKE`, 2^31 - 1 CAI.
 interface IStaking is IRewards, IWeights, INodeRegistry {
     /// @notice Stake has entered a node's pool.
     event Staked(address indexed node, address indexed account, uint256 amount, uint256 shares);

@@ -2,11 +2,11 @@
 pragma solidity 0.8.37;
 
 /// @title Weights in a tree of sums, eight to a word: changing a weight touches one word a level, which is two
-/// words for 512 leaves and three for 32,768.
+/// words for up to 4,096 leaves and three for two millions.
 /// @notice A word of level 0 holds the weights of eight leaves; each of the eight sums in a word of a higher
-/// level is that of eight words below it. So a draw, which is rare, may read eight words a level, and a change,
-/// which is not, writes one for every sixty-four children instead of every eight. The tree grows by a root when
-/// its leaves no longer fit; nothing moves then.
+/// level is that of 64 words below it. So a draw, which is rare, may read 64 words a level, and a change, which
+/// is not, writes one for every 512 children instead of every eight. The tree grows by a root when its leaves no
+/// longer fit; nothing moves then.
 library SumTree {
     struct Tree {
         /// By level * 2^32 + position in the level.
@@ -14,15 +14,28 @@ library SumTree {
     }
 
     /// @dev Of one weight, and of the sum of all. As no sum is larger, no lane of a word runs over.
-    uint256 internal constant MAX_TOTAL = type(uint32).max;
+    uint256 internal constant MAX_TOTAL = type(uint32).max >> 1;
 
     uint256 private constant LANES_LOG2 = 3;
-    /// @dev Lanes below a lane: eight words.
-    uint256 private constant CHILDREN_LOG2 = 6;
+    /// @dev Words below a lane.
+    uint256 private constant WORDS_LOG2 = 6;
+    /// @dev Lanes below a lane.
+    uint256 private constant CHILDREN_LOG2 = LANES_LOG2 + WORDS_LOG2;
+    /// @dev Leaves below a tree of two levels, the least that there are.
+    uint256 private constant FIRST_ROOM = 1 << (LANES_LOG2 + CHILDREN_LOG2);
     uint256 private constant LANE_BITS = 32;
     uint256 private constant LANE_INDEX_MASK = 7;
-    uint256 private constant LANE_MASK = type(uint32).max;
-    uint256 private constant EVEN_LANES = type(uint256).max / (uint256(type(uint32).max) + 2);
+    /// @dev The highest bit of a lane is not its weight's.
+    uint256 private constant LANE_MASK = MAX_TOTAL;
+    uint256 private constant EVEN_LANES = type(uint256).max / type(uint64).max * LANE_MASK;
+    /// @dev Beside the lanes of a word: once written it is never zero, so writing it changes a value and makes
+    /// none.
+    uint256 private constant MADE = 1 << 255;
+
+    /// @notice Pays for the root. Only while there is no leaf.
+    function make(Tree storage tree) internal {
+        tree.words[_key(1, 0)] = MADE;
+    }
 
     /// @notice The weight of a leaf.
     function weightOf(Tree storage tree, uint256 leaf) internal view returns (uint256) {
@@ -40,8 +53,7 @@ library SumTree {
     function grow(Tree storage tree, uint256 leafCount) internal {
         uint256 top = _top(leafCount + 1);
         if (top == _top(leafCount)) return;
-        uint256 below = total(tree, leafCount);
-        if (below != 0) tree.words[_key(top, 0)] = below;
+        tree.words[_key(top, 0)] = MADE | total(tree, leafCount);
     }
 
     /// @notice Changes the weight of a leaf.
@@ -60,7 +72,8 @@ library SumTree {
             uint256 change = weight - before;
             uint256 position = leaf;
             for (uint256 level = 0; level < top; ++level) {
-                tree.words[_key(level, position >> LANES_LOG2)] += change << _shift(position);
+                uint256 key = _key(level, position >> LANES_LOG2);
+                tree.words[key] = MADE | (tree.words[key] + (change << _shift(position)));
                 position >>= CHILDREN_LOG2;
             }
             tree.words[_key(top, 0)] = root + (change << _shift(position));
@@ -76,7 +89,7 @@ library SumTree {
         returns (uint256 leaf, uint256 weight)
     {
         for (uint256 level = _top(leafCount) + 1; level != 0; --level) {
-            uint256 position = leaf << LANES_LOG2;
+            uint256 position = leaf << WORDS_LOG2;
             uint256 word = tree.words[_key(level - 1, position)];
             for (uint256 sum = sumOf(word); point >= sum; sum = sumOf(word)) {
                 point -= sum;
@@ -107,7 +120,8 @@ library SumTree {
     /// @dev The level of the root.
     function _top(uint256 leafCount) private pure returns (uint256 level) {
         unchecked {
-            for (uint256 room = LANE_INDEX_MASK + 1; room < leafCount; room <<= CHILDREN_LOG2) {
+            level = 1;
+            for (uint256 room = FIRST_ROOM; room < leafCount; room <<= CHILDREN_LOG2) {
                 ++level;
             }
         }
