@@ -166,8 +166,10 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             await self._accepting.park()
         return self._backlog.popleft()
 
+    # What streams ask: see p2p.session.stream.Carrier
+
     def send(self, stream_id: int, data: bytes | memoryview) -> int:
-        """For a stream: queue what there is room for; returns how many bytes that was."""
+        """See :meth:`~p2p.session.stream.Carrier.send`."""
         if not self._yamux.is_open(stream_id):
             raise StreamWasReset("the stream was reset")
         sent = self._yamux.send(stream_id, data)
@@ -175,39 +177,39 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         return sent
 
     def send_nowait(self, stream_id: int, data: bytes) -> bool:
-        """For a stream: queue everything, or nothing if there is no room. Returns whether it was queued."""
+        """See :meth:`~p2p.session.stream.Carrier.send_nowait`."""
         if not self._yamux.send_whole(stream_id, data):
             return False
         self._flush_soon()
         return True
 
     def wake_writers(self) -> None:
-        """For a stream: have those who wait for room look again; one of them waits in vain."""
+        """See :meth:`~p2p.session.stream.Carrier.wake_writers`."""
         self._room.unpark_all()
 
     async def wait_for_room(self, window: trio.lowlevel.ParkingLot) -> None:
-        """For a stream: wait for what kept :meth:`send` from taking all: room in the output or the window."""
+        """See :meth:`~p2p.session.stream.Carrier.wait_for_room`."""
         await (self._room if self._yamux.is_full else window).park()
 
     def note_read(self, stream_id: int, count: int) -> None:
-        """For a stream: the application has read so many bytes."""
+        """See :meth:`~p2p.session.stream.Carrier.note_read`."""
         if self._yamux.consume(stream_id, count):
             self._yamux.grant(stream_id, int(trio.current_time() * 1000))
             self._flush_soon()
 
     def finish(self, stream_id: int) -> None:
-        """For a stream: end our direction."""
+        """See :meth:`~p2p.session.stream.Carrier.finish`."""
         self._yamux.finish(stream_id)
         self._after(stream_id)
 
     def abandon(self, stream_id: int) -> None:
-        """For a stream: we want no more of it."""
+        """See :meth:`~p2p.session.stream.Carrier.abandon`."""
         self._yamux.abandon(stream_id)
         self.streams.pop(stream_id, None)
         self._flush_soon()
 
     def reset(self, stream_id: int) -> None:
-        """For a stream: end both directions at once."""
+        """See :meth:`~p2p.session.stream.Carrier.reset`."""
         self._yamux.reset(stream_id)
         self._after(stream_id)
 

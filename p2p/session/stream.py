@@ -11,7 +11,7 @@ or waits without taking them, so it may be cancelled and repeated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 from libp2p.abc import IMuxedStream
@@ -23,16 +23,47 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
 
-    from p2p.session.connection import Session
-
 NOTED_BYTES: Final = 16 * 1024
 """Bytes that a consumer takes before the remote's window hears of them; a small part of any window."""
+
+
+class Carrier(Protocol):
+    """What a stream asks of its session. :ivar why: why it ended, in few words."""
+
+    why: str
+
+    def send(self, stream_id: int, data: bytes | memoryview) -> int:
+        """Queue what there is room for; returns how many bytes that was. :raises StreamWasReset: it was."""
+
+    def send_nowait(self, stream_id: int, data: bytes) -> bool:
+        """Queue everything, or nothing if there is no room. Returns whether it was queued."""
+
+    def wake_writers(self) -> None:
+        """Have those who wait for room look again; one of them waits in vain."""
+
+    async def wait_for_room(self, window: trio.lowlevel.ParkingLot) -> None:
+        """Wait for what kept :meth:`send` from taking all: room in the output, or in the stream's window."""
+
+    def note_read(self, stream_id: int, count: int) -> None:
+        """The application has read so many bytes."""
+
+    def finish(self, stream_id: int) -> None:
+        """End our direction."""
+
+    def abandon(self, stream_id: int) -> None:
+        """We want no more of it."""
+
+    def reset(self, stream_id: int) -> None:
+        """End both directions at once."""
+
+    def get_remote_address(self) -> tuple[str, int] | None:
+        """IP address and port at the other end."""
 
 
 class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the library counts as untyped
     """One stream. Any number of tasks may read and write; a write's bytes stay together."""
 
-    def __init__(self, session: Session, stream_id: int) -> None:
+    def __init__(self, session: Carrier, stream_id: int) -> None:
         self.muxed_conn = session
         self.stream_id = stream_id
         self._session = session
