@@ -54,7 +54,7 @@ LAST_WORDS_SECONDS_MAX: Final = 2.0
 BACKOFF_SECONDS_MIN: Final = 0.1
 BACKOFF_SECONDS_MAX: Final = 30.0
 START_FAILURES_MAX: Final = 3
-"""Failed starts in a row, of all workers or of one, after which whoever waits is told; the pool goes on."""
+"""Failed starts of a worker in a row after which nobody should wait for it; the pool goes on trying."""
 
 log = structlog.get_logger()
 
@@ -81,8 +81,7 @@ class WorkerPool:
         self._awake = trio.Event()
         self._awake.set()
         self._tired = trio.Event()
-        self._start_failures = 0
-        self._slot_failures = [0] * workers
+        self._start_failures = [0] * workers
         self._unplaced: set[int] = set()
         self._reason = ""
 
@@ -92,13 +91,11 @@ class WorkerPool:
         Those are not that wait for a host with room, or whose starts have failed `START_FAILURES_MAX` times.
 
         :returns: how many are ready, at least one.
-        :raises WorkerError: none is, and none is to be expected, or so many starts have failed in a row.
+        :raises WorkerError: none is, and none is to be expected.
         """
-        while (ready := self._counts.workers_ready) < workers:
-            self._raise_if_broken()
-            if ready and ready + self._missing() >= self._workers:
-                break
+        while (ready := self._counts.workers_ready) < min(workers, self._workers - self._missing()):
             await self._changed.wait()
+        self._raise_if_broken()
         return ready
 
     def _tell_change(self) -> None:
@@ -108,12 +105,11 @@ class WorkerPool:
 
     def _missing(self) -> int:
         """How many workers nobody should wait for."""
-        failing = {slot for slot, count in enumerate(self._slot_failures) if count >= START_FAILURES_MAX}
+        failing = {slot for slot, count in enumerate(self._start_failures) if count >= START_FAILURES_MAX}
         return len(failing | self._unplaced)
 
     def _raise_if_broken(self) -> None:
-        failing = self._start_failures >= START_FAILURES_MAX or self._missing() == self._workers
-        if failing and not self._counts.workers_ready:
+        if self._missing() == self._workers:
             raise WorkerError(self._reason)
 
     def rest(self) -> None:
@@ -182,15 +178,15 @@ class WorkerPool:
         try:
             worker = await self._backend.start(list(self.packages.values()), slot)
         except OSError:
-            self._count_failed_start(slot)
+            self._start_failures[slot] += 1
             return "the system gives no process for inference"
         self._counts.process_ids.add(worker.process_id)
         try:
             reason = await self._greet(worker, slot)
             if reason is not None:
-                self._count_failed_start(slot)
+                self._start_failures[slot] += 1
                 return reason
-            self._start_failures = self._slot_failures[slot] = 0
+            self._start_failures[slot] = 0
             self._counts.workers_ready += 1
             self._tell_change()
             try:
@@ -201,10 +197,6 @@ class WorkerPool:
         finally:
             await worker.close()
             self._counts.process_ids.discard(worker.process_id)
-
-    def _count_failed_start(self, slot: int) -> None:
-        self._start_failures += 1
-        self._slot_failures[slot] += 1
 
     async def _greet(self, worker: Worker, slot: int) -> str | None:
         """Wait until the models are loaded; return what went wrong, or None."""

@@ -93,6 +93,13 @@ async def test_a_worker_whose_starts_fail_is_not_waited_for_where_others_are_rea
         assert [slot for slot, _ in backend.starts].count(1) == START_FAILURES_MAX
 
 
+async def test_whoever_waits_hears_of_no_failed_starts_of_one_worker_while_another_begins(autojump_clock):
+    backend = MemoryWorkers(slot_fails=lambda slot: slot == 0, says=lambda slot: [(60, Ready(0))])
+    async with open_pool([PACKAGE], backend, workers=2) as pool:
+        assert await pool.ready(2) == 1
+        assert [slot for slot, _ in backend.starts].count(0) > START_FAILURES_MAX
+
+
 async def test_work_that_was_done_makes_the_pause_short_again(autojump_clock):
     backend = MemoryWorkers(lambda number: number <= 5)
     async with open_pool([PACKAGE], backend) as pool:
