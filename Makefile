@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 RAY_INSTALLED := $(VENV)/.installed-ray
 NPM_INSTALLED := contracts/node_modules/.installed tests/interop/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet test lint contracts mutants bench fuzz simulate attacks lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet test lint contracts solidity mutants bench fuzz simulate attacks lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -41,8 +41,8 @@ demo-equivocation: setup ## the same market with a cheat in it, who is caught an
 devnet: setup ## the same market, left running until Ctrl-C
 	@$(BIN)/python -m node.devnet up
 
-test: lint contracts $(RAY_INSTALLED) ## everything that is checked
-	$(BIN)/python -m pytest
+test: lint solidity $(RAY_INSTALLED) ## everything that is checked (JOBS=2)
+	$(BIN)/python -m pytest -n $(or $(JOBS),2) --no-loadscope-reorder
 
 lint: setup ## style, types and the walls between the rooms
 	$(BIN)/ruff check .
@@ -50,9 +50,11 @@ lint: setup ## style, types and the walls between the rooms
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-contracts: setup ## Solidity tests, and the committed artefacts against their sources
-	cd contracts && npm test --silent
+contracts: solidity ## Solidity tests, and the committed artefacts against their sources
 	$(BIN)/python -m contracts.build --check
+
+solidity: setup
+	cd contracts && npm test --silent
 
 mutants: setup ## put small faults into the contracts and see whether their tests notice (SECONDS=3600)
 	nice -n 10 $(BIN)/python -m contracts.mutation --seconds $(or $(SECONDS),3600)

@@ -24,7 +24,7 @@ PRICE_WEI = 10_000 * WEI_PER_MICRO_CAI
 """Of an image as the model makes it by itself, at the default price."""
 LOST_WEI_MAX = PRICE_WEI
 """A slice of the largest task of these tests is less."""
-SETTLE_TIMEOUT_S = 10
+SETTLE_TIMEOUT_S = 30
 
 
 class Money:

@@ -163,8 +163,8 @@ def test_integer_enums_are_integers():
 
 def test_hostile_lengths_and_nesting_cost_no_more_than_their_bytes():
     """A liar's length must not be allocated, and a megabyte of small items is read in linear time."""
-    started = time.perf_counter()
+    started = time.process_time()
     for data in (b"\x9b" + b"\xff" * 8, b"\x9a\x00\x10\x00\x00" + b"\x80" * 100, b"\x81" * cbor.BYTES_MAX):
         with pytest.raises(DecodeError):
             cbor.decode(data)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5

@@ -203,7 +203,7 @@ async def test_jobs_of_one_shape_use_all_free_workers():
         await all_ready(pool, 2)
         for number in range(4):
             nursery.start_soon(run, pool, job(job_id=str(number), steps=20))
-        with trio.fail_after(5):
+        with trio.fail_after(20):
             while pool.statistics().jobs_running < 4:
                 await trio.sleep(0.005)
         assert pool.statistics().batches == 2
@@ -341,7 +341,7 @@ async def test_too_many_waiting_jobs_are_refused(monkeypatch):
     ):
         await anext(events)
         nursery.start_soon(run, pool, job(job_id="waits"))
-        with trio.fail_after(5):
+        with trio.fail_after(20):
             while not pool.statistics().jobs_waiting:
                 await trio.lowlevel.checkpoint()
         with pytest.raises(JobRefused, match="too many jobs"):

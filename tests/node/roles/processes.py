@@ -44,7 +44,7 @@ class Running:
         return int(pages) * 4096 / MIB
 
     def health(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.health_url}/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.health_url}/health", timeout=20) as answer:
             return json.load(answer)
 
 

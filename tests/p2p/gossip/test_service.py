@@ -467,7 +467,7 @@ async def test_stock_py_libp2p__takes_our_messages():
             stranger = peer_id_from_secret(secret(9))
             await until(lambda: services[0].mesh_peers(TOPIC) == (stranger,))
             await services[0].publish(TOPIC, b"from us")
-            with trio.fail_after(5):
+            with trio.fail_after(20):
                 message = await subscription.get()
             assert message.data == b"from us"
             # It cannot leave its name out, so what it publishes is not for our network.

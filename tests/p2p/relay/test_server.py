@@ -23,7 +23,7 @@ async def ask(host, relay, request):
     """The relay's answer to one request, and what is left of its stream."""
     stream = await host.open_stream(relay.peer_id, [HOP_PROTOCOL])
     await stream.write(request if isinstance(request, bytes) else encode_message(request))
-    with trio.fail_after(5):
+    with trio.fail_after(20):
         answer = await read_message(stream, HopMessage)
     await stream.reset()
     return answer
