@@ -3,6 +3,10 @@
 Libraries that raise the recursion limit are imported here, where it is put back.
 """
 
+import ast
+import functools
+from pathlib import Path
+
 import hypothesis
 import pytest
 
@@ -15,18 +19,26 @@ with kept_recursion_limit():
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-ONE_MARKET = "one market"
-USERS_OF_ONE_MARKET = tuple(
-    f"tests/market/test_{name}.py"
-    for name in ("bad_peers", "local_api", "openai_client", "pay", "traces", "worker_lost")
-)
-"""They take turns at a fixture that is slow to start; in several processes, each would start its own."""
+REPOSITORY = Path(__file__).parents[1]
+SHARED_FIXTURE = "market"
+"""Slow to start; in several processes, each would start its own."""
 
 
-def scope_of(node_id):
-    """What runs in one process, one after the other: a file, or all files of the shared market."""
-    path = node_id.partition("::")[0]
-    return ONE_MARKET if path in USERS_OF_ONE_MARKET else path
+@functools.cache
+def scope_of(path):
+    """What runs in one process, one after the other: a file, or all files that share the market."""
+    return SHARED_FIXTURE if SHARED_FIXTURE in asked_for_in(REPOSITORY / path) else path
+
+
+def asked_for_in(path):
+    """The names of fixtures in the signatures of a file's tests and fixtures, and of some more."""
+    functions = (node for node in ast.walk(ast.parse(path.read_text())) if hasattr(node, "decorator_list"))
+    return {
+        argument.arg
+        for function in functions
+        if hasattr(function, "args") and (function.name.startswith("test_") or function.decorator_list)
+        for argument in function.args.args
+    }
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -35,7 +47,7 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByScope(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return scope_of(nodeid)
+            return scope_of(nodeid.partition("::")[0])
 
     return ByScope(config, log)
 
@@ -45,7 +57,7 @@ def pytest_collection_modifyitems(config, items):
     """Side by side, what takes long begins first, so that nothing long is alone at the end."""
     result = yield
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (scope_of(item.nodeid) != ONE_MARKET, not is_long(item)))
+        items.sort(key=lambda item: (SHARED_FIXTURE not in item.fixturenames, not is_long(item)))
     return result
 
 
