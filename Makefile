@@ -76,7 +76,7 @@ lock: setup ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \
 		| grep -v -E '^(pip|setuptools|cuckoo-peer)[ =]' > constraints.txt
 
-train-model: setup ## train the embedded model again (about an hour on one core)
+train-model: setup ## train the embedded model again (60 to 90 minutes on one core)
 	$(BIN)/python -m node.inference.training
 
 clean: ## remove what the verbs made, but not the installed packages
