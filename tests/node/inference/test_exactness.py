@@ -94,9 +94,20 @@ def test_outputs_are_within_the_tolerance_and_images_within_one_of_255(folders, 
     assert document["capability"] == name
     assert set(document["found"]) == set(KINDS)
     for asked, (outputs, pixels, sources) in document["found"].items():
-        assert 0 < outputs <= TOLERANCE, (asked, outputs)
+        assert outputs <= TOLERANCE, (asked, outputs)
         assert pixels <= 1, (asked, pixels)
-        assert (0 < sources <= SOURCE_TOLERANCE) == asked.startswith("image"), (asked, sources)
+        assert sources <= (SOURCE_TOLERANCE if asked.startswith("image") else 0), (asked, sources)
+
+
+def test_the_machines_differ(folders):
+    """Else no tolerance was needed. On some processors one of them may well be as the miner."""
+    documents = [json.loads((folders[0].parent / name / "found.json").read_text()) for name in AUDITORS]
+    for asked in KINDS:
+        outputs, _, sources = map(
+            max, zip(*(document["found"][asked] for document in documents), strict=True)
+        )
+        assert outputs > 0, asked
+        assert (sources > 0) == asked.startswith("image"), asked
 
 
 def test_computed_together_is_as_good_as_alone(folders):
