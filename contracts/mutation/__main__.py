@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from contracts.mutation.operators import Mutant, mutants_of, named_mutants
-from contracts.mutation.workplace import Workplace
+from contracts.mutation.workplace import Trial, Workplace
 from contracts.toolchain import CONTRACTS_FOLDER
 
 HERE: Final = Path(__file__).resolve().parent
@@ -32,12 +32,12 @@ class Campaign:
     """All mutants of one run, tried by a few workers until the time is over."""
 
     def __init__(
-        self, mutants: list[Mutant], explained: Mapping[str, str], end_s: float, invariants_only: bool
+        self, mutants: list[Mutant], explained: Mapping[str, str], end_s: float, tests: Trial
     ) -> None:
         self.mutants = mutants
         self.explained = explained
         self.end_s = end_s
-        self.invariants_only = invariants_only
+        self.tests = tests
         self.counts = {"killed": 0, "survived": 0, "stillborn": 0, "broken": 0, "not tried": 0}
         self.unexplained: list[Mutant] = []
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class Campaign:
 
     def work(self, folder: Path) -> None:
         """One worker: takes mutants until there is none or no time."""
-        place = Workplace(folder, self.invariants_only)
+        place = Workplace(folder, self.tests)
         try:
             place.check()
             while True:
@@ -100,6 +100,7 @@ def main() -> int:
     parser.add_argument("--offset", type=int, default=0, help="and begin with this one")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--table-only", action="store_true", help="leave out those made by hand")
+    parser.add_argument("--quick", action="store_true", help="try none with an invariant: more survive")
     which.add_argument("--invariants", action="store_true", help="only those made for an invariant")
     parser.add_argument(
         "--only", default="", help="files whose names begin so, with commas between, in this order"
@@ -116,7 +117,8 @@ def main() -> int:
     explained = tomllib.loads((HERE / "survivors.toml").read_text("utf-8"))["explained"]
     sys.stdout.write(f"{len(chosen)} of {len(mutants)} mutants, {len(by_hand)} of them made by hand\n")
     sys.stdout.flush()
-    campaign = Campaign(chosen, explained, time.monotonic() + arguments.seconds, arguments.invariants)
+    tests = Trial.QUICK if arguments.quick else Trial.INVARIANTS if arguments.invariants else Trial.ALL
+    campaign = Campaign(chosen, explained, time.monotonic() + arguments.seconds, tests)
     with (
         tempfile.TemporaryDirectory(prefix="cuckoo-mutants-") as folder,
         ThreadPoolExecutor(arguments.workers) as pool,

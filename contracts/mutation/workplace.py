@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
@@ -65,6 +66,16 @@ FIRST_TRIED: Final = {
 }
 """Which tests are a source's own, where their names do not begin with its name."""
 _IMPORT: Final = re.compile(r' from "(\.[^"]*)";')
+
+
+class Trial(Enum):
+    """Which ones a mutant has to survive."""
+
+    ALL = auto()
+    QUICK = auto()
+    """All but the invariants, which take most of the time of a survivor."""
+    INVARIANTS = auto()
+    """The one that a mutant names."""
 
 
 class ToolFailed(LocalError):
@@ -119,9 +130,9 @@ class Compiler:
 class Workplace:
     """A copy of the contracts in which one mutant at a time is tried."""
 
-    def __init__(self, folder: Path, invariants_only: bool) -> None:
+    def __init__(self, folder: Path, tests: Trial) -> None:
         self.folder = folder
-        self.invariants_only = invariants_only
+        self.tests = tests
         for name in COPIED + tuple(name for name in COMPILED if (CONTRACTS_FOLDER / name).exists()):
             source = CONTRACTS_FOLDER / name
             if source.is_dir():
@@ -142,8 +153,8 @@ class Workplace:
         """
         if not self.compiler.compile(CONTRACT_NAMES):
             raise ToolFailed("the sources do not compile")
-        passes = self._passes("--match-path", INVARIANTS.format("*"))
-        if not (passes and (self.invariants_only or self._passes(*QUICK))):
+        invariants = self.tests is Trial.QUICK or self._passes("--match-path", INVARIANTS.format("*"))
+        if not (invariants and (self.tests is Trial.INVARIANTS or self._passes(*QUICK))):
             raise ToolFailed(f"the tests do not pass without any mutant:\n{self.output.read_text('utf-8')}")
 
     def outcome(self, mutant: Mutant) -> str:
@@ -175,6 +186,8 @@ class Workplace:
         path = f"test/{own}t.sol"
         if not (self._passes("--match-path", path) and self._passes("--no-match-path", path, *QUICK)):
             return False
+        if self.tests is Trial.QUICK:
+            return True
         invariants = [INVARIANTS.format(name) for name in names]
         return all(self._passes("--match-path", file) for file in invariants if (self.folder / file).exists())
 

@@ -60,6 +60,7 @@ contract StakingRewardsTest is Fixture {
         vm.prank(OTHER_OWNER);
         staking.claim(otherNode);
         vm.assertLe(staking.rewardsHeld(), 1e12, "all is paid in the end");
+        vm.assertEq(staking.rewardStream().rate, 0, "nothing flows any more");
     }
 
     function test_what_nobody_could_earn_is_in_the_next_funding() public {
@@ -77,6 +78,10 @@ contract StakingRewardsTest is Fixture {
     /// @dev To the end of a day, counted from the deployment.
     function test_the_stream_lasts_for_its_period_and_less_than_a_day_more() public {
         pass(1 hours);
+        uint256 end = vm.getBlockTimestamp() + staking.REWARD_PERIOD() + 23 hours;
+        uint256 rate = FUNDS / (end - vm.getBlockTimestamp()) / 1e9 * 1e9;
+        vm.expectEmit(address(staking));
+        emit IRewards.RewardsFunded(address(this), FUNDS, rate, end);
         staking.fundRewards(FUNDS);
         uint256 lasts = staking.rewardStream().endTime - vm.getBlockTimestamp();
         vm.assertEq(lasts, staking.REWARD_PERIOD() + 23 hours, "to the end of the day");
@@ -215,6 +220,21 @@ contract StakingRewardsTest is Fixture {
         staking.syncLeaf(node);
         assertNear(claimAs(OWNER), 1000 ether, "until the slash");
         assertNear(staking.rewardStream().carried, 1000 ether, "then nobody's");
+    }
+
+    function test_what_several_leaves_miss_adds_up() public {
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        staking.fundRewards(FUNDS);
+        staking.lockWeights(vm.getBlockNumber());
+        vm.roll(vm.getBlockNumber() + 1);
+        staking.slash(node, 10_000, 0, 0);
+        staking.slash(otherNode, 10_000, 0, 0);
+        pass(1000);
+        vm.roll(vm.getBlockNumber() + 300);
+        staking.syncLeaf(node);
+        assertNear(staking.rewardStream().carried, 500 ether, "of the first");
+        staking.syncLeaf(otherNode);
+        assertNear(staking.rewardStream().carried, 1000 ether, "and of the second");
     }
 
     function test_rounding_never_pays_more_than_came_in(uint256[12] memory amounts) public {

@@ -99,6 +99,23 @@ contract StakingSlotsTest is Fixture {
         vm.assertEq(made(), 0, "slashing's");
     }
 
+    function test_fees_make_no_slot_once_a_commission_was_announced() public {
+        registerMiner();
+        vm.startPrank(OWNER);
+        staking.announceCommission(node, 1_000);
+        vm.warp(vm.getBlockTimestamp() + 7 days);
+        staking.announceCommission(node, 1_000);
+        vm.stopPrank();
+        vm.prank(ESCROW);
+        staking.addFees(node, 1 ether);
+        vm.prank(OWNER);
+        staking.claim(node);
+        watch();
+        vm.prank(ESCROW);
+        staking.addFees(node, 1 ether);
+        vm.assertEq(made(), 0, "what is owed to the owner");
+    }
+
     /// @dev The only node of a word of leaves goes and comes back.
     function test_a_leaf_that_weighs_nothing_keeps_its_word() public {
         registerMiner();

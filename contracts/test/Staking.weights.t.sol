@@ -130,6 +130,11 @@ contract StakingWeightsTest is Fixture {
         vm.assertEq(staking.leafWeight(0), 0, "the slashed one");
     }
 
+    function test_only_a_node_has_a_leaf_to_sync() public {
+        vm.expectRevert(abi.encodeWithSignature("NotRegistered(address)", node));
+        staking.syncLeaf(node);
+    }
+
     function test_locks_are_the_disputes_and_bounded() public {
         bytes memory refusal = abi.encodeWithSelector(IWeights.OnlyFor.selector, address(this), ANN);
         vm.startPrank(ANN);

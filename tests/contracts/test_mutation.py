@@ -6,7 +6,7 @@ import pytest
 
 from contracts.mutation import workplace
 from contracts.mutation.operators import BadMutant, Mutant, mutants_of, named_mutants
-from contracts.mutation.workplace import FIRST_TRIED, ToolFailed, Workplace, contracts_with
+from contracts.mutation.workplace import FIRST_TRIED, ToolFailed, Trial, Workplace, contracts_with
 from contracts.toolchain import CONTRACTS_FOLDER
 
 SOURCES = {
@@ -98,7 +98,7 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setattr(workplace, "Compiler", FakeCompiler)
     monkeypatch.setattr(workplace, "find_tool", lambda _name: forge)
     (tmp_path / "work").mkdir()
-    place = Workplace(tmp_path / "work", invariants_only=False)
+    place = Workplace(tmp_path / "work", Trial.ALL)
 
     def script(text):
         forge.write_text(f"#!/bin/sh\n{text}\n", "utf-8")
@@ -146,3 +146,10 @@ def test_nothing_is_tried_where_tests_fail_without_a_mutant(place):
     place.script("echo '[FAIL: not paid] test_pay()'; exit 1")
     with pytest.raises(ToolFailed, match="without any mutant"):
         place.check()
+
+
+def test_invariants_can_be_left_out(place):
+    place.script("case $* in *invariants*) echo '[FAIL: paid] invariant_books()'; exit 1;; esac")
+    assert place.outcome(MUTANT) == "killed"
+    place.tests = Trial.QUICK
+    assert place.outcome(MUTANT) == "survived"
