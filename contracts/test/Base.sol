@@ -26,6 +26,7 @@ interface Vm {
     function expectRevert(bytes calldata revertData) external;
     function expectPartialRevert(bytes4 selector) external;
     function expectEmit(address emitter) external;
+    function expectEmit(address emitter, uint64 count) external;
     function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function snapshotGasLastCall(string calldata group, string calldata name)
         external

@@ -46,8 +46,8 @@ contract EscrowDebtTest is MarketFixture {
         redeem(150 ether);
         depositAs(STRANGER, 60 ether);
         passGrace();
-        (uint256 taken,) = escrow.bounced(coordinator, node);
-        vm.assertEq(taken, 0, "nobody");
+        (uint256 taken, uint256 compensation) = escrow.bounced(coordinator, node);
+        vm.assertEq(taken + compensation, 0, "nobody");
         vm.assertEq(escrow.accountOf(coordinator, node).paid, 150 ether, "settled on the way");
         vm.assertEq(escrow.depositOf(coordinator).balance, 10 ether, "the rest stays");
         vm.assertEq(stakeOf(coordinator), COORDINATOR_STAKE, "stake");
@@ -60,7 +60,8 @@ contract EscrowDebtTest is MarketFixture {
         vm.prank(STRANGER);
         vm.assertEq(escrow.payDebt(coordinator, node), 50 ether, "the debt");
         vm.assertEq(token.balanceOf(STRANGER), before - 50 ether, "out of the pocket");
-        vm.assertEq(escrow.accountOf(coordinator, node).bouncedAt, 0, "no debt");
+        Account memory account = escrow.accountOf(coordinator, node);
+        vm.assertTrue(account.bouncedAt == 0 && !account.defaulted, "no debt");
         vm.assertEq(collect(), 135 ether, "for the miner");
         vm.expectRevert(abi.encodeWithSelector(IEscrow.NothingToMove.selector));
         vm.prank(STRANGER);
@@ -97,10 +98,68 @@ contract EscrowDebtTest is MarketFixture {
         collect();
     }
 
+    function test_compensations_of_several_coordinators_come_at_once() public {
+        registerAs(Role.Coordinator, SECOND_COORDINATOR_KEY, COORDINATOR_OWNER, COORDINATOR_STAKE);
+        redeem(1_100 ether);
+        Voucher memory terms = Voucher(secondCoordinator, node, 2_000 ether);
+        escrow.redeem(terms, signVoucher(SECOND_COORDINATOR_KEY, terms));
+        passGrace();
+        (, uint256 first) = escrow.bounced(coordinator, node);
+        (, uint256 second) = escrow.bounced(secondCoordinator, node);
+        address[] memory both = new address[](2);
+        (both[0], both[1]) = (coordinator, secondCoordinator);
+        uint256 before = token.balanceOf(OWNER);
+        escrow.collect(node, both);
+        vm.assertEq(token.balanceOf(OWNER), before + 90 ether + first + second, "both, and the pay of one");
+    }
+
+    /// @dev The coordinator takes out all but so many wei of its stake.
+    function leaveBut(uint256 amount) internal {
+        vm.startPrank(COORDINATOR_OWNER);
+        uint256 shares = staking.sharesOf(coordinator, COORDINATOR_OWNER) - amount * 1e3;
+        uint256 requestId = staking.unvote(coordinator, shares);
+        passUnbonding();
+        staking.withdraw(coordinator, requestId);
+        vm.stopPrank();
+    }
+
+    /// @dev Of forty wei of stake a twentieth is taken, and half of it compensates.
+    function test_a_compensation_of_one_wei_is_paid() public {
+        leaveBut(40);
+        redeem(1_100 ether);
+        passGrace();
+        (uint256 taken, uint256 compensation) = escrow.bounced(coordinator, node);
+        vm.assertTrue(taken == 2 && compensation == 1, "two wei, one for the miner's owner");
+        uint256 before = token.balanceOf(OWNER);
+        collect();
+        vm.assertEq(token.balanceOf(OWNER), before + 90 ether + 1, "pay and compensation");
+    }
+
+    function test_a_penalty_of_nothing_is_one_all_the_same() public {
+        leaveBut(10);
+        redeem(1_100 ether);
+        passGrace();
+        (uint256 taken, uint256 compensation) = escrow.bounced(coordinator, node);
+        vm.assertEq(taken + compensation, 0, "a twentieth of ten wei");
+        vm.assertTrue(escrow.accountOf(coordinator, node).defaulted, "punished");
+    }
+
+    /// @dev Twice the debt is a basis point of the stake, but for a part of a wei.
+    function test_a_debt_is_compensated_to_the_wei_where_shares_allow_it() public {
+        vm.prank(COORDINATOR_OWNER);
+        staking.stake(coordinator, 1);
+        uint256 debt = COORDINATOR_STAKE / 20_000;
+        redeem(100 ether + debt);
+        passGrace();
+        (uint256 taken, uint256 compensation) = escrow.bounced(coordinator, node);
+        vm.assertEq(taken, 2 * debt, "a basis point");
+        vm.assertEq(compensation, debt, "half of it");
+    }
+
     function test_a_debt_is_punished_once_and_stays_due() public {
         redeem(1_100 ether);
         passGrace();
-        escrow.bounced(coordinator, node);
+        (, uint256 first) = escrow.bounced(coordinator, node);
         refuseBounced(noDebt());
         // Nor by a greater voucher of the same coordinator.
         Voucher memory terms = voucher(5_000 ether);
@@ -112,8 +171,9 @@ contract EscrowDebtTest is MarketFixture {
         // Paid up: the next debt is another one.
         redeem(6_000 ether);
         passGrace();
-        (uint256 taken,) = escrow.bounced(coordinator, node);
+        (uint256 taken, uint256 second) = escrow.bounced(coordinator, node);
         vm.assertGe(taken, 2_000 ether, "punished again");
+        vm.assertEq(escrow.accountOf(coordinator, node).compensation, first + second, "both wait");
     }
 
     function test_vouchers_in_a_row_do_not_multiply_the_penalty() public {

@@ -17,6 +17,14 @@ contract EscrowDepositTest is MarketFixture {
         vm.assertEq(token.balanceOf(address(escrow)), 150 ether, "held");
     }
 
+    function test_without_an_announcement_nothing_is_withdrawable_at_any_time() public {
+        depositAs(COORDINATOR_OWNER, 100 ether);
+        Deposit memory deposit = escrow.depositOf(coordinator);
+        vm.assertEq(deposit.leaving, 0, "nothing leaves");
+        vm.assertEq(deposit.withdrawableFrom, 0, "from no time");
+        vm.assertEq(deposit.withdrawableUntil, 0, "until none");
+    }
+
     function test_only_a_coordinator_has_a_deposit() public {
         refuseDeposit(node);
         refuseDeposit(otherNode);

@@ -73,6 +73,28 @@ contract EscrowRedeemTest is MarketFixture {
         vm.assertEq(escrow.collect(node, twice), 45 ether, "once, though named twice");
     }
 
+    function test_a_fee_of_one_wei_is_the_stakers() public {
+        redeem(10);
+        vm.assertEq(collect(), 9, "pay");
+        vm.assertEq(token.balanceOf(address(escrow)), 1_000 ether - 10, "held = deposit");
+        redeem(11);
+        vm.assertEq(escrow.depositOf(coordinator).balance, 1_000 ether - 11, "a wei is taken, too");
+    }
+
+    function test_pay_of_several_coordinators_comes_at_once() public {
+        registerAs(Role.Coordinator, SECOND_COORDINATOR_KEY, COORDINATOR_OWNER, COORDINATOR_STAKE);
+        vm.prank(COORDINATOR_OWNER);
+        escrow.deposit(secondCoordinator, 50 ether);
+        redeem(100 ether);
+        Voucher memory terms = Voucher(secondCoordinator, node, 50 ether);
+        escrow.redeem(terms, signVoucher(SECOND_COORDINATOR_KEY, terms));
+        address[] memory both = new address[](2);
+        (both[0], both[1]) = (coordinator, secondCoordinator);
+        uint256 stakings = token.balanceOf(address(staking));
+        vm.assertEq(escrow.collect(node, both), 135 ether, "pay of both");
+        vm.assertEq(token.balanceOf(address(staking)), stakings + 15 ether, "fees of both");
+    }
+
     function test_fees_do_not_depend_on_how_often_somebody_collects(uint64[8] memory steps) public {
         uint256 total = 0;
         uint256 pay = 0;
@@ -116,6 +138,12 @@ contract EscrowRedeemTest is MarketFixture {
         address[] memory fifty = new address[](50);
         fifty[49] = coordinator;
         vm.assertEq(escrow.collect(node, fifty), 9, "the bound itself is allowed");
+        vouchers = new Voucher[](50);
+        signatures = new bytes[](50);
+        for (uint256 i = 0; i < 50; ++i) {
+            (vouchers[i], signatures[i]) = (voucher(15), signVoucher(COORDINATOR_KEY, voucher(15)));
+        }
+        vm.assertEq(escrow.redeemMany(vouchers, signatures), 5, "so it is here");
     }
 
     function refuseBatch(Voucher[] memory vouchers, bytes[] memory signatures) internal {

@@ -88,6 +88,17 @@ contract StakingCommissionTest is Fixture {
         assertNothingIsNext();
     }
 
+    function test_the_least_pool_whose_shares_earn_is_one_cai() public {
+        voteAs(ANN, 1 ether);
+        unvoteAllAs(OWNER);
+        addFees(100 ether);
+        assertNear(staking.claimable(node, ANN), 100 ether, "all is the voter's");
+        unvoteAs(ANN, 1_000);
+        addFees(100 ether);
+        assertNear(staking.claimable(node, ANN), 100 ether, "of less nothing is");
+        vm.assertEq(staking.claimable(node, OWNER), 100 ether, "but the owner's");
+    }
+
     /// @dev Nobody has shares, so all is the owner's.
     function test_a_wei_is_paid_and_only_once() public {
         unvoteAllAs(OWNER);

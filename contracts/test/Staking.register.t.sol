@@ -205,6 +205,7 @@ contract StakingRegisterTest is Fixture {
         uint256 requestId = unvoteAllAs(OWNER);
         passUnbonding();
         vm.assertEq(withdrawAs(OWNER, requestId), MINER_STAKE, "its stake leaves as before");
+        vm.assertTrue(staking.nodeInfo(node).left, "and it has left for all that");
     }
 
     function test_an_unknown_node_is_all_zero() public view {
@@ -216,6 +217,11 @@ contract StakingRegisterTest is Fixture {
     function test_delays_are_in_bounds() public {
         refusedDelay(59);
         refusedDelay(60 days + 1);
+        StakingParameters memory changed = parameters(address(slashing));
+        changed.unbondingDelay = 1 minutes;
+        vm.assertEq(IStaking(create("Staking", abi.encode(changed))).UNBONDING_DELAY(), 60, "the least");
+        changed.unbondingDelay = 60 days;
+        create("Staking", abi.encode(changed));
     }
 
     function refusedDelay(uint256 delay) internal {

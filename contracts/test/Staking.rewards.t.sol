@@ -2,16 +2,10 @@
 pragma solidity 0.8.37;
 
 import {Fixture} from "./Fixture.sol";
+import {GenerousToken} from "./GenerousToken.sol";
 import {Role} from "../src/interfaces/INodeRegistry.sol";
 import {IRewards, NodeRewards, RewardStream} from "../src/interfaces/IRewards.sol";
 import {IWeights} from "../src/interfaces/IWeights.sol";
-
-/// @notice A token of which everybody has as much as it likes.
-contract GenerousToken {
-    function transferFrom(address, address, uint256) external pure returns (bool) {
-        return true;
-    }
-}
 
 /// @notice Who earns what: the stream by stake and time, fees by node, the owner's commission.
 contract StakingRewardsTest is Fixture {
@@ -73,6 +67,30 @@ contract StakingRewardsTest is Fixture {
         staking.fundRewards(0);
         RewardStream memory stream = staking.rewardStream();
         vm.assertGe(stream.remaining + stream.carried, FUNDS, "nothing is lost");
+    }
+
+    function test_what_flows_to_nodes_is_carried_by_nobody() public {
+        vm.assertEq(staking.rewardStream().carried, 0, "before there is a stream");
+        vm.assertEq(staking.claimable(node, OWNER), 0, "nothing yet");
+        staking.fundRewards(FUNDS);
+        vm.assertEq(staking.claimable(node, OWNER), 0, "nothing yet");
+        pass(1000);
+        vm.assertEq(staking.rewardStream().carried, 0, "while it flows");
+        staking.syncLeaf(node);
+        vm.assertEq(staking.rewardStream().carried, 0, "when it is settled");
+    }
+
+    /// @dev It has no leaf, though the leaf of the first node has the number that it would have.
+    function test_stake_for_a_key_that_is_not_registered_earns_and_misses_nothing() public {
+        vm.prank(BEN);
+        uint256 shares = staking.stake(otherNode, MINER_STAKE);
+        staking.fundRewards(FUNDS);
+        pass(1000);
+        vm.assertEq(staking.claimable(otherNode, BEN), 0, "earns nothing");
+        vm.prank(BEN);
+        staking.unvote(otherNode, shares);
+        vm.assertEq(staking.rewardStream().carried, 0, "nothing is missed");
+        assertNear(claimAs(OWNER), 1000 ether, "all is the node's");
     }
 
     /// @dev To the end of a day, counted from the deployment.
@@ -215,9 +233,11 @@ contract StakingRewardsTest is Fixture {
         vm.roll(vm.getBlockNumber() + 1);
         pass(1000);
         staking.slash(node, 10_000, 0, 0);
+        uint256 earned = staking.claimable(node, OWNER);
         pass(1000);
         vm.roll(vm.getBlockNumber() + 300);
         staking.syncLeaf(node);
+        vm.assertEq(staking.claimable(node, OWNER), earned, "not a wei since");
         assertNear(claimAs(OWNER), 1000 ether, "until the slash");
         assertNear(staking.rewardStream().carried, 1000 ether, "then nobody's");
     }

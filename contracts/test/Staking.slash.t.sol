@@ -79,6 +79,20 @@ contract StakingSlashTest is Fixture {
         staking.burnSlashed();
     }
 
+    function test_what_each_slasher_took_is_burned_once() public {
+        (uint256 first,) = staking.slash(node, 500, 0, 0);
+        (uint256 again,) = staking.slash(node, 500, 0, 0);
+        vm.prank(ESCROW);
+        (uint256 second,) = staking.slash(node, 1_000, 0, 0);
+        vm.prank(address(slashing));
+        (uint256 third,) = staking.slash(node, 10_000, 0, 0);
+        vm.assertEq(first + again + second + third, MINER_STAKE, "all of it");
+        vm.assertEq(staking.slashedToBurn(), MINER_STAKE, "to burn");
+        vm.assertEq(staking.burnSlashed(), MINER_STAKE, "burned");
+        vm.assertEq(staking.slashedToBurn(), 0, "nothing more");
+        vm.assertEq(token.balanceOf(address(staking)), 0, "nothing is left");
+    }
+
     function test_jail_ends_when_its_time_is_over_and_its_owner_says_so() public {
         stakeAs(OWNER, 100_000 ether);
         uint256 until = vm.getBlockTimestamp() + 3 days;
@@ -101,6 +115,14 @@ contract StakingSlashTest is Fixture {
         vm.expectRevert(revertOf(IStaking.NodeNotJailed.selector, node));
         vm.prank(OWNER);
         staking.unjail(node);
+    }
+
+    function test_no_stake_ends_a_jail() public {
+        stakeAs(OWNER, 100_000 ether);
+        staking.slash(node, 100, 0, 3 days);
+        stakeAs(OWNER, 100_000 ether);
+        vm.assertTrue(!staking.nodeInfo(node).active, "still in jail");
+        vm.assertEq(staking.weightOf(node), 0, "no weight");
     }
 
     function test_a_later_slash_never_shortens_a_jail() public {

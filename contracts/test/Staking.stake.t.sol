@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Fixture} from "./Fixture.sol";
+import {GenerousToken} from "./GenerousToken.sol";
 import {INodeRegistry, Role} from "../src/interfaces/INodeRegistry.sol";
 import {IStaking, NodeInfo, Unbonding} from "../src/interfaces/IStaking.sol";
 
@@ -70,6 +71,9 @@ contract StakingStakeTest is Fixture {
     function test_unvote_and_withdraw_give_back_every_wei() public {
         uint256 before = token.balanceOf(ANN);
         uint256 shares = voteAs(ANN, 123_456_789);
+        uint256 from = vm.getBlockTimestamp() + UNBONDING_DELAY;
+        vm.expectEmit(address(staking));
+        emit IStaking.UnbondingStarted(node, ANN, 1, shares, 123_456_789, from);
         uint256 requestId = unvoteAs(ANN, shares);
 
         Unbonding memory request = staking.unbonding(node, ANN, requestId);
@@ -80,6 +84,7 @@ contract StakingStakeTest is Fixture {
         passUnbonding();
         vm.assertEq(withdrawAs(ANN, requestId), 123_456_789, "withdrawn");
         vm.assertEq(token.balanceOf(ANN), before, "all is back");
+        vm.assertEq(staking.nodeInfo(node).unbondingStake, 0, "and gone from here");
     }
 
     function test_withdraw_waits_for_the_whole_delay() public {
@@ -188,5 +193,23 @@ contract StakingStakeTest is Fixture {
         voteAs(ANN, most - MINER_STAKE + 1);
         vm.expectPartialRevert(bytes4(keccak256("ERC20InsufficientBalance(address,uint256,uint256)")));
         voteAs(ANN, most - MINER_STAKE);
+    }
+
+    /// @dev Each slash lowers the price of a share, so that more of them fit a pool of the same stake.
+    function test_a_pool_has_a_limit_of_shares() public {
+        vm.etch(address(token), address(new GenerousToken()).code);
+        uint256 most = staking.MAX_STAKE();
+        vm.prank(BEN);
+        staking.stake(otherNode, most);
+        stakeAs(OWNER, most - MINER_STAKE);
+        for (uint256 i = 0; i < 3; ++i) {
+            staking.slash(node, 5_000, 0, 0);
+        }
+        stakeAs(OWNER, most - staking.nodeInfo(node).totalStake);
+        staking.slash(node, 5_000, 0, 0);
+        uint256 rest = most - staking.nodeInfo(node).totalStake;
+        vm.expectRevert(revertOf(IStaking.PoolFull.selector, node));
+        stakeAs(OWNER, rest);
+        stakeAs(OWNER, rest / 8);
     }
 }

@@ -106,6 +106,7 @@ contract StakingWeightsTest is Fixture {
     function test_while_locked_leaves_stay_behind_and_weights_do_not() public {
         registerMiner();
         staking.lockWeights(1010);
+        vm.roll(1010);
         voteAs(ANN, 10 ether);
         vm.assertEq(staking.totalWeight(), 20_011, "up to the seed block the tree moves");
         vm.roll(1011);
@@ -130,6 +131,17 @@ contract StakingWeightsTest is Fixture {
         vm.assertEq(staking.leafWeight(0), 0, "the slashed one");
     }
 
+    function test_leaving_changes_no_weight_of_the_past() public {
+        registerMiner();
+        vm.roll(15 * EPOCH_BLOCKS + 1);
+        vm.prank(OWNER);
+        staking.deregister(node);
+        vm.roll(16 * EPOCH_BLOCKS);
+        vm.assertEq(staking.weightAt(node, 12), micro(MINER_STAKE), "before");
+        vm.assertEq(staking.weightAt(node, 15), micro(MINER_STAKE), "when its last epoch began");
+        vm.assertEq(staking.weightAt(node, 16), 0, "from then on");
+    }
+
     function test_only_a_node_has_a_leaf_to_sync() public {
         vm.expectRevert(abi.encodeWithSignature("NotRegistered(address)", node));
         staking.syncLeaf(node);
@@ -148,6 +160,12 @@ contract StakingWeightsTest is Fixture {
         staking.lockWeights(999);
         vm.expectRevert(abi.encodeWithSelector(IWeights.LockOutOfBounds.selector, 1257, 1513));
         staking.lockWeights(1257);
+        vm.expectEmit(address(staking));
+        emit IWeights.WeightsLocked(1256, 1512);
+        vm.assertEq(staking.lockWeights(1256), 1512, "as late as it may begin");
+        vm.expectEmit(address(staking));
+        emit IWeights.WeightsUnlocked();
+        staking.unlockWeights();
 
         vm.assertEq(staking.lockWeights(1020), 1276, "until its hash is gone");
         vm.assertEq(staking.lockWeights(1010), 1276, "an earlier one begins it earlier");
@@ -157,7 +175,63 @@ contract StakingWeightsTest is Fixture {
         staking.unlockWeights();
         (from, until) = staking.weightsLock();
         vm.assertEq(from + until, 0, "no lock");
+        vm.expectEmit(address(staking), 0);
+        emit IWeights.WeightsUnlocked();
         staking.unlockWeights();
+    }
+
+    function test_a_lock_that_has_ended_is_none() public {
+        staking.lockWeights(1000);
+        vm.roll(1256);
+        (uint256 from, uint256 until) = staking.weightsLock();
+        vm.assertTrue(from == 1000 && until == 1256, "its last block");
+        vm.roll(1257);
+        (from, until) = staking.weightsLock();
+        vm.assertTrue(from == 0 && until == 0, "over");
+    }
+
+    function test_a_row_of_locks_may_last_to_its_very_limit() public {
+        uint256 until = staking.lockWeights(1000);
+        while (until < 1000 + staking.MAX_LOCKED_BLOCKS()) {
+            vm.roll(until - 8);
+            until = staking.lockWeights(vm.getBlockNumber());
+        }
+        vm.assertEq(until, 1000 + staking.MAX_LOCKED_BLOCKS(), "7,200 blocks");
+    }
+
+    function test_a_leaf_that_need_not_move_is_not_behind() public {
+        registerMiner();
+        staking.lockWeights(1000);
+        vm.roll(1001);
+        vm.expectEmit(address(staking), 0);
+        emit IWeights.LeafDeferred(node);
+        voteAs(ANN, 0.5 ether);
+        staking.unlockWeights();
+        vm.expectEmit(address(staking));
+        emit IWeights.LeafSynced(node, 20_001);
+        staking.syncLeaf(node);
+    }
+
+    /// @dev A millionth of a CAI is the least that is told from nothing.
+    function test_what_does_not_change_a_weight_is_no_entry_of_its_history() public {
+        registerMiner();
+        for (uint256 epoch = 11; epoch < 22; ++epoch) {
+            vm.roll(epoch * EPOCH_BLOCKS);
+            voteAs(ANN, 1);
+        }
+        for (uint256 epoch = 11; epoch < 22; ++epoch) {
+            vm.assertEq(staking.weightAt(node, epoch), micro(MINER_STAKE), "known");
+        }
+    }
+
+    function test_a_tree_that_gets_deeper_keeps_what_it_weighs() public {
+        registerMiner();
+        pretendNodes(4_096);
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        vm.assertEq(staking.leafOf(otherNode), 4_096, "the first that did not fit");
+        vm.assertEq(staking.totalWeight(), 40_002, "both");
+        assertDraws(20_000, 0, 20_001);
+        assertDraws(20_001, 4_096, 20_001);
     }
 
     function test_locks_in_a_row_end_after_their_limit() public {
