@@ -22,6 +22,7 @@ hypothesis.settings.load_profile("untimed")
 REPOSITORY = Path(__file__).parents[1]
 SHARED_FIXTURE = "market"
 """Slow to start; in several processes, each would start its own."""
+LONG_FOLDERS = ("tests/attacks/", "tests/simulation/")
 
 
 @functools.cache
@@ -62,4 +63,4 @@ def pytest_collection_modifyitems(config, items):
 
 
 def is_long(item):
-    return item.get_closest_marker("process") is not None
+    return item.get_closest_marker("process") is not None or item.nodeid.startswith(LONG_FOLDERS)
