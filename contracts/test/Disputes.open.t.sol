@@ -267,4 +267,46 @@ contract DisputesOpenTest is JuryFixture {
         vm.expectRevert(abi.encodeWithSelector(selector, age, drawPeriod, votePeriod, UNBONDING_DELAY));
         IDisputes(create("Disputes", abi.encode(other, age, drawPeriod, votePeriod)));
     }
+
+    function test_where_nobody_but_the_accused_is_left_there_is_no_verdict() public {
+        for (uint256 i = 0; i < peerKeys.length; ++i) {
+            vm.prank(peerOwner(peerKeys[i]));
+            staking.deregister(vm.addr(peerKeys[i]));
+        }
+        uint256 disputeId = open(Fault.FalseResult);
+        draw(disputeId, keccak256("hash"));
+        assertPhase(disputeId, Phase.NoVerdict, "no jury");
+    }
+
+    /// @dev The accused is not the first node, and the first one to be drawn is.
+    function test_the_jury_is_who_the_hash_of_the_seed_block_draws() public {
+        Accusation memory said = accusation(Fault.FalseResult);
+        said.accused = vm.addr(peerKeys[0]);
+        uint256 disputeId = open(said);
+        bytes32 hash = 0;
+        bytes32 seed;
+        do {
+            hash = bytes32(uint256(hash) + 1);
+            seed = keccak256(abi.encode(hash, address(disputes), disputeId));
+        } while (drawn(seed, 0) != 0);
+        draw(disputeId, hash);
+
+        uint256[] memory leaves = disputes.disputeOf(disputeId).jurorLeaves;
+        vm.assertEq(leaves.length, 7, "a whole jury");
+        uint256 found = 0;
+        for (uint256 i = 0; found < 7; ++i) {
+            uint256 leaf = drawn(seed, i);
+            bool again = leaf == staking.leafOf(said.accused);
+            for (uint256 j = 0; j < found; ++j) {
+                again = again || leaves[j] == leaf;
+            }
+            if (again) continue;
+            vm.assertEq(leaves[found], leaf, "in the order of the draws");
+            ++found;
+        }
+    }
+
+    function drawn(bytes32 seed, uint256 i) internal view returns (uint256 leaf) {
+        (leaf,) = staking.drawLeaf(uint256(keccak256(abi.encode(seed, i))));
+    }
 }

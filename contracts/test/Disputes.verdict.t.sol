@@ -222,6 +222,50 @@ contract DisputesVerdictTest is JuryFixture {
         vm.assertEq(token.balanceOf(ANN), balance + lost / 10, "once");
     }
 
+    function test_a_single_juror_is_punished_for_its_absence() public {
+        uint256 disputeId = openAndDraw(Fault.FalseResult);
+        voteAll(disputeId, 6, 0);
+        pass();
+        disputes.closeDispute(disputeId);
+        address absent = vm.addr(jurorKeys(disputeId)[6]);
+        uint256 before = staking.nodeInfo(absent).totalStake;
+        disputes.punishAbsent(disputeId, one(absent));
+        vm.assertEq(staking.nodeInfo(absent).totalStake, before - before / 1_000, "a thousandth");
+    }
+
+    function takeOutAllBut(address node_, uint256 amount) internal {
+        address owner = staking.ownerOf(node_);
+        vm.startPrank(owner);
+        uint256 shares = staking.sharesOf(node_, owner) - amount * 1e3;
+        uint256 requestId = staking.unvote(node_, shares);
+        passUnbonding();
+        staking.withdraw(node_, requestId);
+        vm.stopPrank();
+    }
+
+    function test_a_reward_of_one_wei_is_paid() public {
+        uint256 disputeId = openAndDraw(Fault.FalseResult);
+        voteAll(disputeId, 6, 0);
+        pass();
+        disputes.closeDispute(disputeId);
+        address absent = vm.addr(jurorKeys(disputeId)[6]);
+        takeOutAllBut(absent, 10_000);
+        uint256 before = token.balanceOf(ANN);
+        vm.prank(ANN);
+        disputes.punishAbsent(disputeId, one(absent));
+        vm.assertEq(token.balanceOf(ANN), before + 1, "a tenth of a thousandth");
+    }
+
+    function test_a_reporters_reward_of_one_wei_is_paid() public {
+        takeOutAllBut(node, 5);
+        uint256 disputeId = openAndDraw(Fault.FalseResult);
+        voteAll(disputeId, 7, 0);
+        disputes.closeDispute(disputeId);
+        uint256 before = token.balanceOf(REPORTER);
+        disputes.payCredit(REPORTER);
+        vm.assertEq(token.balanceOf(REPORTER), before + BOND + 1, "a fifth of five, which jurors cannot share");
+    }
+
     function test_a_juror_who_was_jailed_meanwhile_breaks_nothing() public {
         uint256 disputeId = openAndDraw(Fault.FalseResult);
         voteAll(disputeId, 6, 0);

@@ -59,6 +59,11 @@ contract EpochSeedsTest is Fixture {
         vm.assertTrue(recordAt(1110 + 256, 11) != 0, "in the last block of the window");
     }
 
+    function test_in_a_chains_first_blocks_no_epoch_is_missed() public {
+        vm.roll(200);
+        vm.assertEq(seeds.nextRecordableEpoch(), 11, "the first after the deployment");
+    }
+
     function test_a_missed_epoch_never_gets_a_seed() public {
         vm.roll(1110 + 257);
         vm.expectRevert(abi.encodeWithSelector(IEpochSeeds.SeedMissed.selector, 11));

@@ -125,6 +125,17 @@ contract SlashingPriorityTest is Fixture {
         takeAs(COPYIST, SALT);
     }
 
+    /// @dev Where no block is older than a commitment may be, 0 is still no block of one.
+    function test_without_a_commitment_nobody_has_priority_in_a_chains_first_blocks() public {
+        vm.roll(3);
+        vm.assertTrue(!slashing.isEvidenceSpent(node, KIND, SLOT), "not yet");
+        reportAs(REPORTER);
+        vm.assertTrue(slashing.isEvidenceSpent(node, KIND, SLOT), "spent");
+        later(1);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.NoPriority.selector, 0, 3));
+        takeAs(COPYIST, SALT);
+    }
+
     function test_there_is_nothing_to_take_before_a_report_or_after_the_claim() public {
         commit(REPORTER, SALT);
         later(1);

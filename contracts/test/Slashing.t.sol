@@ -214,6 +214,23 @@ contract SlashingTest is Fixture {
         slashing.equivocation(KIND, SLOT, BODY_A, a, BODY_B, b);
     }
 
+    function test_the_digest_is_that_of_eip_712() public view {
+        bytes32 domainType =
+            keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+        bytes32 domain = keccak256(
+            abi.encode(domainType, keccak256("Cuckoo"), keccak256("1"), block.chainid, address(slashing))
+        );
+        bytes32 statementType = keccak256("Statement(uint8 kind,bytes32 slot,bytes32 body)");
+        bytes32 body = keccak256(abi.encode(statementType, KIND, SLOT, BODY_A));
+        bytes32 digest = keccak256(abi.encodePacked(hex"1901", domain, body));
+        vm.assertEq(slashing.statementDigest(KIND, SLOT, BODY_A), digest, "of this chain and contract");
+    }
+
+    function test_the_last_slashable_kind_is_63() public {
+        test_kinds_from_64_on_are_not_slashable(64);
+        test_kinds_from_64_on_are_not_slashable(63);
+    }
+
     function test_kinds_from_64_on_are_not_slashable(uint8 kind) public {
         bytes memory a = statement(NODE_KEY, kind, SLOT, BODY_A);
         bytes memory b = statement(NODE_KEY, kind, SLOT, BODY_B);
@@ -267,5 +284,9 @@ contract SlashingTest is Fixture {
             vm.expectRevert(abi.encodeWithSelector(ISlashing.PriorityOutOfBounds.selector, bad[i]));
             ISlashing(create("Slashing", abi.encode(address(other), bad[i])));
         }
+        address mine = vm.computeCreateAddress(address(this), vm.getNonce(address(this)) + 1);
+        address behind = create("Staking", abi.encode(parameters(mine)));
+        ISlashing most = ISlashing(create("Slashing", abi.encode(behind, 100_000)));
+        vm.assertEq(most.PRIORITY_BLOCKS(), 100_000, "the most");
     }
 }
