@@ -48,6 +48,8 @@ contract DisputesVerdictTest is JuryFixture {
     function test_not_guilty_costs_the_bond() public {
         uint256 disputeId = openAndDraw(Fault.FalseResult);
         voteAll(disputeId, 1, 6);
+        vm.expectEmit(address(disputes));
+        emit IDisputes.DisputeClosed(disputeId, Phase.NotGuilty, 0, 0, 0, BOND / 2 / 6);
         disputes.closeDispute(disputeId);
         assertPhase(disputeId, Phase.NotGuilty, "not guilty");
         vm.assertTrue(staking.nodeInfo(node).active, "untouched");
@@ -231,6 +233,34 @@ contract DisputesVerdictTest is JuryFixture {
         uint256 before = staking.nodeInfo(absent).totalStake;
         disputes.punishAbsent(disputeId, one(absent));
         vm.assertEq(staking.nodeInfo(absent).totalStake, before - before / 1_000, "a thousandth");
+    }
+
+    function test_a_dispute_without_votes_gives_back_the_bond_and_says_so() public {
+        uint256 disputeId = openAndDraw(Fault.FalseResult);
+        pass();
+        vm.expectEmit(address(disputes));
+        emit IDisputes.DisputeClosed(disputeId, Phase.NoVerdict, 0, BOND, 0, 0);
+        disputes.closeDispute(disputeId);
+        assertPhase(disputeId, Phase.NoVerdict, "none");
+    }
+
+    function convict(bytes32 task) internal returns (uint256 rewards) {
+        uint256 disputeId = open(accusationAbout(Fault.WithheldOpening, task));
+        draw(disputeId, task);
+        voteAll(disputeId, 7, 0);
+        (, uint256 before) = disputes.creditOf(REPORTER);
+        disputes.closeDispute(disputeId);
+        (, rewards) = disputes.creditOf(REPORTER);
+        rewards -= before;
+    }
+
+    function test_what_several_disputes_bring_adds_up() public {
+        uint256 first = convict("first");
+        uint256 second = convict("second");
+        (uint256 held, uint256 rewards) = disputes.creditOf(REPORTER);
+        vm.assertEq(held, 2 * BOND, "both bonds");
+        vm.assertEq(rewards, first + second, "both rewards");
+        vm.assertTrue(first != 0 && second != 0, "of what was taken each time");
     }
 
     function takeOutAllBut(address node_, uint256 amount) internal {

@@ -119,6 +119,7 @@ contract EpochSeedsTest is Fixture {
         vm.assertEq(its.STAKING(), address(shortest), "whose");
         vm.assertEq(its.EPOCH_BLOCKS(), 4, "its epochs");
         vm.assertEq(its.SEED_DELAY_BLOCKS(), 3, "its delay");
+        vm.assertEq(deployWith(1_000_000, 1).EPOCH_BLOCKS(), 1_000_000, "the longest");
     }
 
     function refused(uint256 epochBlocks, uint256 delay) internal {
