@@ -10,23 +10,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 
 import cyclopts
 from cyclopts import App
 
-from node.chain_cli import chain
-from node.deploy_cli import deploy_network
-from node.earnings_cli import COMMANDS as EARNINGS_COMMANDS
-from node.escrow_cli import escrow
-from node.guard_cli import guard
-from node.key_cli import key
-from node.miner_cli import miner
-from node.model_cli import model
-from node.peer_cli import peer
+from node.commands.chain import chain
+from node.commands.deploy import deploy_network
+from node.commands.earnings import COMMANDS as EARNINGS_COMMANDS
+from node.commands.errors import show_errors
+from node.commands.escrow import escrow
+from node.commands.guard import guard
+from node.commands.key import key
+from node.commands.miner import miner
+from node.commands.model import model
+from node.commands.peer import peer
+from node.commands.stake import COMMANDS
 from node.settings import NodeSettings
-from node.stake_cli import COMMANDS
-from protocol.errors import CuckooError
 
 app = App(
     name="cuckoo-peer",
@@ -62,42 +61,18 @@ def node(settings: NodeSettings) -> None:
     """Run a node until Ctrl-C."""
     import trio  # noqa: PLC0415 - `--help` should not wait for the network's libraries
 
-    from node.logs import configure_logs  # noqa: PLC0415
+    from node.system.logs import configure_logs  # noqa: PLC0415
 
     configure_logs(settings.log_level, as_json=settings.log_json)
     if settings.role == "bootstrap":
         # By itself: it has no part in the chain, and stays small without its libraries.
-        from node.roles.bootstrap import run_bootstrap  # noqa: PLC0415
+        from node.bootstrap.bootstrap import run_bootstrap  # noqa: PLC0415
 
         trio.run(run_bootstrap, settings)
     else:
         from node.run import run_node  # noqa: PLC0415
 
         trio.run(run_node, settings)
-
-
-def show_errors(command: Callable[[], object], *, name: str) -> int:
-    """Exit status of `command`: 0, or 1 with each of our errors as a line on standard error.
-
-    A bug of ours is not caught: its traceback is what we need to see.
-    """
-    status = 0
-    try:
-        command()
-    except* CuckooError as failures:
-        for error in _leaves(failures):
-            print(f"{name}: {error}", file=sys.stderr)
-        status = 1
-    except* KeyboardInterrupt:
-        status = 130
-    return status
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
 
 
 def main() -> None:

@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from node.accelerators import find_accelerator
-from node.catalogue import Catalogue
-from node.house_rules import House
-from node.inference import package
+from node.coordinator.catalogue import Catalogue
+from node.coordinator.coordinator import Coordinator, run_coordinator
+from node.exchange.protocols import TASK_PROTOCOL
 from node.inference.backends import choose_backend
-from node.inference.guest import Rules, parse_hours
-from node.inference.pool import open_pool
-from node.inference.process import Machine
-from node.keys import open_keystore, read_password
-from node.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
-from node.network import load_network
+from node.inference.packages import package
+from node.inference.pool.pool import open_pool
+from node.inference.pool.process import Machine
+from node.miner.accelerators import find_accelerator
+from node.miner.guest import Rules, parse_hours
+from node.miner.house_rules import House
+from node.miner.miner import Miner, Terms
+from node.miner.surroundings import Watch
 from node.pay.earnings import EARNINGS_FILE, open_earnings
 from node.pay.ledger import LEDGER_FILE, open_ledger
 from node.pay.payee import CreditTerms, Payee
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
-from node.peer import Peer, open_peer
-from node.protocols import TASK_PROTOCOL
-from node.roles.coordinator import Coordinator, run_coordinator
-from node.roles.miner import Miner, Terms
+from node.peer.network import load_network
+from node.peer.peer import Peer, open_peer
 from node.settings import NodeSettings
-from node.surroundings import Watch
+from node.signing.keys import open_keystore, read_password
+from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
 from protocol.draw import WEI_PER_MICRO_CAI
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """The address book: our own peer record, and the newest that we know of others.
 
 Is: a bounded store of signed records, by peer and by on-chain address. Pure; randomness is given.
-Is not: I/O; :mod:`p2p.discovery` moves records between peers, `node/address_book.py` keeps them in a file.
+Is not: I/O; :mod:`p2p.discovery` moves records between peers, and the
+node keeps them in a file.
 
 A record is *met* when the peer gave it to us over its own connection, or was connected later; all others are
 *heard*. Only met records are passed on in peer exchange, so that a liar's inventions travel one step. When

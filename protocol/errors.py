@@ -71,3 +71,11 @@ class Refusal(CuckooError):
 
 class GossipIgnore(Refusal):
     """Do not forward, do not penalise. :ivar reason: fixed English phrase of the rule."""
+
+
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors in `group` and in the groups within it, in order."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

@@ -23,10 +23,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.api import edits, errors, images
-from node.catalogue import Catalogue
-from node.files import require_private, write_private
-from node.inference.package import task_kind_name
-from node.roles.coordinator import Coordinator
+from node.coordinator.catalogue import Catalogue
+from node.coordinator.coordinator import Coordinator
+from node.inference.packages.package import task_kind_name
+from node.system.files import require_private, write_private
 from protocol.errors import Refusal
 from protocol.messages import TaskKind
 from protocol.receipt import to_document

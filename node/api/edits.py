@@ -17,9 +17,9 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from node.api import images
-from node.catalogue import Catalogue
-from node.inference.source_image import UnreadableImage, plain_png
-from node.requests import STRENGTH_MILLI_MAX, BadRequest
+from node.coordinator.catalogue import Catalogue
+from node.coordinator.requests import STRENGTH_MILLI_MAX, BadRequest
+from node.inference.diffusion.source_image import UnreadableImage, plain_png
 
 UPLOAD_BYTES_MAX = 16 * 1024 * 1024
 """Longest file of an upload."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from starlette.responses import JSONResponse
 
-from node.catalogue import UnknownModel
+from node.coordinator.catalogue import UnknownModel
+from node.coordinator.requests import BadRequest, Busy, NoMiner, TaskFailed
 from node.pay.purse import DepositUsedUp
-from node.requests import BadRequest, Busy, NoMiner, TaskFailed
 from protocol.errors import Refusal
 
 RETRY_AFTER_S = 5

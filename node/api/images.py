@@ -19,9 +19,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from node.api import errors
-from node.catalogue import Catalogue
-from node.clock import now_ms
-from node.requests import (
+from node.coordinator.catalogue import Catalogue
+from node.coordinator.coordinator import Coordinator
+from node.coordinator.requests import (
     SEED_MAX,
     Announced,
     BadRequest,
@@ -31,7 +31,7 @@ from node.requests import (
     Preview,
     Progress,
 )
-from node.roles.coordinator import Coordinator
+from node.system.clock import now_ms
 from protocol.errors import Refusal
 from protocol.messages import TaskKind
 

@@ -10,11 +10,11 @@ import trio
 from cyclopts import App
 from rich.console import Console
 
-from node.cli import show_errors
+from node.commands.errors import show_errors
 from node.devnet import demo as demonstrations
 from node.devnet.market import DEFAULT_PLAN, Market, open_market
-from node.lifetime import stopped_by_signals
-from node.logs import configure_logs
+from node.system.lifetime import stopped_by_signals
+from node.system.logs import configure_logs
 
 app = App(
     name="python -m node.devnet",

@@ -11,7 +11,7 @@ import dataclasses
 import structlog
 
 from node import cli, run
-from node.roles.miner import Miner
+from node.miner.miner import Miner
 from protocol.hashing import sha256
 from protocol.messages import ResultCommitment
 from protocol.rules import results

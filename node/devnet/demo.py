@@ -22,10 +22,10 @@ from contracts.clients import Clients
 from contracts.records import WEI_PER_CAI, Role
 from contracts.staking import StakingClient
 from contracts.transactions import Sender
+from node.commands.evidence_reports import read_evidence, submit_evidence
 from node.devnet import report
 from node.devnet.market import Market, NodePlan
 from node.devnet.payday import show_pay
-from node.slash import read_evidence, submit_evidence
 from protocol.errors import CuckooError
 from protocol.receipt import Receipt, verify_document
 

@@ -29,10 +29,10 @@ from contracts.rpc import Rpc
 from contracts.transactions import Sender
 from node.api.app import TOKEN_FILE
 from node.devnet.processes import NodeProcess, node_process
-from node.files import write_private
-from node.keys import SCRYPT_N_LIGHT, Key, create_keystore
-from node.lifetime import KEY_FILE
-from node.network import read_parameters
+from node.peer.network import read_parameters
+from node.signing.keys import SCRYPT_N_LIGHT, Key, create_keystore
+from node.system.files import write_private
+from node.system.lifetime import KEY_FILE
 from protocol.errors import LocalError
 
 PARAMETERS_FILE = Path(__file__).parents[2] / "bootstrap" / "devnet" / "params.toml"

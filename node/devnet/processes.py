@@ -18,7 +18,7 @@ from typing import Any
 
 import trio
 
-from node.lifetime import NODE_FILE
+from node.system.lifetime import NODE_FILE
 from protocol.errors import LocalError
 
 READY_POLL_S = 0.05

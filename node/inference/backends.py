@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.inference.pool import WORKERS_MAX
-from node.inference.process import LocalWorkers, Machine
-from node.inference.ray_workers import RayWorkers, require_ray
+from node.inference.pool.pool import WORKERS_MAX
+from node.inference.pool.process import LocalWorkers, Machine
+from node.inference.ray.ray_workers import RayWorkers, require_ray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from node.inference.package import ModelPackage
-    from node.inference.workers import Workers
+    from node.inference.packages.package import ModelPackage
+    from node.inference.pool.workers import Workers
 
 
 async def choose_backend(

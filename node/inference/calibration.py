@@ -20,9 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from node.inference.package import ModelPackage, Settings, load, pack
-from node.inference.process import Machine, worker_environment
-from node.inference.replay import (
+from node.inference.diffusion.replay import (
     FP32_TOLERANCE,
     REPLAY_NAME,
     SOURCE_TOLERANCE_PPM,
@@ -30,6 +28,8 @@ from node.inference.replay import (
     read_replay,
     write_replay,
 )
+from node.inference.packages.package import ModelPackage, Settings, load, pack
+from node.inference.pool.process import Machine, worker_environment
 from protocol.errors import LocalError
 
 CALIBRATION_NAME: Final = "calibration.json"

@@ -18,19 +18,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from node.inference.checks import distance, half_tensor
-from node.inference.device import open_device
-from node.inference.job import ImageJob
-from node.inference.networks import Networks
-from node.inference.package import load
-from node.inference.pipeline import Model
-from node.inference.trace_file import TraceFile
+from node.inference.diffusion.checks import distance, half_tensor
+from node.inference.diffusion.device import open_device
+from node.inference.diffusion.networks import Networks
+from node.inference.diffusion.pipeline import Model
+from node.inference.jobs.job import ImageJob
+from node.inference.packages.package import load
+from node.inference.traces.trace_file import TraceFile
 from protocol.messages import TaskKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from node.inference.package import ModelPackage
+    from node.inference.packages.package import ModelPackage
 
 _SOURCE_SQUARES = 8
 

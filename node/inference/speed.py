@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from node.inference.job import BATCH_MAX, Failed, Finished, ImageJob, WorkerError
+from node.inference.jobs.job import BATCH_MAX, Failed, Finished, ImageJob, WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from node.inference.package import ModelPackage
-    from node.inference.pool import WorkerPool
+    from node.inference.packages.package import ModelPackage
+    from node.inference.pool.pool import WorkerPool
 
 PROMPT: Final = "a red apple on a blue background"
 ROUNDS: Final = 3

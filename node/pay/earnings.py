@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.records import Voucher
-from node.files import OWNER_ONLY, OWNER_ONLY_FOLDER
 from node.pay.vouchers import EscrowDomain, HeldVoucher
+from node.system.files import OWNER_ONLY, OWNER_ONLY_FOLDER
 from protocol.errors import InvalidMessage, LocalError, Refusal
 from protocol.pay import WEI_BYTES, WEI_MAX, SignedVoucher
 

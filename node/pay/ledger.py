@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.records import PairAccount, Voucher
-from node.held_database import hold_database
-from node.keys import Key
 from node.pay.vouchers import EscrowDomain, HeldVoucher
+from node.signing.held_database import hold_database
+from node.signing.keys import Key
 from protocol.errors import LocalError
 from protocol.pay import WEI_BYTES, WEI_MAX
 

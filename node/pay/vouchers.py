@@ -12,7 +12,7 @@ from typing import Self
 from contracts.deployment import Deployment
 from contracts.escrow import voucher_data
 from contracts.records import Voucher
-from node.keys import Key
+from node.signing.keys import Key
 from protocol.errors import SignatureError
 from protocol.signature import recover, sign_digest
 

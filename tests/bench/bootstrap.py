@@ -18,7 +18,7 @@ from pathlib import Path
 
 import trio
 
-from tests.node.roles.processes import ask_once, call_many, running_bootstrap
+from tests.node.bootstrap.processes import ask_once, call_many, running_bootstrap
 
 RESIDENT_MIB_MAX = 120.0
 GROWTH_MIB_MAX = 4.0

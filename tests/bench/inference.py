@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from node.inference import pipeline
-from node.inference.job import Finished, ImageJob
-from node.inference.package import load
+from node.inference.diffusion import pipeline
+from node.inference.jobs.job import Finished, ImageJob
+from node.inference.packages.package import load
 from node.settings import embedded_folders
 from protocol.trace import NO_TENSOR
 from tests.bench.protocol import report, say

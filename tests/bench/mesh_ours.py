@@ -12,9 +12,9 @@ from itertools import combinations
 
 import trio
 
-from node.clock import now_ms
-from node.lifetime import leave_startup_uncollected
-from node.peer import RULES
+from node.peer.peer import RULES
+from node.system.clock import now_ms
+from node.system.lifetime import leave_startup_uncollected
 from p2p.mesh import Validation, Validator
 from protocol.draw import EpochView, Snapshot
 from protocol.hashing import sha256
@@ -44,7 +44,7 @@ def offers_of(miners: list[Key], message_bytes: int) -> list[bytes]:
 
 
 def validator(view: View, deliveries: Deliveries) -> Validator:
-    """A node's judge, as `node.peer.Peer` wires it: listeners hear at once of what the rule accepted."""
+    """A node's judge, as `node.peer.peer.Peer` wires it: listeners hear at once of what the rule accepted."""
     seen, rule = Seen(), RULES["offers"]
 
     def validate(data: bytes, forwarder: object) -> Validation:

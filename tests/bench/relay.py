@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from node.roles.bootstrap import RELAY_LIMITS
+from node.bootstrap.bootstrap import RELAY_LIMITS
 from p2p.host import open_host
 from p2p.relay.circuit_messages import HOP_PROTOCOL, STOP_PROTOCOL, HopMessage, Status, StopMessage
 from p2p.relay.client import RelayClient
@@ -27,12 +27,12 @@ from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import ProtocolError, Refusal
 from tests.bench.bootstrap import RESIDENT_MIB_MAX, say
-from tests.node.roles.processes import running_bootstrap
+from tests.node.bootstrap.processes import running_bootstrap
 from tests.p2p.nodes import LOOPBACK
 from tests.p2p.relay.circuits import echo
 
 if TYPE_CHECKING:
-    from tests.node.roles.processes import Running
+    from tests.node.bootstrap.processes import Running
 
 CIRCUITS = RELAY_LIMITS.circuits_max
 CALLERS = 4

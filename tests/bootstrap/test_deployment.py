@@ -19,8 +19,8 @@ import trio
 import yaml
 
 from node import cli
-from node.health_page import serve_health
 from node.settings import NodeSettings
+from node.system.health_page import serve_health
 
 FOLDER = Path(__file__).parents[2] / "bootstrap"
 REPOSITORY = FOLDER.parent

@@ -8,8 +8,9 @@ import pytest
 NESTED = """
 import json, pathlib, sys
 limit = sys.getrecursionlimit()
-import node.run, node.api.app, node.slash, node.keys, contracts.deploy, contracts.anvil, contracts.account
-key = node.keys.create_keystore(pathlib.Path(sys.argv[1]), b"password", scrypt_n=2)
+import node.run, node.api.app, node.commands.evidence_reports
+import node.signing.keys, contracts.deploy, contracts.anvil, contracts.account
+key = node.signing.keys.create_keystore(pathlib.Path(sys.argv[1]), b"password", scrypt_n=2)
 contracts.account.Account(key.secret)
 assert sys.getrecursionlimit() == limit, sys.getrecursionlimit()
 try:

@@ -9,7 +9,7 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
-from node.peer import RULES
+from node.peer.peer import RULES
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import MESHSUB_1_2
 from p2p.gossip.service import GossipService

@@ -14,11 +14,11 @@ from contracts.records import Role, Voucher
 from node import cli
 from node.devnet import __main__ as devnet
 from node.devnet.market import NodePlan
-from node.keys import Key
 from node.pay.ledger import Ledger
 from node.pay.meter import TaskMeter
 from node.pay.payer import TaskPay
 from node.pay.vouchers import EscrowDomain, HeldVoucher
+from node.signing.keys import Key
 from protocol.errors import Refusal
 from protocol.pay import SignedVoucher
 

@@ -14,9 +14,9 @@ from contracts.clients import Clients
 from contracts.records import WEI_PER_CAI
 from contracts.rpc import connect
 from node.devnet.market import DEPOSIT_CAI, OWNER_KEY_FILE
-from node.network import load_network
 from node.pay.earnings import EARNINGS_FILE, open_earnings
 from node.pay.vouchers import EscrowDomain
+from node.peer.network import load_network
 from protocol.draw import WEI_PER_MICRO_CAI
 
 DEPOSIT_WEI = DEPOSIT_CAI * WEI_PER_CAI

@@ -13,11 +13,11 @@ from multiaddr import Multiaddr
 
 from contracts.clients import Clients
 from contracts.rpc import connect
-from node.chain_watcher import ChainWatcher
-from node.clock import now_ms
-from node.keys import Key, open_keystore, read_password
-from node.network import load_network
-from node.protocols import TASK_PROTOCOL
+from node.exchange.protocols import TASK_PROTOCOL
+from node.peer.chain_watcher import ChainWatcher
+from node.peer.network import load_network
+from node.signing.keys import Key, open_keystore, read_password
+from node.system.clock import now_ms
 from p2p.gossip.service import GossipService
 from p2p.host import open_host
 from p2p.identity import address_of_peer

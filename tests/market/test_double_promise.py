@@ -5,10 +5,10 @@ import trio
 
 from contracts.records import Role, Voucher
 from contracts.transactions import Sender
-from node.keys import Key
 from node.pay.earnings import open_earnings
 from node.pay.payee import CreditTerms, NoCredit, Payee
 from node.pay.vouchers import EscrowDomain
+from node.signing.keys import Key
 from protocol.hashing import keccak256
 from protocol.pay import SignedVoucher
 from tests.contracts.conftest import chain_process, deployment, world

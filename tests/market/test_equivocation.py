@@ -41,7 +41,7 @@ def submit(market, file):
 
 def reporter_command(market, verb, file):
     return command(
-        "node.slash_cli",
+        "node.commands.slash",
         *(verb, str(file), "--network", market.description["network"]),
         *("--reporter-key", market.description["staker_key"]),
         *("--password-file", market.description["password_file"]),
@@ -77,7 +77,7 @@ def evidence_file(cheated):
 
 def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_file):
     cheat = cheated.description["addresses"]["cheat"]
-    verified = command("node.slash_cli", "verify", str(evidence_file))
+    verified = command("node.commands.slash", "verify", str(evidence_file))
     assert verified.returncode == 0, verified.stderr
     assert cheat in verified.stdout
 
@@ -114,7 +114,7 @@ def test_tampered_evidence_does_not_verify(evidence_file, tmp_path):
     ):
         file = tmp_path / "evidence.json"
         file.write_text(json.dumps(document | change))
-        run = command("node.slash_cli", "verify", str(file))
+        run = command("node.commands.slash", "verify", str(file))
         assert run.returncode == 1, change
         assert run.stderr.startswith("cuckoo-slash: ")
         assert "Traceback" not in run.stderr
@@ -124,12 +124,12 @@ def test_tampered_evidence_does_not_verify(evidence_file, tmp_path):
 def test_file_that_is_no_evidence_is_a_clear_error(tmp_path, content):
     file = tmp_path / "evidence.json"
     file.write_bytes(content)
-    run = command("node.slash_cli", "verify", str(file))
+    run = command("node.commands.slash", "verify", str(file))
     assert run.returncode == 1
     assert run.stderr.startswith("cuckoo-slash: ")
     assert "Traceback" not in run.stderr
 
 
 def test_missing_file_is_a_clear_error():
-    run = command("node.slash_cli", "verify", str(Path("nowhere") / "evidence.json"))
+    run = command("node.commands.slash", "verify", str(Path("nowhere") / "evidence.json"))
     assert (run.returncode, "cannot be read" in run.stderr) == (1, True)

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from node import miner_cli
+from node.commands import miner as miner_cli
 from tests.market.conftest import REPOSITORY, START_TIMEOUT_S, STOP_TIMEOUT_S
 
 pytestmark = pytest.mark.process

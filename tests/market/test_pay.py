@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from node import miner_cli
+from node.commands import miner as miner_cli
 from protocol.receipt import verify_document
 from tests.market.money import PRICE_WEI, Money
 from tests.market.test_local_api import events_of

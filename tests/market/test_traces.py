@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from node.inference.package import load
-from node.inference.prng import initial_latent
-from node.inference.replay import REPLAY_NAME, advance, guide, read_replay
-from node.inference.trace_file import TraceFile
+from node.inference.diffusion.prng import initial_latent
+from node.inference.diffusion.replay import REPLAY_NAME, advance, guide, read_replay
+from node.inference.packages.package import load
+from node.inference.traces.trace_file import TraceFile
 from node.settings import embedded_folders
 from protocol.hashing import sha256
 from protocol.receipt import verify_document

@@ -21,7 +21,7 @@ def worker_of(process_id):
     """The inference process of a node, or None while there is none."""
     for child in psutil.Process(process_id).children():
         with suppress(psutil.Error):
-            if "node.inference.worker" in child.cmdline():
+            if "node.inference.worker.worker" in child.cmdline():
                 return child.pid
     return None
 

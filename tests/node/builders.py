@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from node.catalogue import Catalogue
-from node.inference.package import ModelPackage
-from node.keys import Key
+from node.coordinator.catalogue import Catalogue
+from node.inference.packages.package import ModelPackage
+from node.signing.keys import Key
 from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement, TaskKind
 from protocol.statement import Domain
 

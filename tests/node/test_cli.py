@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from node import cli, key_cli, slash_cli
+from node import cli
+from node.commands import key as key_cli
+from node.commands import slash as slash_cli
 from protocol.errors import LocalError
 
 
@@ -15,7 +17,7 @@ def started(monkeypatch, tmp_path):
     found = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("trio.run", lambda function, settings: found.append(settings))
-    monkeypatch.setattr("node.logs.configure_logs", lambda level, *, as_json: None)
+    monkeypatch.setattr("node.system.logs.configure_logs", lambda level, *, as_json: None)
     return found
 
 
@@ -56,7 +58,7 @@ def test_several_devices_and_a_cluster(started, monkeypatch):
 def test_file_for_nodes_does_not_disturb_other_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cuckoo.toml").write_text('role = "miner"\ndata_dir = "file"\n')
-    monkeypatch.setattr("node.key_cli.print", print, raising=False)
+    monkeypatch.setattr("node.commands.key.print", print, raising=False)
     (tmp_path / "password").touch(mode=0o600)
     run("key", "new", "key.json", "--light", "--password-file", "password")
     run("key", "address", "key.json")
@@ -105,7 +107,7 @@ def test_ctrl_c_is_130():
     assert cli.show_errors(fail, name="cuckoo-peer") == 130
 
 
-@pytest.mark.parametrize("module", ["node.cli", "node.slash_cli", "node.devnet"])
+@pytest.mark.parametrize("module", ["node.cli", "node.commands.slash", "node.devnet"])
 @pytest.mark.process
 def test_help_has_examples_or_commands(module):
     answer = subprocess.run(

@@ -9,8 +9,9 @@ BLOCKED = """
 import sys
 for name in ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers"):
     sys.modules[name] = None  # importing it fails as if it were not installed
-import node.run, node.api.app, node.api.server, node.slash, node.cli, node.slash_cli, node.inference.pool
-from node.catalogue import Catalogue
+import node.run, node.api.app, node.api.server, node.commands.evidence_reports, node.cli, node.commands.slash
+import node.inference.pool.pool
+from node.coordinator.catalogue import Catalogue
 from node.settings import embedded_folders
 print(Catalogue.of_folders(embedded_folders()).packages()[0].name)
 """

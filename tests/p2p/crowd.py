@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 import trio
 from multiaddr import Multiaddr
 
-from node.named_peers import name_peer, take_named_peers
+from node.peer.named_peers import name_peer, take_named_peers
 from p2p.connections import ConnectionKeeper, ConnectionParams
 from p2p.gossip.params import GossipParams
 from p2p.gossip.service import GossipHooks, GossipService

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.node.roles.processes import running_bootstrap
+from tests.node.bootstrap.processes import running_bootstrap
 
 pytestmark = pytest.mark.process
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from node.result_intake import PNG_SIGNATURE, FalseImage, ResultIntake
+from node.coordinator.result_intake import PNG_SIGNATURE, FalseImage, ResultIntake
 from p2p.gossip.wire import encode_messages
 from protocol.audit import AuditReason, AuditVerdict, Verdict
 from protocol.draw import auditors

@@ -1,6 +1,6 @@
 """A peer of the market on a simulated node: production rules as validators, a guard before each signature.
 
-Is: what `node/peer.py` is to a real node: judging, remembering, signing, keeping evidence.
+Is: what `node/peer/peer.py` is to a real node: judging, remembering, signing, keeping evidence.
 Is not: a role; coordinators and miners are in :mod:`tests.simulation.roles`.
 """
 
@@ -40,7 +40,7 @@ class MustNotSign(LocalError):
 
 
 class GuardMemory:
-    """What `node/guard.py` is, with a dictionary for its file: it outlives a crash.
+    """What `node/signing/guard.py` is, with a dictionary for its file: it outlives a crash.
 
     :ivar is_on: False to show what happens without it.
     :ivar counts: of each decision.

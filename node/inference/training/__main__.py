@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final
 import torch
 
 from node.inference.calibration import calibrate
-from node.inference.package import pack
-from node.inference.scheduling import write_table
+from node.inference.diffusion.scheduling import write_table
+from node.inference.packages.package import pack
 from node.inference.training.card import NOTICE, SETTINGS, card
 from node.inference.training.contact_sheet import make_sheet
 from node.inference.training.data import fetch_source, load_icons

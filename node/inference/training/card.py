@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from node.inference.package import Settings
-from node.inference.prng import PRNG_ID
+from node.inference.diffusion.prng import PRNG_ID
+from node.inference.packages.package import Settings
 from node.inference.training import unet, vae
 from node.inference.training.concepts import BACKGROUNDS, HELD_OUT_PER_CONCEPT, concepts
 from node.inference.training.data import IMAGE_PIXELS, SOURCE_PACKAGE, SOURCE_SHA256, SOURCE_VERSION

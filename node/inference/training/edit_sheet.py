@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from PIL import Image, ImageDraw
 
-from node.inference.job import Finished, ImageJob
-from node.inference.package import load
-from node.inference.pipeline import Model
+from node.inference.diffusion.pipeline import Model
+from node.inference.jobs.job import Finished, ImageJob
+from node.inference.packages.package import load
 
 if TYPE_CHECKING:
-    from node.inference.package import ModelPackage
+    from node.inference.packages.package import ModelPackage
 
 EDITS_NAME: Final = "edits.png"
 EDITS: Final = (

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 
-from node.inference.prng import initial_latent
+from node.inference.diffusion.prng import initial_latent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,9 +4,9 @@ import httpx2
 import pytest
 
 from node.api.app import Api, load_token
-from node.files import UnsafeFile
+from node.coordinator.requests import Busy, NoMiner
 from node.pay.purse import DepositUsedUp
-from node.requests import Busy, NoMiner
+from node.system.files import UnsafeFile
 from protocol.errors import LocalError
 from tests.node.builders import CATALOGUE
 

@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 
 from node.api.app import BODY_BYTES_MAX
 from node.api.edits import FIELDS_MAX, FORM_BYTES_MAX, UPLOAD_BYTES_MAX, parse, read_form
-from node.catalogue import UnknownModel
-from node.requests import BadRequest, NoMiner
+from node.coordinator.catalogue import UnknownModel
+from node.coordinator.requests import BadRequest, NoMiner
 from protocol.errors import Refusal
 from protocol.messages import PROMPT_BYTES_MAX, TaskKind
 from protocol.task_input import is_plain_png
@@ -137,7 +137,7 @@ async def test_bad_file_is_named(parameter, files):
 async def test_a_model_for_text_alone_is_not_asked():
     import dataclasses
 
-    from node.catalogue import Catalogue
+    from node.coordinator.catalogue import Catalogue
 
     text_alone = dataclasses.replace(PACKAGE, task_kinds=(TaskKind.TEXT_TO_IMAGE,))
     with pytest.raises(BadRequest, match="text-to-image, not image-to-image") as caught:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.api.images import IMAGES_MAX, PARTIAL_IMAGES_MAX, parse
-from node.catalogue import UnknownModel
-from node.requests import SEED_MAX, BadRequest
+from node.coordinator.catalogue import UnknownModel
+from node.coordinator.requests import SEED_MAX, BadRequest
 from protocol.errors import Refusal
 from protocol.messages import PROMPT_BYTES_MAX
 from tests.node.builders import CATALOGUE, PACKAGE

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from node.inference.job import ImageJob
-from node.inference.package import ModelPackage, Settings, load
+from node.inference.jobs.job import ImageJob
+from node.inference.packages.package import ModelPackage, Settings, load
 from protocol.messages import TaskKind
 
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from node.inference.job import Finished
-from node.inference.trace_file import TraceFile
+from node.inference.jobs.job import Finished
+from node.inference.traces.trace_file import TraceFile
 from tests.node.inference.builders import a_job, embedded
 
 STEPS = 4
@@ -108,7 +108,7 @@ def image_distance(one, other):
 def main(out, threads, other=None):
     import torch
 
-    from node.inference.pipeline import Model
+    from node.inference.diffusion.pipeline import Model
 
     torch.set_num_threads(int(threads))
     model, out = Model(embedded()), Path(out)

@@ -7,11 +7,11 @@ import os
 import sys
 import time
 
-from node.inference.cache import ModelCache
-from node.inference.job import CANCELLED, Failed, Finished, Progress
-from node.inference.package import load
-from node.inference.work_memory import WorkMemory
-from node.inference.worker import main
+from node.inference.jobs.job import CANCELLED, Failed, Finished, Progress
+from node.inference.packages.package import load
+from node.inference.worker.cache import ModelCache
+from node.inference.worker.work_memory import WorkMemory
+from node.inference.worker.worker import main
 from protocol.trace import NO_TENSOR, TraceLeaf
 
 STEP_SECONDS = 0.01

@@ -2,9 +2,9 @@
 
 import trio
 
-from node.inference.frames import Batch, Cancel, Ready
-from node.inference.job import CANCELLED, Failed, Finished, Preview, Progress
-from node.inference.workers import Worker, Workers
+from node.inference.jobs.frames import Batch, Cancel, Ready
+from node.inference.jobs.job import CANCELLED, Failed, Finished, Preview, Progress
+from node.inference.pool.workers import Worker, Workers
 from protocol.trace import NO_TENSOR
 from tests.node.inference.fake_worker import LEAF
 

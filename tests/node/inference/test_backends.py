@@ -6,9 +6,9 @@ import pytest
 import trio
 
 from node.inference.backends import choose_backend
-from node.inference.pool import WORKERS_MAX
-from node.inference.process import LocalWorkers, Machine
-from node.inference.ray_workers import RayMissing, RayWorkers
+from node.inference.pool.pool import WORKERS_MAX
+from node.inference.pool.process import LocalWorkers, Machine
+from node.inference.ray.ray_workers import RayMissing, RayWorkers
 from tests.node.inference.builders import embedded
 
 PACKAGE = embedded()
@@ -34,7 +34,7 @@ def test_each_device_has_its_worker(monkeypatch):
     async def start(command, environment):
         started.append(command[command.index("--device") + 1])
 
-    monkeypatch.setattr("node.inference.process.WorkerProcess.start", start)
+    monkeypatch.setattr("node.inference.pool.process.WorkerProcess.start", start)
     backend = LocalWorkers(Machine(device="cuda:0"), Machine(device="cuda:1"))
     for slot in (0, 1, 2, 1):
         trio.run(backend.start, [PACKAGE], slot)

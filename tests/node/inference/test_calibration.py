@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from node import model_cli
+from node.commands import model as model_cli
 from node.inference import calibration
 from node.inference.calibration import (
     BANDS,
@@ -19,11 +19,11 @@ from node.inference.calibration import (
     band_tolerances,
     measure,
 )
-from node.inference.checks import distance, first_latent, half_tensor, next_latent
-from node.inference.job import Finished
-from node.inference.package import PackageError, load, verify
-from node.inference.replay import FP32_TOLERANCE, REPLAY_NAME, read_replay
-from node.inference.trace_file import TraceFile
+from node.inference.diffusion.checks import distance, first_latent, half_tensor, next_latent
+from node.inference.diffusion.replay import FP32_TOLERANCE, REPLAY_NAME, read_replay
+from node.inference.jobs.job import Finished
+from node.inference.packages.package import PackageError, load, verify
+from node.inference.traces.trace_file import TraceFile
 from tests.node.inference.builders import EMBEDDED_FOLDER, a_job, a_source, embedded
 
 SPAN = 999.0
@@ -91,7 +91,7 @@ def networks(half):
     """The package as a miner of class B has it, and as an auditor has it."""
     import torch
 
-    from node.inference.networks import Networks
+    from node.inference.diffusion.networks import Networks
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -123,7 +123,7 @@ class TestClassB:
         assert "tolerance of each step (measured):" in shown
 
     def test_manifest_and_table_must_agree(self, half, tmp_path):
-        from node.inference.networks import Networks
+        from node.inference.diffusion.networks import Networks
 
         folder = tmp_path / "lie"
         shutil.copytree(half.folder, folder)
@@ -138,7 +138,7 @@ class TestClassB:
         assert 0.5 < miner.memory_bytes / auditor.memory_bytes < 0.7
 
     def test_first_latent_and_steps_are_exact_as_in_any_class(self, half, networks, tmp_path):
-        from node.inference.pipeline import Model
+        from node.inference.diffusion.pipeline import Model
 
         job = a_job(
             half.model_id,

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from node.inference.calibration import CALIBRATION_NAME
-from node.inference.job import Finished
-from node.inference.package import SUFFIXES, verify
-from node.inference.pool import open_pool
+from node.inference.jobs.job import Finished
+from node.inference.packages.package import SUFFIXES, verify
+from node.inference.pool.pool import open_pool
 from node.inference.training.concepts import BACKGROUNDS
 from tests.node.inference.builders import a_job, embedded
 

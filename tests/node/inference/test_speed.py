@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from node import miner_cli
-from node.inference import process
-from node.inference.job import PROMPT_CHARACTERS_MAX, WorkerError
-from node.inference.pool import open_pool
-from node.inference.process import LocalWorkers
+from node.commands import miner as miner_cli
+from node.inference.jobs.job import PROMPT_CHARACTERS_MAX, WorkerError
+from node.inference.pool import process
+from node.inference.pool.pool import open_pool
+from node.inference.pool.process import LocalWorkers
 from node.inference.speed import Speed, measure, sample_job, try_speed
 from tests.node.inference.builders import embedded
 

@@ -2,8 +2,8 @@
 
 from contracts.errors import ChainUnreachable
 from contracts.records import Deposit, PairAccount, Voucher
-from node.keys import Key
 from node.pay.vouchers import EscrowDomain
+from node.signing.keys import Key
 from protocol.draw import WEI_PER_MICRO_CAI
 from protocol.pay import SignedVoucher
 

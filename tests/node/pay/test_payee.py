@@ -7,13 +7,13 @@ import trio
 
 from contracts.records import Role
 from contracts.transactions import Sender
-from node.keys import Key
 from node.pay import redeemer
 from node.pay.earnings import open_earnings
 from node.pay.ledger import open_ledger
 from node.pay.payee import REFUSAL_AGE_MAX_S, CreditTerms, NoCredit, Payee
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
+from node.signing.keys import Key
 from protocol.errors import InvalidMessage
 from protocol.messages import RankedMiner
 from protocol.pay import SignedVoucher

@@ -1,0 +1,1 @@
+"""The bootstrap peer: whom newcomers dial first, and who tells them of others."""

@@ -1,0 +1,163 @@
+"""The bootstrap peer: whom newcomers dial first, and who tells them of others.
+
+Is: a host, an address book that outlives it, peer exchange, the lookup, a relay for those whom nobody can
+dial, and a page that says how it is.
+Is not: part of any mesh, nor a judge of messages. It answers every GRAFT with a PRUNE that names others
+(gossipsub peer exchange, D = 0), forwards nothing, and so needs no chain, no stake and little memory.
+Everybody dials it first, so it would be in everybody's mesh otherwise, and carry every message.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata
+from typing import Any, Final
+
+import structlog
+import trio
+
+from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
+from node.peer.multiaddrs import multiaddrs_of
+from node.peer.named_peers import name_peer, take_named_peers
+from node.peer.network import Network, load_network
+from node.settings import NodeSettings
+from node.signing.keys import Key, open_keystore, read_password
+from node.system.health_page import serve_health
+from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
+from p2p.connections import ConnectionKeeper, ConnectionParams
+from p2p.connectivity import Connectivity
+from p2p.gossip.params import WITHOUT_MESH
+from p2p.gossip.service import GossipHooks, GossipService
+from p2p.host import Host, open_host
+from p2p.lookup import Lookup
+from p2p.mesh import Validation
+from p2p.record_store import PeerRecords
+from p2p.relay.relay_book import RelayLimits
+
+TOPICS: Final = ("offers", "tasks", "results", "verdicts", "evidence")
+"""Subscribed to, so that who looks for peers in a topic asks us. Named here and not imported: their rules
+bring the draw along, and the draw the arrays, which are a tenth of this process."""
+CONNECTIONS_MAX: Final = 1_000
+"""Connections, in and out together."""
+RECORDS_MAX: Final = 4_096
+"""Records in the address book: for a network of that many nodes, and 12 MiB at most."""
+RELAY_LIMITS: Final = RelayLimits(circuits_max=16)
+"""Fewer circuits than others have: if all of them stall, they hold 6 MiB of what this process may weigh."""
+PARAMS: Final = ConnectionParams(
+    # Newcomers come by themselves; a few of our own dials keep the bootstrap peers together.
+    connections_target=8,
+    outbound_target=4,
+    connections_high=600,
+    connections_low=500,
+)
+
+log = structlog.get_logger()
+
+
+class BootstrapPeer:
+    """A running bootstrap peer. Made by :func:`open_bootstrap`."""
+
+    def __init__(
+        self,
+        host: Host,
+        gossip: GossipService,
+        keeper: ConnectionKeeper,
+        connectivity: Connectivity,
+        lookup: Lookup,
+    ) -> None:
+        self.host = host
+        self.connectivity = connectivity
+        self.gossip = gossip
+        self.keeper = keeper
+        self.lookup = lookup
+        self._started_s = time.monotonic()
+
+    def describe(self) -> dict[str, Any]:
+        """How it is, for the health page."""
+        return {
+            "name": "Cuckoo bootstrap peer",
+            "status": "ok",
+            "version": metadata.version("cuckoo-peer"),
+            "uptime_s": int(time.monotonic() - self._started_s),
+            "peers": len(self.host.connected_peers()),
+            "records": len(self.keeper.records),
+            "multiaddrs": [str(address) for address in self.host.addresses()],
+            "seen_from_outside_as": self.host.own_addresses.observed(),
+            "reachable": self.connectivity.reachability.describe(),
+            "relay": dict(self.connectivity.statistics()),
+            "connections": self.host.statistics(),
+            "discovery": {**self.keeper.statistics(), **self.lookup.statistics()},
+            "gossip": dict(self.gossip.statistics()),
+        }
+
+
+@asynccontextmanager
+async def open_bootstrap(key: Key, network: Network, settings: NodeSettings) -> AsyncIterator[BootstrapPeer]:
+    """A running bootstrap peer, until the context ends.
+
+    :raises LocalError: an address is taken or none.
+    """
+    rng = random.SystemRandom()
+    records = PeerRecords(key.secret, records_max=RECORDS_MAX)
+    book = settings.data_dir / BOOK_FILE
+    async with open_host(
+        key.secret,
+        multiaddrs_of(settings.listen),
+        connections_max=CONNECTIONS_MAX,
+        loopback_exempt=network.parameters.loopback_exempt,
+        announce=multiaddrs_of(settings.announce),
+    ) as host:
+        hooks = GossipHooks(record=name_peer(records), peers_named=take_named_peers(records, host.remote_ip))
+        gossip = GossipService(host, rng, params=WITHOUT_MESH, hooks=hooks)
+        keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng, params=PARAMS)
+        connectivity = Connectivity(
+            host,
+            keeper,
+            key.secret,
+            reachable=settings.reachable,
+            relaying=True,
+            limits=RELAY_LIMITS,
+            loopback_exempt=network.parameters.loopback_exempt,
+        )
+        keeper.is_protected = connectivity.is_protected
+        lookup = Lookup(host, keeper)
+        with kept_book(book, records):
+            async with trio.open_nursery() as nursery:
+                await nursery.start(gossip.run)
+                for topic in TOPICS:
+                    gossip.join(network.topic(topic), _ignore)
+                await nursery.start(keeper.run)
+                await nursery.start(connectivity.run)
+                nursery.start_soon(keep_saving, book, records)
+                yield BootstrapPeer(host, gossip, keeper, connectivity, lookup)
+                nursery.cancel_scope.cancel()
+
+
+async def run_bootstrap(settings: NodeSettings) -> None:
+    """Run until SIGINT or SIGTERM.
+
+    :raises LocalError: something on this machine must be mended first; the text says what.
+    """
+    network = load_network(settings.network)
+    key = open_keystore(settings.data_dir / KEY_FILE, read_password(settings.password_file))
+    async with (
+        stopped_by_signals(),
+        open_bootstrap(key, network, settings) as peer,
+        trio.open_nursery() as nursery,
+    ):
+        url = None
+        if settings.health_address:
+            url = await nursery.start(serve_health, settings.health_address, peer.describe)
+        addresses = [str(address) for address in peer.host.addresses()]
+        leave_startup_uncollected()
+        log.info("ready", role="bootstrap", addresses=addresses, health=url)
+        with node_file(settings, key.address, peer.host, url):
+            await trio.sleep_forever()
+
+
+def _ignore(_data: bytes, _forwarder: object) -> Validation:
+    """Neither deliver nor forward: we cannot judge it."""
+    return Validation.IGNORE

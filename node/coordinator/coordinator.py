@@ -1,0 +1,303 @@
+"""The coordinator: turns an app's request into a task of the network and the result into an answer.
+
+Is: the draw, the announcement, the miners' streams and the receipt.
+Is not: HTTP (`api/`), gossip rules (`protocol/rules`) or inference.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+import trio
+
+from node.coordinator.active_task import ActiveTask, require_drawn
+from node.coordinator.calling import Caller, reach_by
+from node.coordinator.catalogue import Catalogue
+from node.coordinator.requests import Announced, Busy, ImageRequest, NoMiner
+from node.coordinator.task_stream import TaskStream
+from node.pay.payer import TaskPay
+from node.pay.purse import Purse
+from node.peer.peer import Peer
+from node.system.clock import now_ms
+from p2p.identity import PeerId, address_of_peer
+from p2p.streams import DirectStream
+from protocol import task as life
+from protocol.draw import WEI_PER_MICRO_CAI, EpochView, rank_for_task, task_seed
+from protocol.errors import InvalidMessage, Refusal
+from protocol.hashing import sha256
+from protocol.messages import (
+    NO_TASK,
+    Kind,
+    ModelOffer,
+    Offer,
+    TaskAcceptance,
+    TaskAnnouncement,
+    TaskInput,
+    TaskKind,
+)
+from protocol.pay import task_price_micro_cai
+from protocol.receipt import Receipt
+from protocol.rules import tasks
+from protocol.rules.view import Bounded
+from protocol.statement import open_statement, unsigned
+
+ACTIVE_TASKS_MAX = 64
+"""Most tasks under way at a time."""
+RECEIPTS_MAX = 1_000
+"""Receipts remembered for `GET /v1/cuckoo/tasks/{id}`."""
+ACCEPTANCE_TIMEOUT_MS = 5_000
+"""How long a new stream may take to say what it is about."""
+PRICE_MAX_MICRO_CAI = 1_000_000
+"""Offers that ask for more for an image are not considered, if nobody says otherwise."""
+
+EXPIRY_POLL_S = 0.1
+"""How late a task's end by deadline may be noticed."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedModel:
+    """A model that live miners serve.
+
+    :ivar miners: how many.
+    :ivar price_micro_cai: the lowest.
+    :ivar task_kinds: what any of them does with it, ascending.
+    """
+
+    name: str
+    model_id: bytes
+    miners: int
+    price_micro_cai: int
+    task_kinds: tuple[int, ...]
+
+
+class Coordinator:
+    """The role's state: tasks under way, and receipts of those that ended."""
+
+    def __init__(
+        self, peer: Peer, catalogue: Catalogue, purse: Purse, price_max_micro_cai: int = PRICE_MAX_MICRO_CAI
+    ) -> None:
+        """:param price_max_micro_cai: of offers, for an image at the model's default size and steps."""
+        self._peer = peer
+        self._purse = purse
+        self._price_max_micro_cai = price_max_micro_cai
+        self._catalogue = catalogue
+        self._active: dict[bytes, ActiveTask] = {}
+        self._receipts: Bounded[str, Receipt] = Bounded(RECEIPTS_MAX)
+        self._published = 0
+        self.caller = Caller(reach_by(peer.host, peer.seen.offers.get))
+
+    @property
+    def ready(self) -> bool:
+        """Whether a task could be drawn now: an epoch is known, and a live offer of a known model."""
+        return self._peer.view.latest is not None and any(
+            self._catalogue.get(model.model_id) for model in self.offered_models()
+        )
+
+    def status(self) -> dict[str, object]:
+        """The node as numbers, for people and monitors."""
+        latest = self._peer.view.latest
+        return {
+            "role": "coordinator",
+            "address": "0x" + self._peer.key.address.hex(),
+            "peers": len(self._peer.host.connected_peers()),
+            "epoch": None if latest is None else latest.number,
+            "miners_in_epoch": 0 if latest is None else len(latest.miners),
+            "live_offers": len(self._live_offers()),
+            "tasks_active": len(self._active),
+            "tasks_announced": self._published,
+            "receipts": len(self._receipts),
+            "calls": dict(self.caller.counts),
+            "evidence_files": len(self._peer.evidence.files()),
+            "pay": {name: str(wei) for name, wei in self._purse.status().items()},
+        }
+
+    def offered_models(self) -> list[OfferedModel]:
+        """Models of all live offers, by name; one without a known package goes by its id."""
+        by_id: dict[bytes, list[ModelOffer]] = {}
+        for offer in self._live_offers().values():
+            for model in offer.models:
+                by_id.setdefault(model.model_id, []).append(model)
+        offered = []
+        for model_id, models in by_id.items():
+            package = self._catalogue.get(model_id)
+            name = model_id.hex() if package is None else package.name
+            price = min(model.price_micro_cai for model in models)
+            kinds = tuple(sorted({kind for model in models for kind in model.task_kinds}))
+            offered.append(OfferedModel(name, model_id, len(models), price, kinds))
+        return sorted(offered, key=lambda model: model.name)
+
+    def default_model(self, task_kind: TaskKind) -> str:
+        """Name of the model for requests of a kind that name none.
+
+        :raises NoMiner: nothing is on offer.
+        """
+        for model in self.offered_models():
+            if task_kind in model.task_kinds and self._catalogue.get(model.model_id):
+                return model.name
+        raise NoMiner("no miner offers a model for this right now")
+
+    def receipt(self, task_id: str) -> Receipt | None:
+        """Receipt of a delivered task by its id in hexadecimal, while it is remembered."""
+        return self._receipts.get(task_id)
+
+    @asynccontextmanager
+    async def submit(self, request: ImageRequest) -> AsyncIterator[ActiveTask]:
+        """Announce a task for `request`; leaving the context before its outcome cancels it.
+
+        :raises NoMiner: no epoch yet, or nobody with a live offer was drawn.
+        :raises Busy: `ACTIVE_TASKS_MAX` are under way.
+        :raises DepositUsedUp: the deposit does not cover the task's price.
+        """
+        task = self._make_task(request)
+        announcement = task.announcement
+        self._active[announcement.digest] = task
+        # Whoever still works when the app goes holds the reservation too, until it is paid.
+        with task.pay.reservation.held():
+            try:
+                await self._peer.publish(tasks.TOPIC, announcement.encoded)
+                self._published += 1
+                log.info("task announced", task=announcement.digest.hex(), steps=request.run_steps)
+                task.tell(Announced(announcement.digest, announcement.message.assigned))
+                yield task
+            finally:
+                task.fail(life.CoordinatorEvent.CANCEL, "the app went away")
+                del self._active[announcement.digest]
+
+    def _make_task(self, request: ImageRequest) -> ActiveTask:
+        """Draw and sign. Synchronous: what is checked here still holds when it is signed."""
+        if len(self._active) >= ACTIVE_TASKS_MAX:
+            raise Busy("as many tasks are under way as this node carries at a time")
+        peer, parameters = self._peer, self._peer.network.parameters
+        epoch = peer.view.latest
+        if epoch is None:
+            raise NoMiner("the chain has no epoch seed yet")
+        task_input = TaskInput(
+            salt=os.urandom(32),
+            prompt=request.prompt,
+            negative_prompt=request.negative_prompt,
+            seed=request.seed,
+            guidance_milli=request.guidance_milli,
+            preview_every_steps=request.preview_every_steps,
+            schedule_steps=request.steps,
+            source_bytes=len(request.source),
+            source_hash=sha256(request.source),
+        )
+        sequence, previous = self._next_number(epoch)
+        offers = self._live_offers(request.model.model_id, request.task_kind)
+        ranking = rank_for_task(
+            epoch.miners,
+            task_seed(epoch.seed, peer.key.address, sequence),
+            offers.__contains__,
+            parameters.assigned_miners,
+        )
+        assigned = [place.miner for place in ranking if not place.passed_over]
+        if not assigned:
+            raise NoMiner(f"no miner with a live offer for {request.model.name} was drawn")
+        announced_at_ms = now_ms()
+        announcement = TaskAnnouncement(
+            coordinator=peer.key.address,
+            epoch=epoch.number,
+            sequence=sequence,
+            previous=previous,
+            model_id=request.model.model_id,
+            task_kind=request.task_kind,
+            input_commitment=task_input.commitment(),
+            width=request.width,
+            height=request.height,
+            steps=request.run_steps,
+            price_micro_cai=max(_price(offers[miner], request) for miner in assigned),
+            announced_at_ms=announced_at_ms,
+            rank_timeout_ms=parameters.rank_timeout_ms,
+            deadline_ms=announced_at_ms + parameters.task_life_ms,
+            ranking=ranking,
+            multiaddrs=peer.multiaddrs(),
+        )
+        self._purse.require(announcement.price_micro_cai * WEI_PER_MICRO_CAI)
+        statement = peer.seal(announcement)
+        pay = TaskPay(self._purse, announcement)
+        return ActiveTask(statement, epoch, task_input.encode(), pay, request.source)
+
+    def _next_number(self, epoch: EpochView) -> tuple[int, bytes]:
+        """Number of the next announcement and the id of the last, from the guard: both survive `kill -9`.
+
+        :raises NoMiner: the chain's epoch is before that of the last announcement; it will catch up.
+        """
+        body = self._peer.guard.last_statement(Kind.TASK_ANNOUNCEMENT)
+        if body is None:
+            return 0, NO_TASK
+        last = TaskAnnouncement.decode(body)
+        if last.epoch > epoch.number:
+            raise NoMiner("the chain's epoch is before that of the last task")
+        return last.sequence + 1, unsigned(self._peer.domain, last).digest
+
+    async def expire_tasks(self) -> None:
+        """End tasks whose deadline has passed, for as long as the role runs."""
+        while True:
+            now = now_ms()
+            for task in self._active.values():
+                if task.announcement.message.deadline_ms <= now:
+                    task.fail(life.CoordinatorEvent.EXPIRE, "no miner finished it before its deadline")
+            await trio.sleep(EXPIRY_POLL_S)
+
+    def _live_offers(self, model_id: bytes | None = None, task_kind: int = 0) -> dict[bytes, Offer]:
+        """Offers by miner that have not lapsed nor ask too much; of such work alone, if given."""
+        now = now_ms()
+        return {
+            miner: offer.message
+            for miner, offer in self._peer.seen.offers.items()
+            if offer.message.valid_until_ms > now
+            and any(
+                (model_id is None or (model.model_id == model_id and task_kind in model.task_kinds))
+                and model.price_micro_cai <= self._price_max_micro_cai
+                for model in offer.message.models
+            )
+        }
+
+    async def handle_stream(self, stream: DirectStream, peer_id: PeerId) -> None:
+        """Serve one miner's stream; whatever it sends, only this stream ends.
+
+        :raises ProtocolError: the miner broke the protocol.
+        :raises Refusal: it may not have this task (it hears why), fell silent or went away.
+        """
+        payload = await stream.receive(timeout_ms=ACCEPTANCE_TIMEOUT_MS)
+        acceptance = open_statement(self._peer.domain, payload or b"", TaskAcceptance)
+        if acceptance.signer.address != address_of_peer(peer_id):
+            raise InvalidMessage("acceptance is signed by somebody else than the peer")
+        task = self._active.get(acceptance.message.task_id)
+        if task is None:
+            raise Refusal("this task is over or was never here")
+        require_drawn(task.announcement.message, acceptance)
+        end = TaskStream(self._peer, stream, task, acceptance)
+        with task.pay.reservation.held():
+            try:
+                async with task.turn(acceptance) as granted:
+                    if granted:
+                        delivered = await end.employ()
+                        self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
+                        task.deliver(delivered)
+            finally:
+                self.caller.note_lost(task)
+            await end.dismiss()
+
+
+def _price(offer: Offer, request: ImageRequest) -> int:
+    """Least price of a task for `request` at which the offer stands, in micro-CAI."""
+    model = request.model
+    asked = next(item.price_micro_cai for item in offer.models if item.model_id == model.model_id)
+    work = request.width * request.height * request.run_steps
+    return task_price_micro_cai(asked, model.default_work, work)
+
+
+async def run_coordinator(coordinator: Coordinator, peer: Peer, purse: Purse) -> None:
+    """Keep the role's own tasks running until cancelled: deadlines, calls, money, and the epochs' seeds."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(coordinator.expire_tasks)
+        nursery.start_soon(coordinator.caller.run)
+        nursery.start_soon(purse.run, peer.network.parameters.chain_poll_ms / 1000)
+        nursery.start_soon(peer.chain.record_seeds, peer.sender)

@@ -1,0 +1,187 @@
+"""Openings of traces over a direct stream: the miner's side, which gives them, and an auditor's, which asks.
+
+Is: `/cuckoo/openings/1` (`protocol/README.md`): a request, the proved leaves, the tensors behind them.
+Is not: the draw of steps or auditors, or the judgement on what was opened.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn, TypeAlias
+
+import structlog
+import trio
+
+from node.inference.traces.trace_file import TraceFile
+from node.inference.traces.trace_store import TraceStore
+from p2p.identity import PeerId, address_of_peer
+from p2p.streams import DirectStream
+from protocol.draw import EpochView, auditors, task_seed
+from protocol.errors import CuckooError, InvalidMessage, Refusal
+from protocol.hashing import sha256
+from protocol.messages import TaskAnnouncement
+from protocol.rules.verdicts import AUDITORS_PER_TASK
+from protocol.rules.view import Bounded, View
+from protocol.statement import open_statement
+from protocol.trace import (
+    NO_TENSOR,
+    Opening,
+    OpeningRequest,
+    TraceBinding,
+    TraceLeaf,
+    open_leaves,
+    tensors_of,
+    verify_opening,
+)
+
+REQUESTS_PER_PEER_MAX: Final = 60
+"""Openings that one peer gets in one `WINDOW_MS`; an honest auditor asks once or twice a task."""
+WINDOW_MS: Final = 60_000
+PEERS_MAX: Final = 1024
+"""Peers whose requests are counted at a time."""
+REQUEST_TIMEOUT_MS: Final = 5_000
+
+Clock: TypeAlias = Callable[[], int]
+log = structlog.get_logger()
+
+
+class NotOpened(Refusal):
+    """The miner gives no opening: no such trace, not to this peer, or not so often."""
+
+
+class OpeningServer:
+    """A miner's answers. :ivar counts: ``opened``, ``unknown``, ``stranger``, ``too_often``, ``damaged``."""
+
+    def __init__(self, store: TraceStore, view: Callable[[], View], clock: Clock) -> None:
+        """:param view: what the chain says now. :param clock: Unix milliseconds."""
+        self.counts: Counter[str] = Counter()
+        self._store, self._view, self._clock = store, view, clock
+        self._asked: Bounded[PeerId, tuple[int, int]] = Bounded(PEERS_MAX)
+
+    async def handle(self, stream: DirectStream, peer_id: PeerId) -> None:
+        """Serve one stream.
+
+        :raises Refusal: the answer is no; the remote hears why.
+        :raises ProtocolError: the request is none, or asks for steps that are not there.
+        :raises TraceError: our trace is damaged.
+        """
+        payload = await stream.receive(timeout_ms=REQUEST_TIMEOUT_MS)
+        if payload is None:
+            raise Refusal("no request came")
+        request = OpeningRequest.decode(payload)
+        self._count_request(peer_id)
+        announcement = self._store.announcement_of(request.task_id, self._clock())
+        if announcement is None:
+            self._refuse("unknown", "no trace of this task is here")
+        task = open_statement(self._view().domain, announcement, TaskAnnouncement).message
+        if not self._may_ask(task, address_of_peer(peer_id)):
+            self._refuse("stranger", "you are neither an auditor nor the coordinator of this task")
+        if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.steps:
+            raise InvalidMessage("no such steps")
+        await self._open(stream, request)
+        self.counts["opened"] += 1
+        log.info("trace opened", task=request.task_id.hex(), steps=request.steps, peer=str(peer_id))
+
+    def _refuse(self, count: str, reason: str) -> NoReturn:
+        self.counts[count] += 1
+        raise NotOpened(reason)
+
+    def _count_request(self, peer_id: PeerId) -> None:
+        """:raises NotOpened: the peer has asked too often."""
+        window = self._clock() // WINDOW_MS
+        counted_in, requests = self._asked.get(peer_id, (window, 0))
+        requests = requests + 1 if counted_in == window else 1
+        self._asked[peer_id] = (window, requests)
+        if requests > REQUESTS_PER_PEER_MAX:
+            self._refuse("too_often", "you ask too often")
+
+    def _may_ask(self, task: TaskAnnouncement, asker: bytes) -> bool:
+        """Whether a peer is the task's coordinator, or was drawn to audit it."""
+        epoch = self._view().epochs.get(task.epoch)
+        return asker == task.coordinator or (epoch is not None and asker in drawn_auditors(task, epoch))
+
+    async def _open(self, stream: DirectStream, request: OpeningRequest) -> None:
+        path = self._store.path_of(request.task_id)
+        try:
+            trace = await trio.to_thread.run_sync(TraceFile, path)
+            with trace:
+                opening = open_leaves(
+                    request.task_id, trace.leaves, trace.final_latent, request.steps, trace.source_latent
+                )
+                await stream.send(opening.encode())
+                for step in request.steps:
+                    for tensor in await trio.to_thread.run_sync(trace.tensors, step):
+                        if tensor:
+                            await stream.send(tensor)
+                if request.final_latent:
+                    await stream.send(await trio.to_thread.run_sync(trace.final))
+                if request.source_latent and trace.source_latent != NO_TENSOR:
+                    await stream.send(await trio.to_thread.run_sync(trace.source))
+        except CuckooError:
+            self.counts["damaged"] += 1
+            raise
+
+
+def drawn_auditors(task: TaskAnnouncement, epoch: EpochView) -> tuple[bytes, ...]:
+    """Addresses of the auditors of a task, in their order."""
+    seed = task_seed(epoch.seed, task.coordinator, task.sequence)
+    return auditors(epoch.miners, seed, task.assigned, AUDITORS_PER_TASK)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTrace:
+    """What an auditor got, every hash of it checked against the committed root.
+
+    :ivar leaves: by step: those asked for, and those after them.
+    :ivar tensors: by step asked for: latent, output without the prompt (empty without guidance) and with it.
+    :ivar final_latent: SHA-256 of the latent after the last step.
+    :ivar final: that latent itself, if it was asked for, else empty.
+    :ivar source: what the source image was encoded to, if it was asked for and there is one, else empty.
+    """
+
+    leaves: dict[int, TraceLeaf]
+    tensors: dict[int, tuple[bytes, bytes, bytes]]
+    final_latent: bytes
+    final: bytes
+    source: bytes = b""
+
+
+async def ask_opening(
+    stream: DirectStream, request: OpeningRequest, binding: TraceBinding, trace_root: bytes
+) -> OpenedTrace:
+    """Ask a miner to open some steps.
+
+    :param stream: of `OPENINGS_PROTOCOL`, to the miner of `binding`.
+    :param trace_root: from the miner's signed commitment.
+    :raises Refusal: the miner refuses, or does not answer in time.
+    :raises ProtocolError: what came is not what was committed to.
+    """
+    await stream.send(request.encode())
+    opening = Opening.decode(await _receive(stream))
+    leaves = verify_opening(binding, trace_root, request, opening)
+    tensors = {}
+    for step in request.steps:
+        parts = [await _receive_hashed(stream, digest) for digest in tensors_of(leaves[step])]
+        tensors[step] = (parts[0], parts[1] if len(parts) > 2 else b"", parts[-1])  # noqa: PLR2004 - with guidance
+    final = await _receive_hashed(stream, opening.final_latent) if request.final_latent else b""
+    has_source = request.source_latent and opening.source_latent != NO_TENSOR
+    source = await _receive_hashed(stream, opening.source_latent) if has_source else b""
+    if await stream.receive() is not None:
+        raise InvalidMessage("more came than was asked for")
+    return OpenedTrace(leaves, tensors, opening.final_latent, final, source)
+
+
+async def _receive(stream: DirectStream) -> bytes:
+    payload = await stream.receive()
+    if payload is None:
+        raise InvalidMessage("the opening ended early")
+    return payload
+
+
+async def _receive_hashed(stream: DirectStream, digest: bytes) -> bytes:
+    payload = await _receive(stream)
+    if sha256(payload) != digest:
+        raise InvalidMessage("opened tensor is not the committed one")
+    return payload

@@ -1,0 +1,1 @@
+"""Diffusion models: networks, the loop around them, and what an audit compares."""

@@ -1,0 +1,166 @@
+"""The networks of a diffusers package in a device's memory: text model, denoiser, autoencoder.
+
+Is: loading by the call that loads any diffusers model, and a call of each network: numbers in, numbers out,
+as the trace has them. Miners and auditors use the same. Is not: what happens between two calls
+(`pipeline`), nor imported outside the worker process, since torch comes with it.
+
+Text model and denoiser run in the package's precision, the autoencoder in single precision always: it runs
+once or twice a job, common ones overflow in half precision, and its tolerances are the same for all
+classes.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from node.inference.diffusion.device import require_half_precision
+from node.inference.diffusion.prng import PRNG_ID, initial_latent
+from node.inference.diffusion.replay import REPLAY_NAME, Step, read_replay
+from node.inference.diffusion.source_image import read_source
+from node.inference.packages.package import PRECISION_OF_CLASS, PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from node.inference.jobs.job import ImageJob
+    from node.inference.packages.package import ModelPackage
+
+CPU: Final = torch.device("cpu")
+_DTYPES: Final = {"fp32": torch.float32, "fp16": torch.float16}
+
+
+class Networks:
+    """A loaded package. Not thread-safe.
+
+    :ivar package: what was loaded.
+    :ivar replay: its table of steps.
+    :ivar memory_bytes: of its weights, as they lie in the device's memory.
+    """
+
+    def __init__(self, package: ModelPackage, device: torch.device = CPU, precision: str = "") -> None:
+        """Load a package whose files have been verified.
+
+        :param device: from `device.open_device`, which sees to its precision.
+        :param precision: of text model and denoiser, if not the package's own; auditors take ``fp32``.
+        :raises PackageError: it needs another seed rule, or its manifest and its table disagree.
+        :raises DeviceError: the device does not compute in the precision that is needed.
+        """
+        diffusers_logging.set_verbosity_error()
+        diffusers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        self.package = package
+        self.replay = read_replay(package.folder / REPLAY_NAME)
+        if {self.replay.prng, package.prng} != {PRNG_ID}:
+            raise PackageError("the package needs a seed rule that is not known here")
+        if self.replay.scheduler != package.scheduler or self.replay.steps_max < package.steps_max:
+            raise PackageError("the package's table of steps is not that of its manifest")
+        if self.replay.precision != PRECISION_OF_CLASS[package.precision_class]:
+            raise PackageError("the package's table of steps is of another precision class than its manifest")
+        self._dtype = _DTYPES[precision or self.replay.precision]
+        if self._dtype == torch.float16:
+            require_half_precision(device)
+        self._pipeline = StableDiffusionPipeline.from_pretrained(
+            package.folder,
+            dtype=self._dtype,
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+            use_safetensors=True,
+            local_files_only=True,
+        )
+        if type(self._pipeline.scheduler).__name__ != package.scheduler:
+            raise PackageError("the package's scheduler is not the one of its manifest")
+        self._pipeline.vae.to(torch.float32)
+        self._pipeline.to(device)
+        self.memory_bytes = sum(
+            tensor.numel() * tensor.element_size()
+            for part in (self._pipeline.unet, self._pipeline.vae, self._pipeline.text_encoder)
+            for tensor in (*part.parameters(), *part.buffers())
+        )
+
+    def encode_prompts(self, jobs: Sequence[ImageJob]) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What the text model makes of the jobs' prompts, and of the negative ones if the jobs are guided."""
+        with torch.inference_mode():
+            prompts, negatives = self._pipeline.encode_prompt(
+                [job.prompt for job in jobs],
+                device=self._pipeline.device,
+                num_images_per_prompt=1,
+                do_classifier_free_guidance=jobs[0].guided,
+                negative_prompt=[job.negative_prompt for job in jobs] if jobs[0].guided else None,
+            )
+        return prompts, negatives if jobs[0].guided else None
+
+    def predict(
+        self,
+        latents: NDArray[np.float16],
+        step: Step,
+        negatives: torch.Tensor | None,
+        prompts: torch.Tensor,
+    ) -> list[tuple[NDArray[np.float16] | None, NDArray[np.float16]]]:
+        """The denoiser's raw outputs for each latent, without and with its prompt, in one call of it."""
+        device = self._pipeline.device
+        given = torch.from_numpy(latents).to(device, self._dtype)
+        wanted = prompts
+        if negatives is not None:
+            given, wanted = torch.cat([given, given]), torch.cat([negatives, prompts])
+        timestep = torch.tensor(float(step.timestep), device=device)
+        with torch.inference_mode():
+            output = self._pipeline.unet(given, timestep, encoder_hidden_states=wanted, return_dict=False)[0]
+        with np.errstate(over="ignore"):
+            halves: NDArray[np.float16] = output.float().cpu().numpy().astype(np.float16)
+        count = len(latents)
+        if negatives is None:
+            return [(None, half) for half in halves]
+        return list(zip(halves[:count], halves[count:], strict=True))
+
+    def noise(self, job: ImageJob) -> NDArray[np.float32]:
+        """The numbers that the job's seed stands for, of a latent's shape, without a batch dimension."""
+        factor = self._pipeline.vae_scale_factor
+        channels = self._pipeline.unet.config.in_channels
+        return initial_latent(job.seed, (channels, job.height // factor, job.width // factor))
+
+    def encode_sources(self, jobs: Sequence[ImageJob]) -> list[NDArray[np.float16]]:
+        """What the autoencoder makes of the jobs' source images: the mean of its distribution, scaled.
+
+        :raises UnreadableImage: one of them is broken.
+        """
+        vae: Any = self._pipeline.vae
+        images = [read_source(job.source_png, job.width, job.height) for job in jobs]
+        pixels = self._pipeline.image_processor.preprocess(images).to(self._pipeline.device, torch.float32)
+        with torch.inference_mode():
+            means = vae.encode(pixels).latent_dist.mode()
+        scaled = (means - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
+        with np.errstate(over="ignore"):
+            return list(scaled.cpu().numpy().astype(np.float16))
+
+    def decode(self, latents: NDArray[np.float16]) -> list[bytes]:
+        """What the autoencoder makes of latents, finished or not: a PNG each, without metadata."""
+        vae: Any = self._pipeline.vae
+        given = torch.from_numpy(latents.astype(np.float32)).to(self._pipeline.device)
+        given = given / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)
+        with torch.inference_mode():
+            decoded = vae.decode(given, return_dict=False)[0]
+        images = self._pipeline.image_processor.postprocess(decoded, output_type="pil")
+        return [_png(image) for image in images]
+
+
+def latent_bytes(numbers: NDArray[np.float16]) -> bytes:
+    """A tensor as the trace has it: little-endian binary16 in C order."""
+    return numbers.astype("<f2", copy=False).tobytes()
+
+
+def _png(image: Any) -> bytes:
+    """The image as PNG, without any metadata."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()

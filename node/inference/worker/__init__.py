@@ -1,0 +1,1 @@
+"""The worker process: which models it holds, and what they weigh."""

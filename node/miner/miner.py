@@ -1,0 +1,358 @@
+"""The miner: offers its models, takes the tasks that it is drawn for, and streams signed results back.
+
+Is: turn-taking by rank, the direct stream, chunking and commitment.
+Is not: inference (`inference/pool`) or the decision who is drawn (`protocol/draw`, checked by the rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+import trio
+
+from node.exchange.calls import Callee
+from node.exchange.inputs import take_input
+from node.exchange.models import ModelServer
+from node.exchange.openings import OpeningServer
+from node.exchange.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
+from node.inference.jobs.job import Failed, Finished, ImageJob, Preview, Progress, runs_shape
+from node.inference.packages.package import ModelPackage
+from node.inference.pool.pool import WorkerPool
+from node.inference.speed import try_speed
+from node.inference.traces.trace_store import TraceStore
+from node.miner.coordinator_dialing import reach_coordinator
+from node.miner.house_rules import LOOK_SECONDS, House
+from node.miner.result_sender import ResultSender
+from node.miner.status import write_status
+from node.pay.meter import TaskMeter
+from node.pay.payee import Payee
+from node.peer.peer import Peer
+from node.system.clock import now_ms
+from p2p.streams import DirectStream
+from protocol.errors import CuckooError, Refusal
+from protocol.hashing import sha256
+from protocol.merkle import merkle_root
+from protocol.messages import (
+    CHUNK_BYTES_MAX,
+    Kind,
+    ModelOffer,
+    Offer,
+    ReplyKind,
+    ResultCommitment,
+    TaskAcceptance,
+    TaskAnnouncement,
+    TaskInput,
+    TaskReply,
+    image_parts,
+)
+from protocol.pay import SignedVoucher, task_price_micro_cai
+from protocol.rules import offers, results, tasks
+from protocol.rules.view import Bounded
+from protocol.statement import Statement
+from protocol.task import MINER, Life, MinerEvent, MinerState
+from protocol.trace import TraceBinding, steps_root
+
+TASKS_WAITING_MAX = 64
+"""Tasks that this miner follows at a time, from waiting for its rank to the last chunk."""
+FINISHED_MAX = 4_096
+TRACE_FOLDER = "traces"
+"""In the data directory."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a miner asks for.
+
+    :ivar price_micro_cai: for one image.
+    :ivar capacity: tasks at a time.
+    :ivar house: when it keeps still.
+    """
+
+    price_micro_cai: int
+    capacity: int
+    house: House
+
+
+class Miner:
+    """The role's state."""
+
+    def __init__(
+        self,
+        peer: Peer,
+        workers: WorkerPool,
+        packages: Sequence[ModelPackage],
+        terms: Terms,
+        payee: Payee,
+    ) -> None:
+        self._peer = peer
+        self._payee = payee
+        self._workers = workers
+        self._packages = {item.model_id: item for item in packages}
+        self._terms = terms
+        self._image_ms: dict[bytes, int] = {}
+        self._slots = trio.CapacityLimiter(terms.capacity)
+        self._following = 0
+        self._finished: Bounded[bytes, None] = Bounded(FINISHED_MAX)
+        self._traces = TraceStore(peer.data_dir / TRACE_FOLDER)
+        self._models = ModelServer(packages)
+        self._calls = Callee()
+        self._openings = OpeningServer(self._traces, lambda: peer.view, now_ms)
+
+    async def run(self) -> None:
+        """Test the models, then offer them and work until cancelled.
+
+        :raises WorkerError: a model does not run on this machine.
+        """
+        for package in self._packages.values():
+            self._image_ms[package.model_id] = await try_speed(self._workers, package)
+            log.info("model tested", model=package.name, image_ms=self._image_ms[package.model_id])
+        await self._look_around()
+        async with trio.open_nursery() as nursery:
+
+            def take(task: Statement[TaskAnnouncement]) -> None:
+                if self._wants(task.message):
+                    self._following += 1
+                    nursery.start_soon(self._follow, task)
+
+            self._peer.host.handle_direct_streams(CALLS_PROTOCOL, self._calls.handle)
+            self._peer.host.handle_direct_streams(OPENINGS_PROTOCOL, self._openings.handle)
+            self._peer.host.handle_direct_streams(MODELS_PROTOCOL, self._models.handle)
+            self._peer.listen(tasks.TOPIC, take)
+            self._peer.listen(results.TOPIC, self._note_result)
+            nursery.start_soon(self._payee.run, self._peer.network.parameters.chain_poll_ms)
+            nursery.start_soon(self._keep_looking)
+            log.info("ready", role="miner", models=[item.name for item in self._packages.values()])
+            await self._keep_offering()
+
+    def _note_result(self, result: Statement[ResultCommitment]) -> None:
+        self._finished[result.message.task_id] = None
+
+    def _wants(self, task: TaskAnnouncement) -> bool:
+        package = self._packages.get(task.model_id)
+        return (
+            self._peer.key.address in task.assigned
+            and package is not None
+            and runs_shape(package, task.task_kind, task.width, task.height, task.steps)
+            and task.price_micro_cai >= self._price_micro_cai(package, task)
+            and not self._terms.house.paused
+            and self._following < TASKS_WAITING_MAX
+        )
+
+    def _price_micro_cai(self, package: ModelPackage, task: TaskAnnouncement) -> int:
+        """What this miner wants for a task at least."""
+        work = task.width * task.height * task.steps
+        return task_price_micro_cai(self._terms.price_micro_cai, package.default_work, work)
+
+    async def _keep_looking(self) -> None:
+        while True:
+            await trio.sleep(LOOK_SECONDS)
+            await self._look_around()
+
+    async def _look_around(self) -> None:
+        """See whether this is a time to work, and write down how things are."""
+        house = self._terms.house
+        await house.look(self._workers)
+        names = {item.name: self._image_ms[model_id] for model_id, item in self._packages.items()}
+        workers = self._workers.statistics()
+        sections: dict[str, Mapping[str, int | str]] = {
+            "queue": {
+                "running": workers.jobs_running,
+                "waiting": workers.jobs_waiting,
+                "followed": self._following,
+            },
+            "temperatures": house.temperatures,
+            "traces": self._traces.counts | {"here": len(self._traces), "bytes": self._traces.size_bytes},
+            "openings": self._openings.counts,
+            "calls": self._calls.counts,
+            "models given": self._models.counts,
+            **self._payee.status(),
+        }
+        try:
+            write_status(self._peer.data_dir, now_ms(), house.paused, names, workers, sections)
+        except OSError as error:
+            log.warning("status not written", error=str(error))
+
+    async def _keep_offering(self) -> None:
+        parameters = self._peer.network.parameters
+        while True:
+            latest, paused = self._peer.view.latest, self._terms.house.paused
+            if not paused and latest is not None and latest.miners.weight_of(self._peer.key.address):
+                now = now_ms()
+                offer = Offer(
+                    sequence=self._peer.guard.next_sequence(Kind.OFFER),
+                    issued_at_ms=now,
+                    valid_until_ms=now + parameters.offer_life_ms,
+                    capacity=self._terms.capacity,
+                    models=tuple(
+                        ModelOffer(
+                            model_id,
+                            self._terms.price_micro_cai,
+                            self._image_ms[model_id],
+                            package.task_kinds,
+                        )
+                        for model_id, package in self._packages.items()
+                    ),
+                )
+                await self._peer.publish(offers.TOPIC, self._peer.seal(offer).encoded)
+            await trio.sleep(parameters.offer_interval_ms / 1000)
+
+    async def _follow(self, task: Statement[TaskAnnouncement]) -> None:
+        """From the announcement to its end, for this miner; a failure ends this task here, nothing else."""
+        message, life = task.message, Life(MINER)
+        rank = message.assigned.index(self._peer.key.address)
+        try:
+            with trio.move_on_after((message.deadline_ms - now_ms()) / 1000):
+                starts_at_ms = message.announced_at_ms + rank * message.rank_timeout_ms
+                await self._calls.wait(task, max(0, starts_at_ms - now_ms()) / 1000)
+                async with self._slots:
+                    # Nothing is promised before the acceptance; what is, is kept, paused or not.
+                    if task.digest in self._finished or self._terms.house.paused:
+                        life.move(MinerEvent.HEAR_NOT_NEEDED)
+                    else:
+                        await self._serve(task, rank, life)
+        except* CuckooError as failures:
+            log.warning(
+                "task given up", task=task.digest.hex(), errors=[str(error) for error in failures.exceptions]
+            )
+        finally:
+            if not life.over:
+                life.move(MinerEvent.GIVE_UP)
+            self._traces.discard(task.digest)
+            log.info("task over", task=task.digest.hex(), rank=rank, state=life.state.value)
+            self._following -= 1
+
+    async def _serve(
+        self, task: Statement[TaskAnnouncement], rank: int, life: Life[MinerState, MinerEvent]
+    ) -> None:
+        with self._payee.task(task, self._peer.network.parameters.progress_timeout_ms) as meter:
+            await self._payee.require_credit(task.message)
+            coordinator = await reach_coordinator(self._peer.host, self._peer.lookup, task)
+            async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
+                await self._converse(task, rank, life, stream, meter)
+
+    async def _converse(
+        self,
+        task: Statement[TaskAnnouncement],
+        rank: int,
+        life: Life[MinerState, MinerEvent],
+        stream: DirectStream,
+        meter: TaskMeter,
+    ) -> None:
+        """Accept, work and hear, on an open stream."""
+        await stream.send(self._peer.seal(TaskAcceptance(task.digest, rank)).encoded)
+        life.move(MinerEvent.ACCEPT)
+        reply = await self._hear(stream, task, meter)
+        if reply.reply_kind != ReplyKind.INPUT:
+            life.move(MinerEvent.HEAR_NOT_NEEDED)
+            log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
+            return
+        task_input, source = await take_input(task.message, reply, partial(self._hear, stream, task, meter))
+        life.move(MinerEvent.GET_INPUT)
+        log.info("working", task=task.digest.hex(), rank=rank)
+        async with trio.open_nursery() as nursery:
+            sender = ResultSender(self._peer, stream, task, meter)
+            nursery.start_soon(self._work, task, task_input, source, sender, life)
+            # Whatever else the coordinator says ends the work: received, or not needed any more.
+            reply = await self._hear(stream, task, meter)
+            nursery.cancel_scope.cancel()
+        received = reply.reply_kind == ReplyKind.RECEIVED and life.state is MinerState.COMMITTED
+        life.move(MinerEvent.HEAR_RECEIVED if received else MinerEvent.HEAR_NOT_NEEDED)
+        log.info("done", task=task.digest.hex(), reply=ReplyKind(reply.reply_kind).name.lower())
+
+    async def _hear(
+        self, stream: DirectStream, task: Statement[TaskAnnouncement], meter: TaskMeter
+    ) -> TaskReply:
+        """The next thing that the coordinator says besides vouchers, which go to the meter."""
+        while True:
+            payload = await stream.receive(timeout_ms=max(1, task.message.deadline_ms - now_ms()))
+            if payload is None:
+                raise Refusal("the coordinator ended the stream")
+            reply = TaskReply.decode(payload)
+            if reply.reply_kind != ReplyKind.VOUCHER:
+                return reply
+            meter.take(SignedVoucher.decode(reply.payload))
+
+    async def _work(
+        self,
+        task: Statement[TaskAnnouncement],
+        task_input: TaskInput,
+        source: bytes,
+        sender: ResultSender,
+        life: Life[MinerState, MinerEvent],
+    ) -> None:
+        """Run the job and stream what comes of it, the commitment last."""
+        job = _job(task, task_input, source, self._traces.path_of(task.digest))
+        async with self._workers.run(job) as events:
+            async for event in events:
+                match event:
+                    case Progress(step=step):
+                        await sender.progress(step)
+                    case Preview(step=step, png=png) if len(png) <= CHUNK_BYTES_MAX:
+                        await sender.preview(step, png)
+                    case Finished():
+                        await self._deliver(task, event, sender, life)
+                    case Failed(reason=reason):
+                        raise Refusal(reason)
+
+    async def _deliver(
+        self,
+        task: Statement[TaskAnnouncement],
+        finished: Finished,
+        sender: ResultSender,
+        life: Life[MinerState, MinerEvent],
+    ) -> None:
+        """Keep the trace, sign the commitment, then send the parts.
+
+        After a crash, no other parts can be sent for the commitment, and what was committed to can be opened.
+        """
+        self._traces.keep(task.digest, task.encoded, now_ms())
+        parts, image_hash = image_parts(finished.png), sha256(finished.png)
+        message = task.message
+        binding = TraceBinding(
+            task.digest, self._peer.key.address, message.model_id, message.steps, image_hash
+        )
+        commitment = ResultCommitment(
+            task_id=task.digest,
+            output_root=merkle_root(parts),
+            output_bytes=len(finished.png),
+            output_hash=image_hash,
+            trace_root=binding.root(
+                steps_root(finished.leaves), finished.final_latent, finished.source_latent
+            ),
+            steps_done=message.steps,
+        )
+        statement = self._peer.seal(commitment)
+        life.move(MinerEvent.COMMIT)
+        await sender.image(parts)
+        await self.publish_commitment(statement)
+        await sender.commitment(statement)
+
+    async def publish_commitment(self, statement: Statement[ResultCommitment]) -> None:
+        """Tell everybody, before the coordinator can answer and so end this task."""
+        await self._peer.publish(results.TOPIC, statement.encoded)
+
+
+def _job(
+    task: Statement[TaskAnnouncement], task_input: TaskInput, source: bytes, trace_path: Path
+) -> ImageJob:
+    return ImageJob(
+        job_id=task.digest.hex(),
+        model_id=task.message.model_id,
+        prompt=task_input.prompt,
+        negative_prompt=task_input.negative_prompt,
+        seed=task_input.seed,
+        steps=task.message.steps,
+        guidance_milli=task_input.guidance_milli,
+        width=task.message.width,
+        height=task.message.height,
+        preview_every_steps=task_input.preview_every_steps,
+        schedule_steps=task_input.schedule_steps,
+        source_png=source,
+        trace_path=str(trace_path),
+    )

@@ -1,0 +1,128 @@
+"""Keeps a peer's `View` of the chain fresh: the epochs, with who is staked in them.
+
+Is: polling, and for coordinators the recording of due epoch seeds, which anybody may do.
+Is not: the chain's client (`contracts`) or any judgement of messages (`protocol/rules`).
+
+A chain that cannot be reached is no reason to stop: the last view stays, and its epoch runs out by itself.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import structlog
+import trio
+
+from contracts.epochs import EpochsClient
+from contracts.errors import ChainError, ContractReverted
+from contracts.events import BadCursor
+from contracts.records import Role
+from contracts.registry import Registry
+from contracts.transactions import Sender
+from node.system.files import write_private
+from protocol.draw import EpochView, Snapshot
+from protocol.rules.view import View
+from protocol.statement import Domain
+
+EPOCHS_KEPT = 2
+"""The latest, and the one before, which announcements on their way may still name."""
+
+REGISTRY_FILE = "registry.json"
+"""List of nodes, in the data directory."""
+
+log = structlog.get_logger()
+
+
+class ChainWatcher:
+    """The present `view`, and the tasks that renew it."""
+
+    def __init__(
+        self, epochs: EpochsClient, registry: Registry, domain: Domain, poll_ms: int, file: Path
+    ) -> None:
+        """:param file: where the list of nodes is kept from one run to the next."""
+        self._epochs = epochs
+        self._registry = registry
+        self._poll_s = poll_ms / 1000
+        self._file = file
+        self.view = View(domain, {})
+
+    def restore(self) -> None:
+        """Take the list of nodes from its file; if that is missing or broken, it is read anew."""
+        if not self._file.exists():
+            return
+        try:
+            self._registry.restore(json.loads(self._file.read_bytes()))
+        except (OSError, ValueError, RecursionError, BadCursor) as error:
+            log.warning("the list of nodes is read anew", file=str(self._file), error=str(error))
+
+    async def refresh(self) -> None:
+        """Ask the chain once.
+
+        :raises ChainError: it cannot be reached or answers nonsense.
+        """
+        epoch = await self._epochs.latest_epoch()
+        if epoch is None:
+            return
+        known = self.view.epochs.get(epoch.number)
+        # After a reorganisation an epoch may have another seed than the one that we have read.
+        if known is not None and known.seed == epoch.seed:
+            return
+        await self._registry.sync()
+        try:
+            miners, coordinators = [
+                await self._snapshot(role, epoch.number) for role in (Role.MINER, Role.COORDINATOR)
+            ]
+        except ContractReverted as refusal:
+            if refusal.name != "WeightForgotten":
+                raise
+            # Nobody has recorded a seed for so long that the chain cannot tell that epoch's weights any more.
+            log.warning("the newest seed is too old: waiting for the next one", epoch=epoch.number)
+            return
+        fresh = EpochView(epoch.number, epoch.seed, miners, coordinators)
+        kept = [number for number in sorted(self.view.epochs) if number != epoch.number][-(EPOCHS_KEPT - 1) :]
+        # One assignment of a new value: whoever holds the old view goes on with a consistent one.
+        self.view = View(
+            self.view.domain, {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh}
+        )
+        self._keep()
+        log.info("epoch", number=epoch.number, miners=len(miners), coordinators=len(coordinators))
+
+    async def _snapshot(self, role: Role, epoch: int) -> Snapshot:
+        nodes = [node.address for node in self._registry.nodes(role)]
+        weights = await self._epochs.weights_at(nodes, epoch)
+        return Snapshot.of_arrays(b"".join(nodes), np.array(weights, dtype=np.uint64))
+
+    def _keep(self) -> None:
+        try:
+            write_private(self._file, json.dumps(self._registry.to_document()).encode())
+        except OSError as error:
+            log.warning("the list of nodes could not be kept", file=str(self._file), error=str(error))
+
+    async def run(self) -> None:
+        """Refresh for as long as the peer runs."""
+        reachable = True
+        while True:
+            try:
+                await self.refresh()
+                if not reachable:
+                    log.info("chain is reachable again")
+                reachable = True
+            except ChainError as fault:
+                if reachable:
+                    log.warning("chain is not reachable; the last epoch stays", error=str(fault))
+                reachable = False
+            await trio.sleep(self._poll_s)
+
+    async def record_seeds(self, sender: Sender) -> None:
+        """Record each epoch's seed when it is due, for as long as the role runs; `sender` pays the gas."""
+        while True:
+            try:
+                due = await self._epochs.recordable_epoch()
+                if due is not None:
+                    await self._epochs.record_seed(sender, due)
+                    log.info("epoch seed recorded", epoch=due)
+            except (ChainError, ContractReverted) as error:
+                log.warning("epoch seed not recorded; trying again", error=str(error))
+            await trio.sleep(self._poll_s)

@@ -1,0 +1,262 @@
+"""A peer: what every role stands on. Host, mesh, chain, guard and evidence, wired together.
+
+Is: `open_peer`, which starts all of it, and the glue between the mesh and the rules of `protocol/rules`.
+Is not: a role; what a peer does beyond relaying is in `roles/`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import structlog
+import trio
+
+from contracts.account import Account
+from contracts.clients import Clients
+from contracts.rpc import connect
+from contracts.transactions import Sender
+from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
+from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
+from node.peer.evidence_store import EvidenceStore
+from node.peer.gossip_policy import gossip_hooks, gossip_params, stake_of
+from node.peer.multiaddrs import multiaddrs_of
+from node.peer.network import Network
+from node.signing.guard import GUARD_FILE, Guard, open_guard
+from node.signing.keys import Key
+from node.system.clock import now_ms
+from p2p.connections import ConnectionKeeper
+from p2p.connectivity import Connectivity
+from p2p.gossip.service import GossipService
+from p2p.host import Host, open_host
+from p2p.identity import PeerId
+from p2p.lookup import Lookup
+from p2p.mdns import LocalDiscovery
+from p2p.mesh import Mesh, Validation, Validator
+from p2p.reachability import Setting
+from p2p.record_store import PeerRecords
+from protocol.errors import LocalError, ProtocolError, Refusal
+from protocol.evidence import Evidence
+from protocol.messages import MULTIADDRS_MAX, Message
+from protocol.rules import evidence, offers, results, tasks, verdicts
+from protocol.rules.view import GOSSIP_BYTES_MAX, Contradiction, Misranked, Seen, View
+from protocol.statement import Domain, Statement, open_statement, seal
+
+EVIDENCE_QUEUE_MAX = 64
+"""Pieces of evidence waiting to be published; more are kept as files only."""
+
+RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
+    offers.TOPIC: offers.validate_offer,
+    tasks.TOPIC: tasks.validate_task,
+    results.TOPIC: results.validate_result,
+    verdicts.TOPIC: verdicts.validate_verdict,
+    evidence.TOPIC: evidence.validate_evidence,
+}
+Listener: TypeAlias = Callable[[Any], None]
+"""Called synchronously with what a rule accepted; must neither block nor raise."""
+
+log = structlog.get_logger()
+
+
+class Peer:
+    """One running peer. Made by `open_peer`."""
+
+    def __init__(
+        self,
+        key: Key,
+        network: Network,
+        host: Host,
+        lookup: Lookup,
+        mesh: Mesh,
+        chain: ChainWatcher,
+        guard: Guard,
+        sender: Sender,
+        clients: Clients,
+        data_dir: Path,
+    ) -> None:
+        self.key = key
+        self.network = network
+        self.host = host
+        self.lookup = lookup
+        self.mesh = mesh
+        self.chain = chain
+        self.guard = guard
+        self.sender = sender
+        self.clients = clients
+        self.data_dir = data_dir
+        self.seen = Seen()
+        self.evidence = EvidenceStore(data_dir / "evidence", network.domain)
+        self._listeners: dict[str, list[Listener]] = defaultdict(list)
+        self._send_evidence, self._evidence_found = trio.open_memory_channel[Evidence](EVIDENCE_QUEUE_MAX)
+
+    @property
+    def domain(self) -> Domain:
+        """Domain of this network's statements."""
+        return self.network.domain
+
+    @property
+    def view(self) -> View:
+        """What the chain says now."""
+        return self.chain.view
+
+    def listen(self, topic: str, listener: Listener) -> None:
+        """Call `listener` with whatever the rule of `topic` accepts from now on."""
+        self._listeners[topic].append(listener)
+
+    def multiaddrs(self) -> tuple[bytes, ...]:
+        """Where this peer can be dialled, binary form, without the peer id."""
+        return tuple(address.decapsulate_code(0x01A5).to_bytes() for address in self.host.addresses())[
+            :MULTIADDRS_MAX
+        ]
+
+    def seal(self, message: Message) -> Statement[Any]:
+        """Sign `message` with this node's key, through the guard. Synchronous.
+
+        :raises MustNotSign: it would contradict an earlier statement.
+        """
+        encoded = seal(self.domain, message, self.guard.sign)
+        return open_statement(self.domain, encoded, type(message))
+
+    async def publish(self, topic: str, data: bytes) -> None:
+        """Gossip a message of our own; it must pass the rule that all others will judge it by.
+
+        :raises LocalError: it does not.
+        """
+        try:
+            RULES[topic](self.seen, self.view, data, now_ms())
+        except (ProtocolError, Refusal) as error:
+            message = f"our own message for {topic} breaks its rule: {error}"
+            raise LocalError(message) from error
+        await self.mesh.publish(self.network.topic(topic), data)
+
+    def join(self) -> None:
+        """Join all topics of the network. Listeners get the opened messages from the validators."""
+        self.listen(evidence.TOPIC, lambda accepted: self._keep(accepted[0]))
+        for topic in RULES:
+            self.mesh.join(self.network.topic(topic), self._validator(topic))
+
+    def _validator(self, topic: str) -> Validator:
+        rule = RULES[topic]
+
+        def validate(data: bytes, forwarder: PeerId) -> Validation:
+            del forwarder
+            try:
+                accepted = rule(self.seen, self.view, data, now_ms())
+            except (Contradiction, Misranked) as caught:
+                self.accuse(caught.evidence)
+                raise
+            for listener in self._listeners[topic]:
+                listener(accepted)
+            return Validation.ACCEPT
+
+        return validate
+
+    def accuse(self, found: Evidence) -> None:
+        """Keep evidence that this peer found, and gossip it; what does not fit the queue is kept only."""
+        self._keep(found)
+        with suppress(trio.WouldBlock):
+            self._send_evidence.send_nowait(found)
+
+    def _keep(self, found: Evidence) -> None:
+        try:
+            path = self.evidence.add(found, self.view.epochs)
+        except OSError as error:
+            log.warning("evidence could not be written; it was gossiped all the same", error=str(error))
+            return
+        if path is not None:
+            log.warning("offence", file=str(path), next=f"cuckoo-slash submit {path}")
+
+    async def publish_evidence(self) -> None:
+        """Publish what this peer found by itself, for as long as it runs."""
+        async for found in self._evidence_found:
+            encoded = found.encode()
+            if len(encoded) > GOSSIP_BYTES_MAX:
+                continue  # a large part of an image; it travels as a file
+            with suppress(LocalError):  # somebody was quicker, or the offender has no stake any more
+                await self.publish(evidence.TOPIC, encoded)
+
+
+@asynccontextmanager
+async def open_peer(
+    key: Key,
+    network: Network,
+    rpc_url: str,
+    listen: Sequence[str],
+    data_dir: Path,
+    *,
+    announce: Sequence[str] = (),
+    reachable: Setting = "auto",
+    relaying: bool = False,
+    mdns: bool = False,
+) -> AsyncIterator[Peer]:
+    """A running peer on `network`, until the context ends.
+
+    :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
+    :param announce: multiaddrs at which others can dial us, if they are other ones.
+    :param reachable: whether others can dial us, or ``auto`` to ask them.
+    :param relaying: whether to relay for those whom nobody can dial.
+    :param mdns: whether to look for peers on the local network, too.
+    :raises LocalError: the guard is held, an address is taken or none, or the chain is another one.
+    """
+    rng = random.SystemRandom()
+    with open_guard(data_dir / GUARD_FILE, key) as guard:
+        async with (
+            connect(rpc_url, chain_id=network.deployment.chain_id) as rpc,
+            open_host(
+                key.secret,
+                multiaddrs_of(listen),
+                loopback_exempt=network.parameters.loopback_exempt,
+                announce=multiaddrs_of(announce),
+            ) as host,
+        ):
+            clients, sender = Clients(rpc, network.deployment), Sender(rpc, Account(key.secret))
+            watcher = await _watch_chain(clients, network, data_dir)
+            records = PeerRecords(key.secret)
+            keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
+            hooks = gossip_hooks(lambda: watcher.view, records, keeper.bootnodes, host.remote_ip)
+            gossip = GossipService(host, rng, params=gossip_params(network), hooks=hooks)
+            topics = [network.topic(topic) for topic in RULES]
+            connectivity = Connectivity(
+                host,
+                keeper,
+                key.secret,
+                reachable=reachable,
+                relaying=relaying,
+                loopback_exempt=network.parameters.loopback_exempt,
+            )
+            keeper.is_protected = lambda peer: (
+                stake_of(watcher.view, peer) > 0
+                or connectivity.is_protected(peer)
+                or any(peer in gossip.mesh_peers(topic) for topic in topics)
+            )
+            lookup = Lookup(host, keeper)
+            book = data_dir / BOOK_FILE
+            peer = Peer(key, network, host, lookup, gossip, watcher, guard, sender, clients, data_dir)
+            with kept_book(book, records):
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(gossip.run)
+                    peer.join()
+                    nursery.start_soon(watcher.run)
+                    nursery.start_soon(peer.publish_evidence)
+                    await nursery.start(keeper.run)
+                    await nursery.start(connectivity.run)
+                    nursery.start_soon(lookup.keep_publishing)
+                    if mdns:
+                        nursery.start_soon(LocalDiscovery(host).run)
+                    nursery.start_soon(keep_saving, book, records)
+                    yield peer
+                    nursery.cancel_scope.cancel()
+
+
+async def _watch_chain(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
+    """What the chain says, read for the first time."""
+    poll_ms = network.parameters.chain_poll_ms
+    book = data_dir / REGISTRY_FILE
+    watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, poll_ms, book)
+    watcher.restore()
+    await watcher.refresh()
+    return watcher

@@ -1,0 +1,1 @@
+"""Keys, and the guard that decides before every signature."""

@@ -1,0 +1,1 @@
+"""This machine: clock, files, logs, signals, and the page that shows how a node is."""

@@ -1,0 +1,96 @@
+"""What every node does around its work, whatever its role: say where it runs, and stop at a signal.
+
+Is: the file that tells others where a running node is, and the end by SIGINT or SIGTERM. Light: the bootstrap
+peer, which must stay small, imports it too.
+Is not: any of the work, which is `run`'s and the roles'.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+import trio
+
+from node.settings import NodeSettings
+from node.system.files import write_private
+from protocol.errors import CuckooError
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
+
+    from p2p.host import Host
+
+NODE_FILE = "node.json"
+"""In the data directory while the node runs: its process, its addresses and its API."""
+KEY_FILE = "node-key.json"
+
+log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def node_file(settings: NodeSettings, address: bytes, host: Host, url: str | None = None) -> Iterator[None]:
+    """Say in the data directory that and where this node runs, as long as it does.
+
+    :param address: the node's, 20 bytes.
+    :param url: of a coordinator's API, or of a bootstrap peer's health page.
+    """
+    path = settings.data_dir / NODE_FILE
+    document = {
+        "role": settings.role,
+        "process": os.getpid(),
+        "address": "0x" + address.hex(),
+        "multiaddrs": [str(address) for address in host.addresses()],
+        "api_url": url,
+    }
+    write_private(path, json.dumps(document, indent=2).encode() + b"\n")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def leave_startup_uncollected() -> None:
+    """Have the garbage collector pass over everything that is there now; once, when a node is up.
+
+    Modules and what was wired from them live as long as the node. To walk over hundreds of thousands of such
+    objects again and again frees nothing, and stops every task meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@asynccontextmanager
+async def stopped_by_signals() -> AsyncIterator[None]:
+    """Cancel the body at SIGINT or SIGTERM; the context then ends without an error.
+
+    What fails in the body from then on is a consequence, and logged only: Ctrl-C may reach a child process
+    before us, and its death is no news then.
+    """
+    stopping = False
+
+    async def watch(*, task_status: TaskStatus[None]) -> None:
+        nonlocal stopping
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            task_status.started()
+            async for number in signals:
+                stopping = True
+                log.info("stopping", signal=signal.Signals(number).name)
+                nursery.cancel_scope.cancel()
+
+    try:
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watch)
+            yield
+            nursery.cancel_scope.cancel()
+    except* CuckooError as failures:
+        if not stopping:
+            raise
+        log.info("failed while stopping", errors=[str(error) for error in failures.exceptions])

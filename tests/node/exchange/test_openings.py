@@ -1,0 +1,184 @@
+"""Openings between real hosts: the coordinator and drawn auditors get what was committed to, nobody else."""
+
+import dataclasses
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from coincurve import PrivateKey
+
+from node.exchange.openings import (
+    REQUESTS_PER_PEER_MAX,
+    WINDOW_MS,
+    OpeningServer,
+    ask_opening,
+    drawn_auditors,
+)
+from node.exchange.protocols import OPENINGS_PROTOCOL
+from node.inference.traces.trace_file import TraceWriter
+from node.inference.traces.trace_store import TraceStore
+from p2p.frames import RemoteAborted
+from p2p.identity import address_of_peer
+from protocol.draw import EpochView, Snapshot
+from protocol.errors import InvalidMessage
+from protocol.hashing import sha256
+from protocol.messages import RankedMiner, TaskAnnouncement
+from protocol.rules.view import View
+from protocol.signature import address_of, sign_digest
+from protocol.statement import open_statement, seal
+from protocol.trace import OpeningRequest, TraceBinding, steps_root
+from tests.node.builders import DOMAIN, announcement
+from tests.p2p.nodes import connect, open_hosts, secret
+
+MINER, COORDINATOR, AUDITOR, STRANGER = range(4)
+ROWS = [(bytes([i]) * 70_000, bytes([i + 9]) * 70_000, bytes([i + 99]) * 70_000) for i in range(4)]
+FINAL = b"\x07" * 70_000
+IMAGE_HASH = sha256(b"image")
+
+
+def address(number):
+    return address_of(PrivateKey(secret(number)).public_key)
+
+
+EPOCH = EpochView(
+    number=1,
+    seed=bytes(32),
+    miners=Snapshot.of([(address(number), 30_000 * 10**18) for number in (MINER, AUDITOR)]),
+    coordinators=Snapshot.of([(address(COORDINATOR), 10**25)]),
+)
+
+
+def the_task():
+    message = dataclasses.replace(
+        announcement(RankedMiner(address(MINER), 0)), coordinator=address(COORDINATOR)
+    )
+    sealed = seal(DOMAIN, message, lambda statement: sign_digest(secret(COORDINATOR), statement.digest))
+    return open_statement(DOMAIN, sealed, TaskAnnouncement)
+
+
+TASK = the_task()
+
+
+class Clock:
+    now_ms = 5 * WINDOW_MS
+
+    def __call__(self):
+        return self.now_ms
+
+
+class World:
+    """A miner's server on a host, with one trace, and hosts that ask."""
+
+    def __init__(self, hosts, folder, source):
+        self.hosts, self.clock = hosts, Clock()
+        self.store = TraceStore(folder)
+        self.server = OpeningServer(self.store, lambda: View(DOMAIN, {1: EPOCH}), self.clock)
+        writer = TraceWriter(self.store.path_of(TASK.digest), len(ROWS), source)
+        for row in ROWS:
+            writer.add(*row)
+        final = writer.finish(FINAL)
+        self.store.keep(TASK.digest, TASK.encoded, self.clock())
+        self.binding = TraceBinding(TASK.digest, address(MINER), TASK.message.model_id, len(ROWS), IMAGE_HASH)
+        self.root = self.binding.root(steps_root(writer.leaves), final, sha256(source))
+        hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, self.server.handle)
+
+    async def ask(self, asker, *steps, final=0, source=0, task_id=TASK.digest):
+        async with self.hosts[asker].open_direct_stream(
+            self.hosts[MINER].peer_id, OPENINGS_PROTOCOL
+        ) as stream:
+            return await ask_opening(
+                stream, OpeningRequest(task_id, steps, final, source), self.binding, self.root
+            )
+
+
+@asynccontextmanager
+async def open_world(folder, source=b""):
+    async with open_hosts(4) as hosts:
+        async with trio.open_nursery() as nursery:
+            for asker in hosts[1:]:
+                nursery.start_soon(connect, asker, hosts[MINER])
+        yield World(hosts, folder, source)
+
+
+def test_the_auditor_is_drawn():
+    assert drawn_auditors(TASK.message, EPOCH) == (address(AUDITOR),)
+
+
+async def test_who_may_ask_gets_what_was_committed_to(tmp_path):
+    async with open_world(tmp_path) as world:
+        assert address_of_peer(world.hosts[AUDITOR].peer_id) == address(AUDITOR)
+        for asker in (COORDINATOR, AUDITOR):
+            opened = await world.ask(asker, 0, 2, 3, final=1)
+            assert opened.tensors == {step: ROWS[step] for step in (0, 2, 3)}
+            assert opened.final == FINAL
+            assert opened.leaves[1].latent == sha256(ROWS[1][0])
+        opened = await world.ask(AUDITOR, 1, source=1)
+        assert (opened.final, opened.source) == (b"", b"")
+        assert world.server.counts == {"opened": 3}
+
+
+async def test_what_a_source_image_was_encoded_to_is_opened_too(tmp_path):
+    source = b"\x05" * 70_000
+    async with open_world(tmp_path, source) as world:
+        opened = await world.ask(AUDITOR, 0, source=1)
+        assert (opened.source, opened.final) == (source, b"")
+        opened = await world.ask(AUDITOR, 0, final=1, source=1)
+        assert (opened.source, opened.final) == (source, FINAL)
+        assert (await world.ask(AUDITOR, 0)).source == b""
+
+
+async def test_clear_refusals(tmp_path):
+    async with open_world(tmp_path) as world:
+        with pytest.raises(RemoteAborted, match="no trace of this task is here"):
+            await world.ask(AUDITOR, 0, task_id=bytes(32))
+        with pytest.raises(RemoteAborted, match="neither an auditor nor the coordinator"):
+            await world.ask(STRANGER, 0)
+        for steps in ((4,), (1, 0), (1, 1)):
+            with pytest.raises((RemoteAborted, InvalidMessage)):
+                await world.ask(AUDITOR, *steps)
+        world.clock.now_ms += 24 * 3600 * 1000
+        with pytest.raises(RemoteAborted, match="no trace"):
+            await world.ask(AUDITOR, 0)
+        assert world.server.counts == {"unknown": 2, "stranger": 1}
+
+
+async def test_attack_flood_of_requests(tmp_path):
+    async with open_world(tmp_path) as world:
+        world.server._asked[world.hosts[AUDITOR].peer_id] = (5, REQUESTS_PER_PEER_MAX - 1)
+        await world.ask(AUDITOR, 0)
+        with pytest.raises(RemoteAborted, match="too often"):
+            await world.ask(AUDITOR, 0)
+        await world.ask(COORDINATOR, 0)
+        world.clock.now_ms += WINDOW_MS
+        await world.ask(AUDITOR, 0)
+        assert world.server.counts == {"opened": 3, "too_often": 1}
+
+
+async def test_attack_opening_of_another_trace(tmp_path):
+    async with open_world(tmp_path) as world:
+        world.root = bytes(32)
+        with pytest.raises(InvalidMessage, match="committed trace"):
+            await world.ask(AUDITOR, 0)
+
+
+async def test_a_damaged_trace_is_not_passed_on(tmp_path):
+    async with open_world(tmp_path) as world:
+        path = world.store.path_of(TASK.digest)
+        data = bytearray(path.read_bytes())
+        data[100] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(RemoteAborted):
+            await world.ask(AUDITOR, 0)
+        assert (await world.ask(AUDITOR, 2)).tensors == {2: ROWS[2]}
+        assert world.server.counts == {"damaged": 1, "opened": 1}
+
+
+async def test_attack_no_request_at_all(tmp_path):
+    async with open_world(tmp_path) as world:
+        async with world.hosts[AUDITOR].open_direct_stream(
+            world.hosts[MINER].peer_id, OPENINGS_PROTOCOL
+        ) as stream:
+            await stream.finish()
+            with pytest.raises(RemoteAborted):
+                await stream.receive()
+        await world.ask(AUDITOR, 0)

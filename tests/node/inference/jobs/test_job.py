@@ -1,0 +1,129 @@
+"""What a job may ask for, and that the refusal says why."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.inference.jobs.job import (
+    PROMPT_CHARACTERS_MAX,
+    Failed,
+    Finished,
+    JobRefused,
+    WorkerError,
+    check_job,
+    runs_shape,
+)
+from node.inference.packages.package import ModelPackage
+from protocol.errors import LocalError, Refusal
+from protocol.messages import TaskKind
+from protocol.trace import NO_TENSOR, TraceLeaf
+from tests.node.inference.builders import SETTINGS, a_job, a_source
+
+MODEL_ID = b"\x05" * 32
+PACKAGE = ModelPackage(
+    **{name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__},
+    folder=Path("/nowhere"),
+    model_id=MODEL_ID,
+    files={},
+)
+PACKAGES = {MODEL_ID: PACKAGE}
+FROM_TEXT_ALONE = replace(PACKAGE, task_kinds=(TaskKind.TEXT_TO_IMAGE,))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"steps": 1},
+        {"steps": 50},
+        {"width": 64},
+        {"guidance_milli": 0},
+        {"guidance_milli": 20_000},
+        {"seed": 2**64 - 1},
+        {"prompt": "ä" * PROMPT_CHARACTERS_MAX},
+        {"preview_every_steps": 3},
+        {"source_png": a_source(), "steps": 12, "schedule_steps": 50},
+        {"source_png": a_source(64, 32), "width": 64},
+    ],
+)
+def test_allowed(changes):
+    assert check_job(a_job(MODEL_ID, **changes), PACKAGES) is PACKAGE
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model_id": b"\x06" * 32}, "the model is not loaded here"),
+        ({"prompt": ""}, "the prompt is empty"),
+        ({"prompt": " \n\t"}, "the prompt is empty"),
+        ({"prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)}, "the prompt is too long"),
+        ({"negative_prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)}, "the prompt is too long"),
+        ({"steps": 0}, "the model does not allow so many steps"),
+        ({"steps": 51}, "the model does not allow so many steps"),
+        ({"width": 33}, "the model does not allow this image size"),
+        ({"width": 32, "height": 64}, "the model does not allow this image size"),
+        ({"guidance_milli": 20_001}, "the model does not allow this guidance"),
+        ({"guidance_milli": -1}, "the model does not allow this guidance"),
+        ({"seed": -1}, "the job is malformed"),
+        ({"seed": 2**64}, "the job is malformed"),
+        ({"prompt": "\ud800"}, "the job is malformed"),
+        ({"job_id": "a" * 129}, "the job is malformed"),
+        ({"preview_every_steps": -1}, "the job is malformed"),
+        ({"schedule_steps": 11}, "without a source image the whole schedule is run"),
+        ({"source_png": a_source(), "schedule_steps": 9}, "the model does not allow so many steps"),
+        ({"source_png": a_source(), "schedule_steps": 51}, "the model does not allow so many steps"),
+        ({"source_png": a_source(33)}, "the source image is not a plain PNG of the image's size"),
+        ({"source_png": b"GIF89a"}, "the source image is not a plain PNG of the image's size"),
+    ],
+)
+def test_refused(changes, reason):
+    with pytest.raises(JobRefused) as caught:
+        check_job(a_job(**{"model_id": MODEL_ID, **changes}), PACKAGES)
+    assert caught.value.reason == reason
+
+
+def test_a_model_for_one_kind_of_work_refuses_the_other():
+    with pytest.raises(JobRefused, match="kind of work"):
+        check_job(a_job(MODEL_ID, source_png=a_source()), {MODEL_ID: FROM_TEXT_ALONE})
+
+
+def test_what_is_computed_together():
+    """Guidance may differ, as long as there is some; it is applied to each by itself."""
+    job = a_job(MODEL_ID)
+    for same in (
+        {"prompt": "b"},
+        {"seed": 8},
+        {"guidance_milli": 1001},
+        {"preview_every_steps": 1},
+        {"source_png": a_source()},
+    ):
+        assert a_job(MODEL_ID, **same).shape == job.shape
+    for other in (
+        {"steps": 9},
+        {"schedule_steps": 11},
+        {"width": 64},
+        {"height": 64},
+        {"guidance_milli": 1000},
+    ):
+        assert a_job(MODEL_ID, **other).shape != job.shape
+    assert a_job(bytes(32)).shape != job.shape
+
+
+def test_what_is_known_before_the_input():
+    for kind in TaskKind:
+        assert runs_shape(PACKAGE, kind, 64, 32, 50)
+        for width, height, steps in ((33, 32, 5), (32, 64, 5), (32, 32, 0), (32, 32, 51)):
+            assert not runs_shape(PACKAGE, kind, width, height, steps)
+    assert not runs_shape(FROM_TEXT_ALONE, TaskKind.IMAGE_TO_IMAGE, 64, 32, 50)
+
+
+def test_whose_fault_it_is():
+    assert issubclass(JobRefused, Refusal)
+    assert issubclass(WorkerError, LocalError)
+
+
+def test_events_in_friendlier_units():
+    assert Finished("j", b"p", (TraceLeaf.of(b"", b"", b""),), bytes(32), NO_TENSOR, 1500).seconds == 1.5
+    assert Failed("j", "cancelled", 1).retryable
+    assert not Failed("j", "no", 0).retryable

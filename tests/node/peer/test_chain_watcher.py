@@ -1,0 +1,174 @@
+"""The view of the chain: which epochs it holds, that it outlives an outage, and the list of nodes on disk."""
+
+import json
+import stat
+
+import pytest
+import trio
+
+from contracts.errors import ChainUnreachable, ContractReverted
+from contracts.events import BadCursor
+from contracts.records import Epoch, Role
+from contracts.registry import Node
+from node.peer.chain_watcher import EPOCHS_KEPT, ChainWatcher
+from protocol.statement import Domain
+
+POLL_MS = 1000
+MINER, COORDINATOR = b"\x01" * 20, b"\x02" * 20
+
+
+class FakeEpochs:
+    """A chain with one epoch, which the test sets, and an outage, which the test switches."""
+
+    def __init__(self):
+        self.epoch = None
+        self.reachable = True
+        self.refusal = None
+
+    async def latest_epoch(self):
+        await trio.lowlevel.checkpoint()
+        if not self.reachable:
+            raise ChainUnreachable("127.0.0.1:1", "gone")
+        return self.epoch
+
+    async def weights_at(self, nodes, epoch):
+        await trio.lowlevel.checkpoint()
+        if self.refusal is not None:
+            raise ContractReverted(self.refusal, {}, b"")
+        return [20 * epoch for _ in nodes]
+
+
+class FakeRegistry:
+    """A list of one miner and one coordinator."""
+
+    def __init__(self):
+        self.syncs = 0
+        self.restored = None
+
+    async def sync(self):
+        await trio.lowlevel.checkpoint()
+        self.syncs += 1
+
+    def nodes(self, role):
+        address = MINER if role is Role.MINER else COORDINATOR
+        return (Node(address, bytes(20), role, ""),)
+
+    def to_document(self):
+        return {"syncs": self.syncs}
+
+    def restore(self, document):
+        if document != {"syncs": 1}:
+            raise BadCursor("no")
+        self.restored = document
+
+
+@pytest.fixture
+def epochs():
+    return FakeEpochs()
+
+
+@pytest.fixture
+def registry():
+    return FakeRegistry()
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "node" / "registry.json"
+
+
+@pytest.fixture
+def watcher(epochs, registry, file):
+    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), POLL_MS, file)
+
+
+async def test_before_the_first_seed_there_is_no_epoch(watcher):
+    await watcher.refresh()
+    assert watcher.view.latest is None
+
+
+async def test_epoch_has_weights_of_its_snapshot(watcher, epochs):
+    epochs.epoch = Epoch(3, b"\x09" * 32, 60)
+    await watcher.refresh()
+    latest = watcher.view.latest
+    assert (latest.number, latest.seed) == (3, b"\x09" * 32)
+    assert latest.miners.weight_of(MINER) == latest.coordinators.weight_of(COORDINATOR) == 60
+    assert latest.miners.weight_of(COORDINATOR) == 0
+
+
+async def test_an_epoch_whose_weights_are_forgotten_is_waited_out(watcher, epochs):
+    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "WeightForgotten"
+    await watcher.refresh()
+    assert watcher.view.latest is None
+    epochs.epoch, epochs.refusal = Epoch(9, bytes(32), 180), None
+    await watcher.refresh()
+    assert watcher.view.latest.number == 9
+
+
+async def test_any_other_refusal_is_a_fault_of_ours(watcher, epochs):
+    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "EpochNotStarted"
+    with pytest.raises(ContractReverted):
+        await watcher.refresh()
+
+
+async def test_latest_epochs_are_kept_and_read_once(watcher, epochs, registry):
+    for number in range(1, 6):
+        epochs.epoch = Epoch(number, bytes(32), number)
+        await watcher.refresh()
+        await watcher.refresh()
+    assert sorted(watcher.view.epochs) == [4, 5][-EPOCHS_KEPT:]
+    assert registry.syncs == 5
+
+
+async def test_an_epoch_with_another_seed_after_a_reorganisation_is_read_again(watcher, epochs):
+    for seed in (b"\x01" * 32, b"\x02" * 32):
+        epochs.epoch = Epoch(4, seed, 80)
+        await watcher.refresh()
+        assert watcher.view.latest.seed == seed
+    assert list(watcher.view.epochs) == [4]
+
+
+async def test_the_list_of_nodes_is_kept_for_the_next_run(watcher, epochs, registry, file):
+    watcher.restore()
+    assert registry.restored is None
+    epochs.epoch = Epoch(4, bytes(32), 80)
+    await watcher.refresh()
+    assert json.loads(file.read_bytes()) == {"syncs": 1}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    watcher.restore()
+    assert registry.restored == {"syncs": 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b"\xff"])
+def test_a_broken_file_is_read_anew_from_the_chain(watcher, registry, file, content):
+    file.parent.mkdir()
+    file.write_bytes(content)
+    watcher.restore()
+    assert registry.restored is None
+
+
+async def test_a_file_that_cannot_be_written_stops_nothing(watcher, epochs, file):
+    file.parent.write_bytes(b"in the way")
+    epochs.epoch = Epoch(4, bytes(32), 80)
+    await watcher.refresh()
+    assert watcher.view.latest.number == 4
+
+
+async def test_outage_keeps_the_view_and_passes(watcher, epochs, autojump_clock):
+    epochs.epoch = Epoch(1, bytes(32), 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watcher.run)
+        await trio.sleep(1.5)
+        epochs.reachable = False
+        await trio.sleep(10)
+        assert watcher.view.latest.number == 1
+        epochs.reachable, epochs.epoch = True, Epoch(2, bytes(32), 2)
+        await trio.sleep(1.5)
+        assert watcher.view.latest.number == 2
+        nursery.cancel_scope.cancel()
+
+
+async def test_refresh_says_when_the_chain_is_gone(watcher, epochs):
+    epochs.reachable = False
+    with pytest.raises(ChainUnreachable):
+        await watcher.refresh()

@@ -1,0 +1,53 @@
+"""Stopping by a signal: the body is cancelled, what fails afterwards is no error, what failed before is.
+
+And what a start leaves to the garbage collector.
+"""
+
+import gc
+import os
+import signal
+
+import pytest
+import trio
+
+from node.system.lifetime import leave_startup_uncollected, stopped_by_signals
+from protocol.errors import LocalError
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_signal_ends_the_body_without_an_error(number):
+    async with stopped_by_signals():
+        os.kill(os.getpid(), number)
+        await trio.sleep_forever()
+
+
+async def test_failure_while_stopping_is_no_error():
+    async with stopped_by_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise LocalError("a child died of the same signal")
+
+
+async def test_failure_of_the_body_is_an_error():
+    with pytest.RaisesGroup(LocalError):
+        async with stopped_by_signals():
+            raise LocalError("a real one")
+
+
+async def test_body_that_ends_by_itself_ends_the_context():
+    with trio.fail_after(20):
+        async with stopped_by_signals():
+            pass
+
+
+def test_what_is_there_at_the_start_is_not_collected_again():
+    kept = [object() for _ in range(3)]
+    try:
+        leave_startup_uncollected()
+        assert gc.get_freeze_count() > len(kept)
+        assert not any(item is kept for item in gc.get_objects())
+    finally:
+        gc.unfreeze()
+    assert any(item is kept for item in gc.get_objects())
