@@ -22,10 +22,10 @@ from node.inference.packages import package
 from node.inference.pool.pool import open_pool
 from node.inference.pool.process import Machine
 from node.miner.accelerators import find_accelerator
-from node.miner.guest import Rules, parse_hours
-from node.miner.house_rules import House
+from node.miner.load_monitor import LoadMonitor
 from node.miner.miner import Miner, Terms
-from node.miner.surroundings import Watch
+from node.miner.throttle import Throttle
+from node.miner.work_policy import WorkPolicy, parse_hours
 from node.pay.earnings import EARNINGS_FILE, open_earnings
 from node.pay.ledger import LEDGER_FILE, open_ledger
 from node.pay.payee import CreditTerms, Payee
@@ -77,13 +77,13 @@ async def run_node(settings: NodeSettings) -> None:
                 await _run_coordinator(settings, peer)
             case "miner":
                 packages = [package.load(folder) for folder in settings.model_folders]
-                rules = Rules(
+                policy = WorkPolicy(
                     parse_hours(settings.active_hours),
                     settings.load_max,
                     settings.device_load_max,
                     settings.power_saving,
                 )
-                house = House(rules, Watch(find_accelerator(settings.device, os.environ)))
+                throttle = Throttle(policy, LoadMonitor(find_accelerator(settings.device, os.environ)))
                 machines = [
                     Machine(settings.threads, device, settings.memory_mib * BYTES_PER_MIB)
                     for device in settings.device
@@ -105,7 +105,7 @@ async def run_node(settings: NodeSettings) -> None:
                         node_file(settings, peer.key.address, peer.host),
                         _open_payee(settings, peer) as payee,
                     ):
-                        terms = Terms(settings.price_micro_cai, settings.capacity, house)
+                        terms = Terms(settings.price_micro_cai, settings.capacity, throttle)
                         await MINER_CLASS(peer, workers, packages, terms, payee).run()
 
 

@@ -1,9 +1,9 @@
-"""What others do with an accelerator, and how warm it is: by NVIDIA's library, or Linux' files for AMD's.
+"""The load that other programs put on an accelerator, and its temperature: by NVML, or by Linux' files.
 
 Is: readings. Is not: torch, which a node never loads; nor a decision.
 
-Where the system does not tell whose work it is, only what an accelerator does while none of ours runs is
-known to be that of others.
+Where the system does not tell whose work it is, only the load while none of our jobs runs is known to be
+other programs'.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _PERCENT: Final = 100
 
 
 class Accelerator(Protocol):
-    """What a watch asks."""
+    """Readings that a load monitor needs."""
 
     def others_load(self, own_pids: AbstractSet[int], *, working: bool) -> float:
-        """Share of its time that others' programs took since the last call, 0 to 1; 0 if nobody can tell.
+        """Share of its time that other programs took since the last call, 0 to 1; 0 if it cannot be told.
 
         :param working: whether a job of ours is running.
         """
@@ -37,15 +37,15 @@ class Accelerator(Protocol):
 
 
 class NoAccelerator:
-    """The processors are all there is."""
+    """For a machine that works on its processors alone."""
 
     def others_load(self, own_pids: AbstractSet[int], *, working: bool) -> float:
-        """None."""
+        """Always 0."""
         del own_pids, working
         return 0.0
 
     def temperatures(self) -> dict[str, float]:
-        """None."""
+        """Always empty."""
         return {}
 
 
@@ -59,7 +59,7 @@ class NvidiaAccelerator:
         self._seen_at = dict.fromkeys(self._handles, 0)
 
     def others_load(self, own_pids: AbstractSet[int], *, working: bool) -> float:
-        """That of the device which others use most; see `Accelerator`."""
+        """The share of the device that others use most; see `Accelerator`."""
         return max((self._load(number, own_pids, working) for number in self._handles), default=0.0)
 
     def _load(self, number: int, own_pids: AbstractSet[int], working: bool) -> float:
@@ -94,7 +94,7 @@ class AmdAccelerator:
         self._root = root
 
     def others_load(self, own_pids: AbstractSet[int], *, working: bool) -> float:
-        """That of the busiest; the kernel does not say whose it is."""
+        """The share of the busiest card; the kernel does not say whose work it is."""
         del own_pids
         shares = [0.0]
         if not working:
@@ -104,12 +104,12 @@ class AmdAccelerator:
         return max(shares)
 
     def temperatures(self) -> dict[str, float]:
-        """None besides the machine's."""
+        """Always empty: they are among the machine's."""
         return {}
 
 
 def others_share(samples: Iterable[tuple[int, int]], own_pids: AbstractSet[int]) -> float:
-    """What processes that are not ours took, as a share.
+    """Share of the time that processes which are not ours took, 0 to 1.
 
     :param samples: process and percent; several of one process are averaged.
     """
@@ -121,7 +121,7 @@ def others_share(samples: Iterable[tuple[int, int]], own_pids: AbstractSet[int])
 
 
 def numbers_of(devices: Sequence[str], environment: Mapping[str, str]) -> list[int]:
-    """Which of NVIDIA's devices those are, that torch knows by these names.
+    """Numbers of the NVIDIA devices that torch knows by these names.
 
     :param environment: in which `CUDA_VISIBLE_DEVICES` may show torch others, in another order.
     """
@@ -137,7 +137,7 @@ def numbers_of(devices: Sequence[str], environment: Mapping[str, str]) -> list[i
 
 
 def find_accelerator(devices: Sequence[str], environment: Mapping[str, str]) -> Accelerator:
-    """What there is to watch of these devices; by what the machine has, not by what torch can use."""
+    """The accelerator to be read for these devices; by what the machine has, not by what torch can use."""
     numbers = numbers_of(devices, environment)
     if not numbers:
         return NoAccelerator()

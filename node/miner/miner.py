@@ -25,9 +25,9 @@ from node.inference.pool.pool import WorkerPool
 from node.inference.speed import try_speed
 from node.inference.traces.trace_store import TraceStore
 from node.miner.coordinator_dialing import reach_coordinator
-from node.miner.house_rules import LOOK_SECONDS, House
 from node.miner.result_sender import ResultSender
 from node.miner.status import write_status
+from node.miner.throttle import UPDATE_SECONDS, Throttle
 from node.pay.meter import TaskMeter
 from node.pay.payee import Payee
 from node.peer.peer import Peer
@@ -71,12 +71,12 @@ class Terms:
 
     :ivar price_micro_cai: for one image.
     :ivar capacity: tasks at a time.
-    :ivar house: when it keeps still.
+    :ivar throttle: whether it pauses.
     """
 
     price_micro_cai: int
     capacity: int
-    house: House
+    throttle: Throttle
 
 
 class Miner:
@@ -112,7 +112,7 @@ class Miner:
         for package in self._packages.values():
             self._image_ms[package.model_id] = await try_speed(self._workers, package)
             log.info("model tested", model=package.name, image_ms=self._image_ms[package.model_id])
-        await self._look_around()
+        await self._update_throttle()
         async with trio.open_nursery() as nursery:
 
             def take(task: Statement[TaskAnnouncement]) -> None:
@@ -126,7 +126,7 @@ class Miner:
             self._peer.listen(tasks.TOPIC, take)
             self._peer.listen(results.TOPIC, self._note_result)
             nursery.start_soon(self._payee.run, self._peer.network.parameters.chain_poll_ms)
-            nursery.start_soon(self._keep_looking)
+            nursery.start_soon(self._keep_throttling)
             log.info("ready", role="miner", models=[item.name for item in self._packages.values()])
             await self._keep_offering()
 
@@ -140,7 +140,7 @@ class Miner:
             and package is not None
             and runs_shape(package, task.task_kind, task.width, task.height, task.steps)
             and task.price_micro_cai >= self._price_micro_cai(package, task)
-            and not self._terms.house.paused
+            and not self._terms.throttle.pause_reason
             and self._following < TASKS_WAITING_MAX
         )
 
@@ -149,15 +149,15 @@ class Miner:
         work = task.width * task.height * task.steps
         return task_price_micro_cai(self._terms.price_micro_cai, package.default_work, work)
 
-    async def _keep_looking(self) -> None:
+    async def _keep_throttling(self) -> None:
         while True:
-            await trio.sleep(LOOK_SECONDS)
-            await self._look_around()
+            await trio.sleep(UPDATE_SECONDS)
+            await self._update_throttle()
 
-    async def _look_around(self) -> None:
-        """See whether this is a time to work, and write down how things are."""
-        house = self._terms.house
-        await house.look(self._workers)
+    async def _update_throttle(self) -> None:
+        """See whether to pause, and write the status file."""
+        throttle = self._terms.throttle
+        await throttle.update(self._workers)
         names = {item.name: self._image_ms[model_id] for model_id, item in self._packages.items()}
         workers = self._workers.statistics()
         sections: dict[str, Mapping[str, int | str]] = {
@@ -166,7 +166,7 @@ class Miner:
                 "waiting": workers.jobs_waiting,
                 "followed": self._following,
             },
-            "temperatures": house.temperatures,
+            "temperatures": throttle.temperatures,
             "traces": self._traces.counts | {"here": len(self._traces), "bytes": self._traces.size_bytes},
             "openings": self._openings.counts,
             "calls": self._calls.counts,
@@ -174,14 +174,14 @@ class Miner:
             **self._payee.status(),
         }
         try:
-            write_status(self._peer.data_dir, now_ms(), house.paused, names, workers, sections)
+            write_status(self._peer.data_dir, now_ms(), throttle.pause_reason, names, workers, sections)
         except OSError as error:
             log.warning("status not written", error=str(error))
 
     async def _keep_offering(self) -> None:
         parameters = self._peer.network.parameters
         while True:
-            latest, paused = self._peer.view.latest, self._terms.house.paused
+            latest, paused = self._peer.view.latest, self._terms.throttle.pause_reason
             if not paused and latest is not None and latest.miners.weight_of(self._peer.key.address):
                 now = now_ms()
                 offer = Offer(
@@ -212,7 +212,7 @@ class Miner:
                 await self._calls.wait(task, max(0, starts_at_ms - now_ms()) / 1000)
                 async with self._slots:
                     # Nothing is promised before the acceptance; what is, is kept, paused or not.
-                    if task.digest in self._finished or self._terms.house.paused:
+                    if task.digest in self._finished or self._terms.throttle.pause_reason:
                         life.move(MinerEvent.HEAR_NOT_NEEDED)
                     else:
                         await self._serve(task, rank, life)

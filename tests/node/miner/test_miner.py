@@ -1,4 +1,4 @@
-"""A miner that is a guest: paused, it takes nothing and promises nothing; what it has promised, it does."""
+"""A miner that pauses: paused, it takes nothing and promises nothing; what it has promised, it does."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -34,9 +34,9 @@ def announced(**changes):
 def miner(tmp_path):
     """A miner without a network; whatever it would do there is noted instead."""
     peer = SimpleNamespace(data_dir=tmp_path, key=MINER, view=None)
-    house = SimpleNamespace(paused="")
-    miner = Miner(peer, None, [PACKAGE], Terms(1, 1, house), None)
-    miner.house, miner.served, miner.go_on = house, [], trio.Event()
+    throttle = SimpleNamespace(pause_reason="")
+    miner = Miner(peer, None, [PACKAGE], Terms(1, 1, throttle), None)
+    miner.throttle, miner.served, miner.go_on = throttle, [], trio.Event()
 
     async def serve(task, rank, life):
         miner.served.append("begun")
@@ -50,12 +50,12 @@ def miner(tmp_path):
 def test_paused_it_wants_nothing(miner):
     task = announced().message
     assert miner._wants(task)
-    miner.house.paused = "on battery"
+    miner.throttle.pause_reason = "on battery"
     assert not miner._wants(task)
 
 
 async def test_paused_while_it_waits_for_its_rank_it_promises_nothing(miner):
-    miner.house.paused = "on battery"
+    miner.throttle.pause_reason = "on battery"
     miner._following = 1
     await miner._follow(announced())
     assert miner.served == []
@@ -66,6 +66,6 @@ async def test_paused_in_mid_task_it_finishes(miner):
     async with trio.open_nursery() as nursery:
         nursery.start_soon(miner._follow, announced())
         await trio.testing.wait_all_tasks_blocked()
-        miner.house.paused = "on battery"
+        miner.throttle.pause_reason = "on battery"
         miner.go_on.set()
     assert miner.served == ["begun", "done"]

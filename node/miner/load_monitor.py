@@ -1,22 +1,19 @@
-"""What a miner sees of its machine: the hour, what other programs do, the battery, temperatures.
+"""Reads the load of a miner's machine: the hour, other programs' work, the battery, temperatures.
 
-Is: psutil and the accelerator (`node/accelerators`), asked; and what of it is ours taken off. Is not: what
-follows from it (`inference/guest`).
+Is: psutil and the accelerator (`node/miner/accelerators.py`), without this node's own processes. Is not: what
+follows from a reading (`node/miner/work_policy.py`).
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import psutil
 
-from node.miner.guest import Surroundings
+from node.miner.machine_load import CpuTimes, MachineLoad
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from node.miner.accelerators import Accelerator
 
 TEMPERATURES_MAX: Final = 32
@@ -26,41 +23,22 @@ _COUNTED_ELSEWHERE: Final = frozenset({"guest", "guest_nice"})
 _FREE: Final = frozenset({"idle", "iowait"})
 
 
-@dataclass(frozen=True, slots=True)
-class CpuTimes:
-    """Seconds of all processors together, since some moment.
-
-    :ivar all_s: whatever they did. :ivar busy_s: with work. :ivar own_s: with ours, by process.
-    """
-
-    all_s: float
-    busy_s: float
-    own_s: Mapping[int, float]
-
-    def others_since(self, before: CpuTimes) -> float:
-        """Share of the processors that others used in between, 0 to 1."""
-        # A new process has all its time from in between; one that ended took the rest of its own along.
-        own_s = sum(max(0.0, seconds - before.own_s.get(pid, 0.0)) for pid, seconds in self.own_s.items())
-        all_s = self.all_s - before.all_s
-        return min(1.0, max(0.0, (self.busy_s - before.busy_s - own_s) / all_s)) if all_s > 0 else 0.0
-
-
-class Watch:
-    """Looks around again and again; the shares that it tells are of the time between two looks."""
+class LoadMonitor:
+    """Reads the load again and again; its shares are of the time between two readings."""
 
     def __init__(self, accelerator: Accelerator) -> None:
-        """Look for the first time."""
+        """Read for the first time."""
         self._accelerator = accelerator
         self._before = self._cpu_times()
 
-    def look(self, *, working: bool) -> Surroundings:
-        """What is to be seen now. Takes milliseconds.
+    def read(self, *, working: bool) -> MachineLoad:
+        """The load now. Takes milliseconds.
 
         :param working: whether a job of ours is running.
         """
         now = self._cpu_times()
         others_load, self._before = now.others_since(self._before), now
-        return Surroundings(
+        return MachineLoad(
             hour=time.localtime().tm_hour,
             others_load=others_load,
             others_device_load=self._accelerator.others_load(set(now.own_s), working=working),

@@ -1,4 +1,4 @@
-"""What is seen of the machine: others' work without ours, the battery, temperatures."""
+"""The load that is read of the machine: other programs' work without ours, the battery, temperatures."""
 
 import os
 import time
@@ -7,39 +7,21 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from node.miner import surroundings as subject
+from node.miner import load_monitor as subject
 from node.miner.accelerators import NoAccelerator
-from node.miner.surroundings import TEMPERATURES_MAX, CpuTimes, Watch, on_battery
-
-
-@pytest.mark.parametrize(
-    ("now", "others"),
-    [
-        (CpuTimes(110, 50, {1: 10}), 0.0),
-        (CpuTimes(110, 58, {1: 10}), 0.8),
-        (CpuTimes(110, 58, {1: 15}), 0.3),
-        # A worker that is new, and one that has ended.
-        (CpuTimes(110, 58, {1: 10, 2: 8}), 0.0),
-        (CpuTimes(110, 58, {}), 0.8),
-        # Clocks of different grain.
-        (CpuTimes(110, 55, {1: 17}), 0.0),
-        (CpuTimes(100, 50, {1: 10}), 0.0),
-    ],
-)
-def test_our_own_work_is_not_others(now, others):
-    assert now.others_since(CpuTimes(100, 50, {1: 10})) == pytest.approx(others)
+from node.miner.load_monitor import TEMPERATURES_MAX, LoadMonitor, on_battery
 
 
 def test_this_machine():
     """We are busy; what others do is not known, but it is not what we do."""
-    watch = Watch(NoAccelerator())
-    before = watch._before
+    monitor = LoadMonitor(NoAccelerator())
+    before = monitor._before
     ends = time.process_time() + 0.2
     while time.process_time() < ends:
         pass
-    seen = watch.look(working=True)
+    seen = monitor.read(working=True)
     # The system counts in ticks of ten milliseconds.
-    assert watch._before.own_s[os.getpid()] - before.own_s[os.getpid()] > 0.1
+    assert monitor._before.own_s[os.getpid()] - before.own_s[os.getpid()] > 0.1
     assert 0 <= seen.hour <= 23
     assert 0 <= seen.others_load <= 1
     assert seen.others_device_load == 0
@@ -71,12 +53,12 @@ def test_temperatures(monkeypatch):
             return {"gpu 0": 70.0}
 
     expected = {"k10temp Tctl": "61 °C", "nvme": "40 °C", "gpu 0": "70 °C"}
-    assert Watch(Warm()).temperatures() == expected
+    assert LoadMonitor(Warm()).temperatures() == expected
     many = {"core": [sensor(str(number), 1.0) for number in range(TEMPERATURES_MAX + 1)]}
     monkeypatch.setattr(psutil, "sensors_temperatures", lambda: many, raising=False)
-    assert len(Watch(Warm()).temperatures()) == TEMPERATURES_MAX
+    assert len(LoadMonitor(Warm()).temperatures()) == TEMPERATURES_MAX
 
 
 def test_a_machine_that_tells_no_temperatures(monkeypatch):
     monkeypatch.delattr(subject.psutil, "sensors_temperatures", raising=False)
-    assert Watch(NoAccelerator()).temperatures() == {}
+    assert LoadMonitor(NoAccelerator()).temperatures() == {}
