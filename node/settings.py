@@ -1,4 +1,4 @@
-"""All that a node is told: one dataclass, whose fields are the flags of `cuckoo-peer` and their help.
+"""All that a node is told: a dataclass for each role, whose fields are flags of `cuckoo-peer` and their help.
 
 Is: names, types, defaults and help, once.
 Is not: where a value comes from (`cli`) or what is done with it (`run`). Imports nothing heavy, since
@@ -7,19 +7,29 @@ Is not: where a value comes from (`cli`) or what is done with it (`run`). Import
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 EMBEDDED_MODELS = Path(__file__).parent / "inference" / "models"
 """Folder of the model packages that come with the node."""
+BOOTSTRAP_HEALTH_ADDRESS: Final = "127.0.0.1:8430"
+"""Where a bootstrap peer's health page is, if nobody says otherwise."""
+ANY_HEALTH_ADDRESS: Final = "127.0.0.1:0"
+"""Where that of any other node is: several run on one machine, and `node.json` says the port."""
 
 RoleName = Literal["bootstrap", "coordinator", "miner"]
-_SEVERAL = Parameter(consume_multiple=True, negative="", show_default=False)
-
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+# The groups of `--help`, in its order.
+_EVERY = Parameter(group=Group("Every node", sort_key=1))
+_STAKED = Parameter(group=Group("Coordinator and miner", sort_key=2))
+_COORDINATOR = Parameter(group=Group("Coordinator", sort_key=3))
+_MINER = Parameter(group=Group("Miner", sort_key=4))
+_SEVERAL = Parameter(consume_multiple=True, negative="", show_default=False)
+_SWITCH = Parameter(negative="")
 
 
 def embedded_folders() -> list[Path]:
@@ -28,72 +38,156 @@ def embedded_folders() -> list[Path]:
 
 
 @Parameter(name="*")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSettings:
-    """One node."""
+@dataclass(frozen=True, kw_only=True)
+class PeerSettings:
+    """What every node is told, whatever its role."""
 
-    role: RoleName
-    """What the node does: bootstrap helps newcomers, coordinator serves apps, miner runs models."""
-    data_dir: Path
-    """Folder of this node alone: node-key.json, its guard, evidence, and a coordinator's api-token."""
-    network: str = "devnet"
+    role: ClassVar[RoleName]
+
+    data_dir: Annotated[Path, _EVERY]
+    """Folder of this node alone: node-key.json, its guard, evidence, control.sock, an api-token."""
+    network: Annotated[str, _EVERY] = "devnet"
     """Folder of the network (params.toml, contracts.json, bootnodes.txt), or the name of a packaged one."""
-    password_file: Path | None = None
+    password_file: Annotated[Path | None, _EVERY] = None
     """File (mode 0600) with the key's password in its first line; without it, the password is asked for."""
-    rpc_url: str | None = None
-    """JSON-RPC URL of a node of the chain; default: the network's."""
-    listen: Annotated[tuple[str, ...], _SEVERAL] = ("/ip4/127.0.0.1/tcp/0",)
+    listen: Annotated[tuple[str, ...], _SEVERAL, _EVERY] = ("/ip4/127.0.0.1/tcp/0",)
     """Multiaddrs to listen on, such as /ip4/192.0.2.7/tcp/4001; default: any port of 127.0.0.1."""
-    announce: Annotated[tuple[str, ...], _SEVERAL] = ()
+    announce: Annotated[tuple[str, ...], _SEVERAL, _EVERY] = ()
     """Multiaddrs at which others can dial this node, if they are not those it listens on: NAT, containers."""
-    reachable: Literal["auto", "yes", "no"] = "auto"
+    reachable: Annotated[Literal["auto", "yes", "no"], _EVERY] = "auto"
     """Whether others can dial this node; auto asks bootstrap peers. If not, it is reached through relays."""
-    relay: Annotated[bool, Parameter(negative="")] = False
-    """Lead peers to nodes that nobody can dial, within limits; needs a public address. Bootstrap peers do."""
-    mdns: Annotated[bool, Parameter(negative="")] = False
-    """Find peers on the local network by multicast DNS, and be found by them."""
-    health_address: str = "127.0.0.1:8430"
-    """IP address and port where a bootstrap peer shows how it is, at / and /health; port 0 takes any."""
-    api_port: int = 8420
-    """Port of the coordinator's local API on 127.0.0.1; 0 takes any."""
-    models: Annotated[tuple[Path, ...], _SEVERAL] = ()
-    """Folders of model packages; default: those that come with the node."""
-    price_micro_cai: int = 10_000
-    """Price that a miner asks for one image at a model's default size and steps, in millionths of a CAI."""
-    price_max_micro_cai: int = 1_000_000
-    """Most that a coordinator pays for such an image, in millionths of a CAI; dearer offers do not count."""
-    credit_tasks: int = 100
-    """Tasks for which a miner trusts a coordinator with vouchers, at its own price; it redeems at half."""
-    capacity: int = 1
-    """Tasks that a miner takes at a time."""
-    threads: int = 1
-    """Threads of a miner's inference process; more than one is slower when the cores are busy."""
-    device: Annotated[tuple[str, ...], _SEVERAL] = ("auto",)
-    """What a miner's models run on, as torch calls it: cpu, cuda:1, mps; auto takes an accelerator. Each of
-    several gets an inference process of its own."""
-    memory_mib: int = 0
-    """Memory for models in MiB of each inference process, the longest unused go beyond it; 0: most of what is
-    free."""
-    workers: int = 0
-    """Inference processes of a miner; 0: one a device, or one for each GPU of the Ray cluster."""
-    ray_address: str = ""
-    """A miner's inference runs on the hosts of the Ray cluster whose head is at this host:port."""
-    ray_models: str = ""
-    """Folder on those hosts where models are kept, or one that they share; default: below ~/.cache."""
-    active_hours: str = ""
-    """Local hours at which a miner works, such as 22-7; default: all day."""
-    load_max: float = 0.0
-    """Share of the processors, 0 to 1, that other programs may use before a miner pauses; 0: any."""
-    device_load_max: float = 0.0
-    """Likewise of the accelerator's time; the models then leave its memory, too."""
-    power_saving: Annotated[bool, Parameter(negative="")] = False
-    """A miner works half of the time, on one thread, after all other programs, and not on battery."""
-    log_level: LogLevel = "info"
+    health_address: Annotated[str | None, _EVERY] = None
+    """IP address and port of the page with /healthz and /readyz; port 0 takes any, and an empty text leaves
+    the page out. Default: 127.0.0.1:8430 for a bootstrap peer, any port of 127.0.0.1 for others."""
+    log_level: Annotated[LogLevel, _EVERY] = "info"
     """Least level that is logged, on standard error."""
-    log_json: Annotated[bool, Parameter(negative="")] = False
+    log_json: Annotated[bool, _SWITCH, _EVERY] = False
     """Log JSON, one object a line."""
+
+    @property
+    def page_address(self) -> str:
+        """IP address and port of the health page; empty for no page."""
+        if self.health_address is not None:
+            return self.health_address
+        return BOOTSTRAP_HEALTH_ADDRESS if self.role == "bootstrap" else ANY_HEALTH_ADDRESS
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class StakedSettings(PeerSettings):
+    """What a node with a stake is told besides: it reads the chain and is part of the mesh."""
+
+    rpc_url: Annotated[str | None, _STAKED] = None
+    """JSON-RPC URL of a node of the chain; default: the network's."""
+    relay: Annotated[bool, _SWITCH, _STAKED] = False
+    """Relay connections to nodes behind NAT, within limits; needs a public address. Bootstrap peers do."""
+    mdns: Annotated[bool, _SWITCH, _STAKED] = False
+    """Find peers on the local network by multicast DNS, and be found by them."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Which model packages there are."""
+
+    models: Annotated[tuple[Path, ...], _SEVERAL, _STAKED] = ()
+    """Folders of model packages; default: those that come with the node."""
 
     @property
     def model_folders(self) -> list[Path]:
         """Folders of the model packages to use."""
         return list(self.models) or embedded_folders()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class InferenceSettings(ModelSettings):
+    """How a miner runs its models; `cuckoo-peer miner bench` is told the same."""
+
+    threads: Annotated[int, _MINER] = 1
+    """Threads of an inference process; more than one is slower when the cores are busy."""
+    device: Annotated[tuple[str, ...], _SEVERAL, _MINER] = ("auto",)
+    """What models run on, as torch calls it: cpu, cuda:1, mps; auto takes an accelerator. Each of several
+    gets an inference process of its own."""
+    memory_mib: Annotated[int, _MINER] = 0
+    """Memory for models in MiB of each inference process, the longest unused go beyond it; 0: most of what is
+    free."""
+    workers: Annotated[int, _MINER] = 0
+    """Inference processes; 0: one a device, or one for each GPU of the Ray cluster."""
+    ray_address: Annotated[str, _MINER] = ""
+    """Inference runs on the hosts of the Ray cluster whose head is at this host:port."""
+    ray_models: Annotated[str, _MINER] = ""
+    """Folder on those hosts where models are kept, or one that they share; default: below ~/.cache."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class BootstrapSettings(PeerSettings):
+    """A bootstrap peer."""
+
+    role = "bootstrap"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CoordinatorSettings(StakedSettings, ModelSettings):
+    """A coordinator."""
+
+    role = "coordinator"
+
+    api_port: Annotated[int, _COORDINATOR] = 8420
+    """Port of the local API on 127.0.0.1; 0 takes any."""
+    price_max_micro_cai: Annotated[int, _COORDINATOR] = 1_000_000
+    """Most to pay for one image at a model's default size and steps, in millionths of a CAI; more expensive
+    offers are ignored."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class MinerSettings(StakedSettings, InferenceSettings):
+    """A miner."""
+
+    role = "miner"
+
+    price_micro_cai: Annotated[int, _MINER] = 10_000
+    """Price of one image at a model's default size and steps, in millionths of a CAI."""
+    credit_tasks: Annotated[int, _MINER] = 100
+    """Tasks for which a coordinator is trusted with vouchers, at the miner's own price; redeemed at half."""
+    capacity: Annotated[int, _MINER] = 1
+    """Tasks to work on at a time."""
+    active_hours: Annotated[str, _MINER] = ""
+    """Local hours at which to work, such as 22-7; default: all day."""
+    load_max: Annotated[float, _MINER] = 0.0
+    """Share of the processors, 0 to 1, that other programs may use before the miner pauses; 0: any."""
+    device_load_max: Annotated[float, _MINER] = 0.0
+    """Likewise of the accelerator's time; the models then leave its memory, too."""
+    power_saving: Annotated[bool, _SWITCH, _MINER] = False
+    """Work half of the time, on one thread, after all other programs, and not on battery."""
+
+
+RoleSettings: TypeAlias = BootstrapSettings | CoordinatorSettings | MinerSettings
+SETTINGS_OF_ROLE: Final[dict[RoleName, type[RoleSettings]]] = {
+    "bootstrap": BootstrapSettings,
+    "coordinator": CoordinatorSettings,
+    "miner": MinerSettings,
+}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class NodeFlags(BootstrapSettings, CoordinatorSettings, MinerSettings):
+    """Flags of all roles, for the command line; :meth:`settings` is those of the one that was chosen."""
+
+    # Each role says its own; here it is a flag without a default.
+    role: Annotated[RoleName, _EVERY] = field()  # type: ignore[assignment,misc]
+    """What the node does: bootstrap helps newcomers, coordinator serves apps, miner runs models."""
+
+    def settings(self) -> RoleSettings:
+        """The chosen role's own settings."""
+        kind = SETTINGS_OF_ROLE[self.role]
+        return kind(**{item.name: getattr(self, item.name) for item in fields(kind)})
+
+
+def roles_with(name: str) -> list[RoleName]:
+    """Roles that have a setting of this name; empty for a name that is not a setting."""
+    return [role for role, kind in SETTINGS_OF_ROLE.items() if name in {item.name for item in fields(kind)}]

@@ -23,7 +23,7 @@ from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
 from node.peer.multiaddrs import multiaddrs_of
 from node.peer.named_peers import name_peer, take_named_peers
 from node.peer.network import Network, load_network
-from node.settings import NodeSettings
+from node.settings import BootstrapSettings
 from node.signing.keys import Key, open_keystore, read_password
 from node.system.health_page import serve_health
 from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
@@ -95,7 +95,9 @@ class BootstrapPeer:
 
 
 @asynccontextmanager
-async def open_bootstrap(key: Key, network: Network, settings: NodeSettings) -> AsyncIterator[BootstrapPeer]:
+async def open_bootstrap(
+    key: Key, network: Network, settings: BootstrapSettings
+) -> AsyncIterator[BootstrapPeer]:
     """A running bootstrap peer, until the context ends.
 
     :raises LocalError: an address is taken or none.
@@ -136,7 +138,7 @@ async def open_bootstrap(key: Key, network: Network, settings: NodeSettings) -> 
                 nursery.cancel_scope.cancel()
 
 
-async def run_bootstrap(settings: NodeSettings) -> None:
+async def run_bootstrap(settings: BootstrapSettings) -> None:
     """Run until SIGINT or SIGTERM.
 
     :raises LocalError: something on this machine must be mended first; the text says what.
@@ -149,8 +151,8 @@ async def run_bootstrap(settings: NodeSettings) -> None:
         trio.open_nursery() as nursery,
     ):
         url = None
-        if settings.health_address:
-            url = await nursery.start(serve_health, settings.health_address, peer.describe)
+        if settings.page_address:
+            url = await nursery.start(serve_health, settings.page_address, peer.describe)
         addresses = [str(address) for address in peer.host.addresses()]
         leave_startup_uncollected()
         log.info("ready", role="bootstrap", addresses=addresses, health=url)

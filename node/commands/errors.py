@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Final
 
 from protocol.errors import CuckooError, leaves
+
+WRONG_USAGE: Final = 2
+"""Exit status of a command that was given wrongly."""
 
 
 def show_errors(command: Callable[[], object], *, name: str) -> int:

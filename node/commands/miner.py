@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from node.settings import embedded_folders
+from node.settings import InferenceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -23,46 +23,22 @@ if TYPE_CHECKING:
     from node.inference.pool.workers import Workers
 
 miner = App(name="miner", help="Look at a miner's machine.")
-BYTES_PER_MIB = 1 << 20
 MS_PER_MINUTE = 60_000
 TELL_SECONDS: Final = 5.0
 """From one word to who waits for models to load to the next."""
-_SEVERAL = Parameter(consume_multiple=True, negative="", show_default=False)
 
 
 @miner.command
-def bench(
-    *,
-    models: Annotated[tuple[Path, ...], _SEVERAL] = (),
-    threads: int = 1,
-    device: Annotated[tuple[str, ...], _SEVERAL] = ("auto",),
-    memory_mib: int = 0,
-    workers: int = 0,
-    ray_address: str = "",
-    ray_models: str = "",
-) -> None:
-    """Measure how fast this machine runs its models; a miner announces the same of itself.
-
-    :param models: folders of model packages; default: those that come with the node.
-    :param threads: of the inference process.
-    :param device: as torch calls it; auto takes an accelerator.
-    :param memory_mib: memory for models in MiB; 0 for most of what is free.
-    :param workers: inference processes; 0 for one a device, or one for each GPU of the Ray cluster.
-    :param ray_address: host:port of the head of a Ray cluster, to measure that instead.
-    :param ray_models: folder on its hosts where models are kept.
-    """
+def bench(settings: InferenceSettings | None = None) -> None:
+    """Measure how fast this machine runs its models; a miner announces the same of itself."""
     import trio  # noqa: PLC0415 - `--help` should not wait for it
 
-    from node.inference.backends import choose_backend  # noqa: PLC0415
+    from node.inference.backends import backend_of  # noqa: PLC0415
     from node.inference.packages.package import load  # noqa: PLC0415
-    from node.inference.pool.process import Machine  # noqa: PLC0415
 
-    packages = [load(folder) for folder in models or embedded_folders()]
-    machines = [Machine(threads, name, memory_mib * BYTES_PER_MIB) for name in device]
-    choice = partial(
-        choose_backend, packages, machines, workers=workers, ray_address=ray_address, ray_models=ray_models
-    )
-    trio.run(_bench, packages, choice)
+    settings = settings or InferenceSettings()
+    packages = [load(folder) for folder in settings.model_folders]
+    trio.run(_bench, packages, partial(backend_of, settings, packages))
 
 
 @miner.command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ cuckoo-slash verify evidence.json
 cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json
 
 cuckoo-slash claim evidence.json --network .devnet/network --reporter-key staker.json""",
+    version=lambda: metadata.version("cuckoo-peer"),
     config=cyclopts.config.Env("CUCKOO_", command=False),
 )
 

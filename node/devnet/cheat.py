@@ -1,16 +1,18 @@
 """A dishonest miner, for demonstrations and tests: it commits to two results for one task.
 
-Is: the miner of `roles/miner` with one method changed, and a signature made behind the guard's back.
+Is: the miner of `node/miner` with one method changed, and a signature made behind the guard's back.
 Is not: reachable from `cuckoo-peer`; it is started as `python -m node.devnet.cheat`, with the same flags.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import structlog
 
-from node import cli, run
+from node import cli
+from node.commands.errors import show_errors
 from node.miner.miner import Miner
 from protocol.hashing import sha256
 from protocol.messages import ResultCommitment
@@ -36,5 +38,5 @@ class EquivocatingMiner(Miner):
 
 
 if __name__ == "__main__":
-    run.MINER_CLASS = EquivocatingMiner
-    cli.main()
+    settings = cli.settings_of(sys.argv[1:])
+    sys.exit(show_errors(lambda: cli.start(settings, EquivocatingMiner), name="cheat"))

@@ -17,6 +17,28 @@ if TYPE_CHECKING:
 
     from node.inference.packages.package import ModelPackage
     from node.inference.pool.workers import Workers
+    from node.settings import InferenceSettings
+
+BYTES_PER_MIB = 1 << 20
+
+
+async def backend_of(
+    settings: InferenceSettings, packages: Sequence[ModelPackage], *, power_saving: bool = False
+) -> tuple[Workers, int]:
+    """The back end that an operator's settings ask for, and how many workers to keep with it.
+
+    :raises WorkerError: Ray is wanted and not there, or has room for none.
+    """
+    machines = [
+        Machine(settings.threads, device, settings.memory_mib * BYTES_PER_MIB) for device in settings.device
+    ]
+    return await choose_backend(
+        packages,
+        [machine.saving_power() for machine in machines] if power_saving else machines,
+        workers=settings.workers,
+        ray_address=settings.ray_address,
+        ray_models=settings.ray_models,
+    )
 
 
 async def choose_backend(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 import trio
 
-from node.settings import NodeSettings
+from node.settings import RoleSettings
 from node.system.files import write_private
 from protocol.errors import CuckooError
 
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 
 
 @contextlib.contextmanager
-def node_file(settings: NodeSettings, address: bytes, host: Host, url: str | None = None) -> Iterator[None]:
+def node_file(settings: RoleSettings, address: bytes, host: Host, url: str | None = None) -> Iterator[None]:
     """Say in the data directory that and where this node runs, as long as it does.
 
     :param address: the node's, 20 bytes.

@@ -19,18 +19,18 @@ import trio
 import yaml
 
 from node import cli
-from node.settings import NodeSettings
+from node.settings import BOOTSTRAP_HEALTH_ADDRESS, BootstrapSettings
 from node.system.health_page import serve_health
 
 FOLDER = Path(__file__).parents[2] / "bootstrap"
 REPOSITORY = FOLDER.parent
-SETTINGS = {f"CUCKOO_{field.name.upper()}" for field in fields(NodeSettings)}
+SETTINGS = {f"CUCKOO_{field.name.upper()}" for field in fields(BootstrapSettings)} | {"CUCKOO_ROLE"}
 INSTRUCTIONS = {"CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "RUN", "USER", "VOLUME"}
 SERVICE_KEYS = {
     *("build", "restart", "environment", "ports", "volumes", "secrets", "read_only", "tmpfs"),
     *("cap_drop", "security_opt", "mem_limit", "ulimits"),
 }
-HEALTH_PORT = next(field.default for field in fields(NodeSettings) if field.name == "health_address")[-4:]
+HEALTH_PORT = BOOTSTRAP_HEALTH_ADDRESS[-4:]
 
 
 def instructions(*names):
@@ -88,8 +88,7 @@ def test_the_image__starts_a_bootstrap_peer_with_settings_that_there_are(monkeyp
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     (arguments,) = map(json.loads, instructions("CMD"))
-    _, bound, _ = cli.app.parse_args(arguments)
-    settings = bound.arguments["settings"]
+    settings = cli.settings_of(arguments)
     assert settings.role == "bootstrap"
     assert settings.log_json
     assert settings.listen == (variables["CUCKOO_LISTEN"],)

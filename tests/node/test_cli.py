@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
 from node import cli
 from node.commands import key as key_cli
 from node.commands import slash as slash_cli
+from node.settings import InferenceSettings
 from protocol.errors import LocalError
 
 
@@ -43,7 +45,8 @@ def test_flag_then_environment_then_file_then_default(started, tmp_path, monkeyp
     (settings,) = started
     assert (settings.threads, settings.capacity, settings.price_micro_cai) == (4, 3, 2)
     assert str(settings.data_dir) == "file"
-    assert settings.api_port == 8420
+    assert settings.role == "miner"
+    assert not hasattr(settings, "api_port")
 
 
 def test_several_devices_and_a_cluster(started, monkeypatch):
@@ -82,6 +85,108 @@ def test_wrong_usage_exits_with_a_message(started, arguments, capsys):
     assert caught.value.code == 2
     assert not started
     assert "Error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "file", "message"),
+    [
+        (
+            ["--role", "coordinator", "--capacity", "8"],
+            {},
+            "",
+            "--capacity belongs to the role miner, and this node's role is coordinator.",
+        ),
+        (
+            ["--role", "bootstrap", "--models", "m"],
+            {},
+            "",
+            "--models belongs to the role coordinator or miner, and this node's role is bootstrap.",
+        ),
+        (
+            [],
+            {"CUCKOO_ROLE": "miner", "CUCKOO_API_PORT": "1"},
+            "",
+            "CUCKOO_API_PORT belongs to the role coordinator, and this node's role is miner.",
+        ),
+        (
+            [],
+            {},
+            'role = "coordinator"\nthreads = 2\n',
+            "[threads] belongs to the role miner, and this node's role is coordinator.",
+        ),
+    ],
+)
+def test_a_setting_of_another_role__is_refused_and_names_its_role(
+    started, tmp_path, monkeypatch, capsys, arguments, environment, file, message
+):
+    (tmp_path / "cuckoo.toml").write_text(file)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as caught:
+        run("--data-dir", "here", *arguments)
+    assert caught.value.code == 2
+    assert not started
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert message in said
+
+
+def test_an_environment_and_a_file_without_a_role__serve_nodes_of_several(started, tmp_path, monkeypatch):
+    (tmp_path / "cuckoo.toml").write_text('threads = 2\nnetwork = "n"\n')
+    monkeypatch.setenv("CUCKOO_ACTIVE_HOURS", "22-7")
+    run("--role", "coordinator", "--data-dir", "here")
+    run("--role", "miner", "--data-dir", "here")
+    coordinator, miner = started
+    assert (coordinator.role, coordinator.network) == ("coordinator", "n")
+    assert (miner.role, miner.network, miner.threads, miner.active_hours) == ("miner", "n", 2, "22-7")
+
+
+def test_the_health_page__is_on_a_known_port_for_a_bootstrap_peer_alone_and_can_be_left_out(started):
+    run("--role", "bootstrap", "--data-dir", "here")
+    run("--role", "coordinator", "--data-dir", "here")
+    run("--role", "miner", "--data-dir", "here", "--health-address", "")
+    assert [settings.page_address for settings in started] == ["127.0.0.1:8430", "127.0.0.1:0", ""]
+
+
+def test_no_arguments__show_the_help(started, capsys):
+    assert cli.run_command_line([]) == 0
+    assert not started
+    assert capsys.readouterr().out.startswith("Usage: cuckoo-peer")
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("mner", "cuckoo-peer: there is no command 'mner'; did you mean 'miner'?\n"),
+        ("doctor", "cuckoo-peer: there is no command 'doctor'; cuckoo-peer --help lists them\n"),
+    ],
+)
+def test_a_mistyped_command__is_told_so(started, capsys, typed, message):
+    assert cli.run_command_line([typed, "status"]) == 2
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize("app", [cli.app, slash_cli.app])
+def test_version_is_that_of_the_package(app, capsys):
+    app("--version", result_action="return_value")
+    assert capsys.readouterr().out.strip() == metadata.version("cuckoo-peer") != "0.0.0"
+
+
+def test_help_groups_the_flags_by_role(capsys):
+    cli.app("--help", result_action="return_value")
+    page = capsys.readouterr().out
+    headings = ["─ Every node ─", "─ Coordinator and miner ─", "─ Coordinator ─", "─ Miner ─"]
+    positions = [page.index(heading) for heading in headings]
+    assert positions == sorted(positions)
+    assert positions[3] < page.index("--capacity")
+
+
+def test_bench_is_told_what_a_miner_is_told(monkeypatch, tmp_path):
+    told = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trio.run", lambda function, packages, choose: told.append(choose.args[0]))
+    run("miner", "bench", "--threads", "3", "--device", "cpu", "cuda:1")
+    run("miner", "bench")
+    assert told == [InferenceSettings(threads=3, device=("cpu", "cuda:1")), InferenceSettings()]
 
 
 def test_our_errors_are_a_line_each_and_status_1(capsys):

@@ -1,0 +1,42 @@
+"""Opens the coordinator that its settings describe.
+
+Is: from settings to a catalogue, a ledger and a purse, and the coordinator on top of them.
+Is not: the coordinator (`coordinator`), or the API before it, which `run` serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import trio
+
+from node.coordinator.catalogue import Catalogue
+from node.coordinator.coordinator import Coordinator, run_coordinator
+from node.exchange.protocols import TASK_PROTOCOL
+from node.pay.ledger import LEDGER_FILE, open_ledger
+from node.pay.purse import Purse
+from node.pay.vouchers import EscrowDomain
+from node.peer.peer import Peer
+from node.settings import CoordinatorSettings
+
+
+@asynccontextmanager
+async def open_coordinator(
+    settings: CoordinatorSettings, peer: Peer
+) -> AsyncIterator[tuple[Coordinator, Catalogue]]:
+    """A running coordinator and its models, until the context ends.
+
+    :raises LocalError: the ledger is held by another process, or the chain does not answer.
+    """
+    catalogue = Catalogue.of_folders(settings.model_folders)
+    domain = EscrowDomain.of(peer.network.deployment)
+    with open_ledger(settings.data_dir / LEDGER_FILE, peer.key, domain) as ledger:
+        purse = Purse(ledger, peer.clients.escrow, peer.key.address)
+        await purse.refresh()
+        coordinator = Coordinator(peer, catalogue, purse, settings.price_max_micro_cai)
+        peer.host.handle_direct_streams(TASK_PROTOCOL, coordinator.handle_stream)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_coordinator, coordinator, peer, purse)
+            yield coordinator, catalogue
+            nursery.cancel_scope.cancel()
