@@ -3,5 +3,6 @@
 Is: everything between a socket and a validated message, on trio and py-libp2p.
 Is not: aware of what a message means; `protocol` says that, and this room imports nothing else of ours.
 
-Read in this order: `identity`, `host`, `streams`, `connections`, then `mesh` and `gossip`.
+Read in this order: `identity`, `host`, `streams`, `connections`, then `mesh` and `gossip`, and `network`,
+which wires all of it for a node.
 """

@@ -135,8 +135,6 @@ class ConnectionKeeper:
 
     :ivar records: the address book; also what we say of ourselves.
     :ivar exchange: what asks peers for others.
-    :ivar is_protected: whether a peer is kept when others are let go; besides bootnodes and peers with a
-        direct stream open. Mesh peers and staked ones, says a node.
     """
 
     def __init__(
@@ -147,10 +145,13 @@ class ConnectionKeeper:
         rng: random.Random,
         *,
         params: ConnectionParams | None = None,
+        is_protected: Callable[[PeerId], bool] = lambda _peer: False,
         wall_clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """Take the addresses to call first, each ending in ``/p2p/<PeerID>``; our own is passed over.
 
+        :param is_protected: whether a peer is kept when others are let go, besides bootnodes and peers with a
+            direct stream open. Mesh peers and staked ones, says :mod:`p2p.network`.
         :raises LocalError: there are more than BOOTNODES_MAX.
         :raises ProtocolError: an address names no peer with a secp256k1 key.
         """
@@ -158,7 +159,7 @@ class ConnectionKeeper:
             raise LocalError("too many bootnodes")
         self.records = records
         self.exchange = PeerExchange(host, records, rng)
-        self.is_protected: Callable[[PeerId], bool] = lambda _peer: False
+        self._is_protected = is_protected
         self._host = host
         self._rng = rng
         self._params = params or ConnectionParams()
@@ -172,7 +173,6 @@ class ConnectionKeeper:
         self._changed = trio.Event()
         self._counts: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
-        records.is_kept = lambda peer: host.is_connected(peer) or self.is_protected(peer)
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dial, ping, ask and let go until cancelled. The connections stay."""
@@ -314,7 +314,7 @@ class ConnectionKeeper:
             await self._host.disconnect(peer)
 
     def _is_kept(self, peer: PeerId) -> bool:
-        return peer in self._bootnodes or self._host.has_direct_stream(peer) or self.is_protected(peer)
+        return peer in self._bootnodes or self._host.has_direct_stream(peer) or self._is_protected(peer)
 
     # Attending
 

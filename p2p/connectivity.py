@@ -20,11 +20,10 @@ from p2p.relay.hole_punch import HolePuncher
 from p2p.relay.server import RelayServer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
-    from p2p.connections import ConnectionKeeper
     from p2p.host import Host
     from p2p.identity import PeerId
     from p2p.relay.relay_book import RelayLimits
@@ -42,9 +41,10 @@ class Connectivity:
     def __init__(
         self,
         host: Host,
-        keeper: ConnectionKeeper,
         node_secret: bytes,
         *,
+        preferred: Sequence[PeerId] = (),
+        addresses_changed: Callable[[], None] = lambda: None,
         reachable: Setting = "auto",
         relaying: bool = False,
         limits: RelayLimits | None = None,
@@ -52,19 +52,21 @@ class Connectivity:
     ) -> None:
         """Take what the operator says.
 
-        :param keeper: whose bootnodes are asked first, whether they can dial us and whether they relay; it
-            tells others when our addresses have changed.
         :param node_secret: the host's, 32 bytes.
+        :param preferred: peers that are asked first whether they can dial us and whether they relay.
+        :param addresses_changed: called when relays lead others to us at other addresses than before.
         :param reachable: see :class:`p2p.reachability.Reachability`.
         :param relaying: whether to relay for others, and to dial back those who ask.
         :param limits: of the relay.
         :param loopback_exempt: whether this machine counts as many networks (:mod:`p2p.limits`).
         """
-        self.reachability = Reachability(host, setting=reachable, preferred=keeper.bootnodes)
+        self.reachability = Reachability(host, setting=reachable, preferred=preferred)
         self.relays = RelayClient(
-            host, is_wanted=lambda: self.reachability.reachable is False, preferred=keeper.bootnodes
+            host,
+            is_wanted=lambda: self.reachability.reachable is False,
+            preferred=preferred,
+            addresses_changed=addresses_changed,
         )
-        self.relays.on_change = keeper.renew
         self.hole_puncher = HolePuncher(host)
         self.relay: RelayServer | None = None
         self._dial_back: DialBack | None = None

@@ -91,9 +91,6 @@ class Host:
 
     :ivar peer_id: our own PeerID.
     :ivar own_addresses: what we announce, and where others see us come from.
-    :ivar call_through: asks the relay of a circuit's address to lead us to a peer, and returns the stream at
-        whose other end it says that the peer is. Set by :class:`p2p.relay.client.RelayClient`; until then,
-        circuits cannot be dialled.
     :ivar counts: ``dialled``, ``dial_failed``, ``observer_failed``.
     :ivar hub: reads and writes for all its connections.
     """
@@ -104,7 +101,7 @@ class Host:
         self.peer_id: PeerId = basic.get_id()
         self.own_addresses = own_addresses
         self.counts: Counter[str] = Counter()
-        self.call_through: Callable[[Multiaddr, PeerId], Awaitable[Stream]] | None = None
+        self._call_through: Callable[[Multiaddr, PeerId], Awaitable[Stream]] | None = None
         self._basic = basic
         self._swarm = swarm
         self._guard = guard
@@ -238,6 +235,17 @@ class Host:
         :raises Refusal: it did not shake hands, or the relay has led as many to us as it may.
         """
         await self._swarm.accept_circuit(stream, address, relay)
+
+    def dial_circuits(self, call_through: Callable[[Multiaddr, PeerId], Awaitable[Stream]]) -> None:
+        """Dial addresses through relays from now on; until then they cannot be dialled.
+
+        :param call_through: asks the relay of a circuit's address to lead us to a peer, and returns the
+            stream at whose other end it says that the peer is.
+        :raises LocalError: somebody does that already.
+        """
+        if self._call_through is not None:
+            raise LocalError("circuits are dialled already")
+        self._call_through = call_through
 
     async def is_at(self, address: Multiaddr, peer_id: PeerId) -> bool:
         """Whether a peer answers at an address, connected or not. The caller bounds the time for it."""
@@ -408,9 +416,9 @@ class Host:
             done.set()
 
     async def _dial_through(self, address: Multiaddr, peer_id: PeerId) -> None:
-        if self.call_through is None:
+        if self._call_through is None:
             raise DialFailed("this node calls nobody through relays")
-        stream = await self.call_through(address, peer_id)
+        stream = await self._call_through(address, peer_id)
         try:
             await self._swarm.dial_circuit(stream, address, peer_id)
         except BaseException:

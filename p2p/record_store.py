@@ -59,14 +59,23 @@ class PeerRecords:
 
     :ivar own: our own record; at first it names no address.
     :ivar counts: ``accepted``, ``older``, ``sequence_reused``, ``implausible``, ``evicted``, ``forgotten``.
-    :ivar is_kept: whether a met peer shall stay when others must go; connected and staked ones, say.
     """
 
-    def __init__(self, node_secret: bytes, *, records_max: int = RECORDS_MAX) -> None:
-        """:raises LocalError: the secret is none."""
+    def __init__(
+        self,
+        node_secret: bytes,
+        *,
+        records_max: int = RECORDS_MAX,
+        is_kept: Callable[[PeerId], bool] = lambda _peer: False,
+    ) -> None:
+        """Take who we are.
+
+        :param is_kept: whether a met peer shall stay when others must go; connected and staked ones, say.
+        :raises LocalError: the secret is not a key.
+        """
         self.own = seal_record(node_secret, 0, ())
         self.counts: Counter[str] = Counter()
-        self.is_kept: Callable[[PeerId], bool] = lambda _peer: False
+        self._is_kept = is_kept
         self._node_secret = node_secret
         self._records_max = records_max
         self._met: OrderedDict[PeerId, Entry] = OrderedDict()
@@ -251,7 +260,7 @@ class PeerRecords:
     def _oldest_met(self) -> PeerId:
         for _ in range(len(self._met)):
             peer = next(iter(self._met))
-            if not self.is_kept(peer):
+            if not self._is_kept(peer):
                 return peer
             self._met.move_to_end(peer)
         return next(iter(self._met))

@@ -21,20 +21,15 @@ import trio
 
 from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
 from node.peer.multiaddrs import multiaddrs_of
-from node.peer.named_peers import name_peer, take_named_peers
 from node.peer.network import Network, load_network
 from node.settings import BootstrapSettings
 from node.signing.keys import Key, open_keystore, read_password
 from node.system.health_page import serve_health
 from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
-from p2p.connections import ConnectionKeeper, ConnectionParams
-from p2p.connectivity import Connectivity
+from p2p.connections import ConnectionParams
 from p2p.gossip.params import WITHOUT_MESH
-from p2p.gossip.service import GossipHooks, GossipService
-from p2p.host import Host, open_host
-from p2p.lookup import Lookup
 from p2p.mesh import Validation
-from p2p.record_store import PeerRecords
+from p2p.network import NetworkConfig, PeerNetwork, open_network
 from p2p.relay.relay_book import RelayLimits
 
 TOPICS: Final = ("offers", "tasks", "results", "verdicts", "evidence")
@@ -60,19 +55,9 @@ log = structlog.get_logger()
 class BootstrapPeer:
     """A running bootstrap peer. Made by :func:`open_bootstrap`."""
 
-    def __init__(
-        self,
-        host: Host,
-        gossip: GossipService,
-        keeper: ConnectionKeeper,
-        connectivity: Connectivity,
-        lookup: Lookup,
-    ) -> None:
-        self.host = host
-        self.connectivity = connectivity
-        self.gossip = gossip
-        self.keeper = keeper
-        self.lookup = lookup
+    def __init__(self, peer_network: PeerNetwork) -> None:
+        self.host = peer_network.host
+        self._network = peer_network
         self._started_s = time.monotonic()
 
     def describe(self) -> dict[str, Any]:
@@ -83,14 +68,14 @@ class BootstrapPeer:
             "version": metadata.version("cuckoo-peer"),
             "uptime_s": int(time.monotonic() - self._started_s),
             "peers": len(self.host.connected_peers()),
-            "records": len(self.keeper.records),
+            "records": len(self._network.records),
             "multiaddrs": [str(address) for address in self.host.addresses()],
             "seen_from_outside_as": self.host.own_addresses.observed(),
-            "reachable": self.connectivity.reachability.describe(),
-            "relay": dict(self.connectivity.statistics()),
+            "reachable": self._network.connectivity.reachability.describe(),
+            "relay": dict(self._network.connectivity.statistics()),
             "connections": self.host.statistics(),
-            "discovery": {**self.keeper.statistics(), **self.lookup.statistics()},
-            "gossip": dict(self.gossip.statistics()),
+            "discovery": {**self._network.keeper.statistics(), **self._network.lookup.statistics()},
+            "gossip": dict(self._network.gossip.statistics()),
         }
 
 
@@ -100,41 +85,32 @@ async def open_bootstrap(
 ) -> AsyncIterator[BootstrapPeer]:
     """A running bootstrap peer, until the context ends.
 
-    :raises LocalError: an address is taken or none.
+    :raises LocalError: an address is taken or not a multiaddr.
     """
-    rng = random.SystemRandom()
-    records = PeerRecords(key.secret, records_max=RECORDS_MAX)
-    book = settings.data_dir / BOOK_FILE
-    async with open_host(
-        key.secret,
-        multiaddrs_of(settings.listen),
-        connections_max=CONNECTIONS_MAX,
-        loopback_exempt=network.parameters.loopback_exempt,
+    config = NetworkConfig(
+        listen=multiaddrs_of(settings.listen),
         announce=multiaddrs_of(settings.announce),
-    ) as host:
-        hooks = GossipHooks(record=name_peer(records), peers_named=take_named_peers(records, host.remote_ip))
-        gossip = GossipService(host, rng, params=WITHOUT_MESH, hooks=hooks)
-        keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng, params=PARAMS)
-        connectivity = Connectivity(
-            host,
-            keeper,
-            key.secret,
-            reachable=settings.reachable,
-            relaying=True,
-            limits=RELAY_LIMITS,
-            loopback_exempt=network.parameters.loopback_exempt,
-        )
-        keeper.is_protected = connectivity.is_protected
-        lookup = Lookup(host, keeper)
-        with kept_book(book, records):
+        bootnodes=multiaddrs_of(network.bootnodes),
+        reachable=settings.reachable,
+        relaying=True,
+        relay_limits=RELAY_LIMITS,
+        # Everybody who looks for somebody has our address already.
+        publishes_record=False,
+        loopback_exempt=network.parameters.loopback_exempt,
+        connections_max=CONNECTIONS_MAX,
+        records_max=RECORDS_MAX,
+        connections=PARAMS,
+        gossip=WITHOUT_MESH,
+    )
+    async with open_network(key.secret, config, rng=random.SystemRandom()) as peer_network:
+        for topic in TOPICS:
+            peer_network.gossip.join(network.topic(topic), _ignore)
+        book = settings.data_dir / BOOK_FILE
+        with kept_book(book, peer_network.records):
             async with trio.open_nursery() as nursery:
-                await nursery.start(gossip.run)
-                for topic in TOPICS:
-                    gossip.join(network.topic(topic), _ignore)
-                await nursery.start(keeper.run)
-                await nursery.start(connectivity.run)
-                nursery.start_soon(keep_saving, book, records)
-                yield BootstrapPeer(host, gossip, keeper, connectivity, lookup)
+                await nursery.start(peer_network.run)
+                nursery.start_soon(keep_saving, book, peer_network.records)
+                yield BootstrapPeer(peer_network)
                 nursery.cancel_scope.cancel()
 
 

@@ -48,21 +48,14 @@ async def _find(account: bytes, network_name: str) -> dict[str, Any]:
 
     from node.peer.multiaddrs import multiaddrs_of  # noqa: PLC0415
     from node.peer.network import load_network  # noqa: PLC0415
-    from p2p.connections import ConnectionKeeper  # noqa: PLC0415
-    from p2p.connectivity import Connectivity  # noqa: PLC0415
-    from p2p.host import open_host  # noqa: PLC0415
-    from p2p.lookup import Lookup  # noqa: PLC0415
-    from p2p.record_store import PeerRecords  # noqa: PLC0415
+    from p2p.network import NetworkConfig, open_network  # noqa: PLC0415
 
     bootnodes = multiaddrs_of(load_network(network_name).bootnodes)
     if not bootnodes:
         raise LocalError(f"the network names no bootnodes to ask: {network_name}/bootnodes.txt")
-    secret = secrets.token_bytes(32)
-    async with open_host(secret, []) as host:
-        records = PeerRecords(secret)
-        keeper = ConnectionKeeper(host, records, bootnodes, random.SystemRandom())
-        Connectivity(host, keeper, secret)  # to call peers through relays
-        lookup = Lookup(host, keeper)
+    config = NetworkConfig(bootnodes=bootnodes)
+    async with open_network(secrets.token_bytes(32), config, rng=random.SystemRandom()) as peer_network:
+        host, lookup = peer_network.host, peer_network.lookup
 
         async def greet(bootnode: Any) -> None:
             try:
@@ -81,7 +74,7 @@ async def _find(account: bytes, network_name: str) -> dict[str, Any]:
             raise Refusal("no peer with this on-chain address is known on the network")
         return {
             "peer": str(found),
-            "addresses": [str(item) for item in records.addresses(found)],
+            "addresses": [str(item) for item in peer_network.records.addresses(found)],
             "reached": await lookup.reach(found),
             "through_a_relay": host.is_relayed(found),
         }

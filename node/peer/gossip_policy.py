@@ -1,6 +1,6 @@
-"""What a node brings to gossip: stake as a score, the network's topics, the address book for peer exchange.
+"""What a node brings to the peer-to-peer network: stake as a score and as protection, parameters of topics.
 
-Is: pure answers to what :class:`p2p.gossip.service.GossipHooks` asks, from the chain's view and the book.
+Is: pure answers to what :class:`p2p.network.PeerPolicy` asks, from the chain's view.
 Is not: a gate. Nobody needs a stake to listen; who may say what is judged by `protocol/rules`, by the
 author's signature and not by who forwarded it.
 """
@@ -12,15 +12,11 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
-from node.peer.named_peers import name_peer, take_named_peers
 from node.peer.network import Network
 from p2p.gossip.params import GossipParams
 from p2p.gossip.score_params import RARE, ScoreParams
-from p2p.gossip.service import GossipHooks
 from p2p.identity import PeerId, PeerIdentityError, address_of_peer
-from p2p.record_store import PeerRecords
+from p2p.network import PeerPolicy
 from protocol.rules import evidence, verdicts
 from protocol.rules.view import View
 
@@ -32,8 +28,6 @@ STAKE_SCORE_PER_DECADE: Final = 5.0
 """P5 for each tenfold stake: a miner's least, 20,000 CAI, brings 5, a coordinator's, 2,000,000 CAI, 15."""
 STAKE_WITHOUT_SCORE_MICRO_CAI: Final = 2_000 * 10**6
 """Stake up to which there is nothing, micro-CAI."""
-
-log = structlog.get_logger()
 
 
 def stake_score(stake_micro_cai: int) -> float:
@@ -65,24 +59,14 @@ def gossip_params(network: Network) -> GossipParams:
     return replace(GossipParams(), score=ScoreParams(topics=rare))
 
 
-def gossip_hooks(
-    view: Callable[[], View],
-    records: PeerRecords,
-    bootnodes: Collection[PeerId],
-    remote_ip: Callable[[PeerId], str | None],
-) -> GossipHooks:
-    """The hooks of one node.
+def peer_policy(view: Callable[[], View], bootnodes: Collection[PeerId]) -> PeerPolicy:
+    """What the chain says of peers, for the layers below.
 
     :param view: what the chain says now.
-    :param records: the address book, which names peers to others and takes those that are named to us.
-    :param remote_ip: where a connected peer is, so that private addresses count only from nearby.
+    :param bootnodes: the network's own, which are believed when they name other peers.
     """
 
-    def application_score(peer: PeerId) -> float:
+    def score(peer: PeerId) -> float:
         return BOOTNODE_SCORE if peer in bootnodes else stake_score(stake_of(view(), peer))
 
-    return GossipHooks(
-        application_score=application_score,
-        record=name_peer(records),
-        peers_named=take_named_peers(records, remote_ip),
-    )
+    return PeerPolicy(is_staked=lambda peer: stake_of(view(), peer) > 0, score=score)

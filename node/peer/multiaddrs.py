@@ -9,9 +9,9 @@ from multiaddr import Multiaddr
 from protocol.errors import LocalError
 
 
-def multiaddrs_of(texts: Sequence[str]) -> list[Multiaddr]:
-    """What an operator wrote, read. :raises LocalError: one of them is no multiaddr."""
+def multiaddrs_of(texts: Sequence[str]) -> tuple[Multiaddr, ...]:
+    """What an operator wrote, read. :raises LocalError: one of them is not a multiaddr."""
     try:
-        return [Multiaddr(text) for text in texts]
+        return tuple(Multiaddr(text) for text in texts)
     except Exception as error:  # the multiaddr library raises what it likes
         raise LocalError(f"not a multiaddr among: {', '.join(texts)}") from error

@@ -1,4 +1,4 @@
-"""A peer: what every role stands on. Host, mesh, chain, guard and evidence, wired together.
+"""A peer: what every role on the chain stands on. Network, chain, guard and evidence, wired together.
 
 Is: `open_peer`, which starts all of it, and the glue between the mesh and the rules of `protocol/rules`.
 Is not: a role; what a peer does beyond relaying is in `roles/`.
@@ -23,22 +23,17 @@ from contracts.transactions import Sender
 from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
 from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
 from node.peer.evidence_store import EvidenceStore
-from node.peer.gossip_policy import gossip_hooks, gossip_params, stake_of
+from node.peer.gossip_policy import gossip_params, peer_policy
 from node.peer.multiaddrs import multiaddrs_of
 from node.peer.network import Network
 from node.signing.guard import GUARD_FILE, Guard, open_guard
 from node.signing.keys import Key
 from node.system.clock import now_ms
-from p2p.connections import ConnectionKeeper
-from p2p.connectivity import Connectivity
-from p2p.gossip.service import GossipService
-from p2p.host import Host, open_host
 from p2p.identity import PeerId
-from p2p.lookup import Lookup
-from p2p.mdns import LocalDiscovery
 from p2p.mesh import Mesh, Validation, Validator
+from p2p.network import NetworkConfig, PeerNetwork, open_network
 from p2p.reachability import Setting
-from p2p.record_store import PeerRecords
+from p2p.records import peer_of
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
 from protocol.messages import MULTIADDRS_MAX, Message
@@ -69,9 +64,7 @@ class Peer:
         self,
         key: Key,
         network: Network,
-        host: Host,
-        lookup: Lookup,
-        mesh: Mesh,
+        peer_network: PeerNetwork,
         chain: ChainWatcher,
         guard: Guard,
         sender: Sender,
@@ -80,9 +73,9 @@ class Peer:
     ) -> None:
         self.key = key
         self.network = network
-        self.host = host
-        self.lookup = lookup
-        self.mesh = mesh
+        self.host = peer_network.host
+        self.lookup = peer_network.lookup
+        self.mesh: Mesh = peer_network.gossip
         self.chain = chain
         self.guard = guard
         self.sender = sender
@@ -200,63 +193,45 @@ async def open_peer(
     :param reachable: whether others can dial us, or ``auto`` to ask them.
     :param relaying: whether to relay for those whom nobody can dial.
     :param mdns: whether to look for peers on the local network, too.
-    :raises LocalError: the guard is held, an address is taken or none, or the chain is another one.
+    :raises LocalError: the guard is held, an address is taken or not a multiaddr, or the chain is another
+        one.
     """
-    rng = random.SystemRandom()
+    config = NetworkConfig(
+        listen=multiaddrs_of(listen),
+        announce=multiaddrs_of(announce),
+        bootnodes=multiaddrs_of(network.bootnodes),
+        reachable=reachable,
+        relaying=relaying,
+        mdns=mdns,
+        loopback_exempt=network.parameters.loopback_exempt,
+        gossip=gossip_params(network),
+    )
     with open_guard(data_dir / GUARD_FILE, key) as guard:
-        async with (
-            connect(rpc_url, chain_id=network.deployment.chain_id) as rpc,
-            open_host(
-                key.secret,
-                multiaddrs_of(listen),
-                loopback_exempt=network.parameters.loopback_exempt,
-                announce=multiaddrs_of(announce),
-            ) as host,
-        ):
+        async with connect(rpc_url, chain_id=network.deployment.chain_id) as rpc:
             clients, sender = Clients(rpc, network.deployment), Sender(rpc, Account(key.secret))
-            watcher = await _watch_chain(clients, network, data_dir)
-            records = PeerRecords(key.secret)
-            keeper = ConnectionKeeper(host, records, multiaddrs_of(network.bootnodes), rng)
-            hooks = gossip_hooks(lambda: watcher.view, records, keeper.bootnodes, host.remote_ip)
-            gossip = GossipService(host, rng, params=gossip_params(network), hooks=hooks)
-            topics = [network.topic(topic) for topic in RULES]
-            connectivity = Connectivity(
-                host,
-                keeper,
-                key.secret,
-                reachable=reachable,
-                relaying=relaying,
-                loopback_exempt=network.parameters.loopback_exempt,
-            )
-            keeper.is_protected = lambda peer: (
-                stake_of(watcher.view, peer) > 0
-                or connectivity.is_protected(peer)
-                or any(peer in gossip.mesh_peers(topic) for topic in topics)
-            )
-            lookup = Lookup(host, keeper)
-            book = data_dir / BOOK_FILE
-            peer = Peer(key, network, host, lookup, gossip, watcher, guard, sender, clients, data_dir)
-            with kept_book(book, records):
-                async with trio.open_nursery() as nursery:
-                    await nursery.start(gossip.run)
-                    peer.join()
-                    nursery.start_soon(watcher.run)
-                    nursery.start_soon(peer.publish_evidence)
-                    await nursery.start(keeper.run)
-                    await nursery.start(connectivity.run)
-                    nursery.start_soon(lookup.keep_publishing)
-                    if mdns:
-                        nursery.start_soon(LocalDiscovery(host).run)
-                    nursery.start_soon(keep_saving, book, records)
-                    yield peer
-                    nursery.cancel_scope.cancel()
+            watcher = _chain_watcher(clients, network, data_dir)
+            policy = peer_policy(lambda: watcher.view, {peer_of(item) for item in config.bootnodes})
+            async with open_network(
+                key.secret, config, rng=random.SystemRandom(), policy=policy
+            ) as peer_network:
+                await watcher.refresh()
+                peer = Peer(key, network, peer_network, watcher, guard, sender, clients, data_dir)
+                peer.join()
+                book = data_dir / BOOK_FILE
+                with kept_book(book, peer_network.records):
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(watcher.run)
+                        nursery.start_soon(peer.publish_evidence)
+                        await nursery.start(peer_network.run)
+                        nursery.start_soon(keep_saving, book, peer_network.records)
+                        yield peer
+                        nursery.cancel_scope.cancel()
 
 
-async def _watch_chain(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
-    """What the chain says, read for the first time."""
+def _chain_watcher(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
+    """What the chain says, as far as an earlier run read it; not looked at yet."""
     poll_ms = network.parameters.chain_poll_ms
     book = data_dir / REGISTRY_FILE
     watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, poll_ms, book)
     watcher.restore()
-    await watcher.refresh()
     return watcher

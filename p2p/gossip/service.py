@@ -173,6 +173,10 @@ class GossipService:
         """See :meth:`p2p.mesh.Mesh.mesh_peers`."""
         return tuple(self.router.overlay.mesh.get(topic, ()))
 
+    def is_mesh_peer(self, peer_id: PeerId) -> bool:
+        """Whether we exchange any topic's messages in full with a peer."""
+        return any(peer_id in members for members in self.router.overlay.mesh.values())
+
     def score(self, peer_id: PeerId) -> float:
         """See :meth:`p2p.mesh.Mesh.score`."""
         return self.router.scores.score(peer_id)

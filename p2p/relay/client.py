@@ -77,7 +77,6 @@ class RelayClient:
 
     :ivar is_wanted: whether we want to be reached through relays now.
     :ivar preferred: peers to ask first, such as bootnodes.
-    :ivar on_change: called when our addresses have changed.
     :ivar counts: ``reserved``, ``reservation_failed``, ``reservation_lost``, ``called``, ``call_refused``,
         ``taken``, ``not_taken``.
     """
@@ -88,18 +87,19 @@ class RelayClient:
         *,
         is_wanted: Callable[[], bool],
         preferred: Iterable[PeerId] = (),
+        addresses_changed: Callable[[], None] = lambda: None,
         wall_clock_s: Callable[[], int] = lambda: int(time.time()),
     ) -> None:
         self.is_wanted = is_wanted
         self.preferred = tuple(preferred)
-        self.on_change: Callable[[], None] = lambda: None
+        self._addresses_changed = addresses_changed
         self.counts: Counter[str] = Counter()
         self._host = host
         self._wall_clock_s = wall_clock_s
         self._reservations: dict[PeerId, Reservation] = {}
         self._asked_s: dict[PeerId, int] = {}
         self._changed = trio.Event()
-        host.call_through = self._call
+        host.dial_circuits(self._call)
         host.handle_streams(STOP_PROTOCOL, self._take_call)
 
     def is_relay(self, peer: PeerId) -> bool:
@@ -157,7 +157,7 @@ class RelayClient:
         if self._host.own_addresses.relayed != self.addresses():
             self._host.own_addresses.relayed = self.addresses()
             _log.info("relays lead others to us at %s", ", ".join(map(str, self.addresses())) or "nowhere")
-            self.on_change()
+            self._addresses_changed()
 
     async def _look_after(self) -> None:
         now_s = self._wall_clock_s()

@@ -15,15 +15,10 @@ from contextlib import AsyncExitStack
 import trio
 from multiaddr import Multiaddr
 
-from node.peer.named_peers import name_peer, take_named_peers
-from p2p.connections import ConnectionKeeper, ConnectionParams
-from p2p.gossip.params import GossipParams
-from p2p.gossip.service import GossipHooks, GossipService
-from p2p.host import open_host
+from p2p.connections import ConnectionParams
 from p2p.identity import address_of_peer
-from p2p.lookup import Lookup
 from p2p.mesh import Validation
-from p2p.record_store import PeerRecords
+from p2p.network import NetworkConfig, PeerPolicy, open_network
 from p2p.records import peer_of
 from tests.p2p.nodes import LOOPBACK, secret
 
@@ -38,30 +33,16 @@ PARAMS = ConnectionParams(
 class Member:
     """One peer of the crowd."""
 
-    def __init__(self, number, host, bootnode):
-        rng = random.Random(number)
-        records = PeerRecords(secret(number))
-        hooks = GossipHooks(
-            application_score=lambda peer: BOOTNODE_SCORE if peer == peer_of(bootnode) else 0.0,
-            record=name_peer(records),
-            peers_named=take_named_peers(records, host.remote_ip),
-        )
-        self.host = host
+    def __init__(self, network):
+        self.host, self.lookup, self.gossip = network.host, network.lookup, network.gossip
+        self.keeper = network.keeper
         self.heard = set()
         self.discovered = set()
-        self.gossip = GossipService(host, rng, params=GossipParams(), hooks=hooks)
-        self.keeper = ConnectionKeeper(host, records, [bootnode], rng, params=PARAMS)
-        self.lookup = Lookup(host, self.keeper)
+        self.gossip.join(TOPIC, self._hear)
 
-    async def run(self):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(self.gossip.run)
-            nursery.start_soon(self._listen, self.gossip.subscribe(TOPIC, lambda *_: Validation.ACCEPT))
-            await nursery.start(self.keeper.run)
-
-    async def _listen(self, channel):
-        async for message in channel:
-            self.heard.add(message.decode())
+    def _hear(self, message, _forwarder):
+        self.heard.add(message.decode())
+        return Validation.ACCEPT
 
     def report(self, found):
         records = [entry.record.peer for entry in self.keeper.records.entries()]
@@ -97,12 +78,21 @@ async def answer(members):
 
 
 async def main(first, count, bootnode):
+    config = NetworkConfig(
+        listen=tuple(LOOPBACK),
+        bootnodes=(bootnode,),
+        loopback_exempt=True,
+        connections=PARAMS,
+        publishes_record=False,
+    )
+    policy = PeerPolicy(score=lambda peer: BOOTNODE_SCORE if peer == peer_of(bootnode) else 0.0)
     async with AsyncExitStack() as stack, trio.open_nursery() as nursery:
         members = []
         for number in range(first, first + count):
-            host = await stack.enter_async_context(open_host(secret(number), LOOPBACK, loopback_exempt=True))
-            members.append(Member(number, host, bootnode))
-            nursery.start_soon(members[-1].run)
+            opened = open_network(secret(number), config, rng=random.Random(number), policy=policy)
+            network = await stack.enter_async_context(opened)
+            members.append(Member(network))
+            nursery.start_soon(network.run)
         await answer(members)
         nursery.cancel_scope.cancel()
 

@@ -1,6 +1,6 @@
 """One node for tests behind NAT: `python -m tests.p2p.nat_node NUMBER PORT [--relaying] [BOOTNODE…]`.
 
-It has what a node has to be found and reached, without chain and gossip. For each line on standard input it
+It has what a node has to be found and reached, without chain and topics. For each line on standard input it
 does as told and answers with one line of JSON how it is: `report`, `connect ADDRESS`, `find ACCOUNT`,
 `echo PEER BYTES`.
 """
@@ -14,12 +14,9 @@ import sys
 import trio
 from multiaddr import Multiaddr
 
-from p2p.connections import ConnectionKeeper, ConnectionParams
-from p2p.connectivity import Connectivity
-from p2p.host import open_host
+from p2p.connections import ConnectionParams
 from p2p.identity import address_of_peer, peer_id_from_text
-from p2p.lookup import Lookup
-from p2p.record_store import PeerRecords
+from p2p.network import NetworkConfig, open_network
 from protocol.errors import CuckooError
 from tests.p2p.nodes import secret
 from tests.p2p.relay.circuits import echo
@@ -32,8 +29,8 @@ PARAMS = ConnectionParams(connections_target=1, outbound_target=1, ask_interval_
 class NatNode:
     """The node."""
 
-    def __init__(self, host, keeper, connectivity, lookup):
-        self.host, self.keeper, self.connectivity, self.lookup = host, keeper, connectivity, lookup
+    def __init__(self, network):
+        self.host, self.connectivity, self.lookup = network.host, network.connectivity, network.lookup
 
     async def do(self, name, argument):
         """Do as told; what came of it."""
@@ -79,17 +76,18 @@ async def answer(node):
 
 async def main(number, port, *bootnodes, relaying=False):
     """Run one node."""
-    listen = [Multiaddr(f"/ip4/0.0.0.0/tcp/{port}")]
-    async with open_host(secret(number), listen) as host, trio.open_nursery() as nursery:
-        host.handle_direct_streams(ECHO, echo)
-        records = PeerRecords(secret(number))
-        addresses = [Multiaddr(text) for text in bootnodes]
-        keeper = ConnectionKeeper(host, records, addresses, random.Random(number), params=PARAMS)
-        connectivity = Connectivity(host, keeper, secret(number), relaying=relaying)
-        keeper.is_protected = connectivity.is_protected
-        await nursery.start(keeper.run)
-        await nursery.start(connectivity.run)
-        await answer(NatNode(host, keeper, connectivity, Lookup(host, keeper)))
+    config = NetworkConfig(
+        listen=(Multiaddr(f"/ip4/0.0.0.0/tcp/{port}"),),
+        bootnodes=tuple(Multiaddr(text) for text in bootnodes),
+        relaying=relaying,
+        connections=PARAMS,
+        publishes_record=False,
+    )
+    opened = open_network(secret(number), config, rng=random.Random(number))
+    async with opened as network, trio.open_nursery() as nursery:
+        network.host.handle_direct_streams(ECHO, echo)
+        await nursery.start(network.run)
+        await answer(NatNode(network))
         nursery.cancel_scope.cancel()
 
 

@@ -33,10 +33,12 @@ PEERS = [peer_id_from_secret(secret(number)) for number in range(4)]
 
 
 @asynccontextmanager
-async def keeping(hosts, bootnodes, params=QUICK):
+async def keeping(hosts, bootnodes, params=QUICK, **options):
     """Keepers for hosts, running."""
     keepers = [
-        ConnectionKeeper(host, PeerRecords(secret(number)), bootnodes, random.Random(number), params=params)
+        ConnectionKeeper(
+            host, PeerRecords(secret(number)), bootnodes, random.Random(number), params=params, **options
+        )
         for number, host in enumerate(hosts)
     ]
     async with trio.open_nursery() as nursery:
@@ -156,8 +158,11 @@ async def test_a_node_with_too_many_connections__lets_strangers_go_and_keeps_who
         connections_low=4,
         trim_grace_ms=1,
     )
-    async with open_hosts(9) as (host, *others), keeping([host], [], params) as (keeper,):
-        keeper.is_protected = lambda peer: peer in {other.peer_id for other in others[:2]}
+    staked = {peer_id_from_secret(secret(number)) for number in (1, 2)}
+    async with (
+        open_hosts(9) as (host, *others),
+        keeping([host], [], params, is_protected=staked.__contains__) as (keeper,),
+    ):
         host.handle_direct_streams("/wait/1", wait)
         for other in others[:3]:
             await connect(other, host)

@@ -136,8 +136,8 @@ def test_the_nearest_by_xor__are_found(store):
 
 
 def test_strangers_with_ever_new_keys__push_out_hearsay_and_each_other_but_not_whom_we_keep():
-    store = PeerRecords(secret(0), records_max=3)
-    store.is_kept = lambda peer: peer == PEERS[1]
+    kept = {PEERS[1]}
+    store = PeerRecords(secret(0), records_max=3, is_kept=lambda peer: peer in kept)
     confirm(store, 1)
     store.accept(record(2).envelope)
     for number in range(3, 20):
@@ -148,7 +148,7 @@ def test_strangers_with_ever_new_keys__push_out_hearsay_and_each_other_but_not_w
     for number in range(20, 25):
         store.accept(record(number).envelope)
     assert store.addresses(PEERS[1])
-    store.is_kept = lambda _peer: True
+    kept.update(PEERS)
     confirm(store, 25)
     assert len(store) == 3
 

@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multiaddr import Multiaddr
 
-from node.peer.gossip_policy import STAKE_SCORE_MAX, gossip_hooks, gossip_params, stake_of, stake_score
+from node.peer.gossip_policy import STAKE_SCORE_MAX, gossip_params, peer_policy, stake_of, stake_score
 from node.peer.network import Network, read_parameters
 from p2p.gossip.actions import Connect
 from p2p.gossip.params import WITHOUT_MESH, GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.score_params import RARE, STEADY
+from p2p.gossip.service import GossipHooks
 from p2p.gossip.wire import Prune, PxPeer, encode_control, encode_subscriptions
 from p2p.identity import PeerId, address_of_peer, peer_id_from_secret
+from p2p.named_peers import name_peer, take_named_peers
 from p2p.record_store import PeerRecords
 from p2p.records import seal_record
 from protocol.draw import EpochView, Snapshot
@@ -42,7 +44,12 @@ VIEW = View(
 
 def make(view=VIEW):
     records = PeerRecords((1).to_bytes(32))
-    return records, gossip_hooks(lambda: view, records, {BOOTNODE}, lambda _: "127.0.0.1")
+    hooks = GossipHooks(
+        application_score=peer_policy(lambda: view, {BOOTNODE}).score,
+        record=name_peer(records),
+        peers_named=take_named_peers(records, lambda _: "127.0.0.1"),
+    )
+    return records, hooks
 
 
 def record_of(number):
@@ -68,6 +75,13 @@ def test_application_score__is_of_the_stake_behind_the_peer_id():
     assert found == [5, 15, 0, 100]
     assert stake_of(View(DOMAIN, {}), MINER) == 0
     assert stake_of(VIEW, PeerId(b"no key inside")) == 0
+
+
+def test_staked__are_those_whom_the_chain_knows_now():
+    is_staked = peer_policy(lambda: VIEW, {BOOTNODE}).is_staked
+    assert [is_staked(peer) for peer in (MINER, COORDINATOR)] == [True, True]
+    assert [is_staked(peer) for peer in (STRANGER, BOOTNODE)] == [False, False]
+    assert not peer_policy(lambda: View(DOMAIN, {}), ()).is_staked(MINER)
 
 
 def test_a_bootnode__is_believed_when_it_names_peers_and_a_miner_is_not_for_its_stake_alone():

@@ -6,16 +6,19 @@ Is not: a choice of whom to name, which is the router's, nor whom to dial, which
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import structlog
+import logging
+from typing import TYPE_CHECKING
 
 from p2p.gossip.wire import PxPeer
-from p2p.identity import PeerId
-from p2p.record_store import PeerRecords
 from protocol.errors import ProtocolError
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from p2p.identity import PeerId
+    from p2p.record_store import PeerRecords
+
+_log = logging.getLogger(__name__)
 
 
 def name_peer(records: PeerRecords) -> Callable[[PeerId], PxPeer | None]:
@@ -41,6 +44,6 @@ def take_named_peers(
             try:
                 records.accept(named.record, heard_from_ip=remote_ip(from_peer))
             except ProtocolError as error:
-                log.debug("a peer was named without a proper record", by=str(from_peer), error=str(error))
+                _log.debug("%s named a peer without a proper record: %r", from_peer, error)
 
     return take
