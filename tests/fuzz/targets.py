@@ -41,6 +41,7 @@ from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document, to_document
 from protocol.messages import MESSAGE_OF, TaskCall, TaskInput, TaskReply
 from protocol.pay import SignedVoucher
+from protocol.png import require_picture, require_preview
 from protocol.rules.view import Seen
 from protocol.signature import recover
 from protocol.statement import Envelope, open_statement, read_envelope
@@ -51,6 +52,7 @@ from tests.fuzz.session_targets import session_targets
 from tests.fuzz.target import Target
 from tests.protocol import builders
 from tests.protocol.builders import AUDITOR, COORDINATOR, DOMAIN, FIRST_RANKED, MINERS, NOW_MS, TASK, sealed
+from tests.protocol.pictures import plain_picture
 from tests.vectors.situations import RULES
 
 EPOCHS = builders.view().epochs
@@ -87,7 +89,7 @@ RPCS = (
     ),
 )
 EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
-
+PICTURES = tuple(plain_picture(4, 2, level) for level in (0, 9))
 
 LEAVES = [TraceLeaf.of(bytes([step]), b"", b"output") for step in range(5)]
 TRACE = TraceBinding(bytes(32), bytes(20), bytes(32), len(LEAVES), bytes(32))
@@ -200,6 +202,12 @@ def _rpc(data: bytes) -> None:
         assert encode_message(single.topic, single.data) == data
 
 
+def _picture(data: bytes) -> None:
+    """Whole as a picture, and as what it says its size is: so that mutants come by the header at times."""
+    require_preview(data, 64, 64)
+    require_picture(data, 4, 2)
+
+
 def _router() -> Callable[[bytes], None]:
     """One router among enemies; its tables must stay within their limits."""
     world = Besieged(seed=1)
@@ -246,6 +254,7 @@ def targets() -> list[Target]:
         Target("open a statement", _statement, STATEMENTS),
         Target("recover a signer", _signature, (TASK.digest + TASK.encoded[-65:],)),
         Target("opening of a trace", _opening, (OPENING.encode(),)),
+        Target("picture", _picture, PICTURES),
         Target("follow the draw", _ranking, (TASK.message.encode(),)),
         Target("evidence", _evidence, EVIDENCE),
         Target("evidence document", _json(_evidence_document), tuple(_dump(one) for one in documents)),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import protocol
-from protocol import draw, epoch_document, evidence, messages, statement
+from protocol import draw, epoch_document, evidence, messages, png, statement
 from protocol.cbor import BYTES_MAX, DEPTH_MAX
 from protocol.draw import ranking, task_seed
 from protocol.hashing import keccak256
@@ -160,6 +160,7 @@ def test_the_limits():
         "longest body": statement.BODY_BYTES_MAX,
         "longest image": messages.IMAGE_BYTES_MAX,
         "longest source image": messages.SOURCE_BYTES_MAX,
+        "IDAT chunks of a picture": png.IDAT_CHUNKS_MAX,
         "most miners of one snapshot": draw.MINERS_MAX,
         "most miners of one receipt": epoch_document.MINERS_MAX,
         "slices of a task's pay": SLICES_PER_TASK,
