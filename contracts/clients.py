@@ -7,6 +7,7 @@ Is not: any of the calls; each contract has its module.
 from __future__ import annotations
 
 from functools import cached_property
+from pathlib import Path
 
 from contracts.cai import TokenClient
 from contracts.contract import Contract
@@ -14,7 +15,7 @@ from contracts.deployment import CONTRACTS, BadDeployment, Deployment
 from contracts.disputes import DisputesClient
 from contracts.epochs import EpochsClient
 from contracts.escrow import EscrowClient
-from contracts.events import Cursor
+from contracts.metadata import MetadataReader
 from contracts.registry import Registry
 from contracts.rewards import RewardsClient
 from contracts.rpc import Rpc
@@ -68,10 +69,17 @@ class Clients:
         """Accusations that a jury judges."""
         return DisputesClient(self.rpc, self.deployment.disputes)
 
-    def registry(self, *, confirmations: int = 0) -> Registry:
-        """An empty list of nodes, to be read from the chain."""
-        cursor = Cursor(self.deployment.deployed_at_block)
-        return Registry(self.rpc, self.deployment.staking, cursor, confirmations=confirmations)
+    @cached_property
+    def metadata(self) -> MetadataReader:
+        """What owners say of their nodes."""
+        return MetadataReader(self.rpc, self.deployment)
+
+    def registry(self, file: Path | None = None) -> Registry:
+        """The list of nodes, to be read from the chain.
+
+        :param file: where it is kept from one run to the next.
+        """
+        return Registry(self.rpc, self.deployment.staking, self.deployment.deployed_at_block, file)
 
 
 async def check_deployment(rpc: Rpc, deployment: Deployment) -> None:

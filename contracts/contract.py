@@ -6,50 +6,40 @@ Is not: typed by itself; nobody outside this package calls it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
+
+import trio
+import trio.lowlevel
 
 from contracts.artifacts import load_artifact
 from contracts.errors import BadChainAnswer, RpcError
 from contracts.libraries import (
     DISCARD,
-    ABIEvent,
     EncodingError,
     EventData,
-    HexStr,
-    LogReceipt,
     Web3,
     Web3Exception,
-    event_abi_to_log_topic,
 )
-from contracts.provider import reading
+from contracts.logs import Event, LogDecoder
+from contracts.provider import ANSWER_BYTES_MAX, reading
 from contracts.reverts import canonical, reason_of
 from contracts.rpc import Receipt, Rpc, number
 from contracts.transactions import Sender
 from protocol.errors import LocalError
 
 LOG_BLOCKS_MAX: Final = 2_000
-"""Blocks in one request for logs: the least that public RPCs allow."""
+"""Most blocks in one request for logs. Public RPCs allow 10 to 10,000: see `events` for what follows then."""
+LOG_BYTES_MAX: Final = 2 * 1024 * 1024
+"""Longest answer with logs of several blocks; its JSON is decoded in one piece, in some 20 ms."""
+LOGS_AT_ONCE: Final = 64
+"""Logs that are decoded before other tasks have their turn, each in some 0.1 ms."""
+_TOPIC_BYTES: Final = 32
 
 
 class BadArguments(LocalError):
     """Values that do not fit the types of a call, for example an amount below zero: a bug of the caller."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One decoded event of a contract."""
-
-    name: str
-    arguments: dict[str, Any]
-    """By parameter name; addresses as 20 bytes."""
-    block_number: int
-    """In the RPC's numbers."""
-    log_index: int
-    """Its place in its block."""
-    transaction_hash: bytes
 
 
 class Contract:
@@ -105,33 +95,40 @@ class Contract:
                 return self._event(name, event)
         raise BadChainAnswer(name, "the transaction has not emitted this event")
 
-    async def events(self, names: Sequence[str], first_block: int, last_block: int) -> tuple[Event, ...]:
+    async def events(
+        self, names: Sequence[str], first_block: int, last_block: int, *, node: bytes | None = None
+    ) -> tuple[Event, ...]:
         """This contract's events of some names, in the order of the chain.
 
         :param first_block: included, as is `last_block`; at most `LOG_BLOCKS_MAX` of them.
-        :raises ValueError: more of them.
-        :raises BadChainAnswer: one is not of these names, or not as the ABI has it.
+        :param node: 20 bytes, the events' first indexed parameter; ``None`` for any.
+        :raises ValueError: more blocks.
+        :raises AnswerTooLarge: several blocks with more than `LOG_BYTES_MAX`, or one with too much at all.
+        :raises BadChainAnswer: an event is not of these names or blocks, or not as the ABI has it.
+        :raises RpcError: the RPC refused, perhaps since it allows fewer blocks or logs.
         """
         if last_block - first_block >= LOG_BLOCKS_MAX:
             message = f"more than {LOG_BLOCKS_MAX} blocks"
             raise ValueError(message)
-        kinds = {_topic(self._contract.events[name]().abi): name for name in names}
-        with reading("eth_getLogs"):
-            logs = await self._rpc.web3.eth.get_logs(
-                {
-                    "address": self._checksum_address,
-                    "topics": [list(kinds)],
-                    "fromBlock": first_block,
-                    "toBlock": last_block,
-                }
-            )
-            found = [self._decoded(kinds, log) for log in logs]
+        decoder = LogDecoder(self._rpc.web3.codec, [self._contract.events[name]().abi for name in names])
+        topics: list[Any] = [decoder.topics]
+        if node is not None:
+            topics.append("0x" + node.rjust(_TOPIC_BYTES, b"\0").hex())
+        query = {
+            "address": self._checksum_address,
+            "topics": topics,
+            "fromBlock": hex(first_block),
+            "toBlock": hex(last_block),
+        }
+        logs = await self._rpc.logs(query, LOG_BYTES_MAX if last_block > first_block else ANSWER_BYTES_MAX)
+        found: list[Event] = []
+        for start in range(0, len(logs), LOGS_AT_ONCE):
+            found += map(decoder.decode, logs[start : start + LOGS_AT_ONCE])
+            await trio.lowlevel.checkpoint()
+        if any(not first_block <= event.block_number <= last_block for event in found):
+            raise BadChainAnswer("eth_getLogs", "logs of other blocks")
         found.sort(key=lambda event: (event.block_number, event.log_index))
         return tuple(found)
-
-    def _decoded(self, kinds: Mapping[HexStr, str], log: LogReceipt) -> Event:
-        name = kinds[Web3.to_hex(log["topics"][0])]
-        return self._event(name, self._contract.events[name]().process_log(log))
 
     def _event(self, name: str, event: EventData) -> Event:
         inputs = {part["name"]: part for part in self._contract.events[name]().abi["inputs"]}
@@ -142,11 +139,6 @@ class Contract:
             log_index=number(name, event["logIndex"]),
             transaction_hash=bytes(event["transactionHash"]),
         )
-
-
-def _topic(abi: ABIEvent) -> HexStr:
-    """What a log of an event begins with: the hash of its signature."""
-    return Web3.to_hex(event_abi_to_log_topic(abi))
 
 
 def creation_data(rpc: Rpc, artifact_name: str, arguments: Sequence[Any]) -> bytes:

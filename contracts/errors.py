@@ -8,6 +8,7 @@ Is not: anything that a peer did.
     │   ├── ChainError                the chain's RPC, or our use of it: no peer is to blame
     │   │   ├── ChainUnreachable      no answer in time; it may pass
     │   │   ├── BadChainAnswer        an answer, but not one that the method can have
+    │   │   │   └── AnswerTooLarge    more bytes than we take at once
     │   │   ├── WrongChain            the RPC serves another chain than the configuration says
     │   │   ├── RpcError              the RPC refused the request, and no contract was the reason
     │   │   ├── CostTooHigh           gas or fee above our own bound; nothing was sent
@@ -49,6 +50,14 @@ class BadChainAnswer(ChainError):
         super().__init__(f"bad answer to {method}: {reason}")
         self.method = method
         self.reason = reason
+
+
+class AnswerTooLarge(BadChainAnswer):
+    """:ivar bytes_max: what we would have taken."""
+
+    def __init__(self, method: str, bytes_max: int) -> None:
+        super().__init__(method, f"more than {bytes_max} bytes")
+        self.bytes_max = bytes_max
 
 
 class WrongChain(ChainError):

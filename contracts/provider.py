@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import httpx2
 import trio
 
-from contracts.errors import BadChainAnswer, ChainUnreachable, RpcError
+from contracts.errors import AnswerTooLarge, BadChainAnswer, ChainUnreachable, RpcError
 from contracts.libraries import AsyncJSONBaseProvider, DecodingError, RPCEndpoint, RPCResponse, Web3Exception
 
 TIMEOUT_S: Final = 15.0
 ANSWER_BYTES_MAX: Final = 32 * 1024 * 1024
-"""An RPC that sends more is broken or hostile; our largest answers, pages of logs, stay far below."""
+"""An RPC that sends more is broken or hostile. Pages of logs have a lower bound: see `contract`."""
 _REASON_CHARACTERS_MAX: Final = 200
 """web3 repeats an answer in its errors, which may be as long as an answer may be."""
 _UNREADABLE: Final = (
@@ -59,11 +59,16 @@ class TrioProvider(AsyncJSONBaseProvider):
         """Ask, and return the answer's JSON; what web3 calls.
 
         :raises ChainUnreachable: no answer in time.
-        :raises BadChainAnswer: more than `ANSWER_BYTES_MAX`, or no answer to this request.
+        :raises AnswerTooLarge: more than `ANSWER_BYTES_MAX`.
+        :raises BadChainAnswer: no answer to this request.
         :raises RpcError: the RPC refused.
         """
+        return await self.ask(method, params, ANSWER_BYTES_MAX)
+
+    async def ask(self, method: RPCEndpoint, params: Any, bytes_max: int) -> RPCResponse:
+        """`make_request` with another bound: the longer an answer, the longer its JSON holds up all tasks."""
         request = self.form_request(method, params)
-        status, received = await self._post(method, self.encode_rpc_dict(request))
+        status, received = await self._post(method, self.encode_rpc_dict(request), bytes_max)
         try:
             answer = self.decode_rpc_response(received)
         except (ValueError, RecursionError) as error:
@@ -77,7 +82,7 @@ class TrioProvider(AsyncJSONBaseProvider):
             raise _rpc_error(method, refusal)
         return answer
 
-    async def _post(self, method: str, body: bytes) -> tuple[int, bytes]:
+    async def _post(self, method: str, body: bytes, bytes_max: int) -> tuple[int, bytes]:
         """HTTP status and body of the answer."""
         headers = {"content-type": "application/json"}
         try:
@@ -87,8 +92,8 @@ class TrioProvider(AsyncJSONBaseProvider):
                     async with aclosing(response.aiter_bytes()) as pieces:
                         async for piece in pieces:
                             received += piece
-                            if len(received) > ANSWER_BYTES_MAX:
-                                raise BadChainAnswer(method, f"more than {ANSWER_BYTES_MAX} bytes")
+                            if len(received) > bytes_max:
+                                raise AnswerTooLarge(method, bytes_max)
         except trio.TooSlowError as error:
             raise ChainUnreachable(self.endpoint, f"no answer in {self._timeout_s:g} s") from error
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:

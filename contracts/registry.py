@@ -1,82 +1,70 @@
 """All nodes that were ever registered, rebuilt from events: the contract itself keeps no list of them.
 
-Is: a list that follows the chain, also backwards, and can be kept in a file from one run to the next.
-Is not: weights; those are asked of the contract for an epoch, since they count only at its first block.
+Is: a list that follows the chain, also backwards, held against the contract's own count, and kept in a file
+from one run to the next.
+Is not: weights; those are asked of the contract for an epoch, since they count only at its first block. Nor
+what owners say of their nodes, which anybody can write for gas alone: see `metadata`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from contracts.contract import Contract, Event
+import trio
+
+from contracts.contract import Contract
+from contracts.errors import BadChainAnswer
 from contracts.events import BadCursor, Cursor, EventFeed
-from contracts.records import METADATA_BYTES_MAX, Role
-from protocol.errors import LocalError
-from protocol.signature import ADDRESS_BYTES
+from contracts.logs import Event
+from contracts.records import Role
+from contracts.registry_store import Entry, RegistryStore, StoreFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from contracts.rpc import Rpc
 
-ENTRIES_MAX: Final = 1 << 20
-"""Most registrations and changes of metadata together; each costs its owner a transaction."""
-METADATA_READ_BYTES_MAX: Final = 3 * METADATA_BYTES_MAX
-"""Bytes that are no UTF-8 are read as replacement characters, three bytes each."""
-EVENT_NAMES: Final = ("NodeRegistered", "MetadataChanged")
-DOCUMENT_FORMAT: Final = "cuckoo-registry/1"
-
-
-class RegistryFull(LocalError):
-    """More than `ENTRIES_MAX` registrations and changes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node as it was registered, with its latest metadata.
-
-    :ivar address: of its key, 20 bytes.
-    :ivar owner: 20 bytes.
-    :ivar metadata: what its owner says of it; at most `METADATA_BYTES_MAX` bytes, otherwise anything.
-    """
-
-    address: bytes
-    owner: bytes
-    role: Role
-    metadata: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """One event: a registration, or with `owner` and `role` of None a change of metadata."""
-
-    block_number: int
-    address: bytes
-    metadata: str
-    owner: bytes | None
-    role: Role | None
+NODES_MAX: Final = 1 << 24
+"""As many as the contract has room for. Each costs its owner more than 20,000 CAI for the unbonding delay, of
+which there are 50,000 times as many: an RPC that tells of more invents them."""
+INCOMPLETE_MAX: Final = 5
+"""Looks in a row that find fewer nodes than the contract counts, after which all is read anew."""
+_EVENT: Final = "NodeRegistered"
 
 
 class Registry:
-    """The nodes of one staking contract."""
+    """The nodes of one staking contract.
 
-    def __init__(self, rpc: Rpc, staking: bytes, cursor: Cursor, *, confirmations: int = 0) -> None:
-        """:param cursor: a fresh one, at the block of the deployment; for others see `restore`.
+    :ivar is_complete: whether the last look has found as many nodes as the contract counts. If not, the RPC
+        has answered from a node that is behind, and the next look may find the rest.
+    :ivar fault: why nothing can be kept on disk; ``None`` while all is well.
+    """
 
-        :param confirmations: see `EventFeed`.
+    def __init__(self, rpc: Rpc, staking: bytes, first_block: int, file: Path | None = None) -> None:
+        """:param first_block: the block of the deployment.
+
+        :param file: where the list is kept from one run to the next; ``None`` keeps none.
         """
-        contract = Contract(rpc, staking, "Staking")
-        self._feed = EventFeed(rpc, contract, EVENT_NAMES, cursor, confirmations=confirmations)
-        self._staking = staking
-        self._entries: list[_Entry] = []
-        self._nodes: dict[bytes, Node] = {}
+        self._contract = Contract(rpc, staking, "Staking")
+        self._feed = EventFeed(rpc, self._contract, (_EVENT,), Cursor(first_block))
+        self._first_block = first_block
+        self._store = None if file is None else RegistryStore(file, staking)
+        self._is_loaded = False
+        self._settled: dict[bytes, Entry] = {}
+        self._recent: dict[bytes, Entry] = {}
+        self._incomplete = 0
+        self.is_complete = False
+        self.fault: str | None = None
 
     def __len__(self) -> int:
         """How many nodes there are."""
-        return len(self._nodes)
+        return len(self._settled) + len(self._recent)
 
-    def nodes(self, role: Role | None = None) -> tuple[Node, ...]:
+    def nodes(self, role: Role | None = None) -> tuple[Entry, ...]:
         """Nodes of a role, or all, in the order of their registration."""
-        return tuple(node for node in self._nodes.values() if role in (None, node.role))
+        entries = (*self._settled.values(), *self._recent.values())
+        return entries if role is None else tuple(entry for entry in entries if entry.role is role)
 
     async def sync(self) -> None:
         """Read all that has happened since; what was read stays read if it raises half-way.
@@ -84,111 +72,78 @@ class Registry:
         Not to be called by two tasks at once.
 
         :raises ChainError: the chain fails us.
-        :raises RegistryFull: there is too much.
         """
-        while True:
-            batch = await self._feed.read()
-            if batch.undone_after is not None:
-                self._take_back(batch.undone_after)
-            for event in batch.events:
-                self._append(_entry_of(event))
-            if batch.is_caught_up:
-                return
+        if not self._is_loaded:
+            await self._load()
+        # Asked before the list is read, so that a registration meanwhile makes it no shorter than the count.
+        count = await self._contract.read("nodeCount")
+        is_caught_up = False
+        while not is_caught_up:
+            is_caught_up = await self._advance()
+        self.is_complete = len(self) >= count
+        self._incomplete = 0 if self.is_complete else self._incomplete + 1
+        if self._incomplete >= INCOMPLETE_MAX:
+            # Something was settled from a node that was further behind than any should be.
+            await self._begin_anew()
 
-    def _take_back(self, last_block: int) -> None:
-        kept = [entry for entry in self._entries if entry.block_number <= last_block]
-        self._entries, self._nodes = [], {}
-        for entry in kept:
-            self._append(entry)
-
-    def _append(self, entry: _Entry) -> None:
-        if len(self._entries) >= ENTRIES_MAX:
-            message = f"more than {ENTRIES_MAX} registrations and changes of metadata"
-            raise RegistryFull(message)
-        known = self._nodes.get(entry.address)
-        if entry.owner is not None and entry.role is not None:
-            self._nodes[entry.address] = Node(entry.address, entry.owner, entry.role, entry.metadata)
-        elif known is not None:
-            self._nodes[entry.address] = Node(known.address, known.owner, known.role, entry.metadata)
-        self._entries.append(entry)
-
-    # From one run to the next
-
-    def to_document(self) -> dict[str, Any]:
-        """JSON object of everything, with the cursor."""
-        entries = [
-            [
-                entry.block_number,
-                entry.address.hex(),
-                entry.metadata,
-                *([] if entry.owner is None or entry.role is None else [entry.owner.hex(), int(entry.role)]),
-            ]
-            for entry in self._entries
-        ]
-        return {
-            "format": DOCUMENT_FORMAT,
-            "staking": self._staking.hex(),
-            "cursor": self._feed.cursor.to_document(),
-            "entries": entries,
-        }
-
-    def restore(self, document: Any) -> None:
-        """Go on from a document of this contract's registry.
-
-        :raises BadCursor: it is none; then nothing has changed, and reading begins anew.
-        """
+    async def _advance(self) -> bool:
+        """Read one batch; returns whether nothing was left to read."""
+        before = self._feed.cursor
+        batch = await self._feed.read()
         try:
-            if document["format"] != DOCUMENT_FORMAT or document["staking"] != self._staking.hex():
-                message = "a registry of another contract or format"
-                raise BadCursor(message)
-            cursor = Cursor.from_document(document["cursor"])
-            entries = [_entry_from(item) for item in document["entries"]]
-        except (KeyError, TypeError, ValueError) as error:
-            message = f"not a registry: {type(error).__name__}: {error}"
-            raise BadCursor(message) from error
-        if any(entry.block_number >= cursor.next_block for entry in entries) or len(entries) > ENTRIES_MAX:
-            message = "not a registry: it knows more than it has read"
-            raise BadCursor(message)
-        self._feed.cursor = cursor
-        self._entries, self._nodes = [], {}
-        for entry in entries:
-            self._append(entry)
+            settled = [_entry_of(event) for event in batch.settled]
+            recent = [_entry_of(event) for event in batch.recent]
+        except BadChainAnswer:
+            self._feed.cursor = before
+            raise
+        if len(self._settled) + len(settled) + len(recent) > NODES_MAX:
+            self._feed.cursor = before
+            raise BadChainAnswer("eth_getLogs", "more nodes than the contract has room for")
+        if batch.undone_after is not None:
+            limit = batch.undone_after
+            self._settled = {k: entry for k, entry in self._settled.items() if entry.block_number <= limit}
+        self._settled |= {entry.address: entry for entry in settled}
+        self._recent = {entry.address: entry for entry in recent if entry.address not in self._settled}
+        if batch.cursor != before:
+            await self._keep(lambda store: store.apply(batch.undone_after, settled, batch.cursor))
+        return batch.is_caught_up
+
+    async def _load(self) -> None:
+        """Take the list from its file; one that is broken is read anew."""
+        if self._store is not None:
+            try:
+                cursor, entries = await trio.to_thread.run_sync(self._store.load, self._first_block)
+            except BadCursor:
+                await self._begin_anew()
+            except StoreFailed as error:
+                self.fault = str(error)
+            else:
+                self._feed.cursor = cursor
+                self._settled = {entry.address: entry for entry in entries}
+        self._is_loaded = True
+
+    async def _begin_anew(self) -> None:
+        self._incomplete = 0
+        self._feed.cursor = Cursor(self._first_block)
+        self._settled, self._recent = {}, {}
+        await self._keep(RegistryStore.forget)
+
+    async def _keep(self, change: Callable[[RegistryStore], None]) -> None:
+        """Change the file. After a fault it is left as it is: it fits together, and goes on from there."""
+        if self._store is None or self.fault is not None:
+            return
+        try:
+            # What is in memory goes on from here: a file that missed this would miss it for good.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(change, self._store)
+        except (StoreFailed, BadCursor) as error:
+            self.fault = str(error)
 
 
-def _entry_of(event: Event) -> _Entry:
+def _entry_of(event: Event) -> Entry:
     arguments = event.arguments
-    registered = event.name == "NodeRegistered"
-    return _Entry(
-        block_number=event.block_number,
-        address=arguments["node"],
-        metadata=arguments["metadata"],
-        owner=arguments["owner"] if registered else None,
-        role=Role(arguments["role"]) if registered else None,
-    )
-
-
-def _entry_from(item: Any) -> _Entry:
-    """:raises TypeError, ValueError: it is none."""
-    block_number, address, metadata, *registration = item
-    if type(block_number) is not int or not isinstance(metadata, str):
-        message = "not an entry"
-        raise TypeError(message)
-    if len(metadata.encode("utf-8", "surrogatepass")) > METADATA_READ_BYTES_MAX:
-        message = "metadata is too long"
-        raise ValueError(message)
-    owner, role = registration or (None, None)
-    return _Entry(
-        block_number,
-        _address(address),
-        metadata,
-        None if owner is None else _address(owner),
-        None if role is None else Role(role),
-    )
-
-
-def _address(text: str) -> bytes:
-    address = bytes.fromhex(text)
-    if len(address) != ADDRESS_BYTES:
-        message = "not an address"
-        raise ValueError(message)
-    return address
+    try:
+        role = Role(arguments["role"])
+        return Entry(event.block_number, event.log_index, arguments["node"], arguments["owner"], role)
+    except ValueError as error:
+        raise BadChainAnswer(_EVENT, str(error)) from error

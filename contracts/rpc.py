@@ -10,14 +10,14 @@ web3 waits for receipts with asyncio's clock: see `transactions`, which polls in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import httpx2
 
-from contracts.errors import BadChainAnswer, WrongChain
+from contracts.errors import BadChainAnswer, RpcError, WrongChain
 from contracts.libraries import (
     ABICodec,
     ABIRegistry,
@@ -135,7 +135,8 @@ class Rpc:
         method = "eth_getBlockByNumber"
         with reading(method):
             block = await self.web3.eth.get_block("latest")
-            return number(method, block.get("baseFeePerGas", 0))
+            fee = block.get("baseFeePerGas")
+            return 0 if fee is None else number(method, fee)
 
     async def balance(self, address: bytes) -> int:
         """Of the chain's own coin, in wei."""
@@ -149,9 +150,12 @@ class Rpc:
         :param pending: also count those that are in no block yet, as far as the RPC knows them.
         """
         account, method = Web3.to_checksum_address(address), "eth_getTransactionCount"
-        with reading(method):
-            found = await self.web3.eth.get_transaction_count(account, "pending" if pending else "latest")
-            return number(method, found)
+
+        async def count(block: Literal["pending", "latest"]) -> int:
+            with reading(method):
+                return number(method, await self.web3.eth.get_transaction_count(account, block))
+
+        return await _pending_or_latest(count) if pending else await count("latest")
 
     async def code(self, address: bytes) -> bytes:
         """Code that stands at an address; empty if it is no contract."""
@@ -171,12 +175,29 @@ class Rpc:
         """Gas that a transaction would use in the next block.
 
         The next and not, as web3 would have it, the newest: what is first of its kind in a block may cost
-        more, such as a checkpoint of stakes.
+        more, such as a checkpoint of stakes. Of the newest where the RPC knows no next one.
 
         :raises RpcError: with the revert data in `RpcError.data` if a contract would refuse.
         """
-        with reading("eth_estimateGas"):
-            return number("eth_estimateGas", await self.web3.eth.estimate_gas(transaction, "pending"))
+        method = "eth_estimateGas"
+
+        async def estimate(block: Literal["pending", "latest"]) -> int:
+            with reading(method):
+                return number(method, await self.web3.eth.estimate_gas(transaction, block))
+
+        return await _pending_or_latest(estimate)
+
+    async def logs(self, query: Mapping[str, Json], bytes_max: int) -> list[Json]:
+        """Logs as the RPC has them, without web3's formatters, which take most of a millisecond for each.
+
+        :param query: as ``eth_getLogs`` has it.
+        :raises AnswerTooLarge: more than `bytes_max`.
+        """
+        method = RPCEndpoint("eth_getLogs")
+        found = (await self.web3.provider.ask(method, [dict(query)], bytes_max)).get("result")
+        if not isinstance(found, list):
+            raise BadChainAnswer(method, "not a list")
+        return found
 
     async def send_raw(self, raw: bytes) -> None:
         """Give the chain a signed transaction."""
@@ -191,6 +212,8 @@ class Rpc:
                 found = await self.web3.eth.get_transaction_receipt(Web3.to_hex(transaction_hash))
             except TransactionNotFound:
                 return None
+            if found["blockNumber"] is None:  # some RPCs know it, and no block that it is in
+                return None
             created = found.get("contractAddress")
             return Receipt(
                 transaction_hash=transaction_hash,
@@ -200,6 +223,19 @@ class Rpc:
                 contract_address=None if created is None else address_bytes(created),
                 logs=tuple(found["logs"]),
             )
+
+
+async def _pending_or_latest(ask: Callable[[Literal["pending", "latest"]], Awaitable[int]]) -> int:
+    """Ask of the block to come, and of the newest if the RPC knows of none to come, as many do not.
+
+    How an RPC says so differs, so any refusal but a contract's is a reason to ask again.
+    """
+    try:
+        return await ask("pending")
+    except RpcError as error:
+        if error.data is not None:
+            raise
+    return await ask("latest")
 
 
 def number(method: str, value: Any) -> int:

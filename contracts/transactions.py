@@ -10,6 +10,7 @@ nonce anew each time, so that two tasks would take the same one.
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -26,9 +27,15 @@ GAS_OF_A_SECOND: Final = 50_000
 """What a call may cost more because a second has passed since the estimate: rewards then have to be settled,
 which writes some slots that an estimate for the same second leaves alone."""
 _NONCE_ATTEMPTS: Final = 4
-_NONCE_TAKEN: Final = ("nonce too low", "replacement transaction underpriced")
-"""How geth, reth, anvil and Nitro say that a nonce is taken; they have no code of its own for it."""
-_ALREADY_SENT: Final = ("already known", "already imported")
+_NONCE_TAKEN: Final = re.compile(
+    r"nonce (is )?too low|old ?nonce|nonce[ _]expired|(wrong|invalid) (transaction )?nonce"
+    r"|replacement transaction underpriced|replacement ?not ?allowed|could not replace"
+)
+"""How geth, Nethermind, Erigon, Besu, reth, anvil and gateways say that a nonce is taken; no code
+says it."""
+_ALREADY_SENT: Final = re.compile(
+    r"already[ _]?(known|imported|exists)|already in (the )?mempool|\bknown transaction"
+)
 """How they say that they have this very transaction: it had arrived although no answer had come back."""
 
 
@@ -157,7 +164,7 @@ class Sender:
                 try:
                     await self._rpc.send_raw(signed.raw_transaction)
                 except RpcError as error:
-                    if not _says(error, _ALREADY_SENT):
+                    if not _says(error, _ALREADY_SENT) and not await self._is_mined(error, signed.hash):
                         # A number is taken if somebody else uses the account, or the chain has gone back.
                         if not _says(error, _NONCE_TAKEN) or attempt == _NONCE_ATTEMPTS - 1:
                             raise reason_of(error) from error
@@ -166,6 +173,12 @@ class Sender:
                 return _Sent(numbered, [bytes(signed.hash)])
         message = "the last attempt returns or raises"
         raise AssertionError(message)
+
+    async def _is_mined(self, error: RpcError, transaction_hash: bytes) -> bool:
+        """Whether a number is taken by this very transaction: a gateway may send it twice."""
+        if not _says(error, _NONCE_TAKEN):
+            return False
+        return await self._rpc.receipt(bytes(transaction_hash)) is not None
 
     async def _wait(self, sent: _Sent) -> Receipt:
         pause_s = self._limits.poll_first_s
@@ -227,5 +240,5 @@ def _raised(wei: int | str) -> int:
     return int(wei) * 9 // 8 + 1
 
 
-def _says(error: RpcError, phrases: tuple[str, ...]) -> bool:
-    return any(phrase in error.rpc_message.lower() for phrase in phrases)
+def _says(error: RpcError, phrases: re.Pattern[str]) -> bool:
+    return phrases.search(error.rpc_message.lower()) is not None

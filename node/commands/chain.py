@@ -201,10 +201,8 @@ def node(address: str, /, *, place: Place = Place()) -> None:
         if commission.next_from_s:
             rise = f", {commission.next / 100:g} % from Unix time {commission.next_from_s}"
         print(f"commission {commission.now / 100:g} %{rise}")
-        registry = opened.clients.registry()
-        await registry.sync()
-        metadata = next(known.metadata for known in registry.nodes() if known.address == key)
-        print(f"metadata   {metadata!r}")
+        metadata = await opened.clients.metadata.read(key)
+        print(f"metadata   {'not found among recent blocks' if metadata is None else repr(metadata)}")
 
     run_command(place, work)
 
@@ -222,7 +220,7 @@ def nodes(*, place: Place = Place()) -> None:
                 state = "active" if info.active else _why_inactive(info)
                 print(
                     f"0x{known.address.hex()}  {known.role.name.lower():<11}  {state:<20}  "
-                    f"{show_cai(info.total_stake_wei):>24}  {known.metadata!r}"
+                    f"{show_cai(info.total_stake_wei):>24}"
                 )
 
     run_command(place, work)

@@ -8,20 +8,15 @@ A chain that cannot be reached is no reason to stop: the last view stays, and it
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import structlog
 import trio
 
 from contracts.epochs import EpochsClient
 from contracts.errors import ChainError, ContractReverted
-from contracts.events import BadCursor
 from contracts.records import Role
 from contracts.registry import Registry
 from contracts.transactions import Sender
-from node.system.files import write_private
 from protocol.draw import EpochView, Snapshot
 from protocol.rules.view import View
 from protocol.statement import Domain
@@ -29,7 +24,7 @@ from protocol.statement import Domain
 EPOCHS_KEPT = 2
 """The latest, and the one before, which announcements on their way may still name."""
 
-REGISTRY_FILE = "registry.json"
+REGISTRY_FILE = "registry.sqlite"
 """List of nodes, in the data directory."""
 
 log = structlog.get_logger()
@@ -38,24 +33,13 @@ log = structlog.get_logger()
 class ChainWatcher:
     """The present `view`, and the tasks that renew it."""
 
-    def __init__(
-        self, epochs: EpochsClient, registry: Registry, domain: Domain, poll_ms: int, file: Path
-    ) -> None:
-        """:param file: where the list of nodes is kept from one run to the next."""
+    def __init__(self, epochs: EpochsClient, registry: Registry, domain: Domain, poll_ms: int) -> None:
+        """:param registry: with the file in which it is kept from one run to the next."""
         self._epochs = epochs
         self._registry = registry
         self._poll_s = poll_ms / 1000
-        self._file = file
+        self._told_fault: str | None = None
         self.view = View(domain, {})
-
-    def restore(self) -> None:
-        """Take the list of nodes from its file; if that is missing or broken, it is read anew."""
-        if not self._file.exists():
-            return
-        try:
-            self._registry.restore(json.loads(self._file.read_bytes()))
-        except (OSError, ValueError, RecursionError, BadCursor) as error:
-            log.warning("the list of nodes is read anew", file=str(self._file), error=str(error))
 
     async def refresh(self) -> None:
         """Ask the chain once.
@@ -70,6 +54,12 @@ class ChainWatcher:
         if known is not None and known.seed == epoch.seed:
             return
         await self._registry.sync()
+        self._tell_fault()
+        if not self._registry.is_complete:
+            log.warning(
+                "the chain's RPC knows fewer nodes than the contract; asking again", epoch=epoch.number
+            )
+            return
         try:
             miners, coordinators = [
                 await self._snapshot(role, epoch.number) for role in (Role.MINER, Role.COORDINATOR)
@@ -86,7 +76,6 @@ class ChainWatcher:
         self.view = View(
             self.view.domain, {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh}
         )
-        self._keep()
         log.info("epoch", number=epoch.number, miners=len(miners), coordinators=len(coordinators))
 
     async def _snapshot(self, role: Role, epoch: int) -> Snapshot:
@@ -94,11 +83,11 @@ class ChainWatcher:
         weights = await self._epochs.weights_at(nodes, epoch)
         return Snapshot.of_arrays(b"".join(nodes), np.array(weights, dtype=np.uint64))
 
-    def _keep(self) -> None:
-        try:
-            write_private(self._file, json.dumps(self._registry.to_document()).encode())
-        except OSError as error:
-            log.warning("the list of nodes could not be kept", file=str(self._file), error=str(error))
+    def _tell_fault(self) -> None:
+        fault = self._registry.fault
+        if fault is not None and fault != self._told_fault:
+            log.warning("the list of nodes is not kept: the next start reads it anew", error=fault)
+        self._told_fault = fault
 
     async def run(self) -> None:
         """Refresh for as long as the peer runs."""
@@ -109,7 +98,8 @@ class ChainWatcher:
                 if not reachable:
                     log.info("chain is reachable again")
                 reachable = True
-            except ChainError as fault:
+            # A contract's refusal is a state between two blocks, or between two nodes behind one address.
+            except (ChainError, ContractReverted) as fault:
                 if reachable:
                     log.warning("chain is not reachable; the last epoch stays", error=str(fault))
                 reachable = False

@@ -231,7 +231,5 @@ async def open_peer(
 def _chain_watcher(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
     """What the chain says, as far as an earlier run read it; not looked at yet."""
     poll_ms = network.parameters.chain_poll_ms
-    book = data_dir / REGISTRY_FILE
-    watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, poll_ms, book)
-    watcher.restore()
-    return watcher
+    registry = clients.registry(data_dir / REGISTRY_FILE)
+    return ChainWatcher(clients.epochs, registry, network.domain, poll_ms)

@@ -11,8 +11,9 @@ from eth_abi.abi import encode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.contract import LOG_BLOCKS_MAX, BadArguments, Contract, creation_data
-from contracts.errors import BadChainAnswer, ContractReverted, RpcError
+import contracts.contract
+from contracts.contract import LOG_BLOCKS_MAX, LOGS_AT_ONCE, BadArguments, Contract, creation_data
+from contracts.errors import AnswerTooLarge, BadChainAnswer, ContractReverted, RpcError
 from contracts.libraries import Web3
 from contracts.rpc import Receipt, connect
 from protocol.hashing import keccak256
@@ -186,3 +187,77 @@ async def test_logs_are_asked_for_in_bounds():
         assert await contract.events(["Staked"], 1, LOG_BLOCKS_MAX) == ()
         with pytest.raises(ValueError, match="blocks"):
             await contract.events(["Staked"], 0, LOG_BLOCKS_MAX)
+
+
+async def test_many_logs_let_other_tasks_have_their_turns():
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    many = fake(result=[STAKED_LOG] * 5 * LOGS_AT_ONCE)
+    async with contract_with(many) as contract, trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        real, before = contract._rpc.logs, []
+
+        async def noted(*arguments):
+            found = await real(*arguments)
+            before.append(turns)
+            return found
+
+        contract._rpc.logs = noted
+        assert len(await contract.events(["Staked"], 7, 7)) == 5 * LOGS_AT_ONCE
+        assert turns - before[0] >= 4
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_answer_of_several_blocks_is_bounded_lower_than_one_of_one(monkeypatch):
+    monkeypatch.setattr(contracts.contract, "LOG_BYTES_MAX", 300)
+    async with contract_with(fake(result=[STAKED_LOG])) as contract:
+        assert len(await contract.events(["Staked"], 7, 7)) == 1
+        with pytest.raises(AnswerTooLarge):
+            await contract.events(["Staked"], 7, 8)
+
+
+async def test_logs_of_one_node_are_asked_for_by_its_topic():
+    queries = []
+
+    async def answer(chain, call):
+        await trio.lowlevel.checkpoint()
+        queries.extend(call["params"])
+        return chain.json(call, result=[])
+
+    async with contract_with(FakeChain(answer)) as contract:
+        await contract.events(["Staked"], 16, 17, node=NODE)
+    assert queries == [
+        {
+            "address": Web3.to_checksum_address(ADDRESS),
+            "topics": [["0x" + STAKED.hex()], word(NODE)],
+            "fromBlock": "0x10",
+            "toBlock": "0x11",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"blockNumber": "0x9"},
+        {"blockNumber": None},
+        {"blockNumber": "7"},
+        {"logIndex": "-0x1"},
+        {"removed": True},
+        {"transactionHash": "0x00"},
+        {"transactionHash": None},
+        {"data": "0x"},
+        {"data": "00"},
+        {"topics": STAKED_LOG["topics"][:2]},
+    ],
+)
+async def test_a_log_that_does_not_stand_in_these_blocks_is_a_bad_answer(changes):
+    async with contract_with(fake(result=[STAKED_LOG | changes])) as contract:
+        with pytest.raises(BadChainAnswer):
+            await contract.events(["Staked"], 0, 8)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from contracts import events
 from contracts.anvil import anvil_process
-from contracts.contract import Contract
-from contracts.errors import ChainUnreachable
-from contracts.events import MARKS_MAX, BadCursor, BlockMark, Cursor, EventFeed
+from contracts.contract import LOG_BLOCKS_MAX, Contract
+from contracts.errors import AnswerTooLarge, ChainUnreachable, RpcError
+from contracts.events import (
+    MARKS_MAX,
+    PAGES_BEFORE_LARGER,
+    BadCursor,
+    Batch,
+    BlockMark,
+    Cursor,
+    EventFeed,
+    PageSize,
+)
 from contracts.records import WEI_PER_CAI, Role
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
@@ -20,7 +24,6 @@ from tests.contracts.world import (
     OTHER_NODE,
     OTHER_NODE_SECRET,
     deploy_for_tests,
-    lawful,
     visit,
 )
 
@@ -38,23 +41,24 @@ async def young():
 def feed_of(world, *, cursor=None, names=("NodeRegistered",), **options):
     contract = Contract(world.chain.rpc, world.staking.address, "Staking")
     cursor = cursor or Cursor(world.deployment.deployed_at_block)
+    options = {"overlap_blocks": 0} | options
     return EventFeed(world.chain.rpc, contract, names, cursor, **options)
 
 
 def nodes_of(batch):
-    return [event.arguments["node"] for event in batch.events]
+    return [event.arguments["node"] for event in (*batch.settled, *batch.recent)]
 
 
 async def test_each_event_is_read_once_in_order(world):
     feed = feed_of(world)
-    assert (await feed.read()).events == ()
+    assert (await feed.read()).settled == ()
     await world.register()
     await world.register(OTHER_NODE_SECRET, Role.COORDINATOR, COORDINATOR_STAKE_WEI)
     batch = await feed.read()
     assert nodes_of(batch) == [NODE, OTHER_NODE]
-    assert [event.arguments["role"] for event in batch.events] == [Role.MINER, Role.COORDINATOR]
-    assert (batch.undone_after, batch.is_caught_up) == (None, True)
-    assert (await feed.read()).events == ()
+    assert [event.arguments["role"] for event in batch.settled] == [Role.MINER, Role.COORDINATOR]
+    assert (batch.undone_after, batch.recent, batch.is_caught_up) == (None, (), False)
+    assert await feed.read() == Batch(None, (), (), feed.cursor, is_caught_up=True)
 
 
 async def test_events_of_several_names_come_in_the_order_of_the_chain(world):
@@ -62,7 +66,7 @@ async def test_events_of_several_names_come_in_the_order_of_the_chain(world):
     await world.register()
     await world.staking.vote(world.ann, NODE, WEI_PER_CAI)
     await world.register(OTHER_NODE_SECRET)
-    found = (await feed.read()).events
+    found = (await feed.read()).settled
     assert [event.arguments["node"] for event in found if event.name == "NodeRegistered"] == [
         NODE,
         OTHER_NODE,
@@ -75,32 +79,76 @@ async def test_events_of_several_names_come_in_the_order_of_the_chain(world):
 async def test_a_cursor_goes_on_where_it_was(world):
     feed = feed_of(world)
     await world.register()
-    kept = json.dumps((await feed.read()).cursor.to_document())
-    later = feed_of(world, cursor=Cursor.from_document(json.loads(kept)))
+    later = feed_of(world, cursor=(await feed.read()).cursor)
     await world.register(OTHER_NODE_SECRET)
     assert nodes_of(await later.read()) == [OTHER_NODE]
 
 
-async def test_confirmations_hold_an_event_back(world):
-    feed = feed_of(world, confirmations=2)
-    await world.register()
-    assert nodes_of(await feed.read()) == []
+async def test_the_newest_blocks_are_told_again_until_they_are_settled(world):
+    feed = feed_of(world, overlap_blocks=2)
+    await world.register()  # stake, registration
+    await feed.read()
+    for _ in range(2):
+        batch = await feed.read()
+        assert (batch.settled, batch.is_caught_up) == ((), True)
+        assert [event.arguments["node"] for event in batch.recent] == [NODE]
     await world.chain.mine(2)
-    assert nodes_of(await feed.read()) == [NODE]
+    batch = await feed.read()
+    assert [event.arguments["node"] for event in batch.settled] == [NODE]
+    assert (await feed.read()).recent == ()
 
 
-async def test_a_long_past_is_read_in_pieces(world, monkeypatch):
-    monkeypatch.setattr(events, "LOG_BLOCKS_MAX", 3)
-    feed = feed_of(world)
+@pytest.mark.parametrize("overlap_blocks", [0, 128])
+@pytest.mark.parametrize("most", [1, 3, 10])
+async def test_a_range_that_is_refused_or_too_large_is_halved(world, monkeypatch, most, overlap_blocks):
+    """Of settled and of recent blocks, whichever way the RPC says so."""
+    real, asked = Contract.events, []
+
+    async def bounded(self, names, first, last):
+        asked.append(last - first + 1)
+        if asked[-1] > most:
+            refusals = (AnswerTooLarge("eth_getLogs", 1), RpcError("eth_getLogs", -32005, "limit", None))
+            raise refusals[len(asked) % 2]
+        return await real(self, names, first, last)
+
+    feed = feed_of(world, overlap_blocks=overlap_blocks)
     await world.register()
-    await world.chain.mine(7)
-    found = []
-    while True:
+    await world.chain.mine(40)
+    monkeypatch.setattr(Contract, "events", bounded)
+    found, caught_up = [], False
+    while not caught_up:
         batch = await feed.read()
         found += nodes_of(batch)
-        if batch.is_caught_up:
-            break
+        caught_up = batch.is_caught_up
     assert found == [NODE]
+    assert len([blocks for blocks in asked if blocks > most]) <= 8
+
+
+async def test_one_block_that_is_refused_is_an_error(world, monkeypatch):
+    async def refuse(*_arguments):
+        raise RpcError("eth_getLogs", -32000, "no", None)
+
+    monkeypatch.setattr(Contract, "events", refuse)
+    feed = feed_of(world)
+    before = feed.cursor
+    with pytest.raises(RpcError):
+        await feed.read()
+    assert feed.cursor == before
+
+
+def test_pages_grow_again_up_to_their_limit():
+    page = PageSize()
+    page.refused(2_000)
+    page.refused(page.blocks)
+    assert page.blocks == 500
+    for _ in range(PAGES_BEFORE_LARGER):
+        page.served()
+    assert page.blocks == 1_000
+    for _ in range(3 * PAGES_BEFORE_LARGER):
+        page.served()
+    assert page.blocks == LOG_BLOCKS_MAX
+    page.refused(1)
+    assert page.blocks == 1
 
 
 async def test_an_outage_does_not_move_the_cursor(world, monkeypatch):
@@ -116,7 +164,7 @@ async def test_an_outage_does_not_move_the_cursor(world, monkeypatch):
         with pytest.raises(ChainUnreachable):
             await feed.read()
     assert feed.cursor == before
-    assert nodes_of(await feed.read()) == [NODE]
+    assert [*nodes_of(await feed.read()), *nodes_of(await feed.read())] == [NODE]
 
 
 async def test_a_reorganisation_takes_events_back(young):
@@ -129,7 +177,7 @@ async def test_a_reorganisation_takes_events_back(young):
     gone = await young.chain.rpc.block_number() - stands
     await young.chain.rpc.request("anvil_reorg", gone, [])
     batch = await feed.read()
-    assert (batch.undone_after, batch.events) == (stands, ())
+    assert (batch.undone_after, batch.settled) == (stands, ())
     assert (await feed.read()).undone_after is None
 
 
@@ -170,7 +218,9 @@ async def test_a_reorganisation_between_two_questions_reads_nothing(young, monke
     with monkeypatch.context() as patch:
         patch.setattr(Contract, "events", reorganised)
         batch = await feed.read()
-    assert (batch.events, batch.is_caught_up) == ((), False)
+    assert (batch.settled, batch.is_caught_up) == ((), False)
+    assert feed.cursor == Cursor(young.deployment.deployed_at_block)
+    assert nodes_of(await feed.read()) == []
     assert (await feed.read()).is_caught_up
 
 
@@ -182,43 +232,26 @@ async def test_marks_are_bounded(world):
     assert len(feed.cursor.marks) == MARKS_MAX
 
 
-def test_confirmations_are_counted_from_zero():
+def test_blocks_are_counted_from_zero():
     with pytest.raises(ValueError, match="zero"):
-        EventFeed(None, None, (), Cursor(0), confirmations=-1)
+        EventFeed(None, None, (), Cursor(0), overlap_blocks=-1)
 
 
-hashes = st.binary(min_size=32, max_size=32)
-
-
-@lawful
-@given(st.integers(0, 2**64), st.lists(st.tuples(st.integers(1, 1_000), hashes), max_size=MARKS_MAX))
-def test_a_cursor_goes_round(first_block, steps):
-    number, marks = first_block - 1, []
-    for step, digest in steps:
-        number += step
-        marks.append(BlockMark(number, digest))
-    cursor = Cursor(first_block, tuple(marks))
-    assert Cursor.from_document(json.loads(json.dumps(cursor.to_document()))) == cursor
-
-
-GOOD = {"first_block": 3, "marks": [[5, "00" * 32], [7, "11" * 32]]}
+MARK, LATER = BlockMark(5, bytes(32)), BlockMark(7, bytes(32))
 
 
 @pytest.mark.parametrize(
-    "document",
+    ("first_block", "marks"),
     [
-        None,
-        {},
-        GOOD | {"first_block": -1},
-        GOOD | {"first_block": "3"},
-        GOOD | {"first_block": 6},
-        GOOD | {"marks": GOOD["marks"][::-1]},
-        GOOD | {"marks": [[5, "00"]]},
-        GOOD | {"marks": [[5]]},
-        GOOD | {"marks": [[at, "00" * 32] for at in range(3, 4 + MARKS_MAX)]},
+        (-1, ()),
+        (6, (MARK,)),
+        (3, (LATER, MARK)),
+        (3, (MARK, MARK)),
+        (3, (BlockMark(5, b"short"),)),
+        (3, tuple(BlockMark(at, bytes(32)) for at in range(3, 4 + MARKS_MAX))),
     ],
 )
-def test_what_is_no_cursor(document):
-    assert Cursor.from_document(GOOD).next_block == 8
+def test_what_is_no_cursor(first_block, marks):
+    assert Cursor(3, (MARK, LATER)).next_block == 8
     with pytest.raises(BadCursor):
-        Cursor.from_document(document)
+        Cursor(first_block, marks)

@@ -105,7 +105,6 @@ async def test_the_wrong_chain_is_refused_at_once():
         "text",
         {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1"},
         {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1", "logs": 1},
-        {"blockNumber": None, "gasUsed": "0x1", "status": "0x1", "logs": []},
         {"blockNumber": "0x1", "gasUsed": "0x1", "status": "0x1", "logs": [], "contractAddress": "0x1"},
     ],
 )

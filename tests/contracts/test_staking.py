@@ -100,13 +100,6 @@ async def test_a_key_registers_once(world):
     await refused("NodeHasLeft", world.register())
 
 
-async def metadata_of(world):
-    registry = world.clients.registry()
-    await registry.sync()
-    (node,) = registry.nodes()
-    return node.metadata
-
-
 async def test_metadata_has_a_limit_and_can_be_replaced(world):
     consent = await world.consent()
     signature = world.sign(NODE_SECRET, consent)
@@ -114,7 +107,7 @@ async def test_metadata_has_a_limit_and_can_be_replaced(world):
     await refused("MetadataTooLong", register_with(world, consent, signature, too_long))
     await register_with(world, consent, signature, "é" * (METADATA_BYTES_MAX // 2))
     await world.staking.set_metadata(world.owner, NODE, "new")
-    assert await metadata_of(world) == "new"
+    assert await world.clients.metadata.read(NODE) == "new"
     await refused("NotOwner", world.staking.set_metadata(world.ann, NODE, "hers"))
 
 
@@ -124,7 +117,7 @@ async def test_metadata_that_is_no_text_hides_nobody(world):
     # The ABI's bytes and string have one form, and the contract does not look inside.
     arguments = eth_abi.encode(["address", "bytes"], [NODE, b"bad \xff\xfe"])
     await world.owner.send(world.staking.address, selector + arguments)
-    assert await metadata_of(world) == "bad \ufffd\ufffd"
+    assert await world.clients.metadata.read(NODE) == "bad \ufffd\ufffd"
 
 
 async def test_votes_go_in_and_come_out_after_the_delay(world):

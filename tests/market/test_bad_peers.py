@@ -78,7 +78,7 @@ class Stranger:
 
 
 @asynccontextmanager
-async def stranger_in(market, file):
+async def stranger_in(market):
     # Another one each time: the market remembers who misbehaved.
     key = Key.of(os.urandom(32))
     network = load_network(market.description["network"])
@@ -91,7 +91,7 @@ async def stranger_in(market, file):
         trio.open_nursery() as nursery,
     ):
         clients = Clients(rpc, network.deployment)
-        watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, 1000, file)
+        watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, 1000)
         await watcher.refresh()
         gossip = GossipService(host, random.Random(1))
         await nursery.start(gossip.run)
@@ -134,9 +134,9 @@ def bad_announcements(stranger):
     yield "empty", b""
 
 
-async def test_bad_announcements_find_no_miner_and_kill_nobody(market, tmp_path):
+async def test_bad_announcements_find_no_miner_and_kill_nobody(market):
     asked = []
-    async with stranger_in(market, tmp_path / "registry.json") as stranger:
+    async with stranger_in(market) as stranger:
 
         async def hear(stream, peer_id):
             asked.append(address_of_peer(peer_id))
@@ -154,10 +154,10 @@ async def test_bad_announcements_find_no_miner_and_kill_nobody(market, tmp_path)
     assert_market_works(market)
 
 
-async def test_right_announcement_of_the_same_peer_would_find_a_miner(market, tmp_path):
+async def test_right_announcement_of_the_same_peer_would_find_a_miner(market):
     """The control of the test above: what is refused there is refused for its fault alone."""
     asked = []
-    async with stranger_in(market, tmp_path / "registry.json") as stranger:
+    async with stranger_in(market) as stranger:
         called = trio.Event()
 
         async def hear(stream, peer_id):
@@ -193,11 +193,11 @@ def garbage_streams(stranger, task_id):
     )
 
 
-async def test_bad_direct_streams_are_refused_and_kill_nobody(market, tmp_path):
+async def test_bad_direct_streams_are_refused_and_kill_nobody(market):
     with market.client() as client:
         answer = client.post("/v1/images/generations", json={"prompt": "a star", "steps": 2}).json()
     task_id = bytes.fromhex(answer["cuckoo"]["tasks"][0])
-    async with stranger_in(market, tmp_path / "registry.json") as stranger:
+    async with stranger_in(market) as stranger:
         multiaddr = json.loads((market.folder / "coordinator" / "node.json").read_text())["multiaddrs"][0]
         coordinator = await stranger.host.connect(Multiaddr(multiaddr))
         for name, payload in garbage_streams(stranger, task_id):

@@ -1,15 +1,12 @@
 """The view of the chain: which epochs it holds, that it outlives an outage, and the list of nodes on disk."""
 
-import json
-import stat
-
 import pytest
+import structlog.testing
 import trio
 
 from contracts.errors import ChainUnreachable, ContractReverted
-from contracts.events import BadCursor
 from contracts.records import Epoch, Role
-from contracts.registry import Node
+from contracts.registry_store import Entry
 from node.peer.chain_watcher import EPOCHS_KEPT, ChainWatcher
 from protocol.statement import Domain
 
@@ -43,7 +40,8 @@ class FakeRegistry:
 
     def __init__(self):
         self.syncs = 0
-        self.restored = None
+        self.is_complete = True
+        self.fault = None
 
     async def sync(self):
         await trio.lowlevel.checkpoint()
@@ -51,15 +49,7 @@ class FakeRegistry:
 
     def nodes(self, role):
         address = MINER if role is Role.MINER else COORDINATOR
-        return (Node(address, bytes(20), role, ""),)
-
-    def to_document(self):
-        return {"syncs": self.syncs}
-
-    def restore(self, document):
-        if document != {"syncs": 1}:
-            raise BadCursor("no")
-        self.restored = document
+        return (Entry(1, 0, address, bytes(20), role),)
 
 
 @pytest.fixture
@@ -73,13 +63,8 @@ def registry():
 
 
 @pytest.fixture
-def file(tmp_path):
-    return tmp_path / "node" / "registry.json"
-
-
-@pytest.fixture
-def watcher(epochs, registry, file):
-    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), POLL_MS, file)
+def watcher(epochs, registry):
+    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), POLL_MS)
 
 
 async def test_before_the_first_seed_there_is_no_epoch(watcher):
@@ -128,30 +113,36 @@ async def test_an_epoch_with_another_seed_after_a_reorganisation_is_read_again(w
     assert list(watcher.view.epochs) == [4]
 
 
-async def test_the_list_of_nodes_is_kept_for_the_next_run(watcher, epochs, registry, file):
-    watcher.restore()
-    assert registry.restored is None
-    epochs.epoch = Epoch(4, bytes(32), 80)
+async def test_a_list_that_is_too_short_is_not_drawn_from(watcher, epochs, registry):
+    epochs.epoch, registry.is_complete = Epoch(4, bytes(32), 80), False
     await watcher.refresh()
-    assert json.loads(file.read_bytes()) == {"syncs": 1}
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    watcher.restore()
-    assert registry.restored == {"syncs": 1}
-
-
-@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000, b"\xff"])
-def test_a_broken_file_is_read_anew_from_the_chain(watcher, registry, file, content):
-    file.parent.mkdir()
-    file.write_bytes(content)
-    watcher.restore()
-    assert registry.restored is None
-
-
-async def test_a_file_that_cannot_be_written_stops_nothing(watcher, epochs, file):
-    file.parent.write_bytes(b"in the way")
-    epochs.epoch = Epoch(4, bytes(32), 80)
+    assert watcher.view.latest is None
+    registry.is_complete = True
     await watcher.refresh()
     assert watcher.view.latest.number == 4
+
+
+async def test_a_list_that_cannot_be_kept_stops_nothing_and_is_told_once(watcher, epochs, registry):
+    registry.fault = "disk full"
+    with structlog.testing.capture_logs() as told:
+        for number in (4, 5):
+            epochs.epoch = Epoch(number, bytes(32), 80)
+            await watcher.refresh()
+    assert watcher.view.latest.number == 5
+    assert [entry["error"] for entry in told if "error" in entry] == ["disk full"]
+
+
+async def test_a_node_behind_the_others_that_refuses_does_not_end_the_watcher(
+    watcher, epochs, autojump_clock
+):
+    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "EpochNotStarted"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watcher.run)
+        await trio.sleep(2.5)
+        epochs.refusal = None
+        await trio.sleep(2)
+        assert watcher.view.latest.number == 3
+        nursery.cancel_scope.cancel()
 
 
 async def test_outage_keeps_the_view_and_passes(watcher, epochs, autojump_clock):

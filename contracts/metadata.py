@@ -1,0 +1,58 @@
+"""What owners say of their nodes, looked up when somebody asks: it costs nothing but gas to write.
+
+Is: one node's latest text, found backwards from the newest block in a bounded number of questions.
+Is not: followed, kept or trusted. Nothing but people reads it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from contracts.contract import Contract
+from contracts.errors import AnswerTooLarge, RpcError
+from contracts.events import PageSize
+
+if TYPE_CHECKING:
+    from contracts.deployment import Deployment
+    from contracts.rpc import Rpc
+
+REQUESTS_MAX: Final = 128
+"""Questions for logs about one node."""
+_EVENTS: Final = ("MetadataChanged", "NodeRegistered")
+
+
+class MetadataReader:
+    """The introductions of one staking contract's nodes."""
+
+    def __init__(self, rpc: Rpc, deployment: Deployment) -> None:
+        self._rpc = rpc
+        self._contract = Contract(rpc, deployment.staking, "Staking")
+        self._first_block = deployment.deployed_at_block
+        self._page = PageSize()
+
+    async def read(self, node: bytes) -> str | None:
+        """The newest metadata of a node; ``None`` if there is none, or none in `REQUESTS_MAX` questions.
+
+        :param node: 20 bytes.
+        :returns: at most `METADATA_BYTES_MAX` bytes, otherwise anything; bytes that are no UTF-8 are read as
+            replacement characters.
+        :raises ChainError: the chain fails us.
+        """
+        last = await self._rpc.block_number()
+        for _ in range(REQUESTS_MAX):
+            if last < self._first_block:
+                return None
+            first = max(self._first_block, last - self._page.blocks + 1)
+            try:
+                found = await self._contract.events(_EVENTS, first, last, node=node)
+            except (AnswerTooLarge, RpcError):
+                if first == last:
+                    raise
+                self._page.refused(last - first + 1)
+                continue
+            self._page.served()
+            if found:
+                text: str = found[-1].arguments["metadata"]
+                return text
+            last = first - 1
+        return None
