@@ -1,50 +1,66 @@
 # The fixed verbs of the project. `make help` lists them; each sets up what it needs.
 .DEFAULT_GOAL := help
+PYTEST = $(BIN)/python -m pytest -n $(or $(JOBS),2) --no-loadscope-reorder
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DEV_INSTALLED := $(VENV)/.installed-dev
 RAY_INSTALLED := $(VENV)/.installed-ray
-NPM_INSTALLED := contracts/node_modules/.installed tests/interop/node_modules/.installed
+FUZZ_INSTALLED := $(VENV)/.installed-fuzz
+# What a market needs, and what the tests need besides.
+MARKET := $(INSTALLED) contracts/node_modules/.installed
+TESTS := $(DEV_INSTALLED) contracts/node_modules/.installed tests/interop/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet test lint contracts solidity mutants bench fuzz simulate attacks lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet check test long lint contracts solidity mutants bench fuzz simulate attacks lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
 
-setup: $(INSTALLED) $(NPM_INSTALLED) ## install Python and npm packages into this folder
+setup: $(TESTS) ## install Python and npm packages into this folder, those for tests too
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@PYTHON=$(PYTHON) .ci/preflight
-	@echo "Installing Python packages into $(VENV); the first time takes two to five minutes."
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[miner,dev]'
+	@PYTHON=$(PYTHON) .ci/install $(VENV) miner
 	@touch $@
 
-$(RAY_INSTALLED): $(INSTALLED)
-	@echo "Installing Ray into $(VENV), for the tests of several hosts."
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[ray]'
+$(DEV_INSTALLED): $(INSTALLED)
+	@.ci/install $(VENV) miner,dev
 	@touch $@
 
-$(NPM_INSTALLED): %/node_modules/.installed: %/package.json %/package-lock.json
+$(RAY_INSTALLED): $(DEV_INSTALLED)
+	@.ci/install $(VENV) ray
+	@touch $@
+
+$(FUZZ_INSTALLED): $(DEV_INSTALLED)
+	@.ci/install $(VENV) fuzz
+	@touch $@
+
+%/node_modules/.installed: %/package.json %/package-lock.json
 	@PYTHON=$(PYTHON) .ci/preflight
 	@echo "Installing the npm packages of $*."
-	cd $* && npm ci --silent --no-progress
+	@cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-demo: setup ## one prompt through a whole market on this machine: processes, chain, picture
+demo: $(MARKET) ## one prompt through a whole market on this machine: processes, chain, picture
 	@$(BIN)/python -m node.devnet demo
 
-demo-equivocation: setup ## the same market with a cheat in it, who is caught and slashed
+demo-equivocation: $(MARKET) ## the same market with a cheat in it, who is caught and slashed
 	@$(BIN)/python -m node.devnet equivocation
 
-devnet: setup ## the same market, left running until Ctrl-C
+devnet: $(MARKET) ## the same market, left running until Ctrl-C
 	@$(BIN)/python -m node.devnet up
 
-test: lint solidity $(RAY_INSTALLED) ## everything that is checked (JOBS=2)
-	$(BIN)/python -m pytest -n $(or $(JOBS),2) --no-loadscope-reorder
+check: lint ## style, types, and every test that starts no process: at most 3 minutes on two idle cores (JOBS=2)
+	$(PYTEST) -m "not process"
 
-lint: setup ## style, types and the walls between the rooms
+test: lint solidity $(TESTS) ## everything that a commit must pass: at most 12 minutes on two idle cores (JOBS=2)
+	$(PYTEST)
+
+long: $(TESTS) $(RAY_INSTALLED) $(FUZZ_INSTALLED) ## whole figures, into tests/long/RESULTS.md: at most 75 minutes (ARGS="--only bench.mesh")
+	$(BIN)/python -m tests.long $(ARGS)
+
+lint: $(DEV_INSTALLED) ## style, types and the walls between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/lint-imports
@@ -53,30 +69,29 @@ lint: setup ## style, types and the walls between the rooms
 contracts: solidity ## Solidity tests, and the committed artefacts against their sources
 	$(BIN)/python -m contracts.build --check
 
-solidity: setup
+solidity: $(TESTS)
 	cd contracts && npm test --silent
 
-mutants: setup ## put small faults into the contracts and see whether their tests notice (SECONDS=3600)
+mutants: $(TESTS) ## put small faults into the contracts and see whether their tests notice (SECONDS=3600)
 	nice -n 10 $(BIN)/python -m contracts.mutation --seconds $(or $(SECONDS),3600)
 
-bench: setup ## measured speed, as ratios of what it stands on
+bench: $(TESTS) ## measured speed, as ratios of what it stands on
 	@$(BIN)/python -m tests.bench
 
-fuzz: setup ## hostile bytes for every decoder and rule (SECONDS=60 for each)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+fuzz: $(TESTS) $(FUZZ_INSTALLED) ## hostile bytes for every decoder and rule (SECONDS=60 for each)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
-simulate: setup ## networks of thousands on one heap of events, with faults; a report (ARGS="--seed 2 --nodes 500")
+simulate: $(TESTS) ## networks of thousands on one heap of events, with faults; a report (ARGS="--seed 2 --nodes 500")
 	@$(BIN)/python -m tests.simulation $(ARGS)
 
-attacks: setup ## eclipses, sybils, spam: what a hostile peer may try; a table of what came of it
+attacks: $(TESTS) ## eclipses, sybils, spam: what a hostile peer may try; a table of what came of it
 	@$(BIN)/python -m tests.attacks $(ARGS)
 
-lock: setup ## write constraints.txt from what is installed
+lock: $(RAY_INSTALLED) $(FUZZ_INSTALLED) ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \
-		| grep -v -E '^(pip|setuptools|cuckoo-peer)[ =]' > constraints.txt
+		| grep -v -E '^(pip|setuptools|uv|cuckoo-peer)[ =]' > constraints.txt
 
-train-model: setup ## train the embedded model again (60 to 90 minutes on one core)
+train-model: $(INSTALLED) ## train the embedded model again (60 to 90 minutes on one core)
 	$(BIN)/python -m node.inference.training
 
 clean: ## remove what the verbs made, but not the installed packages

@@ -1,10 +1,12 @@
-"""For all tests: what runs side by side, and in which order; that no example has a time limit.
+"""For all tests: the order, and which run side by side; that no example has a time limit; and that a test
+which is not marked `process` starts none.
 
 Libraries that raise the recursion limit are imported here, where it is put back.
 """
 
 import ast
 import functools
+import subprocess
 from pathlib import Path
 
 import hypothesis
@@ -23,6 +25,8 @@ REPOSITORY = Path(__file__).parents[1]
 SHARED_FIXTURE = "market"
 """Slow to start; in several processes, each would start its own."""
 LONG_FOLDERS = ("tests/attacks/", "tests/simulation/")
+ALLOWED_PROGRAM = "git"
+"""Any test may ask it what is in the repository."""
 
 
 @functools.cache
@@ -64,3 +68,44 @@ def pytest_collection_modifyitems(config, items):
 
 def is_long(item):
     return item.get_closest_marker("process") is not None or item.nodeid.startswith(LONG_FOLDERS)
+
+
+class ProcessGuard:
+    """Lets only tests that are marked `process` start one. :ivar item: the test that runs."""
+
+    def __init__(self):
+        self.item = None
+        self._start = subprocess.Popen.__init__
+
+    def install(self):
+        guard = self
+
+        @functools.wraps(self._start)
+        def start(process, args, *rest, **named):
+            guard.check(args)
+            guard._start(process, args, *rest, **named)
+
+        subprocess.Popen.__init__ = start
+
+    def check(self, args):
+        """:raises RuntimeError: the test that runs has no mark `process`."""
+        program = args if isinstance(args, str | bytes | Path) else next(iter(args))
+        if (
+            self.item is not None
+            and self.item.get_closest_marker("process") is None
+            and program != ALLOWED_PROGRAM
+        ):
+            raise RuntimeError(f"{self.item.nodeid} starts {program} and is not marked `process`")
+
+
+GUARD = ProcessGuard()
+GUARD.install()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item, nextitem):
+    GUARD.item = item
+    try:
+        return (yield)
+    finally:
+        GUARD.item = None

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from p2p.gossip.params import GossipParams
+from tests.limits import CHILD_TIMEOUT_S
 
 REPOSITORY = Path(__file__).parents[2]
 JS = REPOSITORY / "tests" / "interop"
@@ -75,7 +76,7 @@ def run(name: str) -> list[dict[str, Any]]:
         output, errors = process.communicate(timeout=RUN_S_MAX)
     except subprocess.TimeoutExpired:
         process.kill()
-        output, errors = process.communicate()
+        output, errors = process.communicate(timeout=CHILD_TIMEOUT_S)
     # It may have been too slow for all phases, or failed when it came down: what it measured, it measured.
     measured = [json.loads(line) for line in output.splitlines() if line.endswith("}")]
     if not measured:

@@ -21,6 +21,7 @@ import yaml
 from node import cli
 from node.settings import BOOTSTRAP_HEALTH_ADDRESS, BootstrapSettings
 from node.system.health_page import serve_health
+from tests.limits import CHILD_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "bootstrap"
 REPOSITORY = FOLDER.parent
@@ -96,6 +97,7 @@ def test_the_image__starts_a_bootstrap_peer_with_settings_that_there_are(monkeyp
     assert instructions("EXPOSE") == [variables["CUCKOO_LISTEN"].rpartition("/")[2]]
 
 
+@pytest.mark.process
 async def test_the_images_probe__tells_a_peer_that_is_well_from_none():
     (probe,) = instructions("HEALTHCHECK")
     command = json.loads(probe.partition("CMD ")[2])
@@ -152,6 +154,7 @@ def test_the_systemd_unit__starts_what_the_project_has_with_settings_that_there_
     assert arguments == ["--role", "bootstrap"]
 
 
+@pytest.mark.process
 def test_the_shell_in_the_dockerfile__is_of_its_form():
     for script in instructions("RUN"):
-        subprocess.run(["sh", "-n"], input=script.encode(), check=True)
+        subprocess.run(["sh", "-n"], input=script.encode(), check=True, timeout=CHILD_TIMEOUT_S)

@@ -7,6 +7,7 @@ import pytest
 
 from contracts.account import Account, BadSecret
 from contracts.libraries import EthAccount, Web3
+from tests.limits import CHILD_TIMEOUT_S
 
 # The first account of the mnemonic that every development chain uses.
 SECRET = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
@@ -56,6 +57,7 @@ def test_a_transaction_without_its_nonce_is_not_signed():
         Account(SECRET).sign_transaction({"type": 2, "chainId": 1, "gas": 21_000, "value": 0})
 
 
+@pytest.mark.process
 def test_the_client_leaves_the_recursion_limit_alone():
     """At 100,000, 70 kB of brackets from outside end the process in Python's own JSON parser."""
     script = (
@@ -63,12 +65,13 @@ def test_the_client_leaves_the_recursion_limit_alone():
         "import contracts.staking, contracts.deploy, contracts.events, contracts.anvil, contracts.build\n"
         "assert sys.getrecursionlimit() == before\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=CHILD_TIMEOUT_S)
 
 
+@pytest.mark.process
 def test_the_package_itself_is_light():
     script = (
         "import sys, contracts, contracts.errors, contracts.records, contracts.artifacts\n"
         "assert not {'eth_abi', 'eth_account', 'web3', 'trio', 'httpx2'} & set(sys.modules)\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)
+    subprocess.run([sys.executable, "-W", "error", "-c", script], check=True, timeout=CHILD_TIMEOUT_S)

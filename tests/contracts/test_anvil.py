@@ -14,6 +14,7 @@ from contracts import anvil
 from contracts.anvil import AnvilFailed, AnvilOptions, anvil_process, run_anvil
 from contracts.errors import ChainUnreachable
 from contracts.transactions import Sender
+from tests.limits import CHILD_TIMEOUT_S, HANG_S
 
 
 def is_alive(process_id: int) -> bool:
@@ -77,7 +78,7 @@ def test_it_dies_with_a_killed_parent():
         assert is_alive(process_id)
     finally:
         parent.kill()
-        parent.wait()
+        parent.wait(CHILD_TIMEOUT_S)
         parent.stdout.close()
     deadline = time.monotonic() + 30
     while is_alive(process_id) and time.monotonic() < deadline:
@@ -89,7 +90,7 @@ def test_it_dies_with_a_killed_parent():
 async def test_blocks_come_by_the_clock_if_wanted():
     async with run_anvil(AnvilOptions(block_time_s=0.2)) as chain:
         start = await chain.rpc.block_number()
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             while await chain.rpc.block_number() < start + 2:
                 await trio.sleep(0.05)
 
@@ -132,7 +133,7 @@ async def test_a_state_file_survives_a_kill(tmp_path):
 async def test_an_outage_has_a_type():
     async with run_anvil() as chain:
         os.kill(chain.process_id, signal.SIGKILL)
-        with trio.fail_after(30):
+        with trio.fail_after(HANG_S):
             while is_alive(chain.process_id):
                 await trio.sleep(0.01)
         with pytest.raises(ChainUnreachable):

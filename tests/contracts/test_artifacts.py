@@ -26,6 +26,7 @@ def test_a_missing_toolchain_says_how_to_get_it(tmp_path, monkeypatch):
         build.build()
 
 
+@pytest.mark.process
 def test_sources_that_do_not_compile_are_a_failed_build(tmp_path, monkeypatch):
     failing = tmp_path / "forge"
     failing.write_text("#!/bin/sh\necho ParserError; exit 1\n", "utf-8")

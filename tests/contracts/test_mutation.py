@@ -111,6 +111,7 @@ def place(tmp_path, monkeypatch):
 MUTANT = Mutant("Escrow.sol", 1, "a fault", "a", "b", "// mutated")
 
 
+@pytest.mark.process
 def test_a_mutant_is_killed_by_a_test_that_fails_and_by_nothing_else(place):
     place.script("echo '[FAIL: not paid] test_pay()'; exit 1")
     assert place.outcome(MUTANT) == "killed"
@@ -126,6 +127,7 @@ def test_a_mutant_that_does_not_compile_is_tried_by_no_test(place):
     assert place.outcome(MUTANT) == "stillborn"
 
 
+@pytest.mark.process
 def test_sources_and_code_are_as_before_after_a_mutant(place):
     place.script("echo changed > out/Escrow.sol/Escrow.json; exit 0")
     place.outcome(MUTANT)
@@ -134,6 +136,7 @@ def test_sources_and_code_are_as_before_after_a_mutant(place):
     assert (place.folder / "out" / "Escrow.sol" / "Escrow.json").read_text("utf-8") == "{}"
 
 
+@pytest.mark.process
 def test_a_mutant_for_an_invariant_is_killed_by_that_one_alone(place):
     mutant = Mutant("Escrow.sol", 1, "a fault", "a", "b", "// mutated", "Escrow: paid")
     place.script("echo '[FAIL: left] invariant_books()'; exit 1")
@@ -142,12 +145,14 @@ def test_a_mutant_for_an_invariant_is_killed_by_that_one_alone(place):
     assert place.outcome(mutant) == "killed"
 
 
+@pytest.mark.process
 def test_nothing_is_tried_where_tests_fail_without_a_mutant(place):
     place.script("echo '[FAIL: not paid] test_pay()'; exit 1")
     with pytest.raises(ToolFailed, match="without any mutant"):
         place.check()
 
 
+@pytest.mark.process
 def test_invariants_can_be_left_out(place):
     place.script("case $* in *invariants*) echo '[FAIL: paid] invariant_books()'; exit 1;; esac")
     assert place.outcome(MUTANT) == "killed"

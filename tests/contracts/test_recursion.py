@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.limits import CHILD_TIMEOUT_S
+
 NESTED = """
 import json, pathlib, sys
 limit = sys.getrecursionlimit()
@@ -23,6 +25,9 @@ except RecursionError:
 @pytest.mark.process
 def test_deeply_nested_json_is_an_error_and_no_crash(tmp_path):
     run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", NESTED, str(tmp_path / "key")], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", NESTED, str(tmp_path / "key")],
+        capture_output=True,
+        text=True,
+        timeout=CHILD_TIMEOUT_S,
     )
     assert (run.returncode, run.stdout.strip()) == (0, "refused"), run.stderr

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tests.fuzz import plain
 from tests.fuzz.targets import Target, targets
+from tests.limits import CHILD_TIMEOUT_S
 
 WARM_UP_CASES = 20_000
 GROWTH_BYTES_MAX = 16 * 1024 * 1024
@@ -62,7 +63,14 @@ def by_coverage(chosen: list[tuple[int, Target]], seconds: int) -> bool:
             command = [sys.executable, "-m", "tests.fuzz.guided", str(number), folder]
             command += [f"-max_total_time={each_s}", "-print_final_stats=1", "-max_len=4096"]
             command += [f"-artifact_prefix={folder}/"]
-            done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                timeout=each_s + CHILD_TIMEOUT_S,
+            )
         say(f"{target.name:24} {_summary(done.stderr)}")
         if done.returncode:
             good = False

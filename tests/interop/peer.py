@@ -12,6 +12,7 @@ from typing import Any
 import trio
 
 from p2p.identity import PeerId, peer_id_from_text
+from tests.limits import HANG_S
 
 FOLDER = Path(__file__).parent
 ECHO = "/cuckoo/interop-echo/1"
@@ -87,7 +88,7 @@ class JsPeer:
                 self._waiting.pop(answer["id"]).set()
 
 
-async def until_async(condition, timeout_s: float = 30) -> None:
+async def until_async(condition, timeout_s: float = HANG_S) -> None:
     """As `tests.p2p.nodes.until`, for a condition that must ask another process."""
     with trio.fail_after(timeout_s):
         while not await condition():

@@ -13,6 +13,7 @@ from p2p.identity import address_of_peer, peer_id_from_secret
 from p2p.ping import PING_PROTOCOL
 from p2p.streams import TRANSPORT_ERRORS
 from tests.interop.peer import CommandFailed, js_peer, until_async
+from tests.limits import HANG_S
 from tests.p2p.nodes import open_gossip, open_hosts, secret, until
 
 pytestmark = pytest.mark.process
@@ -48,7 +49,7 @@ async def identify_message(host, peer_id):
 
     It refuses a second by a reset, after it has agreed to serve it.
     """
-    with trio.fail_after(10):
+    with trio.fail_after(HANG_S):
         while True:
             try:
                 stream = await host.open_stream(peer_id, [IDENTIFY_PROTOCOL])
@@ -68,7 +69,7 @@ async def test_pings__are_answered_both_ways():
         for _ in range(3):
             sent, answer = os.urandom(32), b""
             await stream.write(sent)
-            with trio.fail_after(30):
+            with trio.fail_after(HANG_S):
                 while len(answer) < len(sent):
                     answer += await stream.read(32)
             assert answer == sent

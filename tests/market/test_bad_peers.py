@@ -30,6 +30,7 @@ from protocol.messages import NO_TASK, TaskAcceptance, TaskAnnouncement, TaskKin
 from protocol.rules import tasks
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
+from tests.limits import HANG_S
 
 pytestmark = pytest.mark.process
 
@@ -102,7 +103,7 @@ async def stranger_in(market):
         ]
         for folder in miners:
             await host.connect(Multiaddr(json.loads((folder / "node.json").read_text())["multiaddrs"][0]))
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             while len(gossip.peers(network.topic(tasks.TOPIC))) < len(miners):
                 await trio.sleep(0.05)
         yield Stranger(key, host, gossip, network, watcher.view, coordinator)

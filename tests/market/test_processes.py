@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import CHILD_TIMEOUT_S
 from tests.market.conftest import REPOSITORY
 
 pytestmark = pytest.mark.process
@@ -73,4 +74,4 @@ def test_no_process_outlives_its_market(tmp_path, blow, status):
         )
     finally:
         market.kill()
-        market.wait()
+        market.wait(CHILD_TIMEOUT_S)

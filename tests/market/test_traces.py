@@ -15,6 +15,7 @@ from node.settings import embedded_folders
 from protocol.hashing import sha256
 from protocol.receipt import verify_document
 from protocol.trace import TraceBinding, steps_root
+from tests.limits import CHILD_TIMEOUT_S
 from tests.node.inference.exactness import numbers
 
 pytestmark = pytest.mark.process
@@ -55,6 +56,7 @@ def test_a_running_miner_tells_how_it_is(market):
             [sys.executable, "-m", "node.cli", "miner", "status", node["data_dir"]],
             capture_output=True,
             text=True,
+            timeout=CHILD_TIMEOUT_S,
         )
         assert run.stdout.startswith("working, as of"), run.stderr
         assert "ms an image" in run.stdout

@@ -11,6 +11,7 @@ from node.commands import key as key_cli
 from node.commands import slash as slash_cli
 from node.settings import InferenceSettings
 from protocol.errors import LocalError
+from tests.limits import CHILD_TIMEOUT_S
 
 
 @pytest.fixture
@@ -216,7 +217,11 @@ def test_ctrl_c_is_130():
 @pytest.mark.process
 def test_help_has_examples_or_commands(module):
     answer = subprocess.run(
-        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", module, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=CHILD_TIMEOUT_S,
     )
     assert "Usage:" in answer.stdout
 
@@ -225,7 +230,9 @@ def test_help_has_examples_or_commands(module):
 def test_help_does_not_wait_for_the_networks_libraries():
     heavy = {"torch", "libp2p", "web3", "trio", "eth_account"}
     loaded = f"import sys, node.cli; print(sorted({heavy} & set(sys.modules)))"
-    answer = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=CHILD_TIMEOUT_S
+    )
     assert answer.stdout.strip() == "[]"
 
 
@@ -246,6 +253,7 @@ def test_missing_key_is_one_line_that_says_what_to_do(tmp_path):
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        timeout=CHILD_TIMEOUT_S,
     )
     assert answer.returncode == 1
     assert answer.stderr.startswith("cuckoo-peer: there is no network 'nowhere'")

@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from tests.limits import CHILD_TIMEOUT_S
+
 BLOCKED = """
 import sys
 for name in ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers"):
@@ -19,5 +21,10 @@ print(Catalogue.of_folders(embedded_folders()).packages()[0].name)
 
 @pytest.mark.process
 def test_every_role_starts_without_the_extra_of_miners():
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", BLOCKED], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BLOCKED],
+        capture_output=True,
+        text=True,
+        timeout=CHILD_TIMEOUT_S,
+    )
     assert (run.returncode, run.stdout.strip()) == (0, "cuckoo-icons"), run.stderr

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
+from tests.limits import CHILD_TIMEOUT_S
+
 REPOSITORY = Path(__file__).parents[2]
 # Addresses that count as public; they are this machine's own as long as the namespaces live.
 INTERNET = "45.33.7"
@@ -162,7 +164,7 @@ class Node:
     def end(self) -> None:
         """Kill it."""
         self.process.kill()
-        self.process.wait()
+        self.process.wait(CHILD_TIMEOUT_S)
         self.process.stdin.close()
         self.process.stdout.close()
 
@@ -185,4 +187,4 @@ def _ip(namespace: str, *arguments: str) -> None:
 
 
 def _run(*command: str, stdin: bytes | None = None) -> None:
-    subprocess.run(command, input=stdin, capture_output=True, check=True)
+    subprocess.run(command, input=stdin, capture_output=True, check=True, timeout=CHILD_TIMEOUT_S)

@@ -4,13 +4,16 @@ import random
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import trio
+import trio.testing
 from multiaddr import Multiaddr
 
 from p2p.gossip.params import GossipParams
 from p2p.gossip.service import GossipService
 from p2p.host import Host, open_host
+from tests.limits import HANG_S
 
 LOOPBACK = [Multiaddr("/ip4/127.0.0.1/tcp/0")]
+SETTLED_S = 0.01
 
 
 def secret(number: int) -> bytes:
@@ -50,7 +53,12 @@ async def open_gossip(count: int, **changes):
         nursery.cancel_scope.cancel()
 
 
-async def until(condition, timeout_s: float = 10) -> None:
+async def settled() -> None:
+    """Wait until nothing in this process has run for a moment: what was sent on loopback has come."""
+    await trio.testing.wait_all_tasks_blocked(SETTLED_S)
+
+
+async def until(condition, timeout_s: float = HANG_S) -> None:
     """Wait for a condition on real sockets; looks every few milliseconds."""
     with trio.fail_after(timeout_s):
         while not condition():

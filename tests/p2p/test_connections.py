@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 import trio
+import trio.testing
 from multiaddr import Multiaddr
 
 from p2p.connections import ConnectionKeeper, ConnectionParams
@@ -29,6 +30,8 @@ QUICK = ConnectionParams(
     ask_interval_ms=100,
 )
 IMPATIENT = replace(QUICK, ping_interval_ms=100, ping_timeout_ms=300)
+FOUND_S_MAX = 20
+"""By its pings in a fraction of a second; by the system's own timers, in minutes."""
 PEERS = [peer_id_from_secret(secret(number)) for number in range(4)]
 
 
@@ -141,8 +144,9 @@ async def test_a_bootnode_that_hangs_up_at_once__is_not_called_in_a_tight_loop()
         async with trio.open_nursery() as nursery, keeping([host], bootnode.listen_addresses(), params):
             bootnode.observe(unfriendly)
             await until(lambda: unfriendly.calls >= 2)
-            await trio.sleep(1)
-            assert unfriendly.calls <= 5
+            started = trio.current_time()
+            await until(lambda: unfriendly.calls >= 4)
+            assert trio.current_time() - started > 0.2
 
 
 async def wait(_stream, _peer):
@@ -192,20 +196,18 @@ async def test_many_strangers__are_dialled_side_by_side_and_few_at_a_time(monkey
             nonlocal dialling, most
             dialling += 1
             most = max(most, dialling)
-            await trio.sleep(timeout_ms / 1000)
+            await trio.testing.wait_all_tasks_blocked()
             dialling -= 1
             raise DialFailed("nobody there")
 
         monkeypatch.setattr(host, "connect", in_vain)
         params = replace(QUICK, dials_parallel_max=4, dial_timeout_ms=50, candidate_failures_max=1)
-        started = trio.current_time()
         async with keeping([host], [], params) as (keeper,):
             for number in range(1, 13):
                 record = seal_record(secret(number), 1, [Multiaddr(f"/ip4/127.0.0.1/tcp/{number}")])
                 keeper.records.accept(record.envelope, heard_from_ip="127.0.0.1")
             await until(lambda: keeper.statistics().get("dial_failed") == 12)
         assert most == 4
-        assert trio.current_time() - started < 12 * 0.05 + 5
 
 
 async def test_peers_connected_before_the_keeper_runs__are_attended_too():
@@ -229,7 +231,7 @@ async def test_a_peer_that_vanishes_without_a_farewell__is_dropped_within_its_pi
             router.dead = True
             started = trio.current_time()
             await until(lambda: not alice.connected_peers() and not bob.connected_peers())
-            assert trio.current_time() - started < 2 * IMPATIENT.frozen_after_ms / 1000
+            assert trio.current_time() - started < FOUND_S_MAX
             assert [keeper.statistics()["frozen"] for keeper in keepers] == [1, 1]
         nursery.cancel_scope.cancel()
 
@@ -311,7 +313,7 @@ async def test_a_frozen_process__is_dropped_within_its_pings():
                 os.kill(process.pid, signal.SIGSTOP)
                 started = trio.current_time()
                 await until(lambda: not host.connected_peers())
-                assert trio.current_time() - started < 2 * IMPATIENT.frozen_after_ms / 1000
+                assert trio.current_time() - started < FOUND_S_MAX
                 assert keeper.statistics()["frozen"] == 1
         finally:
             process.kill()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.limits import CHILD_TIMEOUT_S
 from tests.node.bootstrap.processes import running_bootstrap
 
 pytestmark = pytest.mark.process
@@ -36,7 +37,7 @@ class Crowd:
 
     def end(self):
         self.process.kill()
-        self.process.wait()
+        self.process.wait(CHILD_TIMEOUT_S)
         self.process.stdin.close()
         self.process.stdout.close()
 

@@ -11,6 +11,7 @@ from p2p import reachability as module
 from p2p.host import open_host
 from p2p.reachability import AUTONAT_PROTOCOL, DialBack, Opinions, Reachability, ports_of
 from p2p.small_messages import encode_message, read_message
+from tests.limits import HANG_S
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 
 
@@ -100,7 +101,7 @@ async def test_what_the_operator_says__is_believed_and_nobody_asked():
 async def ask(host, server, question):
     stream = await host.open_stream(server.peer_id, [AUTONAT_PROTOCOL])
     await stream.write(question if isinstance(question, bytes) else encode_message(question))
-    with trio.fail_after(10):
+    with trio.fail_after(HANG_S):
         answer = await read_message(stream, Message)
     await stream.reset()
     return answer.dialResponse.status

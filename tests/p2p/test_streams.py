@@ -22,6 +22,7 @@ from p2p.frames import (
 from p2p.host import StreamRefused
 from p2p.streams import DirectStream, StreamBroken, StreamTimeout, open_direct
 from protocol.errors import DecodeError, LocalError, Refusal
+from tests.limits import HANG_S
 from tests.p2p.nodes import connect, open_hosts, until
 
 PEER = b"peer"
@@ -245,7 +246,7 @@ async def test_a_reader_that_wants_no_more__stops_its_writer_without_delay(autoj
                 while True:
                     await alice.send(bytes(10_000))
             assert caught.value.reason == "enough"
-    assert trio.current_time() - started < 1
+    assert trio.current_time() - started < 4
 
 
 async def expect(error, act):
@@ -276,7 +277,7 @@ async def test_payloads_that_come_in_crumbs__are_put_together_however_receives_a
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trickle)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             while len(found) < len(payloads):
                 with trio.CancelScope() as scope:
                     if RNG.random() < 0.7:
@@ -498,7 +499,7 @@ async def test_a_reader_that_takes_nothing_for_longer_than_the_muxers_window_las
             deadline = trio.current_time() + 6
             while trio.current_time() < deadline:
                 async with bob.open_direct_stream(alice.peer_id, "/echo/1") as other:
-                    with trio.fail_after(4):
+                    with trio.fail_after(HANG_S):
                         await other.send(b"x" * 300_000)
                         assert len(await other.receive()) == 300_000
                 await trio.sleep(0.2)

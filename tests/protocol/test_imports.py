@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import protocol
 
 PACKAGE = Path(protocol.__file__).parent
@@ -32,6 +34,7 @@ def modules() -> list[str]:
     return sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
 
 
+@pytest.mark.process
 def test_every_module_imports_alone_and_brings_in_nothing_impure():
     assert len(modules()) >= 19
     ran = subprocess.run(

@@ -6,7 +6,10 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import pytest
+
 from protocol.rules import offers
+from tests.limits import CHILD_TIMEOUT_S
 from tests.simulation.links import LinkParams
 from tests.simulation.memo import shared_results
 from tests.simulation.network import build
@@ -41,6 +44,7 @@ def test_sharing_pure_results_changes_nothing():
     assert trace(5, shared=False) == trace(5)
 
 
+@pytest.mark.process
 def test_no_process_is_special():
     """Hashes of text and bytes differ from process to process; the run must not."""
     program = "from tests.simulation.test_determinism import trace; print(trace(3))"
@@ -52,6 +56,7 @@ def test_no_process_is_special():
             capture_output=True,
             text=True,
             check=True,
+            timeout=CHILD_TIMEOUT_S,
         ).stdout.strip()
         for salt in ("1", "2")
     }

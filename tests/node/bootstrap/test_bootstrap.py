@@ -16,6 +16,7 @@ from p2p.gossip.service import GossipService
 from p2p.host import open_host
 from p2p.mesh import Validation
 from p2p.record_store import PeerRecords
+from tests.limits import CHILD_TIMEOUT_S, HANG_S
 from tests.node.bootstrap.processes import LISTEN, ask_once, call_many, running_bootstrap
 from tests.p2p.nodes import secret, until
 
@@ -26,11 +27,14 @@ def test_it_subscribes_to_all_topics_that_have_rules():
     assert set(TOPICS) == set(RULES)
 
 
+@pytest.mark.process
 def test_it_needs_neither_the_chains_libraries_nor_arrays():
     forbidden = "{'web3', 'eth_account', 'numpy', 'torch', 'diffusers', 'starlette', 'anycorn'}"
     modules = "node.cli, node.system.logs, node.bootstrap.bootstrap"
     program = f"import sys, {modules}; print({forbidden} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=CHILD_TIMEOUT_S
+    )
     assert done.stdout.strip() == "set()"
 
 
@@ -43,7 +47,7 @@ async def test_short_calls__leave_nothing_behind_and_a_newcomer_is_answered(tmp_
         await ask_once(running.address)
         assert running.resident_mib <= RESIDENT_MIB_MAX
         assert running.resident_mib - before < 3
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             while (health := await trio.to_thread.run_sync(running.health))["peers"]:
                 await trio.sleep(0.1)  # the last one is still on its way out
         assert health["status"] == "ok"

@@ -16,6 +16,7 @@ from protocol.messages import RankedMiner, TaskAcceptance, TaskCall
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
 from protocol.task import CoordinatorEvent
+from tests.limits import HANG_S
 from tests.node.builders import COORDINATOR, DOMAIN, announcement
 from tests.p2p.nodes import connect, open_hosts, secret
 from tests.protocol.builders import offer
@@ -167,7 +168,7 @@ async def test_call_over_real_sockets_ends_the_wait():
         key = Key.of(secret(0))
         task = sealed(announcement(RankedMiner(MINERS[0].address, 0), coordinator=key.address), key)
         callee = Callee()
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(callee.wait, task, 60)
                 await trio.testing.wait_all_tasks_blocked()

@@ -13,6 +13,7 @@ from node.inference.packages.download import SourceFailed, WrongContent, downloa
 from node.inference.packages.package import MANIFEST_NAME, pack, verify
 from p2p.frames import RemoteAborted
 from protocol.transfer import ModelRequest
+from tests.limits import HANG_S
 from tests.node.inference.builders import SETTINGS
 from tests.p2p.nodes import connect, open_hosts
 
@@ -112,7 +113,7 @@ async def test_attack_more_transfers_than_allowed(package, monkeypatch):
         newcomer.open_direct_stream(miner.peer_id, MODELS_PROTOCOL) as slow,
     ):
         await slow.send(ModelRequest(package.model_id, "unet/weights.safetensors", 0).encode())
-        with trio.fail_after(30):
+        with trio.fail_after(HANG_S):
             while not server._transfers:
                 await trio.sleep(0.005)
         source = PeerSource(newcomer, miner.peer_id, package.model_id)

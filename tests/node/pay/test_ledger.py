@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from node.pay.ledger import LedgerUnavailable, MustNotPromise, open_ledger
 from node.pay.vouchers import EscrowDomain
 from protocol.pay import WEI_MAX
+from tests.limits import CHILD_TIMEOUT_S
 from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, OTHER_MINER, account
 from tests.protocol.strategies import lawful
 
@@ -150,7 +151,7 @@ def test_what_was_signed_before_a_kill_is_known_after_it(path):
             signed = amount
         child.send_signal(signal.SIGKILL)
         signed = max([signed, *map(int, child.stdout.read().split())])
-        child.wait()
+        child.wait(CHILD_TIMEOUT_S)
         child.stdout.close()
     with opened(path) as ledger:
         assert ledger.entry(MINER.address).promised_wei >= signed

@@ -21,6 +21,7 @@ from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
 from tests.contracts.conftest import chain_process, deployment, world
 from tests.contracts.world import COORDINATOR_STAKE_WEI, NODE, NODE_SECRET, OTHER_NODE, OTHER_NODE_SECRET
+from tests.limits import HANG_S
 from tests.node.builders import DOMAIN as STATEMENTS
 from tests.node.builders import announcement
 from tests.node.pay.builders import PRICE_WEI, signed
@@ -84,7 +85,7 @@ async def paid_wei(payee):
 
 
 async def until_paid(payee, wei):
-    with trio.fail_after(10):
+    with trio.fail_after(HANG_S):
         while await paid_wei(payee) != wei:
             await trio.sleep(0.02)
 

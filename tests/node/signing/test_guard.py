@@ -17,6 +17,7 @@ from node.signing.keys import Key
 from protocol.messages import ChunkKind, Kind, ModelOffer, Offer, ResultChunk, TaskAcceptance
 from protocol.signature import recover
 from protocol.statement import Domain, unsigned
+from tests.limits import CHILD_TIMEOUT_S
 from tests.protocol import builders
 
 KEY = Key.of(b"\x01" * 32)
@@ -131,7 +132,13 @@ except GuardUnavailable:
 
 
 def hold(path):
-    run = subprocess.run([sys.executable, "-c", HOLD, str(path)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", HOLD, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=CHILD_TIMEOUT_S,
+    )
     return run.stdout.strip()
 
 
@@ -157,7 +164,12 @@ with open_guard(Path(sys.argv[1]), Key.of(b"\\x01" * 32)) as guard:
 
 @pytest.mark.process
 def test_signature_that_left_a_killed_process_is_remembered(path):
-    run = subprocess.run([sys.executable, "-c", SIGN_AND_DIE, str(path)], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", SIGN_AND_DIE, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=CHILD_TIMEOUT_S,
+    )
     assert run.returncode == -9
     statement = unsigned(DOMAIN, TaskAcceptance(bytes(32), 0))
     assert recover(statement.digest, bytes.fromhex(run.stdout.strip())).address == KEY.address
@@ -347,7 +359,10 @@ with guards.open_guard(Path(sys.argv[1]), Key.of(b"\\x01" * 32)) as guard:
 @pytest.mark.parametrize("moment", range(1, 10))
 def test_whenever_it_is_killed_what_left_is_remembered_and_the_file_is_good(path, moment):
     run = subprocess.run(
-        [sys.executable, "-c", DIE_AT, str(path), str(moment)], capture_output=True, text=True
+        [sys.executable, "-c", DIE_AT, str(path), str(moment)],
+        capture_output=True,
+        text=True,
+        timeout=CHILD_TIMEOUT_S,
     )
     assert run.returncode == -9, run.stderr
     other = unsigned(DOMAIN, TaskAcceptance(bytes(32), 1))

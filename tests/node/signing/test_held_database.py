@@ -54,6 +54,7 @@ def test_what_was_written_is_there_again(path):
         assert connection.execute("SELECT value FROM held").fetchall() == [(7,)]
 
 
+@pytest.mark.process
 def test_a_second_holder_is_refused_until_the_first_has_gone(path):
     with held(path):
         with pytest.raises(Unavailable, match="is held by another process"):
@@ -62,6 +63,7 @@ def test_a_second_holder_is_refused_until_the_first_has_gone(path):
     assert by_another_process(path) == "held"
 
 
+@pytest.mark.process
 def test_a_refusal_does_not_let_others_in(path):
     """POSIX locks are a process's: whoever closes any descriptor of a file loses all it holds there."""
     with held(path):

@@ -12,6 +12,7 @@ import trio
 
 from node.system.lifetime import leave_startup_uncollected, stopped_by_signals
 from protocol.errors import LocalError
+from tests.limits import HANG_S
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -37,7 +38,7 @@ async def test_failure_of_the_body_is_an_error():
 
 
 async def test_body_that_ends_by_itself_ends_the_context():
-    with trio.fail_after(20):
+    with trio.fail_after(HANG_S):
         async with stopped_by_signals():
             pass
 

@@ -26,7 +26,8 @@ from p2p.mesh import Mesh, Validation
 from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import build_host
 from protocol.errors import GossipIgnore, GossipReject, LocalError, Refusal
-from tests.p2p.nodes import LOOPBACK, connect, open_gossip, open_hosts, secret, until
+from tests.limits import HANG_S
+from tests.p2p.nodes import LOOPBACK, connect, open_gossip, open_hosts, secret, settled, until
 
 TOPIC = "tasks"
 
@@ -256,7 +257,7 @@ async def test_a_stream_that_breaks__is_opened_again_and_loses_nothing():
         services[1]._links[hosts[0].peer_id]._reading.cancel()
         for number in range(5):
             await services[0].publish(TOPIC, b"%d" % number)
-            await trio.sleep(0.02)
+            await settled()
         await until(lambda: len(consumers.found[1]) == 5)
         assert services[0].statistics()["stream_broken"] >= 1
         nursery.cancel_scope.cancel()
@@ -275,7 +276,7 @@ async def test_a_peer_whose_streams_keep_breaking__is_disconnected(monkeypatch):
         await connect(rude, hosts[0])
         await speak(rude, hosts[0].peer_id, frame(encode_subscriptions([(TOPIC, True)])))
         services[0].subscribe(TOPIC, accept)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             while hosts[0].is_connected(rude.peer_id):
                 await services[0].publish(TOPIC, random.randbytes(8))
                 await trio.sleep(0.01)
@@ -467,7 +468,7 @@ async def test_stock_py_libp2p__takes_our_messages():
             stranger = peer_id_from_secret(secret(9))
             await until(lambda: services[0].mesh_peers(TOPIC) == (stranger,))
             await services[0].publish(TOPIC, b"from us")
-            with trio.fail_after(20):
+            with trio.fail_after(HANG_S):
                 message = await subscription.get()
             assert message.data == b"from us"
             # It cannot leave its name out, so what it publishes is not for our network.

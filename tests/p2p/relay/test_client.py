@@ -47,27 +47,43 @@ async def test_relays__are_two_the_preferred_one_first_and_the_lost_one_is_repla
     assert host.own_addresses.relayed == ()
 
 
+class Clock:
+    """A client's, which it reads each time that it looks after its reservations."""
+
+    def __init__(self):
+        self.now_s, self.reads = 1_000_000, 0
+
+    def read(self):
+        self.reads += 1
+        return self.now_s
+
+    async def looked_at(self):
+        """The client has looked from begin to end since now."""
+        reads = self.reads
+        await until(lambda: self.reads >= reads + 2)
+
+
 async def test_reservations__are_renewed_before_they_end_and_dropped_when_not_wanted(monkeypatch):
     monkeypatch.setattr(module, "LOOK_S", 0.01)
-    wanted, now_s = [True], [1_000_000]
+    wanted, clock = [True], Clock()
     async with (
-        open_relay(limits=RelayLimits(reservation_s=100), wall_clock_s=lambda: now_s[0]) as (
+        open_relay(limits=RelayLimits(reservation_s=100), wall_clock_s=lambda: clock.now_s) as (
             relay,
             server,
         ),
         open_host(secret(1), []) as host,
         trio.open_nursery() as nursery,
     ):
-        client = RelayClient(host, is_wanted=lambda: wanted[0], wall_clock_s=lambda: now_s[0])
+        client = RelayClient(host, is_wanted=lambda: wanted[0], wall_clock_s=clock.read)
         await connect(host, relay)
         await nursery.start(client.run)
         await until(client.addresses)
-        now_s[0] += 74
-        await trio.sleep(0.03)
+        clock.now_s += 74
+        await clock.looked_at()
         assert server.book.counts["renewed"] == 0
-        now_s[0] += 1
+        clock.now_s += 1
         await until(lambda: server.book.counts["renewed"] == 1)
-        assert server.book.expires_at_s(host.peer_id) == now_s[0] + 100
+        assert server.book.expires_at_s(host.peer_id) == clock.now_s + 100
         wanted[0] = False
         await until(lambda: host.addresses() == ())
         nursery.cancel_scope.cancel()
@@ -75,15 +91,15 @@ async def test_reservations__are_renewed_before_they_end_and_dropped_when_not_wa
 
 async def test_nobody_who_refused__is_asked_again_at_once(monkeypatch):
     monkeypatch.setattr(module, "LOOK_S", 0.01)
-    now_s = [1_000_000]
+    clock = Clock()
     async with open_hosts(1) as (plain,), open_host(secret(1), []) as host, trio.open_nursery() as nursery:
-        client = RelayClient(host, is_wanted=lambda: True, wall_clock_s=lambda: now_s[0])
+        client = RelayClient(host, is_wanted=lambda: True, wall_clock_s=clock.read)
         await connect(host, plain)
         await nursery.start(client.run)
         await until(lambda: client.counts["reservation_failed"] == 1)
-        await trio.sleep(0.05)
+        await clock.looked_at()
         assert client.counts["reservation_failed"] == 1
-        now_s[0] += module.ASKED_AGAIN_S
+        clock.now_s += module.ASKED_AGAIN_S
         await until(lambda: client.counts["reservation_failed"] == 2)
         nursery.cancel_scope.cancel()
 

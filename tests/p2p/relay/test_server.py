@@ -12,6 +12,7 @@ from p2p.relay.server import RelayServer
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import ProtocolError, Refusal
+from tests.limits import HANG_S
 from tests.p2p.nodes import connect, secret, until
 from tests.p2p.relay.circuits import echo, open_hidden, open_relay
 
@@ -23,7 +24,7 @@ async def ask(host, relay, request):
     """The relay's answer to one request, and what is left of its stream."""
     stream = await host.open_stream(relay.peer_id, [HOP_PROTOCOL])
     await stream.write(request if isinstance(request, bytes) else encode_message(request))
-    with trio.fail_after(20):
+    with trio.fail_after(HANG_S):
         answer = await read_message(stream, HopMessage)
     await stream.reset()
     return answer

@@ -17,6 +17,7 @@ from libp2p.transport.tcp.tcp import TCP
 from p2p.identity import key_pair_from_secret
 from p2p.session.yamux import HEADER
 from p2p.swarm import SessionUpgrader
+from tests.limits import HANG_S
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 
 
@@ -76,7 +77,7 @@ async def two_ends(protocol="/test/1"):
         other.handle_streams(protocol, serve)
         await connect(one, other)
         stream = await one.open_stream(other.peer_id, [protocol])
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             yield stream, await receive.receive(), one, other
 
 

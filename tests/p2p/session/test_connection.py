@@ -24,7 +24,8 @@ from p2p.session.yamux import (
     WINDOW_UPDATE,
 )
 from protocol.errors import LocalError
-from tests.p2p.nodes import connect, open_hosts, until
+from tests.limits import HANG_S
+from tests.p2p.nodes import connect, open_hosts, settled, until
 from tests.p2p.session.peers import packed, raw_peer_of, session_between, two_ends
 
 LONG = bytes(range(256)) * 4_000
@@ -98,7 +99,7 @@ async def test_a_waiting_read_that_is_cancelled__loses_nothing():
 async def test_a_reader_that_rests__costs_the_writer_only_time():
     async with two_ends() as (ours, theirs, *_), trio.open_nursery() as nursery:
         nursery.start_soon(ours.write, LONG)
-        await trio.sleep(0.2)
+        await settled()
         heard = b""
         while len(heard) < len(LONG):
             heard += await theirs.read(100_000)
@@ -164,9 +165,9 @@ async def test_a_reset__wakes_readers_and_writers(who):
 
         nursery.start_soon(fail, ours.read)
         nursery.start_soon(fail, ours.write, bytes(10 * WINDOW_BYTES))
-        await trio.sleep(0.05)
+        await settled()
         nursery.start_soon(fail, ours.write, b"waits for its turn")
-        await trio.sleep(0.05)
+        await settled()
         await (theirs if who == "the remote" else ours).reset()
 
 
@@ -181,7 +182,7 @@ async def test_a_lost_connection__ends_everything_that_waits_and_what_came_can_b
         await theirs.write(b"last words")
         nursery.start_soon(fail, write_for_ever, ours)
         nursery.start_soon(fail, read_all, theirs)
-        await trio.sleep(0.05)
+        await trio.testing.wait_all_tasks_blocked()
         await other.disconnect(one.peer_id)
         await until(lambda: session.is_closed)
         assert await ours.read() == b"last words"
@@ -263,7 +264,7 @@ async def test_attack_broken_protocol__ends_that_connection_and_is_counted(name)
         async with raw_peer_of(host) as attacker:
             await until(lambda: len(host.connected_peers()) == 2)
             await attacker.secured.write(VIOLATIONS[name])
-            with trio.fail_after(20):
+            with trio.fail_after(HANG_S):
                 heard = await attacker.read_until_end()
             assert heard.endswith(packed(GO_AWAY, 0, 0, yamux.PROTOCOL_ERROR))
         await until(lambda: host.connected_peers() == (friend.peer_id,))
@@ -279,7 +280,7 @@ async def test_attack_record_that_is_not_sealed__ends_that_connection_and_is_cou
 
 async def test_attack_pings_whose_answers_nobody_fetches__end_the_connection():
     async with open_hosts(1) as (host,), raw_peer_of(host) as attacker:
-        with trio.fail_after(10), pytest.raises(ConnectionLost):
+        with trio.fail_after(HANG_S), pytest.raises(ConnectionLost):
             await write_for_ever(attacker.secured, packed(PING, SYN, 0, 1) * 5_000)
         await until(lambda: not host.connected_peers())
         assert host.statistics()["session_yamux_flood"] == 1
@@ -335,7 +336,7 @@ async def test_attack_frozen_peer_with_full_windows__cannot_hold_up_a_close():
 
             nursery.start_soon(fill)
             await until(lambda: session._yamux.is_full)
-            with trio.fail_after(10):
+            with trio.fail_after(HANG_S):
                 await session.close()
         assert session.is_closed
 

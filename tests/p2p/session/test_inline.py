@@ -5,7 +5,8 @@ import random
 import trio
 import trio.testing
 
-from tests.p2p.nodes import connect, open_hosts, until
+from tests.limits import HANG_S
+from tests.p2p.nodes import connect, open_hosts, settled, until
 
 PROTOCOL = "/test/1"
 
@@ -73,9 +74,9 @@ async def test_what_a_consumer_takes__is_not_read_and_what_it_leaves_is():
         await ours.write(b"take")
         await until(lambda: taken == [b"take"])
         await ours.write(b"leave")
-        await trio.sleep(0.05)
+        await settled()
         await ours.write(b"take, but after what is unread")
-        await trio.sleep(0.05)
+        await settled()
         assert taken == [b"take"]
         assert await theirs.read() == b"leavetake, but after what is unread"
         await ours.write(b"take again")
@@ -91,7 +92,7 @@ async def test_what_a_consumer_takes__gives_the_writer_room_again():
         taken = []
         theirs.offer(lambda data: taken.append(data) or True)
         sent = random.Random(1).randbytes(2_000_000)
-        with trio.fail_after(10):
+        with trio.fail_after(HANG_S):
             await ours.write(sent)
         await until(lambda: sum(map(len, taken)) == len(sent))
         assert b"".join(taken) == sent

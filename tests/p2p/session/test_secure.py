@@ -6,6 +6,7 @@ from multiaddr import Multiaddr
 
 from p2p.host import DialFailed
 from p2p.identity import peer_id_from_secret
+from tests.limits import HANG_S
 from tests.p2p.nodes import open_hosts, secret, until
 from tests.p2p.session.peers import raw_peer_of
 
@@ -35,7 +36,7 @@ async def test_attack_in_the_handshake__is_refused_and_counted(attack, name):
         port = int(host.listen_addresses()[0].value_for_protocol("tcp"))
         stream = await trio.open_tcp_stream("127.0.0.1", port)
         await stream.send_all(MULTISTREAM + attack)
-        with trio.fail_after(20):
+        with trio.fail_after(HANG_S):
             while await receive(stream):
                 pass
         await until(lambda: host.statistics().get(f"session_{name}") == 1)

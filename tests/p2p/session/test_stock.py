@@ -9,6 +9,7 @@ from libp2p.peer.peerinfo import info_from_p2p_addr
 
 from p2p.ping import PING_PROTOCOL
 from p2p.session.errors import StreamWasReset
+from tests.limits import HANG_S
 from tests.p2p.nodes import LOOPBACK, open_host, secret, until
 from tests.p2p.session.peers import open_stock_host
 
@@ -34,7 +35,7 @@ async def connected(dialler):
     async with open_host(secret(0), LOOPBACK) as ours, open_stock_host(1) as stock:
         ours.handle_streams(ECHO, echo)
         stock.set_stream_handler(ECHO, echo)
-        with trio.fail_after(20):
+        with trio.fail_after(HANG_S):
             if dialler == "ours":
                 await ours.connect(stock.get_addrs()[0])
             else:

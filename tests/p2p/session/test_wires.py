@@ -6,6 +6,7 @@ import trio
 from p2p.session.errors import ConnectionLost
 from p2p.session.hub import Hub
 from p2p.session.wires import SocketWire
+from tests.p2p.nodes import settled
 
 
 async def sockets():
@@ -42,7 +43,7 @@ async def test_a_closed_wire__says_so_to_all_who_wait_and_come():
     async with trio.open_nursery() as nursery:
         nursery.start_soon(fail, one.receive)
         nursery.start_soon(fail, one.send, bytes(100_000_000))
-        await trio.sleep(0.02)
+        await settled()
         one.close()
     one.close()
     await fail(one.receive)

@@ -21,6 +21,7 @@ from node.inference.diffusion.prng import (
     integers,
     normal_table,
 )
+from tests.limits import CHILD_TIMEOUT_S
 
 seeds = st.integers(0, SEED_MAX)
 normal_table()  # half a second, which would otherwise count against the first property
@@ -114,5 +115,6 @@ def test_latent_is_the_same_on_every_instruction_set(variables, threads):
         capture_output=True,
         text=True,
         check=True,
+        timeout=CHILD_TIMEOUT_S,
     ).stdout
     assert printed.strip() == hashlib.sha256(initial_latent(2026, (1, 4, 8, 8)).tobytes()).hexdigest()

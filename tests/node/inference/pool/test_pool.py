@@ -16,6 +16,7 @@ from node.inference.jobs.job import Finished, JobRefused, Preview, Progress, Wor
 from node.inference.packages.package import pack
 from node.inference.pool.pool import open_pool
 from node.inference.pool.process import LocalWorkers, Machine
+from tests.limits import CHILD_TIMEOUT_S
 from tests.node.inference.builders import REPOSITORY, SETTINGS, a_job, embedded, is_alive
 
 PACKAGE = embedded()
@@ -46,7 +47,12 @@ def test_importing_the_pool_loads_neither_torch_nor_diffusers():
         "print(sorted({'torch', 'diffusers', 'transformers', 'numpy'} & set(sys.modules)))"
     )
     printed = subprocess.run(
-        [sys.executable, "-c", check], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        [sys.executable, "-c", check],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=CHILD_TIMEOUT_S,
     ).stdout
     assert printed.strip() == "[]"
 

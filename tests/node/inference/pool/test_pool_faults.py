@@ -16,6 +16,7 @@ from node.inference.pool.pool import WORKERS_MAX, open_pool
 from node.inference.pool.process import LocalWorkers, Machine
 from node.inference.pool.tickets import EVENTS_BUFFERED_MAX, RUNS_MAX
 from node.inference.worker.work_memory import NO_ROOM
+from tests.limits import HANG_S
 from tests.node.inference.builders import a_job, embedded, is_alive
 from tests.node.inference.fake_worker import STEP_SECONDS
 
@@ -77,7 +78,7 @@ async def test_idle_worker_that_dies_is_replaced_before_anybody_asks():
         await pool.ready()
         (process_id,) = pool.statistics().process_ids
         os.kill(process_id, signal.SIGKILL)
-        with trio.fail_after(20):
+        with trio.fail_after(HANG_S):
             while pool.statistics().workers_started == 1:
                 await trio.testing.wait_all_tasks_blocked(0.05)
             await pool.ready()
@@ -108,7 +109,7 @@ async def test_same_name_may_run_again_after_it_was_cancelled():
 
 async def test_slow_reader_loses_progress_but_never_the_end_and_nobody_waits_for_it():
     async with open_pool([PACKAGE]) as pool, pool.run(job(steps=100)) as events:
-        with trio.fail_after(20):
+        with trio.fail_after(HANG_S):
             while not pool.statistics().jobs_finished:
                 await trio.sleep(0.01)
         read = [event async for event in events]
@@ -193,7 +194,7 @@ async def test_out_of_memory_fails_what_is_left_restarts_the_worker_and_makes_ba
 
 
 async def all_ready(pool, workers):
-    with trio.fail_after(20):
+    with trio.fail_after(HANG_S):
         while pool.statistics().workers_ready < workers:
             await trio.sleep(0.01)
 
@@ -203,7 +204,7 @@ async def test_jobs_of_one_shape_use_all_free_workers():
         await all_ready(pool, 2)
         for number in range(4):
             nursery.start_soon(run, pool, job(job_id=str(number), steps=20))
-        with trio.fail_after(20):
+        with trio.fail_after(HANG_S):
             while pool.statistics().jobs_running < 4:
                 await trio.sleep(0.005)
         assert pool.statistics().batches == 2
@@ -299,7 +300,7 @@ async def test_a_pool_rests_when_it_is_idle_and_wakes_for_a_job():
         assert pool.statistics().workers_ready == 2
         process_ids = pool.statistics().process_ids
         pool.rest()
-        with trio.fail_after(20):
+        with trio.fail_after(HANG_S):
             while pool.statistics().process_ids:
                 await trio.sleep(0.01)
         assert not any(map(is_alive, process_ids))
@@ -341,7 +342,7 @@ async def test_too_many_waiting_jobs_are_refused(monkeypatch):
     ):
         await anext(events)
         nursery.start_soon(run, pool, job(job_id="waits"))
-        with trio.fail_after(20):
+        with trio.fail_after(HANG_S):
             while not pool.statistics().jobs_waiting:
                 await trio.lowlevel.checkpoint()
         with pytest.raises(JobRefused, match="too many jobs"):

@@ -18,6 +18,7 @@ from node.inference.jobs.frames import (
     frame_length,
 )
 from node.inference.jobs.job import CANCELLED, Finished, Progress
+from tests.limits import CHILD_TIMEOUT_S
 from tests.node.inference.builders import EMBEDDED_FOLDER, REPOSITORY, a_job, embedded, is_alive
 
 pytestmark = pytest.mark.process
@@ -108,5 +109,5 @@ def test_worker_ends_when_its_parent_is_killed():
         process_id = int(parent.stdout.readline())
         assert is_alive(process_id)
         os.kill(parent.pid, signal.SIGKILL)
-        parent.wait()
+        parent.wait(CHILD_TIMEOUT_S)
         assert wait_until_dead(process_id, seconds=5)

@@ -1,0 +1,50 @@
+"""What `make long` runs: each command with its time limit. Together they may take `MINUTES_MAX`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.bench.__main__ import BENCHES
+
+REPOSITORY = Path(__file__).parents[2]
+MINUTES_MAX = 75
+PYTHON = sys.executable
+FUZZ_CASES = 1_000_000
+MUTANT_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command.
+
+    :ivar name: by which it is chosen, and its heading.
+    :ivar command: its arguments; status 0 means that all its goals are reached.
+    :ivar minutes_max: after which it is killed and has failed.
+    :ivar folder: where it runs.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    minutes_max: float
+    folder: Path = field(default=REPOSITORY)
+
+
+def _module(name: str, *arguments: str) -> tuple[str, ...]:
+    return (PYTHON, "-m", name, *arguments)
+
+
+ENTRIES = (
+    # Speed first, while nothing has warmed the machine up.
+    *(
+        Entry(module.removeprefix("tests."), _module(module), minutes_max)
+        for module, minutes_max in BENCHES.items()
+    ),
+    Entry("attacks", _module("tests.attacks"), 10),
+    Entry("simulate", _module("tests.simulation"), 10),
+    Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 8),
+    Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 5),
+    Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 8, REPOSITORY / "contracts"),
+    Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 7),
+)
