@@ -16,6 +16,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from p2p.admission import Admission, Share
 from p2p.record_store import RECORDS_TOLD_MAX, PeerRecords
 from p2p.records import RECORD_BYTES_MAX, PeerRecord
 from protocol.errors import DecodeError, LocalError, ProtocolError, Refusal
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 PEERS_PROTOCOL: Final = "/cuckoo/peers/1"
 EXCHANGE_TIMEOUT_MS: Final = 5_000
 """Time for a question and its answer, each step."""
+
+DISCOVERY_ADMISSION: Final = Admission(staked=Share(16, 64), strangers=Share(4, 192))
+"""Of questions for peers: newcomers have no stake yet, and a bootstrap peer knows of nobody's."""
 
 _LENGTH_BYTES: Final = 2
 RECORDS_PAYLOAD_BYTES_MAX: Final = 1 + RECORDS_TOLD_MAX * (_LENGTH_BYTES + RECORD_BYTES_MAX)
@@ -81,7 +85,12 @@ class PeerExchange:
         self._records = records
         self._rng = rng
         self.counts: Counter[str] = Counter()
-        host.handle_direct_streams(PEERS_PROTOCOL, self._answer, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX)
+        host.handle_direct_streams(
+            PEERS_PROTOCOL,
+            self._answer,
+            admission=DISCOVERY_ADMISSION,
+            payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX,
+        )
 
     async def ask(self, peer: PeerId) -> None:
         """Tell a connected peer our record and take those it knows. Failure is counted, not raised."""

@@ -24,12 +24,14 @@ from libp2p.peer.peerstore import PeerStoreError
 from multiaddr import Multiaddr
 from multiaddr.utils import get_network_addrs
 
+from p2p.admission import Admission
 from p2p.frames import PAYLOAD_BYTES_MAX
 from p2p.identity import PeerId, key_pair_from_secret
 from p2p.limits import CONNECTIONS_MAX
 from p2p.own_addresses import OwnAddresses
 from p2p.records import ip_of, is_circuit, relay_of
-from p2p.streams import DirectStream, DirectStreamGate, open_direct
+from p2p.stream_gate import DirectStreamGate
+from p2p.streams import DirectStream, open_direct
 from p2p.swarm import (
     SessionUpgrader,
     Stream,
@@ -96,7 +98,12 @@ class Host:
     """
 
     def __init__(
-        self, basic: BasicHost, swarm: GuardedSwarm, guard: StreamGuard, own_addresses: OwnAddresses
+        self,
+        basic: BasicHost,
+        swarm: GuardedSwarm,
+        guard: StreamGuard,
+        own_addresses: OwnAddresses,
+        is_staked: Callable[[PeerId], bool],
     ) -> None:
         self.peer_id: PeerId = basic.get_id()
         self.own_addresses = own_addresses
@@ -107,7 +114,7 @@ class Host:
         self._guard = guard
         self._upgrader = cast("SessionUpgrader", swarm.upgrader)
         self.hub = self._upgrader.hub
-        self._gate = DirectStreamGate()
+        self._gate = DirectStreamGate(is_staked)
         self._opened: Counter[PeerId] = Counter()
         self._observers: list[PeerObserver] = []
         self._peers: dict[PeerId, None] = {}
@@ -378,15 +385,23 @@ class Host:
         protocol: str,
         handler: Callable[[DirectStream, PeerId], Awaitable[None]],
         *,
+        admission: Admission | None = None,
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
     ) -> None:
-        """Serve inbound direct streams of a protocol, within the limits of :mod:`p2p.streams`.
+        """Serve inbound direct streams of a protocol.
 
+        A stream that is not admitted ends with ERROR, code ERROR_BUSY, and is counted.
+
+        :param admission: whose streams are let in; by default anybody's within the shares of
+            :mod:`p2p.admission`.
         :param payload_bytes_max: largest payload of the protocol, either way.
+        :raises LocalError: the shares of all protocols of the host come to more than
+            :data:`p2p.admission.DIRECT_STREAMS_MAX`.
         """
+        open_streams = self._gate.register(protocol, admission or Admission())
 
         async def handle(stream: Stream, peer_id: PeerId) -> None:
-            await self._gate.serve(stream, peer_id, handler, payload_bytes_max)
+            await self._gate.serve(open_streams, stream, peer_id, handler, payload_bytes_max)
 
         self.handle_streams(protocol, handle)
 
@@ -507,6 +522,7 @@ async def open_host(
     connections_max: int = CONNECTIONS_MAX,
     loopback_exempt: bool = False,
     announce: Sequence[Multiaddr] = (),
+    is_staked: Callable[[PeerId], bool] = lambda _peer: False,
 ) -> AsyncIterator[Host]:
     """A host that listens at the given addresses until the context is left.
 
@@ -515,17 +531,22 @@ async def open_host(
     :param connections_max: connections in and out together; a quarter is kept for our own dials.
     :param loopback_exempt: whether this machine may connect as often as it likes (:mod:`p2p.limits`).
     :param announce: where others can dial us, if it is not where we listen: behind NAT, in a container.
+    :param is_staked: whether a peer has stake now: then strangers take no stream's place from it. Synchronous
+        and quick; it must not raise.
     :raises LocalError: the secret is none, an address cannot be listened at, or one cannot be announced.
     """
     own_addresses = OwnAddresses(announce)
     for address in listen:
         _require_free(address)
     basic, swarm, guard = build_host(
-        key_pair_from_secret(node_secret), connections_max, loopback_exempt=loopback_exempt
+        key_pair_from_secret(node_secret),
+        connections_max,
+        loopback_exempt=loopback_exempt,
+        is_staked=is_staked,
     )
     failure: Exception | None = None
     async with basic.run(list(listen)):
-        host = Host(basic, swarm, guard, own_addresses)
+        host = Host(basic, swarm, guard, own_addresses, is_staked)
         try:
             _require_listening(host, listen)
             yield host

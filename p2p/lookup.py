@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2p.discovery import EXCHANGE_TIMEOUT_MS, RECORDS_PAYLOAD_BYTES_MAX, encode_records, split_records
+from p2p.discovery import (
+    DISCOVERY_ADMISSION,
+    EXCHANGE_TIMEOUT_MS,
+    RECORDS_PAYLOAD_BYTES_MAX,
+    encode_records,
+    split_records,
+)
 from p2p.host import DialFailed
 from p2p.identity import PeerIdentityError, address_of_peer
 from protocol.errors import DecodeError, ProtocolError, Refusal
@@ -65,7 +71,12 @@ class Lookup:
         self._records = keeper.records
         self._exchange = keeper.exchange
         self._counts: Counter[str] = Counter()
-        host.handle_direct_streams(FIND_PROTOCOL, self._answer, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX)
+        host.handle_direct_streams(
+            FIND_PROTOCOL,
+            self._answer,
+            admission=DISCOVERY_ADMISSION,
+            payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX,
+        )
 
     async def find(self, account: bytes, *, timeout_ms: int = LOOKUP_TIMEOUT_MS) -> PeerId | None:
         """The peer with an on-chain address of 20 bytes, or None if nobody on the way knows it."""

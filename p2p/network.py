@@ -96,7 +96,8 @@ def _nobody(_peer: PeerId) -> bool:
 class PeerPolicy:
     """What only the node knows of peers. Both are synchronous and quick, and must not raise.
 
-    :ivar is_staked: whether a peer has stake: its connection is kept when others are let go.
+    :ivar is_staked: whether a peer has stake: its connection is kept when others are let go, and it has a
+        share of streams of its own (:mod:`p2p.admission`).
     :ivar score: P5 of a peer's gossip score, what the application thinks of it.
     """
 
@@ -191,11 +192,13 @@ async def open_network(
         too many bootnodes.
     :raises ProtocolError: a bootnode's address names no peer with a secp256k1 key.
     """
+    policy = policy or PeerPolicy()
     async with open_host(
         node_secret,
         config.listen,
         connections_max=config.connections_max,
         loopback_exempt=config.loopback_exempt,
         announce=config.announce,
+        is_staked=policy.is_staked,
     ) as host:
-        yield PeerNetwork(host, node_secret, config, policy or PeerPolicy(), rng)
+        yield PeerNetwork(host, node_secret, config, policy, rng)

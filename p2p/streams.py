@@ -1,7 +1,7 @@
 """Direct streams: requests, replies and long transfers between two peers.
 
-Is: the I/O shell around :mod:`p2p.frames` with credit, deadlines, limits and a clean end.
-Is not: a protocol; whoever opens a stream says what its payloads mean.
+Is: the I/O shell around :mod:`p2p.frames` with credit, deadlines, limits on bytes and a clean end.
+Is not: a protocol, which says what the payloads mean; nor a limit on streams (:mod:`p2p.stream_gate`).
 
 Each direction carries payloads and then END (clean) or ERROR (aborted). Leaving the context sends END if
 nothing else was; leaving it by an exception, or by cancellation, sends ERROR, which the remote's sends and
@@ -18,7 +18,7 @@ task gives to the remote as payloads are received. A remote without credit waits
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -40,7 +40,7 @@ from p2p.frames import (
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator
 
     from p2p.identity import PeerId
 
@@ -54,10 +54,6 @@ LINGER_TIMEOUT_MS: Final = 2_000
 """Time for the remote's END after our own, on leaving."""
 RESET_TIMEOUT_MS: Final = 250
 """Time for a farewell of a cancelled stream to go out; a host must stop within a second with streams open."""
-DIRECT_STREAMS_PER_PEER_MAX: Final = 16
-"""Direct streams that one peer may have open towards us."""
-DIRECT_STREAMS_MAX: Final = 256
-"""Direct streams open towards us, all peers together."""
 
 ERROR_BUSY: Final = 1
 """ERROR code: too many streams; try again later."""
@@ -409,53 +405,3 @@ def _abort_words(error: Exception) -> tuple[int, str]:
     if isinstance(error, ProtocolError):
         return ERROR_PROTOCOL, "protocol error"
     return ERROR_INTERNAL, "internal error"
-
-
-class DirectStreamGate:
-    """Counts the direct streams open towards us and refuses those beyond the limits.
-
-    :ivar counts: ``accepted``, ``refused_peer_full``, ``refused_host_full``, ``failed``.
-    """
-
-    def __init__(self) -> None:
-        self._open: Counter[PeerId] = Counter()
-        self.counts: Counter[str] = Counter()
-
-    def is_open(self, peer_id: PeerId) -> bool:
-        """Whether a peer has a direct stream open towards us."""
-        return peer_id in self._open
-
-    async def serve(
-        self,
-        stream: ByteStream,
-        peer_id: PeerId,
-        handler: Callable[[DirectStream, PeerId], Awaitable[None]],
-        payload_bytes_max: int = PAYLOAD_BYTES_MAX,
-    ) -> None:
-        """Run a handler on one inbound stream. Its exception is its stream's end and nobody else's."""
-        if self._open[peer_id] >= DIRECT_STREAMS_PER_PEER_MAX:
-            await self._refuse(stream, peer_id, "refused_peer_full")
-            return
-        if self._open.total() >= DIRECT_STREAMS_MAX:
-            await self._refuse(stream, peer_id, "refused_host_full")
-            return
-        self._open[peer_id] += 1
-        self.counts["accepted"] += 1
-        try:
-            async with open_direct(stream, peer_id, payload_bytes_max=payload_bytes_max) as direct:
-                await handler(direct, peer_id)
-        except* (ProtocolError, Refusal) as failures:
-            self.counts["failed"] += 1
-            _log.info("direct stream of %s ended: %r", peer_id, failures.exceptions)
-        except* Exception as failures:  # noqa: BLE001 - a handler's fault is its stream's end
-            self.counts["failed"] += 1
-            _log.exception("direct stream handler failed, peer %s", peer_id, exc_info=failures)
-        finally:
-            self._open[peer_id] -= 1
-            if not self._open[peer_id]:
-                del self._open[peer_id]
-
-    async def _refuse(self, stream: ByteStream, peer_id: PeerId, count: str) -> None:
-        self.counts[count] += 1
-        async with open_direct(stream, peer_id) as direct:
-            await direct.abort("too many streams", code=ERROR_BUSY)

@@ -68,6 +68,8 @@ INBOUND_STREAMS_PER_PEER_MAX: Final = 64
 """Streams that one peer may have open towards us, all protocols together."""
 INBOUND_STREAMS_MAX: Final = 4_096
 """Streams open towards us, all peers together."""
+INBOUND_STREAMS_OF_STRANGERS_MAX: Final = 3_072
+"""Of them, those of peers without stake."""
 UPGRADE_TIMEOUT_S: Final = 5.0
 """Time for a connection's noise and yamux handshake; a silent client holds its slot no longer."""
 NEGOTIATE_TIMEOUT_S: Final = 5.0
@@ -288,23 +290,28 @@ class Stream:
 class StreamGuard:
     """Stands before every inbound stream: bounds their number, and lets no handler's exception out.
 
-    :ivar counts: ``handler_failed``, ``refused_peer_full``, ``refused_host_full``.
+    :ivar counts: ``handler_failed``, ``refused_peer_full``, ``refused_strangers_full``,
+        ``refused_host_full``.
     """
 
-    def __init__(self, host: BasicHost) -> None:
+    def __init__(self, host: BasicHost, is_staked: Callable[[ID], bool]) -> None:
         self._host = host
+        self._is_staked = is_staked
+        self._strangers_open = 0
         self._open: Counter[ID] = Counter()
         self.counts: Counter[str] = Counter()
 
     async def handle(self, stream: INetStream) -> None:
         """Serve one inbound stream: negotiation, then the protocol's handler. Raises only Cancelled."""
         peer_id = stream.muxed_conn.peer_id
-        refusal = self._refusal(peer_id)
+        is_stranger = not self._is_staked(peer_id)
+        refusal = self._refusal(peer_id, is_stranger=is_stranger)
         if refusal is not None:
             self.counts[refusal] += 1
             await reset_stream(stream)
             return
         self._open[peer_id] += 1
+        self._strangers_open += is_stranger
         try:
             await self._host._swarm_stream_handler(stream)  # noqa: SLF001 - the handler it installs itself
         except* Exception as failures:  # noqa: BLE001 - except*: a group with Cancelled loses only its errors
@@ -312,15 +319,18 @@ class StreamGuard:
             _log.warning("stream handler failed, peer %s", peer_id, exc_info=failures)
             await reset_stream(stream)
         finally:
+            self._strangers_open -= is_stranger
             self._open[peer_id] -= 1
             if not self._open[peer_id]:
                 del self._open[peer_id]
 
-    def _refusal(self, peer_id: ID) -> str | None:
+    def _refusal(self, peer_id: ID, *, is_stranger: bool) -> str | None:
         if self._open[peer_id] >= INBOUND_STREAMS_PER_PEER_MAX:
             return "refused_peer_full"
         if self._open.total() >= INBOUND_STREAMS_MAX:
             return "refused_host_full"
+        if is_stranger and self._strangers_open >= INBOUND_STREAMS_OF_STRANGERS_MAX:
+            return "refused_strangers_full"
         return None
 
 
@@ -351,7 +361,11 @@ def hear_observations(host: BasicHost, observe: Callable[[SwarmConn, Multiaddr],
 
 
 def build_host(
-    key_pair: KeyPair, connections_max: int, *, loopback_exempt: bool = False
+    key_pair: KeyPair,
+    connections_max: int,
+    *,
+    loopback_exempt: bool = False,
+    is_staked: Callable[[ID], bool] = lambda _peer: False,
 ) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:
     """A host with TCP, noise and yamux and nothing else; not yet listening."""
     peer_id = ID.from_pubkey(key_pair.public_key)
@@ -381,7 +395,7 @@ def build_host(
     # The library's own counts nothing and tells nobody; ours stands behind it.
     swarm._inbound_limiter = trio.CapacityLimiter(max(1, connections_max))  # noqa: SLF001
     host = BasicHost(swarm, disable_identify_address_discovery=True)
-    guard = StreamGuard(host)
+    guard = StreamGuard(host, is_staked)
     swarm.set_stream_handler(guard.handle)
     return host, swarm, guard
 

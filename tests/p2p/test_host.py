@@ -220,6 +220,26 @@ async def test_inbound_streams__are_bounded_per_peer(monkeypatch):
         assert alice.statistics()["stream_refused_host_full"] == 1
 
 
+async def test_inbound_streams_of_strangers__leave_room_for_peers_with_stake(monkeypatch):
+    monkeypatch.setattr(swarm, "INBOUND_STREAMS_OF_STRANGERS_MAX", 2)
+
+    async def wait(_stream, _peer):
+        await trio.sleep_forever()
+
+    carol_id = peer_id_from_secret(secret(2))
+    async with open_hosts(3, is_staked=carol_id.__eq__) as (alice, bob, carol):
+        alice.handle_streams("/wait/1", wait)
+        for host in (bob, carol):
+            await connect(host, alice)
+        await until(lambda: not alice._guard._open)  # identify has come and gone
+        for _ in range(2):
+            await bob.open_stream(alice.peer_id, ["/wait/1"])
+        with pytest.raises(StreamRefused):
+            await bob.open_stream(alice.peer_id, ["/wait/1"])
+        assert alice.statistics()["stream_refused_strangers_full"] == 1
+        await carol.open_stream(alice.peer_id, ["/wait/1"])
+
+
 async def test_a_host_with_open_streams__closes_within_a_second():
     async def wait(_stream, _peer):
         await trio.sleep_forever()

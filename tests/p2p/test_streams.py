@@ -10,6 +10,7 @@ import trio.testing
 from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 
 from p2p import streams
+from p2p.admission import Admission, Share
 from p2p.frames import (
     CREDIT_BYTES,
     PAYLOAD_BYTES_MAX,
@@ -442,38 +443,6 @@ async def test_a_remote_that_sends_garbage__fails_its_own_stream():
         assert bob.is_connected(alice.peer_id)
 
 
-async def test_streams_beyond_the_limits__are_told_to_come_later(monkeypatch):
-    monkeypatch.setattr(streams, "DIRECT_STREAMS_PER_PEER_MAX", 2)
-
-    async def wait(_stream, _peer):
-        await trio.sleep_forever()
-
-    async def is_busy(host, peer_id):
-        async with host.open_direct_stream(peer_id, "/wait/1") as stream:
-            with pytest.raises(RemoteAborted) as caught:
-                await stream.receive()
-            return caught.value.code == streams.ERROR_BUSY
-
-    async with open_hosts(3) as (alice, bob, carol), trio.open_nursery() as nursery:
-        alice.handle_direct_streams("/wait/1", wait)
-
-        async def occupy():
-            async with bob.open_direct_stream(alice.peer_id, "/wait/1"):
-                await trio.sleep_forever()
-
-        await connect(bob, alice)
-        await connect(carol, alice)
-        nursery.start_soon(occupy)
-        nursery.start_soon(occupy)
-        await until(lambda: alice.statistics().get("direct_accepted") == 2)
-        assert await is_busy(bob, alice.peer_id)
-        monkeypatch.setattr(streams, "DIRECT_STREAMS_MAX", 2)
-        assert await is_busy(carol, alice.peer_id)
-        counts = alice.statistics()
-        assert (counts["direct_refused_peer_full"], counts["direct_refused_host_full"]) == (1, 1)
-        nursery.cancel_scope.cancel()
-
-
 async def test_an_unknown_protocol__is_refused():
     async with open_hosts(2) as (alice, bob):
         await connect(bob, alice)
@@ -526,7 +495,7 @@ async def test_fifty_transfers_at_once__complete_and_a_cancelled_one_harms_none(
         done.append(number)
 
     async with open_hosts(5) as (alice, *others):
-        alice.handle_direct_streams("/fetch/1", serve)
+        alice.handle_direct_streams("/fetch/1", serve, admission=Admission(strangers=Share(13, 52)))
         done = []
         async with trio.open_nursery() as nursery:
             for index, other in enumerate(others):

@@ -1,0 +1,138 @@
+"""Whose direct streams are let in: for each protocol, a share of them for each class of peers. Pure.
+
+Is: the classes, the shares and their count.
+Is not: knowledge of who is assigned to what, or has stake; the node says so, and is asked for each stream.
+
+| class | peers | streams of one, of all |
+|---|---|---|
+| assigned | those that the protocol's server waits for, such as the miners drawn for a task | 16, 256 |
+| staked | others with stake | 16, 256 |
+| strangers | everybody else; a key costs nothing | 2, 16 |
+
+A share is its class's alone. Streams of strangers, however many, take no room from peers with stake, nor do
+those from the assigned, nor one protocol from another. What all shares come to is bounded when protocols are
+registered, so that all classes together are not more than a host bears (:data:`DIRECT_STREAMS_MAX`). The
+figures above are defaults.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from protocol.errors import LocalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from p2p.identity import PeerId
+
+DIRECT_STREAMS_MAX: Final = 1_536
+"""Direct streams towards one host that the shares of all its protocols may come to."""
+
+
+class PeerClass(enum.Enum):
+    """What a peer is to one protocol, at the moment when it opens a stream."""
+
+    ASSIGNED = "assigned"
+    STAKED = "staked"
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Streams of one class that may be open at a time.
+
+    :ivar per_peer_max: of one peer.
+    :ivar total_max: of all peers of the class together; 0 lets none of them in.
+    :raises LocalError: a number is negative.
+    """
+
+    per_peer_max: int
+    total_max: int
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if min(self.per_peer_max, self.total_max) < 0:
+            raise LocalError("a share of streams is not negative")
+
+
+CLOSED: Final = Share(0, 0)
+"""The share of a class that is not let in."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """Whose streams of one protocol are let in. `Admission()` is for protocols that serve anybody a little.
+
+    For a protocol that serves those alone whom its server waits for::
+
+        Admission(is_assigned=coordinator.is_assigned, staked=CLOSED, strangers=CLOSED)
+
+    :ivar is_assigned: whether a peer is waited for now. Synchronous and quick; it must not raise.
+    """
+
+    is_assigned: Callable[[PeerId], bool] | None = None
+    assigned: Share = Share(per_peer_max=16, total_max=256)
+    staked: Share = Share(per_peer_max=16, total_max=256)
+    strangers: Share = Share(per_peer_max=2, total_max=16)
+
+    @property
+    def streams_max(self) -> int:
+        """Streams that may be open at a time, all classes together."""
+        assigned_max = 0 if self.is_assigned is None else self.assigned.total_max
+        return assigned_max + self.staked.total_max + self.strangers.total_max
+
+    def share_of(self, peer_class: PeerClass) -> Share:
+        """The share of a class."""
+        match peer_class:
+            case PeerClass.ASSIGNED:
+                return self.assigned
+            case PeerClass.STAKED:
+                return self.staked
+            case PeerClass.STRANGER:
+                return self.strangers
+
+
+class OpenStreams:
+    """Counts the streams of one protocol that are open, by class and peer."""
+
+    def __init__(self, admission: Admission, is_staked: Callable[[PeerId], bool]) -> None:
+        self._admission = admission
+        self._is_staked = is_staked
+        self._by_class: Counter[PeerClass] = Counter()
+        self._by_peer: Counter[tuple[PeerClass, PeerId]] = Counter()
+
+    def classify(self, peer: PeerId) -> PeerClass:
+        """What a peer is to the protocol now; the highest class that it is in."""
+        is_assigned = self._admission.is_assigned
+        if is_assigned is not None and is_assigned(peer):
+            return PeerClass.ASSIGNED
+        return PeerClass.STAKED if self._is_staked(peer) else PeerClass.STRANGER
+
+    def refusal(self, peer: PeerId, peer_class: PeerClass) -> str | None:
+        """Why a further stream is not let in, as the name of a count; None if it is.
+
+        Such as ``refused_stranger_peer_full`` and ``refused_stranger_full``, when the peer's share is taken
+        and when the class's is.
+        """
+        share = self._admission.share_of(peer_class)
+        if self._by_peer[peer_class, peer] >= share.per_peer_max:
+            return f"refused_{peer_class.value}_peer_full"
+        if self._by_class[peer_class] >= share.total_max:
+            return f"refused_{peer_class.value}_full"
+        return None
+
+    def enter(self, peer: PeerId, peer_class: PeerClass) -> None:
+        """A stream was let in; call :meth:`leave` with the same at its end."""
+        self._by_class[peer_class] += 1
+        self._by_peer[peer_class, peer] += 1
+
+    def leave(self, peer: PeerId, peer_class: PeerClass) -> None:
+        """A stream that was let in has ended."""
+        self._by_class[peer_class] -= 1
+        self._by_peer[peer_class, peer] -= 1
+        if not self._by_peer[peer_class, peer]:
+            del self._by_peer[peer_class, peer]

@@ -1,0 +1,87 @@
+"""The gate before direct streams: lets them in by class of peer, and bears what their handlers do.
+
+Is: the shell around :mod:`p2p.admission`: it counts, refuses with a word, and ends a handler's stream.
+Is not: the limit on raw streams of all protocols, which is :class:`p2p.swarm.StreamGuard`'s.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from p2p.admission import DIRECT_STREAMS_MAX, Admission, OpenStreams
+from p2p.streams import ERROR_BUSY, open_direct
+from protocol.errors import LocalError, ProtocolError, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from p2p.identity import PeerId
+    from p2p.streams import ByteStream, DirectStream
+
+_log = logging.getLogger(__name__)
+
+
+class DirectStreamGate:
+    """Lets direct streams in, and refuses those beyond the shares of their protocols.
+
+    :ivar counts: ``accepted``, ``failed``, and refusals as :meth:`p2p.admission.OpenStreams.refusal` names
+        them.
+    """
+
+    def __init__(self, is_staked: Callable[[PeerId], bool]) -> None:
+        """:param is_staked: whether a peer has stake now; synchronous and quick, and it must not raise."""
+        self.counts: Counter[str] = Counter()
+        self._is_staked = is_staked
+        self._admissions: dict[str, Admission] = {}
+        self._open: Counter[PeerId] = Counter()
+
+    def register(self, protocol: str, admission: Admission) -> OpenStreams:
+        """The count for a protocol's streams, in place of an earlier one.
+
+        :raises LocalError: the shares of all protocols come to more than DIRECT_STREAMS_MAX.
+        """
+        admissions = {**self._admissions, protocol: admission}
+        if sum(item.streams_max for item in admissions.values()) > DIRECT_STREAMS_MAX:
+            raise LocalError(f"no room for the streams of {protocol}: all shares exceed {DIRECT_STREAMS_MAX}")
+        self._admissions = admissions
+        return OpenStreams(admission, self._is_staked)
+
+    def is_open(self, peer_id: PeerId) -> bool:
+        """Whether a peer has a direct stream open towards us."""
+        return peer_id in self._open
+
+    async def serve(
+        self,
+        open_streams: OpenStreams,
+        stream: ByteStream,
+        peer_id: PeerId,
+        handler: Callable[[DirectStream, PeerId], Awaitable[None]],
+        payload_bytes_max: int,
+    ) -> None:
+        """Run a handler on one inbound stream. Its exception is its stream's end and nobody else's."""
+        peer_class = open_streams.classify(peer_id)
+        refusal = open_streams.refusal(peer_id, peer_class)
+        if refusal is not None:
+            self.counts[refusal] += 1
+            async with open_direct(stream, peer_id) as direct:
+                await direct.abort("too many streams", code=ERROR_BUSY)
+            return
+        open_streams.enter(peer_id, peer_class)
+        self._open[peer_id] += 1
+        self.counts["accepted"] += 1
+        try:
+            async with open_direct(stream, peer_id, payload_bytes_max=payload_bytes_max) as direct:
+                await handler(direct, peer_id)
+        except* (ProtocolError, Refusal) as failures:
+            self.counts["failed"] += 1
+            _log.info("direct stream of %s ended: %r", peer_id, failures.exceptions)
+        except* Exception as failures:  # noqa: BLE001 - a handler's fault is its stream's end
+            self.counts["failed"] += 1
+            _log.exception("direct stream handler failed, peer %s", peer_id, exc_info=failures)
+        finally:
+            open_streams.leave(peer_id, peer_class)
+            self._open[peer_id] -= 1
+            if not self._open[peer_id]:
+                del self._open[peer_id]

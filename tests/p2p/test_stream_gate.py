@@ -1,0 +1,115 @@
+"""p2p/stream_gate.py on real sockets: strangers' streams take no room from others."""
+
+import pytest
+import trio
+
+from p2p import admission as admission_module
+from p2p import streams
+from p2p.admission import CLOSED, Admission, Share
+from p2p.frames import RemoteAborted
+from p2p.identity import peer_id_from_secret
+from protocol.errors import LocalError
+from tests.p2p.nodes import connect, open_hosts, secret, until
+
+WAIT, ECHO = "/wait/1", "/echo/1"
+
+
+async def wait(_stream, _peer):
+    await trio.sleep_forever()
+
+
+async def echo(stream, _peer):
+    await stream.send(await stream.receive())
+
+
+async def hold(host, peer_id, protocol):
+    """Open a stream and say nothing, whatever becomes of it."""
+    async with host.open_direct_stream(peer_id, protocol):
+        await trio.sleep_forever()
+
+
+async def is_busy(host, peer_id, protocol=WAIT):
+    async with host.open_direct_stream(peer_id, protocol) as stream:
+        with pytest.raises(RemoteAborted) as caught:
+            await stream.receive()
+        assert caught.value.reason == "too many streams"
+        return caught.value.code == streams.ERROR_BUSY
+
+
+async def test_streams_beyond_their_shares__are_told_to_come_later_and_counted():
+    async with open_hosts(3) as (alice, bob, carol), trio.open_nursery() as nursery:
+        alice.handle_direct_streams(WAIT, wait, admission=Admission(strangers=Share(2, 3)))
+        for host in (bob, carol):
+            await connect(host, alice)
+        for host in (bob, bob, carol):
+            nursery.start_soon(hold, host, alice.peer_id, WAIT)
+        await until(lambda: alice.statistics().get("direct_accepted") == 3)
+        assert await is_busy(bob, alice.peer_id)
+        assert await is_busy(carol, alice.peer_id)
+        counts = alice.statistics()
+        assert counts["direct_refused_stranger_peer_full"] == 1
+        assert counts["direct_refused_stranger_full"] == 1
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_protocol_for_the_assigned_alone__refuses_staked_peers_and_strangers():
+    bob_id, carol_id = (peer_id_from_secret(secret(number)) for number in (1, 2))
+    admission = Admission(is_assigned=bob_id.__eq__, staked=CLOSED, strangers=CLOSED)
+    async with open_hosts(4, is_staked={bob_id, carol_id}.__contains__) as (alice, bob, *others):
+        alice.handle_direct_streams(ECHO, echo, admission=admission)
+        for host in (bob, *others):
+            await connect(host, alice)
+        for host in others:
+            assert await is_busy(host, alice.peer_id, ECHO)
+        async with bob.open_direct_stream(alice.peer_id, ECHO) as stream:
+            await stream.send(b"x")
+            assert await stream.receive() == b"x"
+
+
+async def test_more_shares_than_a_host_bears__are_refused_when_they_are_registered(monkeypatch):
+    monkeypatch.setattr("p2p.stream_gate.DIRECT_STREAMS_MAX", 30)
+    twenty, fifteen = (Admission(staked=Share(1, 10), strangers=Share(1, number)) for number in (10, 5))
+    async with open_hosts(1) as (host,):
+        host.handle_direct_streams(WAIT, wait, admission=twenty)
+        host.handle_direct_streams(WAIT, wait, admission=fifteen)
+        with pytest.raises(LocalError, match="no room for the streams of /echo/1: all shares exceed 30"):
+            host.handle_direct_streams(ECHO, echo, admission=twenty)
+        host.handle_direct_streams(ECHO, echo, admission=fifteen)
+    assert Admission().streams_max < admission_module.DIRECT_STREAMS_MAX
+
+
+async def test_attack_strangers_hold_direct_streams():
+    """32 keys that cost nothing hold 16 silent streams each; a drawn miner is served at once all the same."""
+    strangers, per_stranger = 32, 16
+    drawn = peer_id_from_secret(secret(1))
+    async with open_hosts(strangers + 2) as (coordinator, miner, *others), trio.open_nursery() as nursery:
+
+        async def serve(stream, peer):
+            await (echo if peer == drawn else wait)(stream, peer)
+
+        admission = Admission(is_assigned=drawn.__eq__)
+        coordinator.handle_direct_streams(ECHO, serve, admission=admission)
+
+        async def attack(host):
+            await host.connect(coordinator.listen_addresses()[0])
+            async with trio.open_nursery() as streams_of_one:
+                for _ in range(per_stranger):
+                    streams_of_one.start_soon(hold, host, coordinator.peer_id, ECHO)
+
+        for host in others:
+            nursery.start_soon(attack, host)
+        outcomes = ("accepted", "refused_stranger_peer_full", "refused_stranger_full")
+
+        def answered():
+            counts = coordinator.statistics()
+            return [counts.get(f"direct_{name}", 0) for name in outcomes]
+
+        await until(lambda: sum(answered()) == strangers * per_stranger, 60)
+        assert answered()[0] == admission.strangers.total_max
+        await connect(miner, coordinator)
+        with trio.fail_after(5):  # some milliseconds; a busy machine has its time, too
+            for _ in range(10):
+                async with miner.open_direct_stream(coordinator.peer_id, ECHO) as stream:
+                    await stream.send(b"x")
+                    assert await stream.receive() == b"x"
+        nursery.cancel_scope.cancel()
