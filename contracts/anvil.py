@@ -102,8 +102,7 @@ class Anvil:
 
     async def time_s(self) -> int:
         """Unix time of the newest block."""
-        block = await self.rpc.web3.eth.get_block("latest")
-        return block["timestamp"]
+        return await self.rpc.head_time_s()
 
     async def snapshot(self) -> str:
         """Remember the whole state; returns what `revert` wants. A snapshot can be reverted to once."""

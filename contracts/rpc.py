@@ -130,6 +130,13 @@ class Rpc:
                 return None
             return bytes(block["hash"])
 
+    async def head_time_s(self) -> int:
+        """Time of the newest block, Unix seconds: what its maker said, within what the chain lets it."""
+        method = "eth_getBlockByNumber"
+        with reading(method):
+            block = await self.web3.eth.get_block("latest")
+            return number(method, block.get("timestamp"))
+
     async def base_fee_wei(self) -> int:
         """Base fee of the newest block (EIP-1559) for a unit of gas; 0 on a chain without one."""
         method = "eth_getBlockByNumber"

@@ -22,8 +22,9 @@ from contracts.rpc import connect
 from contracts.transactions import Sender
 from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
 from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
+from node.peer.clock_exchange import ClockComparison, ClockSources, MachineClocks, serve_clock
 from node.peer.evidence_store import EvidenceStore
-from node.peer.gossip_policy import gossip_params, peer_policy
+from node.peer.gossip_policy import gossip_params, peer_policy, stake_of
 from node.peer.multiaddrs import multiaddrs_of
 from node.peer.network import Network
 from node.signing.guard import GUARD_FILE, Guard, open_guard
@@ -83,6 +84,9 @@ class Peer:
         self.data_dir = data_dir
         self.seen = Seen()
         self.evidence = EvidenceStore(data_dir / "evidence", network.domain)
+        self.clock = ClockComparison(
+            self.host, _clock_sources(chain, clients), MachineClocks(), random.SystemRandom()
+        )
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
         self._send_evidence, self._evidence_found = trio.open_memory_channel[Evidence](EVIDENCE_QUEUE_MAX)
 
@@ -217,6 +221,7 @@ async def open_peer(
                 await watcher.refresh()
                 peer = Peer(key, network, peer_network, watcher, guard, sender, clients, data_dir)
                 peer.join()
+                serve_clock(peer_network.host, now_ms)
                 book = data_dir / BOOK_FILE
                 with kept_book(book, peer_network.records):
                     async with trio.open_nursery() as nursery:
@@ -224,8 +229,20 @@ async def open_peer(
                         nursery.start_soon(peer.publish_evidence)
                         await nursery.start(peer_network.run)
                         nursery.start_soon(keep_saving, book, peer_network.records)
+                        nursery.start_soon(peer.clock.run)
                         yield peer
                         nursery.cancel_scope.cancel()
+
+
+def _clock_sources(chain: ChainWatcher, clients: Clients) -> ClockSources:
+    async def owner_of(address: bytes) -> bytes | None:
+        info = await clients.staking.node_info(address)
+        return None if info is None else info.owner
+
+    async def head_ms() -> int:
+        return 1000 * await clients.rpc.head_time_s()
+
+    return ClockSources(lambda peer: stake_of(chain.view, peer), owner_of, head_ms)
 
 
 def _chain_watcher(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:

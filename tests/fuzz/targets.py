@@ -35,6 +35,7 @@ from p2p.records import open_record, seal_record
 from p2p.relay.circuit_messages import HopMessage, Status, StopMessage, open_voucher, seal_voucher
 from p2p.relay.hole_punch import ADDRESSES_MAX, addresses_of
 from protocol import cbor, receipt
+from protocol.clock import ClockAnswer, ClockQuestion
 from protocol.draw import follows_draw
 from protocol.errors import ProtocolError
 from protocol.evidence import decode_evidence, verify_evidence
@@ -243,6 +244,8 @@ def targets() -> list[Target]:
         (Envelope, STATEMENTS[0]),
         (OpeningRequest, OPENING_REQUEST.encode()),
         (SignedVoucher, SignedVoucher.of(5, 2**70, b"s" * 65).encode()),
+        (ClockQuestion, ClockQuestion(bytes(16)).encode()),
+        (ClockAnswer, ClockAnswer(bytes(16), NOW_MS).encode()),
         (ModelRequest, ModelRequest(bytes(32), "unet/config.json", 0).encode()),
     ]
     documents = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_evidence()]

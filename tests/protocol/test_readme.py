@@ -11,6 +11,7 @@ import pytest
 import protocol
 from protocol import draw, epoch_document, evidence, messages, png, statement
 from protocol.cbor import BYTES_MAX, DEPTH_MAX
+from protocol.clock import QUESTIONS_PER_STREAM_MAX, ClockAnswer, ClockQuestion
 from protocol.draw import ranking, task_seed
 from protocol.hashing import keccak256
 from protocol.merkle import LEAVES_MAX
@@ -47,6 +48,8 @@ STRUCTS = [
     TaskReply,
     Envelope,
     ModelRequest,
+    ClockQuestion,
+    ClockAnswer,
     OpeningRequest,
     Opening,
     ProvedLeaf,
@@ -164,6 +167,7 @@ def test_the_limits():
         "most miners of one snapshot": draw.MINERS_MAX,
         "most miners of one receipt": epoch_document.MINERS_MAX,
         "slices of a task's pay": SLICES_PER_TASK,
+        "questions of a stream about the time": QUESTIONS_PER_STREAM_MAX,
         "clock disparity in ms": view.CLOCK_DISPARITY_MS_MAX,
         "longest life of an offer in ms": offers.OFFER_LIFE_MS_MAX,
         "longest life of a task in ms": tasks.TASK_LIFE_MS_MAX,
