@@ -27,6 +27,7 @@ from p2p.discovery import PeerExchange
 from p2p.ping import PING_BYTES, ping
 from p2p.records import peer_of
 from p2p.trimming import ConnectedPeer, peers_to_trim
+from p2p.wakeups import Signal
 from protocol.errors import LocalError, Refusal
 
 if TYPE_CHECKING:
@@ -124,11 +125,6 @@ class ConnectionParams:
         if self.backoff_ms > self.backoff_max_ms or self.connections_low > self.connections_high:
             raise LocalError("a connection parameter is above its cap")
 
-    @property
-    def frozen_after_ms(self) -> int:
-        """Time within which a peer that answers no more is dropped, milliseconds."""
-        return self.ping_failures_max * (self.ping_interval_ms + self.ping_timeout_ms)
-
 
 class ConnectionKeeper:
     """Keeps a host connected while :meth:`run` runs.
@@ -170,7 +166,7 @@ class ConnectionKeeper:
         self._dialling: set[PeerId] = set()
         self._since_ms: dict[PeerId, int] = {}
         self._attended: dict[PeerId, trio.CancelScope] = {}
-        self._changed = trio.Event()
+        self._changed = Signal()
         self._counts: Counter[str] = Counter()
         self._nursery: trio.Nursery | None = None
 
@@ -185,11 +181,11 @@ class ConnectionKeeper:
                 self._host.observe(self)
                 task_status.started()
                 while True:
-                    self._changed = trio.Event()
+                    changed = self._changed.next_event()
                     self._start_dials(nursery)
                     await self._trim()
                     with trio.move_on_after(self._params.tick_ms / 1000):
-                        await self._changed.wait()
+                        await changed.wait()
         finally:
             self._host.unobserve(self)
             self._nursery = None
@@ -239,7 +235,7 @@ class ConnectionKeeper:
         if _now_ms() - self._since_ms.pop(peer_id, 0) >= self._params.lasting_ms:
             self._backoff.succeeded(peer_id)
         self._backoff.failed(peer_id, _now_ms())
-        self._changed.set()
+        self._changed.notify()
 
     # Dialling
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from p2p.identity import key_pair_from_secret
-from p2p.reachability import DialBack, Reachability, Setting
+from p2p.reachability import DialBack, Reachability, ReachabilityMode
 from p2p.relay.client import RelayClient
 from p2p.relay.hole_punch import HolePuncher
 from p2p.relay.server import RelayServer
@@ -45,7 +45,7 @@ class Connectivity:
         *,
         preferred: Sequence[PeerId] = (),
         addresses_changed: Callable[[], None] = lambda: None,
-        reachable: Setting = "auto",
+        reachable: ReachabilityMode = "auto",
         relaying: bool = False,
         limits: RelayLimits | None = None,
         loopback_exempt: bool = False,
@@ -60,7 +60,7 @@ class Connectivity:
         :param limits: of the relay.
         :param loopback_exempt: whether this machine counts as many networks (:mod:`p2p.limits`).
         """
-        self.reachability = Reachability(host, setting=reachable, preferred=preferred)
+        self.reachability = Reachability(host, mode=reachable, preferred=preferred)
         self.relays = RelayClient(
             host,
             is_wanted=lambda: self.reachability.reachable is False,

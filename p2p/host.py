@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import trio
 from libp2p.abc import INotifee
 from libp2p.custom_types import TProtocol
-from libp2p.peer.peerinfo import info_from_p2p_addr
 from libp2p.peer.peerstore import PeerStoreError
 from multiaddr import Multiaddr
 from multiaddr.utils import get_network_addrs
@@ -29,7 +28,7 @@ from p2p.frames import PAYLOAD_BYTES_MAX
 from p2p.identity import PeerId, key_pair_from_secret
 from p2p.limits import CONNECTIONS_MAX
 from p2p.own_addresses import OwnAddresses
-from p2p.records import ip_of, is_circuit, relay_of
+from p2p.records import ip_of, is_circuit, relay_of, without_peer
 from p2p.stream_gate import DirectStreamGate
 from p2p.streams import DirectStream, open_direct
 from p2p.swarm import (
@@ -212,11 +211,13 @@ class Host:
         :raises LocalError: the address names ourselves.
         :raises DialFailed: nobody answered in time, or somebody else did.
         """
+        text = address.get_peer_id()
+        if text is None:
+            raise ProtocolError("the address names no peer")
         try:
-            info = info_from_p2p_addr(address)
-        except Exception as error:  # the multiaddr library raises what it likes
-            raise ProtocolError("the address names no peer") from error
-        peer_id = info.peer_id
+            peer_id = PeerId.from_string(text)
+        except ValueError as error:
+            raise ProtocolError("the address names no peer that can be") from error
         if peer_id == self.peer_id:
             raise LocalError("a node does not dial itself")
         with trio.move_on_after(timeout_ms / 1000):
@@ -225,7 +226,7 @@ class Host:
                     raise DialFailed("the host is closed")
                 running = self._dials.get(peer_id)
                 if running is None:
-                    await self._dial(info.addrs[0], peer_id)
+                    await self._dial(without_peer(address), peer_id)
                     break
                 await running.wait()
                 if not self.is_connected(peer_id):
@@ -405,7 +406,7 @@ class Host:
 
         self.handle_streams(protocol, handle)
 
-    # Within
+    # Internals
 
     def _note_observed(self, connection: Connection, observed: Multiaddr) -> None:
         observer_ip = self.remote_ip(connection.muxed_conn.peer_id)

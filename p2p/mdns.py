@@ -20,7 +20,8 @@ import trio
 from multiaddr import Multiaddr
 from zeroconf import InterfaceChoice, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 
-from p2p.records import ADDRESSES_KEPT_MAX, DIRECT, ip_of, is_circuit, peer_of, without_peer
+from p2p.multiaddrs import parse_multiaddr
+from p2p.records import ADDRESSES_KEPT_MAX, DIRECT, ip_of, is_circuit, names_of, peer_of, without_peer
 from protocol.errors import ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -60,13 +61,15 @@ def local_addresses(properties: Mapping[bytes, bytes | None]) -> list[Multiaddr]
         if not name.startswith(b"dnsaddr") or value is None or len(found) == ADDRESSES_KEPT_MAX:
             continue
         try:
-            address = Multiaddr(value.decode())
+            address = parse_multiaddr(value.decode())
             peer_of(address)
-            names = [protocol.name for protocol in without_peer(address).protocols()]
-            if names in DIRECT and not ip_of(address).is_global and not ip_of(address).is_unspecified:
-                found.append(address)
-        except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes on a stranger's text
+        except (UnicodeDecodeError, ProtocolError) as error:
             _log.debug("mDNS record passed over: %r", error)
+            continue
+        if names_of(without_peer(address)) in DIRECT:
+            ip = ip_of(address)
+            if not ip.is_global and not ip.is_unspecified:
+                found.append(address)
     return found
 
 

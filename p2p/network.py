@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
     from p2p.identity import PeerId
-    from p2p.reachability import Setting
+    from p2p.reachability import ReachabilityMode
     from p2p.relay.relay_book import RelayLimits
 
 
@@ -53,7 +53,7 @@ class NetworkConfig:
     bootnodes: tuple[Multiaddr, ...] = ()
     """Peers to call first, each ending in ``/p2p/<PeerID>``; our own address among them is passed over."""
 
-    reachable: Setting = "auto"
+    reachable: ReachabilityMode = "auto"
     """Whether others can dial us (:mod:`p2p.reachability`)."""
 
     relaying: bool = False

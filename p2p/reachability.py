@@ -24,10 +24,12 @@ from libp2p.host.autonat.pb.autonat_pb2 import Message
 from multiaddr import Multiaddr
 
 from p2p.limits import NetworkLimits, network_of
-from p2p.records import DIRECT, ip_of, names_of, without_peer
+from p2p.multiaddrs import parse_multiaddr
+from p2p.records import DIRECT, names_of, without_peer
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import reset_stream
+from p2p.wakeups import Signal
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ ROUND_S: Final = 900.0
 FIRST_ROUNDS_S: Final = 5.0
 """The same before, and after a change of what we are told, seconds."""
 
-Setting = Literal["auto", "yes", "no"]
+ReachabilityMode = Literal["auto", "yes", "no"]
 _log = logging.getLogger(__name__)
 
 
@@ -158,20 +160,22 @@ class Reachability:
     :ivar counts: ``asked``, ``answered``.
     """
 
-    def __init__(self, host: Host, *, setting: Setting = "auto", preferred: Iterable[PeerId] = ()) -> None:
+    def __init__(
+        self, host: Host, *, mode: ReachabilityMode = "auto", preferred: Iterable[PeerId] = ()
+    ) -> None:
         """Take what the operator says.
 
-        :param setting: ``yes`` or ``no`` is believed; ``auto`` asks, unless addresses are announced by hand.
+        :param mode: ``yes`` or ``no`` is believed; ``auto`` asks, unless addresses are announced by hand.
         :param preferred: peers to ask first, such as bootnodes.
         """
         self.counts: Counter[str] = Counter()
         self.opinions = Opinions()
         self._host = host
         self._preferred = tuple(preferred)
-        self._met = trio.Event()
+        self._met = Signal()
         self._given: bool | None = None
-        if setting != "auto":
-            self._given = setting == "yes"
+        if mode != "auto":
+            self._given = mode == "yes"
         elif host.own_addresses.is_announced:
             self._given = True
         elif not host.listen_addresses():
@@ -194,13 +198,13 @@ class Reachability:
         try:
             while True:
                 before = self.reachable
-                self._met = trio.Event()
+                met = self._met.next_event()
                 await self._ask_round()
                 is_settled = self.reachable is not None and self.reachable == before
                 if self.reachable != before:
                     _log.info("can others dial us: %s", self.describe())
                 with trio.move_on_after(ROUND_S if is_settled else FIRST_ROUNDS_S):
-                    await self._met.wait()
+                    await met.wait()
         finally:
             self._host.unobserve(self)
 
@@ -210,7 +214,7 @@ class Reachability:
         """Somebody who may know what nobody has said yet."""
         del peer_id, outbound
         if self.reachable is None:
-            self._met.set()
+            self._met.notify()
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
         """Nothing to do: what it said still counts."""
@@ -251,15 +255,16 @@ class Reachability:
 
 
 def ports_of(addresses: Iterable[bytes]) -> list[int]:
-    """The first few TCP ports of binary multiaddrs, each once; what is no address is passed over."""
+    """The first few TCP ports of binary multiaddrs, each once; whatever is not an address is passed over."""
     ports: dict[int, None] = {}
     for raw in addresses:
         try:
-            address = without_peer(Multiaddr(raw))
-            if names_of(address) in DIRECT and ip_of(address) and len(ports) < PORTS_MAX:
-                ports[int(str(address.value_for_protocol("tcp")))] = None
-        except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes
-            _log.debug("not an address: %r", error)
+            address = without_peer(parse_multiaddr(raw))
+        except DecodeError as error:
+            _log.debug("passed over: %r", error)
+            continue
+        if names_of(address) in DIRECT and len(ports) < PORTS_MAX:
+            ports[int(str(address.value_for_protocol("tcp")))] = None
     ports.pop(0, None)
     return list(ports)
 

@@ -35,6 +35,8 @@ from p2p.identity import (
     peer_id_from_text,
     verify_by_peer,
 )
+from p2p.multiaddrs import parse_multiaddr
+from p2p.varints import encode_varint
 from protocol.errors import DecodeError, InvalidMessage, LocalError, SignatureError
 
 if TYPE_CHECKING:
@@ -142,7 +144,7 @@ def open_record(envelope: bytes) -> PeerRecord:
 
 def signed_bytes(domain: bytes, payload_type: bytes, payload: bytes) -> bytes:
     """What the signature of an envelope is over (RFC 0002)."""
-    return b"".join(varint(len(part)) + part for part in (domain, payload_type, payload))
+    return b"".join(encode_varint(len(part)) + part for part in (domain, payload_type, payload))
 
 
 def peer_of(address: Multiaddr) -> PeerId:
@@ -212,20 +214,9 @@ def _diallable(raw: bytes, peer: PeerId) -> Multiaddr | None:
     if not 0 < len(raw) <= ADDRESS_BYTES_MAX:
         return None
     try:
-        address = Multiaddr(raw)
+        address = parse_multiaddr(raw)
         if names_of(address) not in DIALLABLE or relay_of(address) == peer:
             return None
-        ip_of(address)
-        return Multiaddr(f"{address}/p2p/{peer}")
-    except Exception:  # noqa: BLE001 - the multiaddr library raises what it likes on a stranger's bytes
+    except (DecodeError, ValueError):
         return None
-
-
-def varint(number: int) -> bytes:
-    """A number, not negative, in seven bits a byte, the lowest first."""
-    encoded = bytearray()
-    while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
+    return Multiaddr(f"{address}/p2p/{peer}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from google.protobuf.message import DecodeError as ProtobufError
 from google.protobuf.message import Message
 
-from p2p.records import varint
+from p2p.varints import encode_varint
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -60,4 +60,4 @@ async def read_exactly(stream: Stream, count: int) -> bytes:
 def encode_message(message: Message) -> bytes:
     """A message after its length."""
     body = message.SerializeToString()
-    return varint(len(body)) + body
+    return encode_varint(len(body)) + body

@@ -37,6 +37,7 @@ from p2p.frames import (
     FrameWriter,
     RemoteAborted,
 )
+from p2p.wakeups import Signal
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class DirectStream:
         self._dead = False
         self._half_sent = False
         self._aborted = False
-        self._changed = trio.Event()
+        self._changed = Signal()
         self._serving = trio.CancelScope()
         self._sending = trio.Lock()
         self._writing = trio.Lock()
@@ -171,7 +172,7 @@ class DirectStream:
                 await self._changed.wait()
         if self._inbox:
             payload, self._taken_bytes = self._inbox.popleft()
-            self._wake()
+            self._changed.notify()
             return payload
         if self._failure is not None:
             raise self._failure
@@ -275,13 +276,13 @@ class DirectStream:
                 self._reader.feed(data)
                 while (frame := self._reader.next_frame()) is not None:
                     self._take(frame)
-                self._wake()
+                self._changed.notify()
             self._reader.end_of_file()
         except ProtocolError as error:
             self._failure = self._failure or error
         finally:
             self._reading = False
-            self._wake()
+            self._changed.notify()
 
     def _take(self, frame: Frame) -> None:
         if isinstance(frame, Data):
@@ -300,7 +301,7 @@ class DirectStream:
     async def _grant(self) -> None:
         """Give credit as payloads are received; a payload of which parts came gets what it needs."""
         while not self._reader.ended:
-            changed = self._changed
+            changed = self._changed.next_event()
             if not self._inbox:
                 self._taken_bytes = self._reader.data_bytes
             allowed = self._taken_bytes + CREDIT_BYTES
@@ -318,11 +319,7 @@ class DirectStream:
         # Nobody will receive any more; what still comes may come, up to the limits, until the remote ends.
         if self._inbox:
             self._inbox.clear()
-            self._wake()
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
+            self._changed.notify()
 
     # Writing
 
@@ -352,7 +349,7 @@ class DirectStream:
             if self._dead or self._aborted:
                 raise StreamBroken("the stream is closed, or was aborted")
             self._aborted = last
-            self._wake()
+            self._changed.notify()
             # Dead until all is out: a frame cut in the middle must not be followed by another.
             self._dead = True
             try:

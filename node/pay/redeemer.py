@@ -19,6 +19,7 @@ from contracts.records import VOUCHERS_PER_CALL_MAX
 from contracts.transactions import Sender
 from node.pay.earnings import Account, Earnings
 from node.pay.standing import Exposure, Standings, why_redeem
+from p2p.wakeups import Signal
 
 LOOKS_PER_PASS_MAX = 64
 """Coordinators whose standing is asked for in one pass; of more, the rest comes next time."""
@@ -62,7 +63,7 @@ class Redeemer:
         self._urgent: set[bytes] = set()
         self._urged_s: dict[bytes, float] = {}
         self._looked = 0
-        self._kicked = trio.Event()
+        self._kicked = Signal()
 
     def urge(self, coordinator: bytes) -> None:
         """Have a coordinator's voucher redeemed soon, whose newer ones do not add up to it.
@@ -78,12 +79,13 @@ class Redeemer:
 
     def kick(self) -> None:
         """Have it look at once."""
-        self._kicked.set()
+        self._kicked.notify()
 
     async def run(self, poll_s: float) -> None:
         """Look every `poll_s`, and when kicked, for as long as the miner runs."""
         next_of_all_s = trio.current_time() + REDEEM_EVERY_S
         while True:
+            kicked = self._kicked.next_event()
             failed = self.counts["redeeming_failed"]
             if trio.current_time() >= next_of_all_s:
                 next_of_all_s = trio.current_time() + REDEEM_EVERY_S
@@ -93,8 +95,7 @@ class Redeemer:
             if self.counts["redeeming_failed"] > failed:
                 await trio.sleep(RETRY_S)
             with trio.move_on_after(poll_s):
-                await self._kicked.wait()
-            self._kicked = trio.Event()
+                await kicked.wait()
 
     async def redeem_all(self, reason: str) -> None:
         """Redeem whatever is worth it."""

@@ -33,7 +33,7 @@ from node.system.clock import now_ms
 from p2p.identity import PeerId
 from p2p.mesh import Mesh, Validation, Validator
 from p2p.network import NetworkConfig, PeerNetwork, open_network
-from p2p.reachability import Setting
+from p2p.reachability import ReachabilityMode
 from p2p.records import peer_of
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
@@ -186,7 +186,7 @@ async def open_peer(
     data_dir: Path,
     *,
     announce: Sequence[str] = (),
-    reachable: Setting = "auto",
+    reachable: ReachabilityMode = "auto",
     relaying: bool = False,
     mdns: bool = False,
 ) -> AsyncIterator[Peer]:

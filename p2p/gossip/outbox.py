@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-import trio
-
 from p2p.gossip.actions import Rank
+from p2p.wakeups import Signal
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -46,7 +45,7 @@ class Outbox:
         self._number = 0
         self._frames_max = frames_max
         self._bytes_max = bytes_max
-        self._eased: trio.Event | None = None  # while somebody waits
+        self._eased = Signal()
 
     def __len__(self) -> int:
         return self._frames
@@ -112,16 +111,13 @@ class Outbox:
                 break  # a smaller frame of a lower rank does not go first
         self._frames -= len(batch)
         self._bytes -= size
-        if self._eased is not None and not self.is_busy:
-            self._eased.set()
-            self._eased = None
+        if not self.is_busy:
+            self._eased.notify()
         return b"".join(batch)
 
     async def wait_until_eased(self) -> None:
         """Return when our own publishing need not wait."""
         while self.is_busy:
-            if self._eased is None:
-                self._eased = trio.Event()
             await self._eased.wait()
 
     def _note_gone(self, frame: bytes) -> None:

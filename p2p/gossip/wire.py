@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError as ProtobufError
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
+from p2p.varints import VARINT_CONTINUES, encode_varint
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ MESSAGE_ID_BYTES_MAX: Final = 64
 VARINT_BYTES_MAX: Final = 4
 """Bytes of a length prefix: 2^28, beyond any limit here."""
 
-_VARINT_CONTINUES: Final = 0x80
 _TAG_PUBLISH: Final = 0x12
 _TAG_DATA: Final = 0x12
 _TAG_TOPIC: Final = 0x22
@@ -96,8 +96,8 @@ def encode_message(topic: str, data: bytes) -> bytes:
     """An RPC that publishes one message, in the anonymous envelope: topic and data, nothing else."""
     name = topic.encode()
     # Protobuf leaves an empty bytes field of proto2 in its place when it is set, and so do we.
-    body = b"".join((b"\x12", _varint(len(data)), data, b"\x22", _varint(len(name)), name))
-    return b"".join((b"\x12", _varint(len(body)), body))
+    body = b"".join((b"\x12", encode_varint(len(data)), data, b"\x22", encode_varint(len(name)), name))
+    return b"".join((b"\x12", encode_varint(len(body)), body))
 
 
 def encode_messages(messages: Iterable[tuple[str, bytes]]) -> bytes:
@@ -204,7 +204,7 @@ def _with_control(found: Rpc, control: pb.ControlMessage, params: GossipParams) 
 
 def frame(rpc: bytes) -> bytes:
     """An RPC with its length before it, as an unsigned varint."""
-    return _varint(len(rpc)) + rpc
+    return encode_varint(len(rpc)) + rpc
 
 
 class FrameSplitter:
@@ -214,11 +214,6 @@ class FrameSplitter:
         self._buffer = bytearray()
         self._needed = 0
         self._frame_bytes_max = frame_bytes_max
-
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes held that do not make a whole RPC yet."""
-        return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes and return the RPCs they complete, in order.
@@ -252,7 +247,7 @@ class FrameSplitter:
         for index in range(start, min(len(data), start + VARINT_BYTES_MAX)):
             byte = data[index]
             length |= (byte & 0x7F) << (7 * (index - start))
-            if byte < _VARINT_CONTINUES:
+            if byte < VARINT_CONTINUES:
                 if byte == 0 and index > start:
                     raise DecodeError("a length with a needless byte")
                 if length > self._frame_bytes_max:
@@ -263,33 +258,19 @@ class FrameSplitter:
         return None
 
 
-def _varint(number: int) -> bytes:
-    if number < _VARINT_CONTINUES:
-        return _SHORT_VARINTS[number]
-    encoded = bytearray()
-    while number >= _VARINT_CONTINUES:
-        encoded.append(number & 0x7F | _VARINT_CONTINUES)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-_SHORT_VARINTS: Final = tuple(bytes((number,)) for number in range(_VARINT_CONTINUES))
-
-
 def _expect(data: bytes, start: int, tag: int) -> tuple[int, int] | None:
     """Begin and length of the field at ``start``, if it has this tag and a length spelt the shortest way."""
     size = len(data)
     if size < start + 2 or data[start] != tag:
         return None
     length = data[start + 1]
-    if length < _VARINT_CONTINUES:
+    if length < VARINT_CONTINUES:
         return start + 2, length
     length &= 0x7F
     for index in range(start + 2, min(size, start + 1 + VARINT_BYTES_MAX)):
         byte = data[index]
         length |= (byte & 0x7F) << (7 * (index - start - 1))
-        if byte < _VARINT_CONTINUES:
+        if byte < VARINT_CONTINUES:
             return None if byte == 0 else (index + 1, length)
     return None
 

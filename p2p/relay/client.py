@@ -23,6 +23,7 @@ from multiaddr import Multiaddr
 
 from p2p.host import DialFailed, StreamRefused
 from p2p.identity import PeerId
+from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, ip_of, names_of, relay_address_of, relay_of, without_peer
 from p2p.relay.circuit_messages import (
     HOP_PROTOCOL,
@@ -35,6 +36,7 @@ from p2p.relay.circuit_messages import (
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import reset_stream
+from p2p.wakeups import Signal
 from protocol.errors import DecodeError, LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -98,7 +100,7 @@ class RelayClient:
         self._wall_clock_s = wall_clock_s
         self._reservations: dict[PeerId, Reservation] = {}
         self._asked_s: dict[PeerId, int] = {}
-        self._changed = trio.Event()
+        self._changed = Signal()
         host.dial_circuits(self._call)
         host.handle_streams(STOP_PROTOCOL, self._take_call)
 
@@ -123,14 +125,14 @@ class RelayClient:
         task_status.started()
         try:
             while True:
-                self._changed = trio.Event()
+                changed = self._changed.next_event()
                 if self.is_wanted():
                     await self._look_after()
                 else:
                     self._reservations.clear()
                 self._note_addresses()
                 with trio.move_on_after(LOOK_S):
-                    await self._changed.wait()
+                    await changed.wait()
         finally:
             self._host.unobserve(self)
             self._reservations.clear()
@@ -141,7 +143,7 @@ class RelayClient:
     def peer_connected(self, peer_id: PeerId, *, outbound: bool) -> None:
         """Somebody who may relay for us."""
         del peer_id, outbound
-        self._changed.set()
+        self._changed.notify()
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
         """A relay that is gone leads nobody to us."""
@@ -149,7 +151,7 @@ class RelayClient:
         if self._reservations.pop(peer_id, None) is not None:
             self.counts["reservation_lost"] += 1
             self._note_addresses()
-            self._changed.set()
+            self._changed.notify()
 
     # Reservations
 
@@ -221,11 +223,12 @@ class RelayClient:
         ip = self._host.remote_ip(relay)
         for raw in told:
             try:
-                address = without_peer(Multiaddr(raw))
-                if names_of(address) in DIRECT and str(ip_of(address)) == ip:
-                    return Multiaddr(f"{address}/p2p/{relay}/p2p-circuit")
-            except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes
-                _log.debug("a relay told an address that is none: %r", error)
+                address = without_peer(parse_multiaddr(raw))
+            except DecodeError as error:
+                _log.debug("an address that a relay told is passed over: %r", error)
+                continue
+            if names_of(address) in DIRECT and str(ip_of(address)) == ip:
+                return Multiaddr(f"{address}/p2p/{relay}/p2p-circuit")
         dialled = self._host.dialled_address(relay)
         if dialled is None:
             raise DecodeError("a relay whose address nobody knows")
@@ -295,9 +298,11 @@ class RelayClient:
 
 
 def _address_of_caller(call: StopMessage, relay: PeerId) -> Multiaddr | None:
+    if not call.peer.id:
+        return None
     try:
-        return Multiaddr(f"/p2p/{relay}/p2p-circuit/p2p/{PeerId(call.peer.id)}") if call.peer.id else None
-    except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes
+        return parse_multiaddr(f"/p2p/{relay}/p2p-circuit/p2p/{PeerId(call.peer.id)}")
+    except DecodeError as error:
         _log.debug("a call of nobody: %r", error)
         return None
 

@@ -24,6 +24,7 @@ import trio
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
+from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, ip_of, names_of, without_peer
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
@@ -213,9 +214,13 @@ def addresses_of(message: HolePunch) -> list[Multiaddr]:
 def _public(addresses: Iterable[bytes]) -> Iterable[Multiaddr]:
     for raw in list(addresses)[: 4 * ADDRESSES_MAX]:
         try:
-            address = without_peer(Multiaddr(raw))
-            port = int(str(address.value_for_protocol("tcp")))
-            if names_of(address) in DIRECT and ip_of(address).is_global and port:
-                yield address
-        except Exception as error:  # noqa: BLE001 - the multiaddr library raises what it likes
-            _log.debug("not an address: %r", error)
+            address = without_peer(parse_multiaddr(raw))
+        except DecodeError as error:
+            _log.debug("passed over: %r", error)
+            continue
+        if (
+            names_of(address) in DIRECT
+            and ip_of(address).is_global
+            and address.value_for_protocol("tcp") != "0"
+        ):
+            yield address

@@ -32,6 +32,8 @@ QUICK = ConnectionParams(
 IMPATIENT = replace(QUICK, ping_interval_ms=100, ping_timeout_ms=300)
 FOUND_S_MAX = 20
 """By its pings in a fraction of a second; by the system's own timers, in minutes."""
+# Twice the time for two pings without an answer.
+FROZEN_S_MAX = 2 * 2 * (IMPATIENT.ping_interval_ms + IMPATIENT.ping_timeout_ms) / 1000
 PEERS = [peer_id_from_secret(secret(number)) for number in range(4)]
 
 

@@ -90,11 +90,11 @@ async def test_what_the_operator_says__is_believed_and_nobody_asked():
         open_host(secret(1), []) as silent,
         open_host(secret(2), LOOPBACK, announce=announce) as announced,
     ):
-        assert Reachability(host, setting="yes").reachable is True
-        assert Reachability(host, setting="no").reachable is False
+        assert Reachability(host, mode="yes").reachable is True
+        assert Reachability(host, mode="no").reachable is False
         assert Reachability(silent).reachable is False
         assert Reachability(announced).reachable is True
-        assert Reachability(announced, setting="no").reachable is False
+        assert Reachability(announced, mode="no").reachable is False
         await Reachability(silent).run()
 
 

@@ -31,6 +31,7 @@ from node.inference.jobs.job import (
 from node.inference.pool.process import LocalWorkers
 from node.inference.pool.tickets import RUNS_MAX, Counts, JobEvents, PoolStatistics, Ticket, ticket_for
 from node.inference.pool.waiting import Waiting
+from p2p.wakeups import Signal
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class WorkerPool:
         self._silence_seconds_max = silence_seconds_max
         self._waiting = Waiting(batch_max)
         self._counts = Counts()
-        self._changed = trio.Event()
+        self._changed = Signal()
         self._awake = trio.Event()
         self._awake.set()
         self._tired = trio.Event()
@@ -97,11 +98,6 @@ class WorkerPool:
             await self._changed.wait()
         self._raise_if_broken()
         return ready
-
-    def _tell_change(self) -> None:
-        """Wake whoever waits in `ready` to look again."""
-        self._changed.set()
-        self._changed = trio.Event()
 
     def _missing(self) -> int:
         """How many workers nobody should wait for."""
@@ -166,7 +162,7 @@ class WorkerPool:
             self._reason = reason
             log.warning("worker lost", slot=slot, reason=reason)
             self._counts.workers_lost += 1
-            self._tell_change()
+            self._changed.notify()
             if self._counts.jobs_finished > finished_before:
                 pause = BACKOFF_SECONDS_MIN
             await trio.sleep(pause)
@@ -188,7 +184,7 @@ class WorkerPool:
                 return reason
             self._start_failures[slot] = 0
             self._counts.workers_ready += 1
-            self._tell_change()
+            self._changed.notify()
             try:
                 rests = await self._serve(worker)
             finally:
@@ -223,7 +219,7 @@ class WorkerPool:
             log.warning("no host for a worker", slot=slot, reason=reason)
         self._unplaced.add(slot)
         self._reason = reason
-        self._tell_change()
+        self._changed.notify()
 
     async def _serve(self, worker: Worker) -> bool:
         """Feed the process one batch after another until it is lost or to rest; return whether it rests."""

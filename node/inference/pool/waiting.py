@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from node.inference.jobs.job import JobRefused
+from p2p.wakeups import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ class Waiting:
         """:param batch_max: most jobs that are taken at a time, from 1."""
         self.batch_max = batch_max
         self._tickets: list[Ticket] = []
-        self._arrived = trio.Event()
+        self._arrived = Signal()
         self._free_workers = 0
 
     def __len__(self) -> int:
@@ -46,12 +47,12 @@ class Waiting:
         if len(self._tickets) >= JOBS_WAITING_MAX:
             raise JobRefused("too many jobs are waiting")
         self._tickets.append(ticket)
-        self._wake()
+        self._arrived.notify()
 
     def put_back(self, tickets: Sequence[Ticket]) -> None:
         """Queue tickets that were taken once, before all others; they are so few that no bound is asked."""
         self._tickets[:0] = tickets
-        self._wake()
+        self._arrived.notify()
 
     def remove(self, ticket: Ticket) -> bool:
         """Forget a ticket whose reader has left. :returns: whether it was still waiting."""
@@ -96,7 +97,3 @@ class Waiting:
                 names.add(ticket.job.job_id)
                 batch.append(ticket)
         return batch
-
-    def _wake(self) -> None:
-        self._arrived.set()
-        self._arrived = trio.Event()

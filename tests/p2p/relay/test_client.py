@@ -167,7 +167,7 @@ async def test_addresses_that_a_relay_tells__count_only_where_it_is():
 async def test_a_call_from_a_relay_that_we_asked_for_nothing__is_not_taken():
     async with open_relay() as (relay, _), open_hidden(relay, 1, first=5) as (alice,):
         alice.client.is_wanted = lambda: False
-        alice.client._changed.set()
+        alice.client._changed.notify()
         await until(lambda: not alice.client.addresses())
         stream = await relay.open_stream(alice.host.peer_id, [STOP_PROTOCOL])
         call = StopMessage(type=StopMessage.CONNECT)
