@@ -7,17 +7,12 @@ Is not: the gossip; :class:`p2p.gossip.service.GossipService` is one implementat
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    import trio
-
     from p2p.identity import PeerId
-
-DELIVERY_BUFFER_MAX: Final = 1_024
-"""Delivered messages that wait for a topic's consumer; then the oldest give way: tasks have deadlines."""
 
 
 class Validation(enum.Enum):
@@ -45,18 +40,10 @@ class Mesh(Protocol):
     """A gossip mesh that one node takes part in."""
 
     def join(self, topic: str, validator: Validator) -> None:
-        """Join a topic; whoever wants its messages is told by the validator when it accepts one.
+        """Join a topic. The validator hears of each message once, and hands on what it accepts; our own
+        messages do not come back.
 
-        :raises LocalError: the topic is joined already, or no valid name.
-        """
-
-    def subscribe(self, topic: str, validator: Validator) -> trio.MemoryReceiveChannel[bytes]:
-        """Join a topic and receive its accepted messages, each once; own messages do not come back.
-
-        Closing the channel leaves the topic. The buffer holds DELIVERY_BUFFER_MAX messages, then loses the
-        oldest and counts it.
-
-        :raises LocalError: the topic is joined already, or no valid name.
+        :raises LocalError: the topic is joined already, or its name is not valid.
         """
 
     async def publish(self, topic: str, data: bytes) -> None:

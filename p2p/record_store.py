@@ -200,7 +200,7 @@ class PeerRecords:
             if record.peer != self.own.peer:
                 self._take(record, heard_from_ip, met=met)
 
-    # Within
+    # Internals
 
     def _opened(self, envelope: bytes) -> PeerRecord:
         # Most of what is told is known already; the same bytes need not be checked again.

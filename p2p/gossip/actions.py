@@ -106,7 +106,7 @@ class Validate:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give an accepted message to the topic's consumer."""
+    """A message was accepted: whoever has no validator of its own that hands it on does so now."""
 
     topic: str
     data: bytes

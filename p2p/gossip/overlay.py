@@ -281,7 +281,7 @@ class Overlay:
             for topic, peers in taken.items()
         }
 
-    # Within
+    # Internals
 
     def _enter(self, topic: str, peers: Iterable[PeerId], now_ms: int) -> None:
         mesh, newcomers = self.mesh[topic], self._newcomers.setdefault(topic, {})

@@ -133,7 +133,7 @@ class Router:
         self._windows: deque[_Known] = deque(maxlen=params.seen_max)
         self._heartbeats = 0
 
-    # Events of ours
+    # Local events
 
     def subscribe(self, topic: str, now_ms: int) -> list[Action]:
         """Join a topic. :raises LocalError: it is joined already, or its name is empty or too long."""
@@ -553,7 +553,7 @@ class Router:
             batch.prune(standing.peer, topic, self.params.prune_backoff_ms)
         batch.farewells.append(Disconnect(standing.peer, "graylisted"))
 
-    # Within
+    # Internals
 
     def _announce(self, batch: Batch, topic: str, *, subscribed: bool) -> None:
         rpc = encode_subscriptions([(topic, subscribed)])

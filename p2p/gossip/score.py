@@ -208,7 +208,7 @@ class PeerScores:
             self._work_out(standing)
         return True
 
-    # Within
+    # Internals
 
     def _decay_traffic(self, is_contested: Callable[[str], bool]) -> dict[str, float]:
         due: dict[str, float] = {}

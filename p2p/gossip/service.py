@@ -26,7 +26,7 @@ from p2p.gossip.link import PROTOCOLS, Link
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.wire import PxPeer, frame
-from p2p.mesh import DELIVERY_BUFFER_MAX, Validation, Validator
+from p2p.mesh import Validation, Validator
 from p2p.swarm import reset_stream
 from protocol.errors import GossipIgnore, GossipReject, LocalError
 
@@ -46,17 +46,6 @@ APPLICATION_SCORE_HEARTBEATS: Final = 16
 """Heartbeats after which the application is asked again what it thinks of each peer; about 11 s."""
 
 _log = logging.getLogger(__name__)
-
-
-class _Consumer:
-    """A channel of a topic. We keep a receiving end too, to push the oldest out of a full buffer."""
-
-    def __init__(self) -> None:
-        self.sender, self.drain = trio.open_memory_channel[bytes](DELIVERY_BUFFER_MAX)
-
-    def close(self) -> None:
-        self.sender.close()
-        self.drain.close()
 
 
 def _monotonic_ms() -> int:
@@ -91,7 +80,7 @@ class GossipHooks:
 
 
 class GossipService:
-    """A :class:`~p2p.mesh.Mesh` over a host. Subscribe at any time; nothing moves before :meth:`run`."""
+    """A :class:`~p2p.mesh.Mesh` over a host. Join topics at any time; nothing moves before :meth:`run`."""
 
     def __init__(
         self,
@@ -108,7 +97,6 @@ class GossipService:
         self._clock_ms = clock_ms
         self._links: dict[PeerId, Link] = {}
         self._validators: dict[str, Validator] = {}
-        self._consumers: dict[str, _Consumer] = {}
         self._counts: Counter[str] = Counter()
         self._dropped: Counter[Rank] = Counter()
         self._nursery: trio.Nursery | None = None
@@ -117,7 +105,7 @@ class GossipService:
         self._forwards: dict[bytes, tuple[bytes, dict[Link, None]]] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Gossip until cancelled, once. Consumers then see the end of their channels.
+        """Gossip until cancelled, once.
 
         :raises LocalError: it runs already, or has run.
         """
@@ -137,8 +125,6 @@ class GossipService:
             self._host.unobserve(self)
             for peer in tuple(self._links):
                 self.peer_disconnected(peer)
-            for consumer in self._consumers.values():
-                consumer.close()
 
     # Mesh
 
@@ -147,12 +133,6 @@ class GossipService:
         actions = self.router.subscribe(topic, self._clock_ms())
         self._validators[topic] = validator
         self._act(actions)
-
-    def subscribe(self, topic: str, validator: Validator) -> trio.MemoryReceiveChannel[bytes]:
-        """See :meth:`p2p.mesh.Mesh.subscribe`."""
-        self.join(topic, validator)
-        consumer = self._consumers[topic] = _Consumer()
-        return consumer.drain.clone()
 
     async def publish(self, topic: str, data: bytes) -> None:
         """See :meth:`p2p.mesh.Mesh.publish`."""
@@ -271,7 +251,7 @@ class GossipService:
                     verdict = self._judge(action)
                     todo += self.router.validation_result(action.message_id, verdict, self._clock_ms())
                 case Deliver():
-                    todo += self._deliver(action)
+                    pass  # its validator has handed it on
                 case Disconnect():
                     self._hang_up(action)
                 case Connect():
@@ -297,7 +277,7 @@ class GossipService:
 
     def _hold(self, action: Forward) -> None:
         if not self._forwards:
-            self._host.hub.soon(self._forward)
+            self._host.hub.write_later(self._forward)
         links = [self._links.get(peer) for peer in action.peers]
         held = {link: None for link in links if link is not None}
         self._forwards[action.message_id] = (frame(action.rpc), held)
@@ -319,7 +299,7 @@ class GossipService:
             for link in held:
                 link.send(framed, Rank.FORWARD, message_id)
 
-    # Judging and delivering
+    # Judging
 
     def _judge(self, message: Validate) -> Validation:
         validator = self._validators.get(message.topic)
@@ -337,19 +317,3 @@ class GossipService:
             self._counts["validator_failed"] += 1
             _log.exception("the validator of %s failed", message.topic)
             return Validation.IGNORE
-
-    def _deliver(self, message: Deliver) -> list[Action]:
-        consumer = self._consumers.get(message.topic)
-        if consumer is None:
-            return []
-        statistics = consumer.sender.statistics()
-        if statistics.open_receive_channels == 1:  # only our own end: the consumer has closed its channel
-            consumer.close()
-            del self._consumers[message.topic]
-            del self._validators[message.topic]
-            return self.router.unsubscribe(message.topic, self._clock_ms())
-        if statistics.current_buffer_used >= DELIVERY_BUFFER_MAX:
-            consumer.drain.receive_nowait()
-            self._counts["dropped_delivery_full"] += 1
-        consumer.sender.send_nowait(message.data)
-        return []

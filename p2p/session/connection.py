@@ -97,7 +97,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._write)
-                    self._hub.attend(self._look)
+                    self._hub.add_keepalive(self._keep_alive)
                     self._ping()  # at once, for the round trip's time
                     self.event_started.set()
                     await self._read()
@@ -107,7 +107,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             self._counts["failed"] += 1
             _log.exception("a session failed, peer %s", self.peer_id, exc_info=failures)
         finally:
-            self._hub.leave(self._look)
+            self._hub.remove_keepalive(self._keep_alive)
             self.event_started.set()
             self.abort()
 
@@ -267,7 +267,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             _log.exception("a session failed, peer %s", self.peer_id)
             self.abort()
 
-    def _look(self) -> None:
+    def _keep_alive(self) -> None:
         """End a connection whose remote is frozen or unreachable: it sends nothing, not even an answer."""
         self._silent_beats += 1
         if self._silent_beats == QUIET_BEATS:
@@ -296,7 +296,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             self._unsent = records[sent:]
             self._stuck.unpark()
 
-    # Within
+    # Internals
 
     def _take(self, plaintext: bytes) -> None:
         for event in self._yamux.receive(plaintext):
@@ -362,4 +362,4 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
     def _flush_soon(self) -> None:
         if not self._flush_asked and self._yamux.output_bytes and not self._unsent:
             self._flush_asked = True
-            self._hub.soon(self._flush)
+            self._hub.write_later(self._flush)

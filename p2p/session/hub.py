@@ -8,11 +8,11 @@ A task for each connection, woken for each piece, costs a message more than ciph
 all sockets stand in one set of the operating system's (epoll, kqueue) that is waited for as a whole.
 
 **First everything that is there is read, then what that gave to write is written.** Writing waits for no
-timer: it is asked for with :meth:`Hub.soon`, and done in the next pass of the event loop, after one more look
-for what has come. So what is for one peer goes out as one record by one call of the system, consumers get
-what was delivered before others get copies, and a copy that crosses another on its way can be spared.
-Turns are bounded, and sockets that were left over come first in the next: nobody who talks much keeps others
-from being heard.
+timer: it is asked for with :meth:`Hub.write_later`, and done in the next pass of the event loop, after one
+more look for what has come. So what is for one peer goes out as one record by one call of the system,
+consumers get what was delivered before others get copies, and a copy that crosses another on its way can be
+spared. Turns are bounded, and sockets that were left over come first in the next: nobody who talks much keeps
+others from being heard.
 """
 
 from __future__ import annotations
@@ -44,30 +44,30 @@ _log = logging.getLogger(__name__)
 class Hub:
     """Reads and writes for the connections of one host, while :meth:`run` runs.
 
-    :ivar space: where to read to; one for all, since nothing stays in it.
+    :ivar read_buffer: where to read to; one for all, since nothing stays in it.
     :ivar counts: ``failed``: calls that raised what they must not.
     """
 
     def __init__(self) -> None:
-        self.space = memoryview(bytearray(READ_BYTES))
+        self.read_buffer = memoryview(bytearray(READ_BYTES))
         self.counts: Counter[str] = Counter()
         self._selector = selectors.DefaultSelector()
         self._readers: dict[int, Callable[[], None]] = {}
         self._ready: deque[tuple[int, Callable[[], None]]] = deque()
         self._flushes: deque[Callable[[], None]] = deque()
-        self._attended: dict[Callable[[], None], None] = {}
+        self._keepalives: dict[Callable[[], None], None] = {}
         self._writer = trio.lowlevel.ParkingLot()
         self._running = False
-        self._reading = False  # and so writing afterwards
+        self._reading = False  # then _read writes, too, when it is done
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Read, write and attend until cancelled, once. :raises LocalError: it runs already, or has run."""
+        """Read, write and keep alive until cancelled. :raises LocalError: it runs already, or has run."""
         if self._running:
             raise LocalError("a hub runs once")
         self._running = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write)
-            nursery.start_soon(self._attend)
+            nursery.start_soon(self._keep_alive)
             task_status.started()
             await self._read()
 
@@ -108,7 +108,7 @@ class Hub:
 
     # Writing
 
-    def soon(self, flush: Callable[[], None]) -> None:
+    def write_later(self, flush: Callable[[], None]) -> None:
         """Have something written in the next pass of the event loop. The call must not raise."""
         if not self._flushes and not self._reading:
             self._writer.unpark()
@@ -123,23 +123,23 @@ class Hub:
             except Exception:  # noqa: BLE001 - as above
                 self._note_failure()
 
-    # Looking after
+    # Keep-alives
 
-    def attend(self, look: Callable[[], None]) -> None:
-        """Call this every BEAT_MS, for the first time before that is over. It must not raise."""
-        self._attended[look] = None
+    def add_keepalive(self, keepalive: Callable[[], None]) -> None:
+        """Call this every BEAT_MS, the first time within that. It must not raise."""
+        self._keepalives[keepalive] = None
 
-    def leave(self, look: Callable[[], None]) -> None:
+    def remove_keepalive(self, keepalive: Callable[[], None]) -> None:
         """Call it no more. No error if it is not called."""
-        self._attended.pop(look, None)
+        self._keepalives.pop(keepalive, None)
 
-    async def _attend(self) -> None:
+    async def _keep_alive(self) -> None:
         while True:
             await trio.sleep(BEAT_MS / 1000)
-            for look in tuple(self._attended):
-                if look in self._attended:
+            for keepalive in tuple(self._keepalives):
+                if keepalive in self._keepalives:
                     try:
-                        look()
+                        keepalive()
                     except Exception:  # noqa: BLE001 - as above
                         self._note_failure()
 

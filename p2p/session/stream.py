@@ -214,7 +214,7 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
         self._readers.unpark_all()
         self._wake_writers()
 
-    # Within
+    # Internals
 
     def _take(self, n: int | None) -> bytes:
         first = self._first

@@ -59,7 +59,7 @@ class SocketWire:
         # Writers gather what they have by themselves, so nothing is gained by the system's waiting for more.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._hub = hub
-        self._spaces = [hub.space]
+        self._read_buffers = [hub.read_buffer]
         self._listener: Callable[[bytes], None] | None = None
         self._watched: int | None = None
 
@@ -69,10 +69,10 @@ class SocketWire:
             while True:
                 await trio.lowlevel.wait_readable(self._descriptor())
                 try:
-                    count = os.readv(self._descriptor(), self._spaces)
+                    count = os.readv(self._descriptor(), self._read_buffers)
                 except BlockingIOError:
                     continue
-                return self._spaces[0][:count].tobytes()
+                return self._read_buffers[0][:count].tobytes()
         except (OSError, trio.ClosedResourceError) as error:
             raise ConnectionLost("the connection broke") from error
 
@@ -120,12 +120,12 @@ class SocketWire:
             return
         descriptor = self._socket.fileno()
         try:
-            count = os.readv(descriptor, self._spaces)  # EBADF if somebody has closed it
+            count = os.readv(descriptor, self._read_buffers)  # EBADF if somebody has closed it
         except BlockingIOError:
             return
         except OSError:
             count = 0
-        self._listener(self._spaces[0][:count].tobytes())
+        self._listener(self._read_buffers[0][:count].tobytes())
 
     def _descriptor(self) -> int:
         descriptor = self._socket.fileno()

@@ -14,10 +14,9 @@ import trio
 from p2p.gossip.service import PROTOCOLS
 from p2p.gossip.wire import frame
 from p2p.host import open_host
-from p2p.mesh import Validation
 from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import Refusal
-from tests.p2p.nodes import connect, open_gossip, secret, until
+from tests.p2p.nodes import connect, hear, open_gossip, secret, until
 from tests.simulation.outcome import Outcome
 
 TOPIC = "tasks"
@@ -44,7 +43,7 @@ async def attack(seed: int) -> Outcome:
         open_host(secret(9), []) as rude,
         trio.open_nursery() as nursery,
     ):
-        channels = [service.subscribe(TOPIC, lambda *_: Validation.ACCEPT) for service in services]
+        channels = [hear(service, TOPIC) for service in services]
         await connect(hosts[1], hosts[0])
         await until(lambda: all(service.mesh_peers(TOPIC) for service in services))
         await rude.connect(hosts[0].listen_addresses()[0])

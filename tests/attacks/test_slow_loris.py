@@ -15,9 +15,8 @@ import trio
 from p2p.gossip.service import PROTOCOLS
 from p2p.gossip.wire import encode_messages, frame
 from p2p.host import open_host
-from p2p.mesh import Validation
 from p2p.streams import TRANSPORT_ERRORS
-from tests.p2p.nodes import connect, open_gossip, secret, until
+from tests.p2p.nodes import connect, hear, open_gossip, secret, until
 from tests.simulation.outcome import Outcome
 
 TOPIC = "tasks"
@@ -52,7 +51,7 @@ async def attack(seed: int) -> Outcome:
         open_host(secret(9), []) as slow,
         trio.open_nursery() as nursery,
     ):
-        channels = [service.subscribe(TOPIC, lambda *_: Validation.ACCEPT) for service in services]
+        channels = [hear(service, TOPIC) for service in services]
         port = int(hosts[0].listen_addresses()[0].value_for_protocol("tcp"))
         for _ in range(CONNECTIONS):
             nursery.start_soon(dribble, port)

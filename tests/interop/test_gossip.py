@@ -16,7 +16,7 @@ from p2p.gossip.service import GossipService
 from p2p.mesh import Validation
 from protocol.rules.view import Seen
 from tests.interop.peer import FOLDER, js_peer, until_async
-from tests.p2p.nodes import connect, open_gossip, open_hosts, secret, until
+from tests.p2p.nodes import connect, hear, open_gossip, open_hosts, secret, until
 from tests.protocol.test_vectors import view_of
 
 pytestmark = pytest.mark.process
@@ -38,7 +38,7 @@ class Inbox:
 
     def __init__(self, nursery, service, topic=TOPIC, validator=accept):
         self.found = []
-        nursery.start_soon(self._collect, service.subscribe(topic, validator))
+        nursery.start_soon(self._collect, hear(service, topic, validator))
 
     async def _collect(self, channel):
         async for data in channel:

@@ -45,11 +45,6 @@ def validator(accepted):
     return validate
 
 
-async def drain(channel):
-    async for _ in channel:
-        pass
-
-
 def test_their_replay_of_our_vectors__agrees_in_every_case():
     vectors = FOLDER.parent / "vectors"
     ended = subprocess.run(
@@ -80,7 +75,7 @@ async def test_an_offer_that_they_sign__passes_our_rules_and_ours_pass_theirs():
     accepted = []
     async with open_hosts(1) as (host,), js_peer(ann.secret) as js, trio.open_nursery() as nursery:
         service = GossipService(host, random.Random(0))
-        nursery.start_soon(drain, service.subscribe(TOPIC, validator(accepted)))
+        service.join(TOPIC, validator(accepted))
         await nursery.start(service.run)
         await host.connect(Multiaddr(js.multiaddr))
         await js.do("subscribe", topic=TOPIC, view=VIEW, now_ms=NOW_MS)
@@ -101,7 +96,7 @@ async def test_a_bad_offer_of_theirs__costs_them_and_a_bad_one_of_ours_is_droppe
     accepted = []
     async with open_hosts(1) as (host,), js_peer(secret(7)) as js, trio.open_nursery() as nursery:
         service = GossipService(host, random.Random(0))
-        nursery.start_soon(drain, service.subscribe(TOPIC, validator(accepted)))
+        service.join(TOPIC, validator(accepted))
         await nursery.start(service.run)
         await host.connect(Multiaddr(js.multiaddr))
         await js.do("subscribe", topic=TOPIC, view=VIEW, now_ms=NOW_MS)

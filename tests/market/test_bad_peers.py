@@ -96,7 +96,7 @@ async def stranger_in(market):
         await watcher.refresh()
         gossip = GossipService(host, random.Random(1))
         await nursery.start(gossip.run)
-        gossip.subscribe(network.topic(tasks.TOPIC), lambda data, peer: Validation.ACCEPT)
+        gossip.join(network.topic(tasks.TOPIC), lambda data, peer: Validation.ACCEPT)
         # Miners, for a bootstrap peer forwards nothing.
         miners = [
             Path(node["data_dir"]) for name, node in market.description["nodes"].items() if "miner" in name

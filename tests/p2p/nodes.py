@@ -1,5 +1,6 @@
 """Real hosts on loopback, for tests."""
 
+import math
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -10,6 +11,7 @@ from multiaddr import Multiaddr
 from p2p.gossip.params import GossipParams
 from p2p.gossip.service import GossipService
 from p2p.host import Host, open_host
+from p2p.mesh import Validation
 from tests.limits import HANG_S
 
 LOOPBACK = [Multiaddr("/ip4/127.0.0.1/tcp/0")]
@@ -56,6 +58,20 @@ async def open_gossip(count: int, **changes):
 async def settled() -> None:
     """Wait until nothing in this process has run for a moment: what was sent on loopback has come."""
     await trio.testing.wait_all_tasks_blocked(SETTLED_S)
+
+
+def hear(mesh, topic, validator=lambda *_: Validation.ACCEPT):
+    """Join a topic; what its validator accepts comes out of a channel."""
+    send, receive = trio.open_memory_channel(math.inf)
+
+    def judge(data, forwarder):
+        verdict = validator(data, forwarder)
+        if verdict is Validation.ACCEPT:
+            send.send_nowait(data)
+        return verdict
+
+    mesh.join(topic, judge)
+    return receive
 
 
 async def until(condition, timeout_s: float = HANG_S) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from p2p.mesh import Validation
 from protocol.rules.offers import TOPIC, validate_offer
 from protocol.rules.view import Seen
-from tests.p2p.nodes import connect, open_gossip, until
+from tests.p2p.nodes import connect, hear, open_gossip, until
 from tests.protocol import builders
 from tests.protocol.builders import MINERS, NOW_MS, STRANGER, sealed
 
@@ -29,7 +29,7 @@ def validator():
 async def three_in_a_line():
     """An unstaked peer, one in the middle, one far away; all subscribe to offers."""
     async with open_gossip(3) as (hosts, services):
-        channels = [service.subscribe(TOPIC, validator()) for service in services]
+        channels = [hear(service, TOPIC, validator()) for service in services]
         await connect(hosts[0], hosts[1])
         await connect(hosts[1], hosts[2])
         await until(lambda: [len(service.mesh_peers(TOPIC)) for service in services] == [1, 2, 1])

@@ -140,7 +140,7 @@ class Node:
         if self.router is not None:
             self._act(self.router.stream_reopened(peer))
 
-    # Within
+    # Internals
 
     def _beat(self) -> bool:
         if self.router is not None:

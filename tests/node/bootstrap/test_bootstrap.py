@@ -113,7 +113,7 @@ async def _node(number, bootnode: Multiaddr, topic, services, task_status):
         records = PeerRecords(secret(number))
         rng = random.Random(number)
         service = GossipService(host, rng)
-        service.subscribe(topic, lambda _data, _peer: Validation.ACCEPT)
+        service.join(topic, lambda _data, _peer: Validation.ACCEPT)
         keeper = ConnectionKeeper(host, records, [bootnode], rng)
         await nursery.start(service.run)
         await nursery.start(keeper.run)

@@ -27,7 +27,7 @@ from p2p.streams import TRANSPORT_ERRORS
 from p2p.swarm import build_host
 from protocol.errors import GossipIgnore, GossipReject, LocalError, Refusal
 from tests.limits import HANG_S
-from tests.p2p.nodes import LOOPBACK, connect, open_gossip, open_hosts, secret, settled, until
+from tests.p2p.nodes import LOOPBACK, connect, hear, open_gossip, open_hosts, secret, settled, until
 
 TOPIC = "tasks"
 
@@ -55,7 +55,7 @@ class Consumers:
     def __init__(self, nursery, services, validator=accept):
         self.found = [[] for _ in services]
         for found, service in zip(self.found, services, strict=True):
-            nursery.start_soon(collect, service.subscribe(TOPIC, validator), found)
+            nursery.start_soon(collect, hear(service, TOPIC, validator), found)
 
 
 async def line_up(hosts, services):
@@ -149,7 +149,7 @@ async def test_a_service__is_a_mesh_and_tells_its_counts():
         mesh: Mesh = services[0]
         Consumers(nursery, services)
         with pytest.raises(LocalError):
-            mesh.subscribe(TOPIC, accept)
+            mesh.join(TOPIC, accept)
         with pytest.raises(LocalError):
             await services[0].run()
         await line_up(hosts, services)
@@ -201,7 +201,7 @@ async def test_rubbish_of_every_kind__ends_nobody_and_costs_its_sender():
 async def test_a_peer_that_spreads_invalid_messages__is_cut_off_and_kept_out():
     async with open_gossip(3) as (hosts, services), trio.open_nursery() as nursery:
         consumers = Consumers(nursery, services[:2], reject_bad)
-        services[2].subscribe(TOPIC, accept)
+        services[2].join(TOPIC, accept)
         await line_up(hosts[:2], services[:2])
         await connect(hosts[2], hosts[0])
         await until(lambda: hosts[2].peer_id in services[0].mesh_peers(TOPIC))
@@ -275,7 +275,7 @@ async def test_a_peer_whose_streams_keep_breaking__is_disconnected(monkeypatch):
             rude.handle_streams(protocol, hang_up)
         await connect(rude, hosts[0])
         await speak(rude, hosts[0].peer_id, frame(encode_subscriptions([(TOPIC, True)])))
-        services[0].subscribe(TOPIC, accept)
+        services[0].join(TOPIC, accept)
         with trio.fail_after(HANG_S):
             while hosts[0].is_connected(rude.peer_id):
                 await services[0].publish(TOPIC, random.randbytes(8))
@@ -310,40 +310,12 @@ async def test_a_peer_without_gossip__is_left_alone():
         await until(lambda: services[0].peers(TOPIC) == (silent.peer_id,))
 
 
-async def test_closing_a_channel__leaves_the_topic():
-    async with open_gossip(2) as (hosts, services):
-        channel = services[0].subscribe(TOPIC, accept)
-        services[1].subscribe(TOPIC, accept)
-        await line_up(hosts, services)
-        await channel.aclose()
-        await services[1].publish(TOPIC, b"x")
-        await until(lambda: not services[1].peers(TOPIC))
-        assert services[0].mesh_peers(TOPIC) == ()
-        services[0].subscribe(TOPIC, accept)
-        await until(lambda: services[1].peers(TOPIC) == (hosts[0].peer_id,))
-
-
-async def test_a_consumer_that_sleeps__loses_the_oldest_and_it_is_counted(monkeypatch):
-    monkeypatch.setattr(service_module, "DELIVERY_BUFFER_MAX", 4)
-    async with open_gossip(2) as (hosts, services):
-        channel = services[0].subscribe(TOPIC, accept)
-        services[1].subscribe(TOPIC, accept)
-        await line_up(hosts, services)
-        for number in range(10):
-            await services[1].publish(TOPIC, b"%d" % number)
-        await until(lambda: services[0].statistics().get("dropped_delivery_full") == 6)
-        assert [channel.receive_nowait() for _ in range(4)] == [b"6", b"7", b"8", b"9"]
-
-
-async def test_consumers__see_the_end_when_the_service_ends():
+async def test_a_service__runs_once():
     async with open_hosts(1) as (host,):
         service = GossipService(host, random.Random(0))
-        channel = service.subscribe(TOPIC, accept)
         async with trio.open_nursery() as nursery:
             await nursery.start(service.run)
             nursery.cancel_scope.cancel()
-        with pytest.raises(trio.EndOfChannel):
-            await channel.receive()
         with pytest.raises(LocalError):
             await service.run()
 
@@ -372,10 +344,10 @@ async def test_a_bootstrap_peer__names_those_it_knows_and_whoever_trusts_it_hear
         ) as second,
     ):
         for service in (bootstrap, first):
-            service.subscribe(TOPIC, accept)
+            service.join(TOPIC, accept)
         await connect(early, hub)
         await until(lambda: bootstrap.peers(TOPIC) == (early.peer_id,))
-        second.subscribe(TOPIC, accept)
+        second.join(TOPIC, accept)
         await connect(late, hub)
         await until(lambda: named)
         assert named == [((PxPeer(early.peer_id.to_bytes()),), hub.peer_id)]
@@ -463,7 +435,7 @@ async def test_stock_py_libp2p__takes_our_messages():
         async with background_trio_service(pubsub), background_trio_service(gossipsub):
             await pubsub.wait_until_ready()
             subscription = await pubsub.subscribe(TOPIC)
-            services[0].subscribe(TOPIC, accept)
+            services[0].join(TOPIC, accept)
             await hosts[0].connect(stock.get_addrs()[0])
             stranger = peer_id_from_secret(secret(9))
             await until(lambda: services[0].mesh_peers(TOPIC) == (stranger,))

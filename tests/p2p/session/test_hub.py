@@ -47,7 +47,7 @@ async def test_everything_that_is_there__is_read_before_anything_is_written():
         readers = [Reader(hub, name, log) for name in "abc"]
         for reader in readers:
             reader.far.send(b"x")
-        hub.soon(lambda: log.append("written"))
+        hub.write_later(lambda: log.append("written"))
         assert log == []
         await trio.testing.wait_all_tasks_blocked()
         assert sorted(log[:3]) == ["a", "b", "c"]
@@ -63,7 +63,7 @@ async def test_what_reading_gave_to_write__is_written_after_what_came_meanwhile(
 
         def read_and_answer():
             first._read()
-            hub.soon(lambda: log.append("answer"))
+            hub.write_later(lambda: log.append("answer"))
             second.far.send(b"x")
 
         hub.unwatch(first.near.fileno(), first.read)
@@ -79,7 +79,7 @@ async def test_what_reading_gave_to_write__is_written_after_what_came_meanwhile(
 async def test_writing_at_once__leaves_nothing_for_later():
     log = []
     async with running_hub() as hub:
-        hub.soon(lambda: hub.soon(lambda: log.append("what the first asked for")))
+        hub.write_later(lambda: hub.write_later(lambda: log.append("what the first asked for")))
         hub.flush()
         assert log == ["what the first asked for"]
         await trio.testing.wait_all_tasks_blocked()
@@ -153,8 +153,8 @@ async def test_a_call_that_raises__is_counted_and_ends_nobody_else():
         raise RuntimeError("fault")
 
     async with running_hub() as hub:
-        hub.soon(fail)
-        hub.soon(lambda: log.append("written"))
+        hub.write_later(fail)
+        hub.write_later(lambda: log.append("written"))
         await trio.testing.wait_all_tasks_blocked()
         assert log == ["written"]
         assert hub.counts["failed"] == 1
@@ -176,19 +176,19 @@ async def test_whoever_is_attended_to__is_called_at_each_beat_until_it_leaves(au
 
     def first():
         log.append("first")
-        hub.leave(second)  # who would have been next
+        hub.remove_keepalive(second)  # who would have been next
 
     def second():
         log.append("second")
 
     async with running_hub() as hub:
-        hub.attend(first)
-        hub.attend(second)
+        hub.add_keepalive(first)
+        hub.add_keepalive(second)
         await trio.sleep(2.5 * hub_module.BEAT_MS / 1000)
         assert log == ["first", "first"]
-        hub.leave(first)
-        hub.leave(first)
-        hub.attend(second)
+        hub.remove_keepalive(first)
+        hub.remove_keepalive(first)
+        hub.add_keepalive(second)
         await trio.sleep(hub_module.BEAT_MS / 1000)
         assert log == ["first", "first", "second"]
 
@@ -200,8 +200,8 @@ async def test_a_look_that_raises__is_counted_and_others_are_called(autojump_clo
         raise RuntimeError("fault")
 
     async with running_hub() as hub:
-        hub.attend(fail)
-        hub.attend(lambda: log.append("seen"))
+        hub.add_keepalive(fail)
+        hub.add_keepalive(lambda: log.append("seen"))
         await trio.sleep(1.5 * hub_module.BEAT_MS / 1000)
         assert log == ["seen"]
         assert hub.counts["failed"] == 1
