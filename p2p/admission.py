@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from p2p.identity import PeerId
 
-DIRECT_STREAMS_MAX: Final = 1_536
+DIRECT_STREAMS_MAX: Final = 2_048
 """Direct streams towards one host that the shares of all its protocols may come to."""
 
 
