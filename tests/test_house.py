@@ -162,3 +162,65 @@ def test_only_tests_of_processes_sleep_for_real(trees):
             if not marked and function not in within
         ]
     assert sorted(set(real)) == []
+
+
+ROOMLESS = {"__init__.py", "cli.py", "run.py", "settings.py"}
+TESTED_ELSEWHERE = {
+    # Each needs a market around it, or a chain: what it is for is tested there.
+    "node/api/server.py": "tests/market/test_local_api.py",
+    "node/commands/key.py": "tests/node/test_cli.py",
+    "node/commands/miner.py": "tests/node/inference/test_speed.py",
+    "node/commands/model.py": "tests/node/inference/packages/test_model_sources.py",
+    "node/commands/slash.py": "tests/market/test_equivocation.py",
+    "node/commands/stake.py": "tests/market/test_equivocation.py",
+    "node/commands/evidence_reports.py": "tests/market/test_equivocation.py",
+    "node/coordinator/coordinator.py": "tests/market/test_local_api.py",
+    "node/coordinator/opening.py": "tests/market/test_local_api.py",
+    "node/coordinator/task_stream.py": "tests/market/test_bad_peers.py",
+    "node/devnet/cheat.py": "tests/market/test_equivocation.py",
+    "node/devnet/child.py": "tests/market/test_processes.py",
+    "node/devnet/demo.py": "tests/market/test_readme.py",
+    "node/devnet/market.py": "tests/market/test_processes.py",
+    "node/devnet/payday.py": "tests/market/test_readme.py",
+    "node/devnet/processes.py": "tests/market/test_processes.py",
+    "node/devnet/report.py": "tests/market/test_readme.py",
+    "node/inference/calibration_machine.py": "tests/node/inference/test_calibration.py",
+    "node/miner/opening.py": "tests/market/test_paused_miner.py",
+    "node/peer/peer.py": "tests/market/test_hidden_nodes.py",
+    "node/run.py": "tests/node/test_imports.py",
+    # Values, types and one-liners, tested where they are used.
+    "node/api/errors.py": "tests/node/api/test_app.py",
+    "node/commands/errors.py": "tests/node/test_cli.py",
+    "node/coordinator/requests.py": "tests/node/api/test_images.py",
+    "node/exchange/calls.py": "tests/node/coordinator/test_calling.py",
+    "node/exchange/model_pull.py": "tests/node/exchange/test_models.py",
+    "node/exchange/protocols.py": "tests/node/exchange/test_models.py",
+    "node/inference/diffusion/networks.py": "tests/node/inference/test_calibration.py",
+    "node/inference/pool/process.py": "tests/node/inference/pool/test_pool_faults.py",
+    "node/inference/pool/tickets.py": "tests/node/inference/pool/test_pool_time.py",
+    "node/inference/pool/workers.py": "tests/node/inference/pool/test_pool_faults.py",
+    "node/peer/multiaddrs.py": "tests/node/peer/test_address_book.py",
+    "node/settings.py": "tests/node/test_cli.py",
+    "node/system/clock.py": "tests/node/miner/test_miner.py",
+    "node/system/logs.py": "tests/node/bootstrap/test_bootstrap.py",
+}
+"""Modules of node/ without a test file of their own, and where they are tested instead."""
+RECIPE = "node/inference/training/"
+"""Run by hand, once: how the embedded model was made; `tests/node/inference/test_model.py` tests that."""
+
+
+def test_every_file_of_the_node_is_in_a_room(trees):
+    loose = {path.name for path in trees if path.parts[:-1] == ("node",)}
+    assert loose - ROOMLESS == set()
+
+
+def test_every_module_of_the_node_has_a_test_file(trees):
+    modules = [path for path in trees if path.parts[0] == "node" and not path.name.startswith("__")]
+    untested = []
+    for path in modules:
+        mirror = REPOSITORY / "tests" / path.parent / f"test_{path.name}"
+        elsewhere = TESTED_ELSEWHERE.get(str(path), "nowhere")
+        tested = mirror.exists() or (REPOSITORY / elsewhere).exists()
+        if not tested and not str(path).startswith(RECIPE):
+            untested.append(str(path))
+    assert untested == []

@@ -46,7 +46,7 @@ OWNER_KEY_FILE = "owner.json"
 """Keystore of a node's owner, in its data directory; on a real network it would be far from there."""
 GAS_MONEY_WEI = 10**18
 DEPOSIT_CAI = 100
-"""What each coordinator's owner puts into the escrow to pay miners from."""
+"""The deposit that each coordinator's owner puts into the escrow to pay miners from."""
 CONSENT_DEADLINE_S = 1 << 40
 """Far in the future: the devnet's clock jumps."""
 REPORTER_ACCOUNT, STAKER_ACCOUNT = 0, 1
@@ -174,6 +174,7 @@ async def open_market(
             role = "coordinator" if item.role is Role.COORDINATOR else "miner"
             port = ["--api-port", str(api_port)] if item.role is Role.COORDINATOR else []
             started[item.name] = await _start(stack, market, item, role, port)
+            tell(f"{item.name} is ready")
 
         async with trio.open_nursery() as nursery:
             for item in plan:
@@ -237,7 +238,7 @@ async def _stake(
 
 
 async def register(market: Market, owner: Sender, key: Key, item: NodePlan) -> None:
-    """What a staker and a node do together: the node's key consents, the owner stakes and registers."""
+    """Register a node, its staker and the node together: the key consents, the owner stakes and registers."""
     deployment = market.deployment
     clients = Clients(market.rpc, deployment)
     consent = Consent(owner=owner.address, node=key.address, role=item.role, deadline_s=CONSENT_DEADLINE_S)

@@ -18,19 +18,21 @@ from typing import Any
 
 import trio
 
+from node.devnet.patience import Activity, Patience, cpu_seconds
 from node.system.lifetime import NODE_FILE
 from protocol.errors import LocalError
 
 READY_POLL_S = 0.05
-READY_TIMEOUT_S = 90
+LOOK_S = 1.0
+"""How often the activity of a process is looked at while it starts."""
 INTERRUPT_GRACE_S = 1
-STOP_TIMEOUT_S = 5
+STOP_TIMEOUT_S = 30
 """From SIGTERM to SIGKILL."""
 LOG_LINES_SHOWN = 15
 
 
 class NodeDied(LocalError):
-    """A node ended by itself or did not become ready; the text ends with the end of its log."""
+    """A node ended by itself or has stopped getting on; the text ends with the end of its log."""
 
 
 @dataclass(slots=True)
@@ -52,21 +54,32 @@ class NodeProcess:
         """Wait until the node says where it is.
 
         :returns: the content of its `node.json`.
-        :raises NodeDied: it ended or took longer than `READY_TIMEOUT_S`.
+        :raises NodeDied: it ended, or has stopped getting on, as `Patience` sees it.
         """
-        with trio.move_on_after(READY_TIMEOUT_S):
-            while self.process.poll() is None:
-                # Written whole: what exists is complete. A file of an earlier process does not count.
-                path = self.data_dir / NODE_FILE
-                if path.exists():
-                    document: dict[str, Any] = json.loads(path.read_text())
-                    if document["process"] == self.process.pid:
-                        return document
-                await trio.sleep(READY_POLL_S)
+        patience = Patience(trio.current_time(), self.activity())
+        looked_s = trio.current_time()
+        while self.process.poll() is None and not patience.given_up:
+            # Written whole: what exists is complete. A file of an earlier process does not count.
+            path = self.data_dir / NODE_FILE
+            if path.exists():
+                document: dict[str, Any] = json.loads(path.read_text())
+                if document["process"] == self.process.pid:
+                    return document
+            await trio.sleep(READY_POLL_S)
+            if trio.current_time() - looked_s >= LOOK_S:
+                looked_s = trio.current_time()
+                patience.update(looked_s, self.activity())
         if self.process.returncode == -signal.SIGINT:
             # Ctrl-C reached it before it had left our session; the same signal is about to stop us.
             await trio.sleep(INTERRUPT_GRACE_S)
-        raise NodeDied(f"{self.name} did not become ready; the end of {self.log_file}:\n{self.log_end()}")
+        ended = f"ended with status {self.process.returncode}"
+        why = f"did not write {NODE_FILE}, {patience.given_up}" if patience.given_up else ended
+        raise NodeDied(f"{self.name} {why}; the end of {self.log_file}:\n{self.log_end()}")
+
+    def activity(self) -> Activity:
+        """Its activity since it started."""
+        log_bytes = self.log_file.stat().st_size if self.log_file.exists() else 0
+        return Activity(log_bytes, cpu_seconds(self.process.pid))
 
     def log_end(self) -> str:
         """The last lines of the log."""

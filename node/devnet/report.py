@@ -1,4 +1,4 @@
-"""What a person sees of a demonstration: who was drawn, why, and that every signature holds.
+"""The report of a demonstration: which miner was drawn, why, and that every signature holds.
 
 Is: printing. What is printed was verified first, from the receipt alone, with `protocol.receipt`.
 Is not: trust in the coordinator, which could print anything.
@@ -85,7 +85,7 @@ def print_signatures(console: Console, receipt: Receipt, names: Mapping[bytes, s
 def print_slash(
     console: Console, before: Mapping[str, int], after: Mapping[str, int], outcome: SlashOutcome
 ) -> None:
-    """What a slash took, from whom, and where it went. :param before: wei by owner."""
+    """The amounts that a slash took, from whom, and where they went. :param before: wei by owner."""
     table = Table("stake behind the cheat", "before (CAI)", "after (CAI)")
     for owner, wei in before.items():
         table.add_row(owner, f"{wei / WEI_PER_CAI:,.0f}", f"{after[owner] / WEI_PER_CAI:,.0f}")

@@ -16,8 +16,9 @@ import httpx2
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-START_TIMEOUT_S = 120
-STOP_TIMEOUT_S = 20
+START_TIMEOUT_S = 400
+"""Less than after which pytest takes a test to hang; the devnet gives up sooner when nothing gets on."""
+STOP_TIMEOUT_S = 60
 
 
 @dataclass
@@ -39,7 +40,7 @@ class RunningMarket:
     def client(self, token: str | None = None) -> httpx2.Client:
         token = self.token if token is None else token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx2.Client(base_url=self.api_url, headers=headers, timeout=120, trust_env=False)
+        return httpx2.Client(base_url=self.api_url, headers=headers, timeout=START_TIMEOUT_S, trust_env=False)
 
     def process_of(self, name: str) -> int:
         return self.description["nodes"][name]["process"]

@@ -18,13 +18,14 @@ from node.pay.earnings import EARNINGS_FILE, open_earnings
 from node.pay.vouchers import EscrowDomain
 from node.peer.network import load_network
 from protocol.draw import WEI_PER_MICRO_CAI
+from tests.limits import CHILD_TIMEOUT_S
 
 DEPOSIT_WEI = DEPOSIT_CAI * WEI_PER_CAI
 PRICE_WEI = 10_000 * WEI_PER_MICRO_CAI
 """Of an image as the model makes it by itself, at the default price."""
 LOST_WEI_MAX = PRICE_WEI
 """A slice of the largest task of these tests is less."""
-SETTLE_TIMEOUT_S = 30
+SETTLE_TIMEOUT_S = 180
 
 
 class Money:
@@ -86,7 +87,7 @@ class Money:
             [sys.executable, "-m", "node.cli", *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=CHILD_TIMEOUT_S,
             env=os.environ | places,
         )
         assert run.returncode == 0, run.stderr

@@ -144,7 +144,7 @@ async def test_bad_announcements_find_no_miner_and_kill_nobody(market):
             await stream.receive()
 
         stranger.host.handle_direct_streams(TASK_PROTOCOL, hear)
-        with trio.move_on_after(10):
+        with trio.move_on_after(HANG_S):
             # Whoever sends only what is rejected is shown the door.
             while stranger.host.connected_peers():
                 for _, envelope in bad_announcements(stranger):

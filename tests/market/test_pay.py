@@ -10,7 +10,7 @@ from tests.market.money import PRICE_WEI, Money
 from tests.market.test_local_api import events_of
 
 pytestmark = pytest.mark.process
-TIMEOUT_S = 30
+TIMEOUT_S = 180
 
 
 @pytest.fixture

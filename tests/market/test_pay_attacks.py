@@ -15,7 +15,7 @@ from tests.market.test_local_api import events_of
 pytestmark = pytest.mark.process
 STEPS, SLICE_STEPS = 100, 12
 TASK_WEI = PRICE_WEI * STEPS // 20
-GIVEN_UP_TIMEOUT_S = 30
+GIVEN_UP_TIMEOUT_S = 180
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.limits import CHILD_TIMEOUT_S
-from tests.market.conftest import REPOSITORY
+from tests.market.conftest import REPOSITORY, START_TIMEOUT_S
 
 pytestmark = pytest.mark.process
 
-GONE_TIMEOUT_S = 20
+GONE_TIMEOUT_S = 60
 
 
 def processes_that_name(folder: Path) -> list[str]:
@@ -63,7 +63,11 @@ def test_no_process_outlives_its_market(tmp_path, blow, status):
     market = start(folder, output)
     try:
         # As soon as nodes are starting: an early end must be as clean as a late one.
-        wait_until(lambda: len(processes_that_name(folder)) >= 6, 60, lambda: processes_that_name(folder))
+        wait_until(
+            lambda: len(processes_that_name(folder)) >= 6,
+            START_TIMEOUT_S,
+            lambda: processes_that_name(folder),
+        )
         if blow == signal.SIGINT:
             os.killpg(market.pid, blow)  # what a terminal does
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.limits import CHILD_TIMEOUT_S
 from tests.market.conftest import REPOSITORY, running_market
 
 pytestmark = pytest.mark.process
@@ -87,7 +88,7 @@ def test_coordinator_then_miner_then_staker(place):
 def test_slasher(tmp_path):
     folder = prepared(tmp_path / "repository")
     with running_market(folder / ".devnet", "--with-cheat") as market:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + CHILD_TIMEOUT_S
         with market.client() as client:
             while not list((folder / ".devnet").glob("*/evidence/*.json")):
                 assert time.monotonic() < deadline
