@@ -1,4 +1,4 @@
-"""What the chain enforces, and how to talk to it.
+"""The rules that the chain enforces, and how to talk to it.
 
 Is: the Solidity sources and their tests (``src/``, ``test/``), the committed artefacts (``artifacts/``) and
 a typed client of the chain for trio, on web3 and eth-account.

@@ -29,7 +29,7 @@ class TokenClient:
         return balance
 
     async def allowance(self, owner: bytes, spender: bytes) -> int:
-        """What `spender` may still take from `owner`, in wei."""
+        """The allowance: wei that `spender` may still take from `owner`."""
         allowance: int = await self._contract.read("allowance", owner, spender)
         return allowance
 

@@ -71,7 +71,7 @@ class Clients:
 
     @cached_property
     def metadata(self) -> MetadataReader:
-        """What owners say of their nodes."""
+        """Owners' descriptions of their nodes."""
         return MetadataReader(self.rpc, self.deployment)
 
     def registry(self, file: Path | None = None) -> Registry:

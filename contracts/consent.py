@@ -12,7 +12,7 @@ from contracts.typed_data import TypedData
 
 
 def consent_data(consent: Consent, chain_id: int, staking_address: bytes) -> TypedData:
-    """What the node key signs.
+    """The statement that the node key signs.
 
     :param chain_id: of the chain on which it will be used, and nowhere else.
     :param staking_address: 20 bytes, the contract that will check it.

@@ -155,7 +155,7 @@ def creation_data(rpc: Rpc, artifact_name: str, arguments: Sequence[Any]) -> byt
 
 @contextmanager
 def _fitting(name: str) -> Iterator[None]:
-    """What web3 says of arguments that do not fit becomes `BadArguments`."""
+    """Any error of web3 about arguments that do not fit becomes `BadArguments`."""
     try:
         yield
     except (Web3Exception, EncodingError, TypeError, ValueError) as error:

@@ -39,10 +39,10 @@ class TokenKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployParameters:
-    """What is fixed for good when a network's contracts are deployed; the contracts check the bounds."""
+    """Parameters that a deployment fixes for good; the contracts check the bounds."""
 
     token: TokenKind | bytes
-    """What is staked: a token to be deployed, or the address of an existing one that can burn, 20 bytes."""
+    """The token to stake: one to be deployed, or the address of an existing one that can burn, 20 bytes."""
     supply_wei: int = 1_000_000_000 * WEI_PER_CAI
     """Of a token that is deployed with a supply; all of it goes to `holder`."""
     holder: bytes | None = None

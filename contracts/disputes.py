@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def vote_data(dispute_id: int, *, guilty: bool, chain_id: int, disputes_address: bytes) -> TypedData:
-    """What a juror's node key signs.
+    """The vote that a juror's node key signs.
 
     :param chain_id: of the dispute's chain.
     :param disputes_address: 20 bytes, the contract that will count it.
@@ -54,7 +54,7 @@ class DisputesClient:
         self._contract = Contract(rpc, address, "Disputes")
 
     async def bond(self) -> int:
-        """What opening a dispute takes, in wei."""
+        """The bond that opening a dispute takes, in wei."""
         bond_wei: int = await self._contract.read("BOND")
         return bond_wei
 

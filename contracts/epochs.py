@@ -68,12 +68,12 @@ class EpochsClient:
         return epoch
 
     async def weight(self, node: bytes) -> int:
-        """What a node weighs now, in micro-CAI; in draws it counts from the next epoch on."""
+        """The weight of a node now, in micro-CAI; in draws it counts from the next epoch on."""
         weight_micro_cai: int = await self._staking.read("weightOf", node)
         return weight_micro_cai
 
     async def weights_at(self, nodes: Sequence[bytes], epoch: int) -> list[int]:
-        """What nodes weighed when an epoch began, in micro-CAI; 0 for one that did not take part.
+        """The weights of nodes when an epoch began, in micro-CAI; 0 for one that did not take part.
 
         The same for whoever asks whenever, in pages of `PAGE_NODES`. Reverts with ``EpochNotStarted``,
         or with ``WeightForgotten`` if the weight of one of them has changed in six epochs since.

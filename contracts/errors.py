@@ -1,4 +1,4 @@
-"""What can go wrong between us and the chain; the part of the tree of `protocol.errors` that is ours.
+"""Errors between this program and the chain: a part of the tree of `protocol.errors`.
 
 Is: who failed us, the chain's RPC or a contract that says no.
 Is not: anything that a peer did.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def voucher_data(voucher: Voucher, chain_id: int, escrow_address: bytes) -> TypedData:
-    """What a coordinator's node key signs: a promise that only ever grows.
+    """The voucher that a coordinator's node key signs: a promise that only ever grows.
 
     :param chain_id: of the chain on which it will be redeemed.
     :param escrow_address: 20 bytes, the contract that will check it.
@@ -109,7 +109,7 @@ class EscrowClient:
         return pay_wei
 
     async def account(self, coordinator: bytes, miner: bytes) -> PairAccount:
-        """What has passed between a coordinator and a miner."""
+        """The account between a coordinator and a miner."""
         promised, paid, collected, compensation, bounced_at_s, defaulted = await self._contract.read(
             "accountOf", coordinator, miner
         )

@@ -62,7 +62,7 @@ class Cursor:
     marks: tuple[BlockMark, ...] = ()
 
     def __post_init__(self) -> None:
-        """:raises BadCursor: a number below zero, marks too many or out of order, or a hash that is none."""
+        """:raises BadCursor: a number below zero, marks too many or out of order, or not a hash."""
         numbers = [self.first_block - 1, *(mark.number for mark in self.marks)]
         ordered = all(before < after for before, after in itertools.pairwise(numbers))
         hashes = all(len(mark.hash) == _HASH_BYTES for mark in self.marks)
@@ -78,7 +78,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one read has found; first apply `undone_after`, then the events.
+    """The result of one read; first apply `undone_after`, then the events.
 
     :ivar undone_after: events of later blocks have not happened after all; ``None`` if all stands.
     :ivar settled: new ones up to the cursor, in the order of the chain.
@@ -151,7 +151,7 @@ class EventFeed:
         self._page = PageSize()
 
     async def read(self) -> Batch:
-        """What has happened since the last read: a page of what can be settled, or else all that is newer.
+        """Events since the last read: a page of those that can be settled, or else all that are newer.
 
         If it raises, the cursor has not moved. Not to be called by two tasks at once.
 

@@ -48,7 +48,7 @@ class LogDecoder:
     def decode(self, log: Any) -> Event:
         """The event in one log of the contract.
 
-        :raises BadChainAnswer: it is none of these names, not as the ABI has it, or of no block.
+        :raises BadChainAnswer: it has none of these names, not as the ABI has it, or of no block.
         """
         with reading(_METHOD):
             signature, *topics = [_data(topic) for topic in log["topics"]]

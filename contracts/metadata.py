@@ -1,4 +1,4 @@
-"""What owners say of their nodes, looked up when somebody asks: it costs nothing but gas to write.
+"""Owners' descriptions of their nodes, looked up when somebody asks: it costs nothing but gas to write.
 
 Is: one node's latest text, found backwards from the newest block in a bounded number of questions.
 Is not: followed, kept or trusted. Nothing but people reads it.

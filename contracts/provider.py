@@ -104,7 +104,7 @@ class TrioProvider(AsyncJSONBaseProvider):
 
 @contextmanager
 def reading(method: str) -> Iterator[None]:
-    """Whatever web3 says of an answer that it cannot read becomes a `BadChainAnswer`.
+    """Any error of web3 about an answer that it cannot read becomes a `BadChainAnswer`.
 
     web3 has no one error for it: besides its own it lets through what its formatters meet. Nothing but a call
     of web3 with arguments that are known to be good belongs inside.

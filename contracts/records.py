@@ -1,4 +1,4 @@
-"""What the client takes and gives: frozen dataclasses in our units.
+"""Arguments and results of the client: frozen dataclasses in our units.
 
 Addresses are 20 ``bytes``; money is an ``int`` in wei of CAI (10^18 wei are 1 CAI); times are Unix seconds of
 the chain; block numbers are the contracts' own (see ``clock()``) unless a field says otherwise.
@@ -20,7 +20,7 @@ JAIL_FOREVER_S: Final = 2**40 - 1
 
 
 class Role(IntEnum):
-    """What a node is registered as; the numbers are the contract's."""
+    """The role that a node is registered for; the numbers are the contract's."""
 
     MINER = 1
     COORDINATOR = 2
@@ -87,7 +87,7 @@ class UnbondingRequest:
     account: bytes
     request_id: int
     amount_wei: int
-    """What it is worth now; a slash lowers it until it is withdrawn."""
+    """Its worth now; a slash lowers it until it is withdrawn."""
     release_time_s: int
 
 
@@ -97,7 +97,7 @@ class Commission:
 
     now: int
     next: int
-    """What it rises to; 0 if no rise is announced."""
+    """The share it rises to; 0 if no rise is announced."""
     next_from_s: int
     """From when it may rise; 0 if no rise is announced."""
 
@@ -117,7 +117,7 @@ class RewardStream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlashOutcome:
-    """What reporting an equivocation has done. What is taken is the reward, what is burned, and dust."""
+    """The effects of reporting an equivocation. The stake taken is reward, burned, and dust."""
 
     signer: bytes
     stake_taken_wei: int
@@ -148,7 +148,7 @@ class Voucher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deposit:
-    """What a coordinator pays its vouchers from."""
+    """The deposit that a coordinator pays its vouchers from."""
 
     balance_wei: int
     leaving_wei: int
@@ -160,7 +160,7 @@ class Deposit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairAccount:
-    """What has passed between one coordinator and one miner."""
+    """The account between one coordinator and one miner."""
 
     promised_wei: int
     """The greatest voucher that was redeemed."""
@@ -181,12 +181,12 @@ class PairAccount:
 
 
 class DisputedFault(IntEnum):
-    """What somebody is accused of; the numbers are the contract's, and the penalty goes with it."""
+    """The offence that a dispute is about; the numbers are the contract's, and the penalty goes with it."""
 
     FALSE_RESULT = 1
     """Not what the model makes of the task: all of the stake, and jail."""
     WITHHELD_OPENING = 2
-    """What an audit asked for was not given in time: a tenth of the stake."""
+    """Data that an audit asked for was not given in time: a tenth of the stake."""
     CARELESS_RESULT = 3
     """Wrong, but nothing was gained by it: a hundredth of the stake."""
 
@@ -205,7 +205,7 @@ class DisputePhase(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accusation:
-    """What a dispute is opened with."""
+    """The claim that a dispute is opened with."""
 
     accused: bytes
     task_id: bytes
@@ -237,7 +237,7 @@ class Dispute:
     """One bit a juror, in the order of `juror_leaves`."""
     voted_guilty: int
     closed: int
-    """Who was paid or punished."""
+    """The accounts that were paid or punished."""
     juror_reward_wei: int
     """For each juror of the majority."""
 

@@ -133,7 +133,7 @@ class Registry:
         if self._store is None or self.fault is not None:
             return
         try:
-            # What is in memory goes on from here: a file that missed this would miss it for good.
+            # The state in memory goes on from here: a file that missed this would miss it for good.
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(change, self._store)
         except (StoreFailed, BadCursor) as error:

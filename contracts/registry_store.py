@@ -49,7 +49,7 @@ class Entry:
     role: Role
 
     def __post_init__(self) -> None:
-        """:raises ValueError: an address that is none."""
+        """:raises ValueError: an address that is not one."""
         if len(self.address) != ADDRESS_BYTES or len(self.owner) != ADDRESS_BYTES:
             message = "not an address"
             raise ValueError(message)
@@ -64,7 +64,7 @@ class RegistryStore:
         self._staking = staking
 
     def load(self, first_block: int) -> tuple[Cursor, list[Entry]]:
-        """What is kept; nothing, from `first_block` on, if there is no file.
+        """The registrations kept; none, from `first_block` on, if there is no file.
 
         :raises BadCursor: a file of something else, or broken.
         :raises StoreFailed: it cannot be read.

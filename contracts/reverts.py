@@ -33,7 +33,7 @@ def reason_of(error: RpcError) -> RpcError | ContractReverted:
 
 
 def revert_from(data: bytes) -> ContractReverted:
-    """What a contract reverted with, as a typed error.
+    """The reason that a contract reverted with, as a typed error.
 
     All our contracts' errors are known together, since a call passes on the errors of those it calls.
     """

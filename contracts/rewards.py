@@ -1,4 +1,4 @@
-"""What stake earns, as typed Python in the manner of `staking`.
+"""Rewards of stake, as typed Python in the manner of `staking`.
 
 Is: the funded stream, commissions, and the claims of owners and voters.
 Is not: a miner's pay (`escrow`), of which a share arrives here.
@@ -34,7 +34,7 @@ class RewardsClient:
         )
 
     async def claimable(self, node: bytes, account: bytes) -> int:
-        """What `claim` would pay now, in wei."""
+        """The amount that `claim` would pay now, in wei."""
         amount_wei: int = await self._contract.read("claimable", node, account)
         return amount_wei
 

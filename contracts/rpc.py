@@ -36,7 +36,7 @@ from contracts.libraries import (
 from contracts.provider import TIMEOUT_S, TrioProvider, reading
 
 Json: TypeAlias = Any
-"""Whatever JSON can say; narrowed by the function that asked."""
+"""Any JSON value; narrowed by the function that asked."""
 
 _NUMBER_MAX: Final = 2**256 - 1
 
@@ -246,7 +246,7 @@ async def _pending_or_latest(ask: Callable[[Literal["pending", "latest"]], Await
 
 
 def number(method: str, value: Any) -> int:
-    """What web3 took for a number, if it is one from zero to 2^256 - 1; web3 lets anything else through.
+    """A number as web3 took it, if it is one from zero to 2^256 - 1; web3 lets anything else through.
 
     :raises BadChainAnswer: it is something else.
     """
@@ -256,5 +256,5 @@ def number(method: str, value: Any) -> int:
 
 
 def address_bytes(address: str) -> bytes:
-    """Our form, 20 bytes, of web3's form of an address. :raises ValueError: it is none."""
+    """Our form, 20 bytes, of web3's form of an address. :raises ValueError: it is not one."""
     return bytes.fromhex(Web3.to_checksum_address(address)[2:])

@@ -34,7 +34,7 @@ class StakingClient:
     # Nodes
 
     async def node_info(self, node: bytes) -> NodeInfo | None:
-        """What the contract knows of a node key; ``None`` if it is not registered."""
+        """The contract's entry of a node key; ``None`` if it is not registered."""
         owner, role, active, left, jailed_until_s, leaf, own, total, unbonding = await self._contract.read(
             "nodeInfo", node
         )
@@ -104,7 +104,7 @@ class StakingClient:
         return shares
 
     async def stake_of(self, node: bytes, account: bytes) -> int:
-        """What an account's shares behind a node are worth, in wei."""
+        """The worth of an account's shares behind a node, in wei."""
         stake_wei: int = await self._contract.read("stakeOf", node, account)
         return stake_wei
 

@@ -3,9 +3,9 @@
 Is: `Sender`, which any number of tasks may use at once; it numbers their transactions one after another.
 Is not: two senders for one account: they would fight over nonces. One process, one `Sender` an account.
 
-What web3 has for this is not used, each for its reason: `wait_for_transaction_receipt` sleeps by asyncio's
-clock, which fails under trio; `build_transaction` fills in gas and fees without a bound, and asks for the
-nonce anew each time, so that two tasks would take the same one.
+web3's own means for this are not used, each for its reason: `wait_for_transaction_receipt` sleeps by
+asyncio's clock, which fails under trio; `build_transaction` fills in gas and fees without a bound, and asks for
+the nonce anew each time, so that two tasks would take the same one.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from contracts.reverts import reason_of, revert_from
 from contracts.rpc import Receipt, Rpc
 
 GAS_OF_A_SECOND: Final = 50_000
-"""What a call may cost more because a second has passed since the estimate: rewards then have to be settled,
-which writes some slots that an estimate for the same second leaves alone."""
+"""Gas that a call may cost more because a second has passed since the estimate: rewards then have to be
+settled, which writes some slots that an estimate for the same second leaves alone."""
 _NONCE_ATTEMPTS: Final = 4
 _NONCE_TAKEN: Final = re.compile(
     r"nonce (is )?too low|old ?nonce|nonce[ _]expired|(wrong|invalid) (transaction )?nonce"
@@ -41,7 +41,7 @@ _ALREADY_SENT: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SenderLimits:
-    """What a sender may spend and how long it waits."""
+    """Limits of a sender: the fees it may spend and how long it waits."""
 
     gas_max: int = 15_000_000
     """Most gas for one transaction; half of a usual block."""

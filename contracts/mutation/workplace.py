@@ -41,7 +41,7 @@ STRENGTH: Final = {
     "RAYON_NUM_THREADS": "1",
     # Nobody reads the shortest sequence of calls.
     "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0",
-    # What is not optimized is larger than a chain would take.
+    # Code that is not optimized is larger than a chain would take.
     "FOUNDRY_CODE_SIZE_LIMIT": "100000",
     # They are for halmos, and would be compiled whenever a library changes.
     "FOUNDRY_SKIP": '["test/symbolic/**"]',
@@ -50,7 +50,7 @@ STRENGTH: Final = {
 LONG: Final = {"FOUNDRY_INVARIANT_RUNS": "64", "FOUNDRY_INVARIANT_DEPTH": "192"}
 """For a mutant that one invariant has to notice: most end after a few calls."""
 BEFORE_ANY_CALL: Final = "failed to set up invariant testing environment: "
-"""What forge says before the message of an invariant that does not hold at the start."""
+"""Forge's words before the message of an invariant that does not hold at the start."""
 FIRST_TRIED: Final = {
     "DisputeJuries": "Disputes.*",
     "EscrowDeposits": "Escrow.*",
@@ -203,7 +203,7 @@ class Workplace:
 
     @property
     def output(self) -> Path:
-        """What forge has said last."""
+        """Forge's last output."""
         return self.folder / "output.txt"
 
     def _passes(self, *which: str, strength: Mapping[str, str] = STRENGTH) -> bool:
@@ -211,7 +211,7 @@ class Workplace:
 
         :raises ToolFailed: forge ends with an error though no test has failed, or not in time.
         """
-        # What failed under the mutant before would be tried first, and looked at only at its end.
+        # A test that failed under the mutant before would be tried first, and looked at only at its end.
         for kept in self.folder.glob("cache*/*"):
             if kept.is_dir():
                 shutil.rmtree(kept)
