@@ -1,4 +1,4 @@
-"""What peers say and what is true: the reference of the Cuckoo network.
+"""The messages of peers and their meaning: the reference of the Cuckoo network.
 
 Is: pure functions and values over bytes, integers and ``now_ms``. `README.md` beside this file is the
 specification that these modules execute.

@@ -1,4 +1,4 @@
-"""What an auditor says: the verdict on one miner's work for one task.
+"""An auditor's statement: the verdict on one miner's work for one task.
 
 Is: the signed message of the topic `verdicts`, and what its numbers mean.
 Is not: the audit itself, which needs the model, or the draw of the auditors (`draw.auditors`).
@@ -19,7 +19,7 @@ _ADDRESS_PADDING = bytes(12)
 
 
 class Verdict(enum.IntEnum):
-    """What an audit found."""
+    """The outcome of an audit."""
 
     HONEST = 0
     """Everything that was opened fits."""
@@ -41,7 +41,7 @@ class AuditReason(enum.IntEnum):
     SCHEDULER_STEP = 3
     """A step of the scheduler does not follow from the opened values."""
     SOURCE_LATENT = 4
-    """What the source image was encoded to differs by more than its tolerance."""
+    """The encoding of the source image differs by more than its tolerance."""
     MODEL_OUTPUT = 5
     """The model's output differs by more than its tolerance."""
     IMAGE = 6

@@ -20,7 +20,7 @@ import cbor2
 from protocol.errors import DecodeError
 
 Value: TypeAlias = "int | bytes | str | Sequence[Value]"
-"""What can be encoded; `decode` gives arrays back as tuples."""
+"""Values that can be encoded; `decode` gives arrays back as tuples."""
 
 BYTES_MAX = 1 << 20
 """Longest encoding, 1 MiB: one frame of a direct stream."""

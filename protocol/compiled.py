@@ -38,7 +38,7 @@ class Deviation(Exception):
 
 
 DEVIATIONS = (Deviation, IndexError, KeyError, struct.error, ValueError)
-"""All that a reader raises: no such byte, no such head, bytes that end too soon, text that is none."""
+"""All that a reader raises: no such byte, no such head, bytes that end too soon, text that is not UTF-8."""
 
 
 def head(major: int, argument: int) -> bytes:

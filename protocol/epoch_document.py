@@ -69,7 +69,7 @@ def integer(value: object) -> int:
 
 
 def hex_bytes(value: str) -> bytes:
-    """Bytes of a hexadecimal string without prefix. :raises ValueError: it is none."""
+    """Bytes of a hexadecimal string without prefix. :raises ValueError: it is not one."""
     data = bytes.fromhex(value)
     # fromhex skips white space, which another implementation would refuse.
     if 2 * len(data) != len(value):
@@ -88,7 +88,7 @@ def _wei(weight_micro_cai: str) -> int:
 
 
 def read(reader: Callable[[], Value], what: str) -> Value:
-    """What `reader` takes from a document that came from anywhere.
+    """The result of `reader` on a document that came from anywhere.
 
     :raises DecodeError: it is not there, or of another shape; the message says that it is not `what`.
     """

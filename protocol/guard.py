@@ -15,7 +15,7 @@ NUMBERED_KINDS = frozenset({Kind.OFFER, Kind.TASK_ANNOUNCEMENT})
 
 
 class Decision(enum.Enum):
-    """What the guard says."""
+    """The guard's answer."""
 
     SIGN = "sign"
     """Nothing was signed in this slot: record the body, then sign."""

@@ -79,7 +79,7 @@ def _header(width: int, height: int) -> bytes:
 
 
 def _compressed_parts(data: bytes) -> Iterator[memoryview]:
-    """What the IDAT chunks hold. :raises InvalidMessage: another chunk, order, checksum or end."""
+    """The content of the IDAT chunks. :raises InvalidMessage: another chunk, order, checksum or end."""
     view = memoryview(data)
     position = len(PNG_SIGNATURE)
     for number in range(IDAT_CHUNKS_MAX + 2):

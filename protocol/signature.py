@@ -24,7 +24,7 @@ _COMPRESSED_EVEN = 2
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Who signed: what `recover` finds.
+    """The signer, as `recover` finds it.
 
     :ivar address: 20 bytes, the last of Keccak-256 of the public key.
     :ivar public_key: 33 bytes, compressed; from it a PeerID is made.

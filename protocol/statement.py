@@ -31,7 +31,7 @@ _DOMAIN_TYPE = keccak256(
 )
 _STATEMENT_TYPE = keccak256(b"Statement(uint8 kind,bytes32 slot,bytes32 body)")
 _STATEMENT_HEADS = tuple(_STATEMENT_TYPE + kind.to_bytes(32, "big") for kind in range(256))
-"""What the hash of a statement's struct begins with, by kind."""
+"""Type hashes: the begin of the hash of a statement's struct, by kind."""
 _NAME_HASH = keccak256(b"Cuckoo")
 _VERSION_HASH = keccak256(b"1")
 

@@ -39,7 +39,7 @@ class CoordinatorState(enum.Enum):
 
 
 class CoordinatorEvent(enum.Enum):
-    """What can happen to a task of a coordinator."""
+    """Events in the life of a coordinator's task."""
 
     ANNOUNCE = "announce"
     ACCEPT = "accept"
@@ -70,7 +70,7 @@ class MinerState(enum.Enum):
 
 
 class MinerEvent(enum.Enum):
-    """What can happen to a task of a miner."""
+    """Events in the life of a miner's task."""
 
     ACCEPT = "accept"
     GET_INPUT = "get input"
@@ -98,7 +98,7 @@ class AuditorState(enum.Enum):
 
 
 class AuditorEvent(enum.Enum):
-    """What can happen to an audit."""
+    """Events in the life of an audit."""
 
     ASK = "ask"
     GET_OPENING = "get opening"
@@ -110,7 +110,7 @@ class AuditorEvent(enum.Enum):
 
 @dataclass(frozen=True)
 class Table(Generic[StateT, EventT]):
-    """What may follow what, for one role.
+    """The transitions allowed, for one role.
 
     :ivar start: where every life begins.
     :ivar transitions: state that follows, by state and event; a pair that is not there is a bug.

@@ -56,7 +56,7 @@ class TraceLeaf(Encoded):
 
 @dataclass(frozen=True, slots=True)
 class TraceBinding:
-    """What a trace is the trace of; an auditor has all of it from signed statements.
+    """The task that a trace belongs to; an auditor has all of it from signed statements.
 
     :ivar task_id: digest of the announcement.
     :ivar miner: address of the one that did the work.
