@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 def only_for_the_role(command: App, path: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Refuse what is said to a node of another role; called when all values have been collected.
 
-    What stands on the command line is said to this node. So is what comes from the same place as its role: an
+    A flag on the command line is for this node. So is one from the same place as its role: an
     environment or a file that names a role is this node's own. Without a role in them they may serve several
     nodes, and each takes its own from them.
 

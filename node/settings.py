@@ -40,7 +40,7 @@ def embedded_folders() -> list[Path]:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class PeerSettings:
-    """What every node is told, whatever its role."""
+    """Settings of every node, whatever its role."""
 
     role: ClassVar[RoleName]
 
@@ -75,7 +75,7 @@ class PeerSettings:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class StakedSettings(PeerSettings):
-    """What a node with a stake is told besides: it reads the chain and is part of the mesh."""
+    """Further settings of a node with a stake: it reads the chain and is part of the mesh."""
 
     rpc_url: Annotated[str | None, _STAKED] = None
     """JSON-RPC URL of a node of the chain; default: the network's."""
@@ -107,8 +107,8 @@ class InferenceSettings(ModelSettings):
     threads: Annotated[int, _MINER] = 1
     """Threads of an inference process; more than one is slower when the cores are busy."""
     device: Annotated[tuple[str, ...], _SEVERAL, _MINER] = ("auto",)
-    """What models run on, as torch calls it: cpu, cuda:1, mps; auto takes an accelerator. Each of several
-    gets an inference process of its own."""
+    """Devices that models run on, as torch calls them: cpu, cuda:1, mps; auto takes an accelerator. Each of
+    several gets an inference process of its own."""
     memory_mib: Annotated[int, _MINER] = 0
     """Memory for models in MiB of each inference process, the longest unused go beyond it; 0: most of what is
     free."""
@@ -180,7 +180,7 @@ class NodeFlags(BootstrapSettings, CoordinatorSettings, MinerSettings):
 
     # Each role says its own; here it is a flag without a default.
     role: Annotated[RoleName, _EVERY] = field()  # type: ignore[assignment,misc]
-    """What the node does: bootstrap helps newcomers, coordinator serves apps, miner runs models."""
+    """The node's role: bootstrap helps newcomers, coordinator serves apps, miner runs models."""
 
     def settings(self) -> RoleSettings:
         """The chosen role's own settings."""

@@ -58,9 +58,7 @@ class _InMemory(MultiPartParser):
 
 
 async def read_form(headers: Headers, body: bytes) -> Form:
-    """Read the body of a request.
-
-    :raises BadForm: it is none, or has no image or several.
+    """Read the body of a request. :raises BadForm: it is not a form, or has no image or several.
     :raises BadRequest: a field comes twice, or a file where none belongs; names it.
     """
     if not headers.get("content-type", "").lower().startswith("multipart/form-data"):
@@ -111,7 +109,7 @@ def _only_image(files: Mapping[str, bytes]) -> bytes:
 
 
 async def parse(form: Form, catalogue: Catalogue, default_model: str) -> images.Generation:
-    """What an app asks for. The image is decoded and scaled in a thread of its own.
+    """An app's request to edit an image. The image is decoded and scaled in a thread of its own.
 
     :raises BadRequest: a field or the image is wrong; names it.
     :raises UnknownModel: no such model.
@@ -134,7 +132,7 @@ async def parse(form: Form, catalogue: Catalogue, default_model: str) -> images.
 
 
 def _typed(name: str, text: str) -> Any:
-    """A field's text as JSON would have it; what is none stays text, and is refused by name later."""
+    """A field's text as JSON would have it; anything else stays text, and is refused by name later."""
     with suppress(ValueError):
         # JSON's numbers are ASCII, and have no underscores.
         if name in _WHOLE_NUMBERS | _NUMBERS and text.isascii() and "_" not in text:

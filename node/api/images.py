@@ -66,7 +66,7 @@ class Generation:
 
 
 def parse(body: Mapping[str, Any], catalogue: Catalogue, default_model: str) -> Generation:
-    """What an app asks for.
+    """An app's request for images.
 
     :raises BadRequest: a field is wrong; names it.
     :raises UnknownModel: no such model.

@@ -47,7 +47,7 @@ class Place:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Owner(Place):
-    """Who sends."""
+    """The account that sends."""
 
     owner_key: Path
     """Keystore of the account that stakes and pays the gas."""
@@ -65,7 +65,7 @@ class Chain:
 
     @property
     def sender(self) -> Sender:
-        """Who sends; only commands with an owner's key ask for it."""
+        """The sender; only commands with an owner's key ask for it."""
         assert self._sender is not None
         return self._sender
 
@@ -116,10 +116,7 @@ def parse_wei(amount: str) -> int:
 
 
 def parse_address(text: str) -> bytes:
-    """20 bytes of an address in hexadecimal.
-
-    :raises LocalError: it is none.
-    """
+    """20 bytes of an address in hexadecimal. :raises LocalError: it is not one."""
     digits = text.removeprefix("0x")
     try:
         if len(digits) == ADDRESS_HEX_DIGITS:

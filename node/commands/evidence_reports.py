@@ -33,7 +33,7 @@ class WrongNetwork(LocalError):
 
 
 def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
-    """What the file at `path` holds and proves.
+    """The evidence in the file at `path`, and what it proves.
 
     :raises LocalError: it cannot be read.
     :raises ProtocolError: it is no evidence file, proves nothing, or needs an epoch that it lacks.

@@ -66,7 +66,7 @@ def verify(file: Path, /) -> None:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Reporter:
-    """Who reports, and where."""
+    """The account that reports, and the chain it reports to."""
 
     network: str
     """Folder of the network, or the name of one that comes with the package."""

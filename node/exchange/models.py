@@ -48,7 +48,7 @@ class ModelServer:
         """Serve one stream.
 
         :raises Refusal: the answer is no; the remote hears why.
-        :raises ProtocolError: the request is none.
+        :raises ProtocolError: not a valid request.
         """
         del peer_id  # whoever it is
         payload = await stream.receive(timeout_ms=REQUEST_TIMEOUT_MS)

@@ -64,7 +64,7 @@ class OpeningServer:
         """Serve one stream.
 
         :raises Refusal: the answer is no; the remote hears why.
-        :raises ProtocolError: the request is none, or asks for steps that are not there.
+        :raises ProtocolError: not a valid request, or it asks for steps that are not there.
         :raises TraceError: our trace is damaged.
         """
         payload = await stream.receive(timeout_ms=REQUEST_TIMEOUT_MS)
@@ -132,7 +132,7 @@ def drawn_auditors(task: TaskAnnouncement, epoch: EpochView) -> tuple[bytes, ...
 
 @dataclass(frozen=True, slots=True)
 class OpenedTrace:
-    """What an auditor got, every hash of it checked against the committed root.
+    """An answer to an auditor, every hash of it checked against the committed root.
 
     :ivar leaves: by step: those asked for, and those after them.
     :ivar tensors: by step asked for: latent, output without the prompt (empty without guidance) and with it.

@@ -83,7 +83,7 @@ Tell: TypeAlias = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """What one configuration was off by.
+    """The differences of one configuration.
 
     :ivar steps: of each step of the package's default schedule the largest distance of an output.
     :ivar source: largest distance of a source latent; 0 without one.

@@ -25,7 +25,7 @@ ROUNDS: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What was measured of one package.
+    """The measurements of one package.
 
     :ivar image_ms: one image alone, the best of some.
     :ivar batch: how many were computed together.

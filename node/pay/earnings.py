@@ -1,4 +1,4 @@
-"""What coordinators have promised a miner: the best voucher of each, on disk, and what they still owe.
+"""Promises of coordinators to a miner: the best voucher of each, on disk, and what they still owe.
 
 Is: the checks of a voucher, and an SQLite file that one node writes and commands may read meanwhile.
 Is not: the chain; what of it is redeemed stands in the escrow contract.
@@ -90,7 +90,7 @@ class Earnings:
         return list(self._accounts.values())
 
     def account(self, coordinator: bytes) -> Account:
-        """What there is of one coordinator.
+        """The earnings from one coordinator.
 
         :raises Refusal: it is a new one, and there are too many.
         """
@@ -102,7 +102,7 @@ class Earnings:
         return known
 
     def claimed_wei(self, task_id: bytes) -> int:
-        """What vouchers have paid for a task, as far as it is remembered; also before a restart.
+        """The amount that vouchers have paid for a task, as far as it is remembered; also before a restart.
 
         :raises EarningsUnavailable: the file fails.
         """

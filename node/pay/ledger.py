@@ -45,7 +45,7 @@ class LedgerUnavailable(LocalError):
 
 
 class MustNotPromise(LocalError):
-    """The ledger's file failed, or the amount is none. Nothing was signed."""
+    """The ledger's file failed, or the amount is not a valid one. Nothing was signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def outstanding_wei(self) -> int:
-        """What vouchers can still draw from the deposit."""
+        """Wei that vouchers can still draw from the deposit."""
         return max(0, self.promised_wei - self.paid_wei)
 
 
@@ -80,7 +80,7 @@ class Ledger:
 
     @property
     def outstanding_wei(self) -> int:
-        """What all vouchers can still draw from the deposit, as far as is known."""
+        """Wei that all vouchers can still draw from the deposit, as far as is known."""
         return self._outstanding_wei
 
     def entries(self) -> dict[bytes, Entry]:
@@ -88,7 +88,7 @@ class Ledger:
         return dict(self._entries)
 
     def entry(self, miner: bytes) -> Entry | None:
-        """What is known of one miner."""
+        """The ledger's entry of one miner."""
         return self._entries.get(miner)
 
     def promise(self, miner: bytes, amount_wei: int) -> HeldVoucher:

@@ -47,7 +47,7 @@ class NoCredit(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class CreditTerms:
-    """What a miner risks. :ivar limit_wei: of vouchers and tasks of one coordinator.
+    """The credit that a miner gives. :ivar limit_wei: of vouchers and tasks of one coordinator.
 
     :ivar least_wei: vouchers for less are not redeemed without need.
     """

@@ -35,7 +35,7 @@ class TaskPay:
     async def begin(self, miner: bytes) -> SignedVoucher | None:
         """Make sure that a miner whose turn it is can be paid; the voucher it may have lost, if there is one.
 
-        What lost miners have got is theirs; so the whole price is reserved again for the next.
+        Lost miners keep what they have got; so the whole price is reserved again for the next.
 
         :raises DepositUsedUp: the deposit does not cover that.
         :raises ChainError: nothing is known of this miner, and the chain does not answer.

@@ -57,9 +57,9 @@ class Purse:
 
     @property
     def free_wei(self) -> int:
-        """What may be reserved; below zero when a withdrawal was announced of what is promised already.
+        """Wei that may be reserved; below zero when a withdrawal was announced of promised wei.
 
-        What has been announced to leave counts as gone.
+        A withdrawal that has been announced counts as gone.
         """
         deposit = self._deposit
         return deposit.balance_wei - deposit.leaving_wei - self._ledger.outstanding_wei - self._reserved_wei
@@ -99,7 +99,7 @@ class Purse:
     async def refresh(self) -> None:
         """Ask the chain once.
 
-        What was paid is asked for before the deposit: a redemption in between makes the deposit too small,
+        The sum paid is asked for before the deposit: a redemption in between makes the deposit too small,
         never too large.
 
         :raises ChainError: it cannot be reached or answers nonsense.
@@ -140,7 +140,7 @@ class Purse:
 
 
 class Reservation:
-    """What one task may still come to. :ivar left_wei: of it, not promised yet."""
+    """The reservation of one task. :ivar left_wei: of it, not promised yet."""
 
     def __init__(self, purse: Purse, amount_wei: int) -> None:
         self._purse = purse

@@ -39,13 +39,13 @@ class Standing:
 
     @property
     def covers_wei(self) -> int:
-        """What of its deposit will stay."""
+        """The part of its deposit that will stay."""
         return max(0, self.deposit.balance_wei - self.deposit.leaving_wei)
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What a miner has at stake with a coordinator. All in wei.
+    """A miner's exposure to a coordinator. All in wei.
 
     :ivar promised_wei: by its best voucher.
     :ivar committed_wei: prices of its tasks that are under way here, or about to be.
@@ -57,7 +57,7 @@ class Exposure:
     unpaid_wei: int
 
     def unredeemed_wei(self, standing: Standing) -> int:
-        """What its vouchers are still worth."""
+        """The worth that its vouchers still have."""
         return max(0, self.promised_wei - standing.account.paid_wei)
 
 
@@ -104,7 +104,7 @@ def why_redeem(
 
 
 class Standings:
-    """What the chain says of coordinators, each asked for when it is needed."""
+    """The chain's accounts of coordinators, each asked for when it is needed."""
 
     def __init__(self, escrow: EscrowClient, staking: StakingClient, miner: bytes) -> None:
         self._escrow = escrow
@@ -113,7 +113,7 @@ class Standings:
         self._known: Bounded[bytes, Standing] = Bounded(STANDINGS_MAX)
 
     def known(self, coordinator: bytes) -> Standing | None:
-        """What was last heard."""
+        """The last answer heard."""
         return self._known.get(coordinator)
 
     async def of(self, coordinator: bytes, age_max_s: float) -> Standing:

@@ -1,1 +1,1 @@
-"""What every staked peer stands on: host, mesh, chain, evidence and the network it belongs to."""
+"""The base of every staked peer: host, mesh, chain, evidence and the network it belongs to."""

@@ -1,4 +1,4 @@
-"""What a node brings to the peer-to-peer network: stake as a score and as protection, parameters of topics.
+"""The node's policy in the peer-to-peer network: stake as a score and as protection, parameters of topics.
 
 Is: pure answers to what :class:`p2p.network.PeerPolicy` asks, from the chain's view.
 Is not: a gate. Nobody needs a stake to listen; who may say what is judged by `protocol/rules`, by the
@@ -60,7 +60,7 @@ def gossip_params(network: Network) -> GossipParams:
 
 
 def peer_policy(view: Callable[[], View], bootnodes: Collection[PeerId]) -> PeerPolicy:
-    """What the chain says of peers, for the layers below.
+    """The chain's view of peers, for the layers below.
 
     :param view: what the chain says now.
     :param bootnodes: the network's own, which are believed when they name other peers.

@@ -10,7 +10,7 @@ from protocol.errors import LocalError
 
 
 def multiaddrs_of(texts: Sequence[str]) -> tuple[Multiaddr, ...]:
-    """What an operator wrote, read. :raises LocalError: one of them is not a multiaddr."""
+    """The multiaddrs that an operator wrote. :raises LocalError: one of them is not a multiaddr."""
     try:
         return tuple(Multiaddr(text) for text in texts)
     except Exception as error:  # the multiaddr library raises what it likes

@@ -97,7 +97,7 @@ class Peer:
 
     @property
     def view(self) -> View:
-        """What the chain says now."""
+        """The chain's view now."""
         return self.chain.view
 
     def listen(self, topic: str, listener: Listener) -> None:
@@ -246,7 +246,7 @@ def _clock_sources(chain: ChainWatcher, clients: Clients) -> ClockSources:
 
 
 def _chain_watcher(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
-    """What the chain says, as far as an earlier run read it; not looked at yet."""
+    """The chain's view as far as an earlier run read it; not looked at yet."""
     poll_ms = network.parameters.chain_poll_ms
     registry = clients.registry(data_dir / REGISTRY_FILE)
     return ChainWatcher(clients.epochs, registry, network.domain, poll_ms)

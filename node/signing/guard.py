@@ -158,8 +158,8 @@ def export_history(path: Path) -> dict[str, Any]:
 def import_history(path: Path, document: object) -> int:
     """Take a history into the guard at `path`, all of it or nothing.
 
-    What either knows stays known. Per numbered kind, the highest number of both becomes a watermark: at or
-    below it, only what is recorded may be signed again.
+    Everything that either knows stays known. Per numbered kind, the highest number of both becomes a
+    watermark: at or below it, only what is recorded may be signed again.
 
     :returns: how many statements were new here.
     :raises BadHistory: not a history, or it contradicts what was signed here.

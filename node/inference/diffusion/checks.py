@@ -1,4 +1,4 @@
-"""What an audit compares: the values that must be exact, and the distance of those that cannot be.
+"""The comparison of an audit: values that must be exact, and the distance of those that cannot be.
 
 Is: the checks of a trace over numbers: S, the first latent, and X, a step of the scheduler, to the last bit;
 R, the networks' outputs, and E, what a source image was encoded to, by a distance that has a tolerance.

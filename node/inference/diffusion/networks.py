@@ -89,7 +89,7 @@ class Networks:
         )
 
     def encode_prompts(self, jobs: Sequence[ImageJob]) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """What the text model makes of the jobs' prompts, and of the negative ones if the jobs are guided."""
+        """The text model's output for the jobs' prompts, and of the negative ones if the jobs are guided."""
         with torch.inference_mode():
             prompts, negatives = self._pipeline.encode_prompt(
                 [job.prompt for job in jobs],
@@ -130,7 +130,7 @@ class Networks:
         return initial_latent(job.seed, (channels, job.height // factor, job.width // factor))
 
     def encode_sources(self, jobs: Sequence[ImageJob]) -> list[NDArray[np.float16]]:
-        """What the autoencoder makes of the jobs' source images: the mean of its distribution, scaled.
+        """The autoencoder's output for the jobs' source images: the mean of its distribution, scaled.
 
         :raises UnreadableImage: one of them is broken.
         """
@@ -144,7 +144,7 @@ class Networks:
             return list(scaled.cpu().numpy().astype(np.float16))
 
     def decode(self, latents: NDArray[np.float16]) -> list[bytes]:
-        """What the autoencoder makes of latents, finished or not: a PNG each, without metadata."""
+        """The images of latents, finished or not, by the autoencoder: a PNG each, without metadata."""
         vae: Any = self._pipeline.vae
         given = torch.from_numpy(latents.astype(np.float32)).to(self._pipeline.device)
         given = given / vae.config.scaling_factor + (vae.config.shift_factor or 0.0)

@@ -1,4 +1,4 @@
-"""What of a package must be repeated to the last bit: its scheduler's steps as a table of numbers.
+"""The part of a package that must be repeated to the last bit: its scheduler's steps as a table of numbers.
 
 Is: the file `REPLAY_NAME` in a package, its strict reading, and the rules that miner and auditor apply alike:
 guidance, one step of the scheduler, noise upon an image. Is not: torch; a square root or a matrix product
@@ -41,7 +41,7 @@ HEADER_BYTES_MAX: Final = 4096
 FP32_TOLERANCE: Final = 5e-4
 """Twice what honest machines were seen to differ by; below all but the slightest fraud."""
 TOLERANCE_MAX: Final = 0.02
-"""Beyond it a tolerance would pass weights of eight bits, and is none."""
+"""Beyond it a tolerance would pass weights of eight bits, and would not be one."""
 SOURCE_TOLERANCE_PPM: Final = 500
 """The same for what an image is encoded to: encoders run in single precision, whatever the class."""
 SOURCE_TOLERANCE_PPM_MAX: Final = 10_000

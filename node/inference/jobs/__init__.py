@@ -1,1 +1,1 @@
-"""What goes to an inference worker and what comes back: jobs, their frames, their pace."""
+"""Messages to an inference worker and back: jobs, their frames, their pace."""

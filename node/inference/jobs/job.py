@@ -1,4 +1,4 @@
-"""What goes into the inference process and what comes out: plain frozen values with bounds.
+"""Inputs and outputs of the inference process: plain frozen values with bounds.
 
 Is: one job, the four events it can cause, and the check of a job against a package, which the pool
 makes before it spends anything and the worker makes again. Is not: how they travel (see `frames`).
@@ -92,7 +92,7 @@ class ImageJob(Encoded):
 
     @property
     def shape(self) -> tuple[bytes, int, int, int, int, bool]:
-        """What jobs must have in common to be computed as one; where they start from is not among it."""
+        """The properties that jobs must share to be computed as one; their start is not among them."""
         return self.model_id, self.width, self.height, self.schedule_steps, self.steps, self.guided
 
 

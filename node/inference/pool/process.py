@@ -36,7 +36,7 @@ _REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a worker process gets of the machine that it is on.
+    """The share of its machine that a worker process gets.
 
     :ivar threads: of torch. More than one hurts on a busy machine.
     :ivar device: as torch calls it, or "auto".
@@ -86,7 +86,7 @@ class LocalWorkers(Workers):
 
 
 def worker_command(machine: Machine, packages: Sequence[ModelPackage]) -> list[str]:
-    """What starts a worker, on any host that holds the packages."""
+    """The command that starts a worker, on any host that holds the packages."""
     folders = [str(package.folder) for package in packages]
     return [sys.executable, "-m", WORKER_MODULE, *machine.flags, *folders]
 

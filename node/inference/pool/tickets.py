@@ -99,7 +99,7 @@ class Ticket:
 
     @property
     def company(self) -> object:
-        """What tickets must have in common to be computed as one."""
+        """The properties that tickets must share to be computed as one."""
         return self.job.shape if self.runs < RUNS_TOGETHER_MAX else self
 
     def offer(self, event: JobEvent) -> bool:

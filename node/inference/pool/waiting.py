@@ -82,7 +82,7 @@ class Waiting:
             self._free_workers -= 1
 
     def _batch(self) -> list[Ticket]:
-        """What one of the free workers would get now: no more than leaves the others their part.
+        """The batch that one of the free workers would get now: no more than leaves the others their part.
 
         Two workers with half of the jobs each are done sooner than one with all. Names tell events apart, so
         no name comes twice.

@@ -1,4 +1,4 @@
-"""What the pool asks of a worker, wherever it runs, and of whoever starts one.
+"""The interface of a worker, wherever it runs, and of a back end that starts workers.
 
 Is: the interface between the pool and its back ends, `process` for this machine and `ray_workers` for a farm
 of others. Is not: any of them; and nothing here knows of processes, pipes or hosts.
@@ -54,7 +54,7 @@ class Worker(ABC):
 
 
 class Workers(ABC):
-    """Whoever starts workers: a back end."""
+    """A back end: starts workers."""
 
     @abstractmethod
     async def start(self, packages: Sequence[ModelPackage], slot: int) -> Worker:

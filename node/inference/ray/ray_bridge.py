@@ -58,7 +58,7 @@ GPU, CPU = "GPU", "CPU"
 
 
 def slots_of(device: str, threads: int, nodes: Sequence[Mapping[str, float]]) -> tuple[str, int]:
-    """What a worker takes of a host, and how many workers all hosts have room for.
+    """The share of a host that a worker takes, and how many workers all hosts have room for.
 
     :param device: as torch calls it; `AUTOMATIC` means GPUs if there are any.
     :param nodes: resources of each host, as Ray names them.
@@ -95,7 +95,7 @@ class Bridge:
         os._exit(EXIT_ORPHANED)
 
     def take(self, data: bytes) -> None:
-        """Take a frame of the host. :raises DecodeError: it is none, or none that a host sends."""
+        """Take a frame of the host. :raises DecodeError: it is not a frame, or not one that a host sends."""
         frame = decode_frame(data[LENGTH_BYTES:])
         match frame:
             case FileWanted():
@@ -111,7 +111,7 @@ class Bridge:
         """:raises DecodeError: no package of the node has such a file."""
         package = self._packages.get(wanted.model_id)
         if package is None or (wanted.path not in package.files and wanted.path != MANIFEST_NAME):
-            raise DecodeError("the host wants a file that is none of a model")
+            raise DecodeError("the host wants a file that does not belong to a model")
         with (package.folder / wanted.path).open("rb") as file:
             file.seek(wanted.offset)
             return file.read(PART_BYTES_MAX)
@@ -134,7 +134,7 @@ def connect(address: str) -> Any:
 
 
 def resources(ray: Any) -> list[Mapping[str, float]]:
-    """What each living host has."""
+    """The resources of each living host."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 

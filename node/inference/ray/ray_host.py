@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 FRAMES_WAITING_MAX: Final = 16
 """Frames that wait to be taken; then the worker waits, too."""
 TAKEN_BYTES_MAX: Final = 8 * 1024 * 1024
-"""What is taken at a time, one frame more or less."""
+"""Bytes taken at a time, one frame more or less."""
 TRACES_FOLDER: Final = f"cuckoo-traces-{os.getuid()}"
 """In the host's folder for temporary files; one folder below it for each process."""
 
@@ -77,7 +77,7 @@ class RayHost:
     def give(self, data: bytes) -> None:
         """Take a frame from the node: a part of a file, or what is for the worker.
 
-        :raises DecodeError: it is none.
+        :raises DecodeError: it is not a frame.
         """
         frame = decode_frame(data[LENGTH_BYTES:])
         if isinstance(frame, FilePart):

@@ -1,1 +1,1 @@
-"""What a miner keeps of a task so that its steps can be opened later."""
+"""Traces: the data of a task that a miner keeps so that its steps can be opened later."""

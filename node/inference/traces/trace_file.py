@@ -96,7 +96,7 @@ class TraceWriter:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
-    """What a file says of itself."""
+    """The header of a file."""
 
     steps: int
     tensor_bytes: int

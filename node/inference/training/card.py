@@ -1,4 +1,4 @@
-"""What is written beside the weights: the model card, the notice and the manifest's settings.
+"""Files beside the weights: the model card, the notice and the manifest's settings.
 
 Is: a text with the measured figures of this very export filled in. Is not: advertising.
 """

@@ -1,4 +1,4 @@
-"""What the embedded model is taught: which icons, under which names, on which colours.
+"""The concepts that the embedded model is taught: which icons, under which names, on which colours.
 
 Is: two tables and the captions made from them, all plain data. Is not: images (see `data`).
 The names are English nouns a person would type; the first one is the canonical name, which the

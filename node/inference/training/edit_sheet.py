@@ -29,7 +29,7 @@ EDITS: Final = (
     ("a rocket on a black background", "a rocket on a white background"),
     ("a sunflower on a purple background", "a tulip on a purple background"),
 )
-"""What is drawn first, and what is asked of that."""
+"""The prompts that are drawn first, and the edits asked of their images."""
 RUN_STEPS: Final = (2, 4, 8, 12, 16)
 """Of a schedule of 20: strengths of 0.1 to 0.8."""
 SCHEDULE_STEPS: Final = 20

@@ -24,7 +24,7 @@ GRADIENT_NORM_MAX: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What distinguishes one stage's loop from another's.
+    """The settings that distinguish one stage's loop from another's.
 
     :ivar name: of the stage; also of its checkpoint file.
     :ivar steps: optimiser steps in all.

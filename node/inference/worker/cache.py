@@ -48,7 +48,7 @@ class ModelCache(Generic[ModelT]):
 
     @property
     def memory_bytes(self) -> int:
-        """What the loaded models take."""
+        """Bytes that the loaded models take."""
         return sum(model.memory_bytes for model in self._models.values())
 
     def loaded(self) -> tuple[bytes, ...]:
@@ -78,7 +78,7 @@ class ModelCache(Generic[ModelT]):
             self.get(model_id)
 
     def _expected(self, model_id: bytes) -> int:
-        """What a model will take: as measured before, else by its files."""
+        """Bytes that a model will take: as measured before, else by its files."""
         return self._measured.get(model_id, WEIGHTS_FACTOR * self.packages[model_id].size_bytes)
 
     def _make_room(self, needed_bytes: int) -> None:

@@ -62,7 +62,7 @@ class AcceleratorGauge:
         self._began_bytes = 0
 
     def free_bytes(self) -> int:
-        """What the device has free, and what the allocator keeps for the next to ask."""
+        """Bytes that the device has free, and those that the allocator keeps for the next request."""
         kept = self._torch.memory_reserved(self._device) - self._torch.memory_allocated(self._device)
         return int(self._torch.get_memory_info(self._device)[0]) + int(kept)
 

@@ -25,13 +25,13 @@ class Gauge(Protocol):
     """A device's memory."""
 
     def free_bytes(self) -> int:
-        """What work can still get."""
+        """Bytes that work can still get."""
 
     def begin(self) -> None:
         """From now on, note the peak."""
 
     def peak_bytes(self) -> int | None:
-        """What was taken at most since `begin`, more than at that time; None where nobody can tell."""
+        """The most bytes taken since `begin`, more than at that time; None where it cannot be told."""
 
 
 class WorkMemory:
@@ -51,7 +51,7 @@ class WorkMemory:
         return count
 
     def needed_bytes(self, jobs: Sequence[ImageJob]) -> int:
-        """What they will take, as far as is known: as much as the largest work so far, or its multiple."""
+        """Bytes that they will take, as far as is known: those of the largest work so far, or a multiple."""
         units, peak_bytes = self._largest.get(jobs[0].model_id, (1, 0))
         return max(peak_bytes, peak_bytes * _units(jobs) // units) if _units(jobs) > units else peak_bytes
 
@@ -69,5 +69,5 @@ class WorkMemory:
 
 
 def _units(jobs: Sequence[ImageJob]) -> int:
-    """What work grows with: pixels, twice of a job that asks the model twice."""
+    """The size by which work grows: pixels, twice of a job that asks the model twice."""
     return sum(job.width * job.height * (2 if job.guided else 1) for job in jobs)

@@ -78,7 +78,7 @@ class RunsJobs(Protocol):
 
 
 class Inbox:
-    """What the reading thread hands to the running one: batches in order, and who was cancelled."""
+    """The queue from the reading thread to the running one: batches in order, and the jobs cancelled."""
 
     def __init__(self, source: BinaryIO) -> None:
         """Read from `source`, which is at a frame's start."""
@@ -158,8 +158,8 @@ class Running:
 def serve(loaded: Loaded, inbox: Inbox, outbox: Outbox, pace: Pace) -> None:
     """Run batches one after another, for ever. An unexpected exception ends the process loudly.
 
-    What will not fit into memory is refused. Where that is seen too late the process ends, after it has said
-    so: what is left of its memory is in pieces.
+    Work that will not fit into memory is refused. Where that is seen too late the process ends, after it has
+    said so: what is left of its memory is in pieces.
     """
     models, memory = loaded
     while True:

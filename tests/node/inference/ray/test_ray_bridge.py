@@ -78,7 +78,7 @@ def test_a_model_is_given_in_parts_and_ends_with_an_empty_one(monkeypatch):
 )
 def test_a_host_gets_nothing_but_files_of_models(model_id, path):
     ends = Ends()
-    with pytest.raises(DecodeError, match="none of a model"):
+    with pytest.raises(DecodeError, match="does not belong to a model"):
         ends.take(FileWanted(model_id, path, 0))
     assert not ends.given
 
