@@ -4,8 +4,8 @@ Is: `Sender`, which any number of tasks may use at once; it numbers their transa
 Is not: two senders for one account: they would fight over nonces. One process, one `Sender` an account.
 
 web3's own means for this are not used, each for its reason: `wait_for_transaction_receipt` sleeps by
-asyncio's clock, which fails under trio; `build_transaction` fills in gas and fees without a bound, and asks for
-the nonce anew each time, so that two tasks would take the same one.
+asyncio's clock, which fails under trio; `build_transaction` fills in gas and fees without a bound, and
+asks for the nonce anew each time, so that two tasks would take the same one.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Is not: what is in it.
 
 A lock on another file beside it decides which process may touch the file at all. SQLite's own locks do not do
 for that: of several that open a file at once each can keep the others from it, so that nobody gets it; and
-they are a process's, which loses all of them when it closes any descriptor of the file. They are taken as well,
-against tools that know nothing of ours.
+they are a process's, which loses all of them when it closes any descriptor of the file. They are taken as
+well, against tools that know nothing of ours.
 """
 
 from __future__ import annotations
