@@ -16,6 +16,7 @@ to agree, where a young network has two.
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -23,6 +24,7 @@ import trio
 from libp2p.host.autonat.pb.autonat_pb2 import Message
 from multiaddr import Multiaddr
 
+from p2p.host import StreamRefused
 from p2p.limits import NetworkLimits, network_of
 from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, names_of, without_peer
@@ -62,6 +64,8 @@ SERVERS_ASKED: Final = 3
 """Peers that are asked in one round."""
 ROUND_S: Final = 900.0
 """Time between two rounds, once there is an answer, seconds."""
+ASKED_AGAIN_S: Final = 60.0
+"""Time after which a connected peer that does not speak this protocol is asked again, seconds."""
 FIRST_ROUNDS_S: Final = 5.0
 """The same before, and after a change of what we are told, seconds."""
 
@@ -173,6 +177,7 @@ class Reachability:
         self._host = host
         self._preferred = tuple(preferred)
         self._met = Signal()
+        self._refused_s: dict[PeerId, float] = {}
         self._given: bool | None = None
         if mode != "auto":
             self._given = mode == "yes"
@@ -217,10 +222,16 @@ class Reachability:
             self._met.notify()
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
-        """Nothing to do: what it said still counts."""
+        """What it said still counts, but not that it did not speak the protocol."""
+        self._refused_s.pop(peer_id, None)
 
     async def _ask_round(self) -> None:
-        connected = [peer for peer in self._host.connected_peers() if not self._host.is_relayed(peer)]
+        due_s = trio.current_time() - ASKED_AGAIN_S
+        connected = [
+            peer
+            for peer in self._host.connected_peers()
+            if not self._host.is_relayed(peer) and self._refused_s.get(peer, -math.inf) <= due_s
+        ]
         networks: set[str] = set()
         for peer in sorted(connected, key=lambda item: item not in self._preferred):
             network = network_of(self._host.remote_ip(peer) or "")
@@ -243,6 +254,8 @@ class Reachability:
                     await reset_stream(stream)
         except (trio.TooSlowError, Refusal, ProtocolError, *TRANSPORT_ERRORS) as error:
             _log.debug("%s does not say whether we can be dialled: %r", peer, error)
+            if isinstance(error, StreamRefused) and self._host.is_connected(peer):
+                self._refused_s[peer] = trio.current_time()
             return False
         if answer.type != Message.DIAL_RESPONSE or answer.dialResponse.status not in (
             Message.OK,

@@ -11,6 +11,7 @@ What is mended, each with its test in ``tests/p2p/test_host.py``:
   whom a node connects to is decided in :mod:`p2p.connections`.
 - Any exception in a stream handler ended every task of the host. Here it ends that stream, and is counted.
 - A peer could open streams without limit. Here they are bounded per peer and in total.
+- It prints past our log, unformatted, what is everyday business. Here it is silent.
 - A default host accepts plaintext peers. Here noise is the only security, yamux the only muxer, and both are
   ours (:mod:`p2p.session`): the library's spend most of a message's time on locks and task switches, lose
   the bytes of a read that is cancelled, fail a writer whose reader rests, and read a reset as an end.
@@ -19,6 +20,7 @@ What is mended, each with its test in ``tests/p2p/test_host.py``:
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
@@ -360,6 +362,19 @@ def hear_observations(host: BasicHost, observe: Callable[[SwarmConn, Multiaddr],
     host._observed_addr_manager = IdentifyObservations(observe)  # noqa: SLF001 - it has no other door
 
 
+def silence_library() -> None:
+    """Keep the library's own lines out of the log; its failures reach us as exceptions, and are counted.
+
+    At its import it cuts its loggers off from everybody else's, without a handler, so that Python prints
+    their warnings as a last resort: seven lines for each peer that does not speak a protocol, a traceback for
+    each connection that ends early. With its variable LIBP2P_DEBUG it prints as it says.
+    """
+    library = logging.getLogger("libp2p")
+    if "LIBP2P_DEBUG" not in os.environ and not library.handlers:
+        library.addHandler(logging.NullHandler())
+        library.propagate = False
+
+
 def build_host(
     key_pair: KeyPair,
     connections_max: int,
@@ -368,6 +383,7 @@ def build_host(
     is_staked: Callable[[ID], bool] = lambda _peer: False,
 ) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:
     """A host with TCP, noise and yamux and nothing else; not yet listening."""
+    silence_library()
     peer_id = ID.from_pubkey(key_pair.public_key)
     peerstore = PeerStore()
     peerstore.add_key_pair(peer_id, key_pair)

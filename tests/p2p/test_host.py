@@ -1,6 +1,8 @@
 """p2p/host.py and p2p/swarm.py on real sockets: the faults of the library below that were mended."""
 
 import socket
+import subprocess
+import sys
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -196,6 +198,32 @@ async def test_streams__need_a_connection_and_a_common_protocol():
         await connect(bob, alice)
         with pytest.raises(StreamRefused):
             await bob.open_stream(alice.peer_id, ["/unknown/1"])
+
+
+OPENS_A_STREAM_THAT_IS_REFUSED = """
+import logging, trio
+logging.basicConfig(level=logging.INFO)  # before the library's import, as a node does
+from p2p.host import StreamRefused
+from tests.p2p.nodes import connect, open_hosts
+
+async def main():
+    async with open_hosts(2) as (alice, bob):
+        await connect(bob, alice)
+        try:
+            await bob.open_stream(alice.peer_id, ["/unknown/1"])
+        except StreamRefused:
+            print("refused")
+
+trio.run(main)
+"""
+
+
+@pytest.mark.process
+def test_the_librarys_own_lines__are_not_printed():
+    done = subprocess.run(
+        [sys.executable, "-c", OPENS_A_STREAM_THAT_IS_REFUSED], capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("refused\n", "")
 
 
 async def test_inbound_streams__are_bounded_per_peer(monkeypatch):

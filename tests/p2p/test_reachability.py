@@ -83,6 +83,26 @@ async def test_a_listener_whose_port_is_closed_to_others__learns_that_it_cannot(
         nursery.cancel_scope.cancel()
 
 
+async def test_a_peer_that_does_not_speak_the_protocol__is_not_asked_again_in_every_round(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_ROUNDS_S", 0.01)
+    async with open_hosts(2) as (silent, host), trio.open_nursery() as nursery:
+        await connect(host, silent)
+        reachability, rounds, connected_peers = Reachability(host), [0], host.connected_peers
+
+        def count_rounds():
+            rounds[0] += 1
+            return connected_peers()
+
+        monkeypatch.setattr(host, "connected_peers", count_rounds)
+        nursery.start_soon(reachability.run)
+        await until(lambda: rounds[0] >= 6)
+        assert reachability.counts == {"asked": 1}
+        monkeypatch.setattr(module, "ASKED_AGAIN_S", 0.0)
+        await until(lambda: reachability.counts["asked"] >= 3)
+        assert reachability.reachable is None
+        nursery.cancel_scope.cancel()
+
+
 async def test_what_the_operator_says__is_believed_and_nobody_asked():
     announce = [Multiaddr("/ip4/8.8.8.8/tcp/4001")]
     async with (
