@@ -5,7 +5,7 @@ Is not: where stakes come from (`contracts`) or who is online (offers; see `rank
 
 Draw j takes ``Keccak-256(seed || j) mod remaining total`` and walks the cumulative stakes, skipping the
 intervals of earlier winners. So winners are distinct, and each draw is proportional to stake among those
-that are left. The coordinator chooses neither the epoch's seed nor its own next sequence number.
+that are left. The coordinator chooses neither the epoch's seed nor its own next number.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from protocol.hashing import keccak256
-from protocol.messages import RANKING_MAX, RankedMiner
+from protocol.messages import RANKING_MAX, PassedOver, RankedMiner
 from protocol.signature import ADDRESS_BYTES
 
 WEI_PER_MICRO_CAI = 10**12
@@ -146,9 +146,9 @@ class EpochView:
     coordinators: Snapshot
 
 
-def task_seed(epoch_seed: bytes, coordinator: bytes, sequence: int) -> bytes:
-    """Seed of a task's draw: Keccak-256 of 32 + 20 + 8 bytes, sequence big-endian."""
-    return keccak256(epoch_seed + coordinator + sequence.to_bytes(8, "big"))
+def task_seed(epoch_seed: bytes, coordinator: bytes, number: int) -> bytes:
+    """Seed of a task's draw: Keccak-256 of 32 + 20 + 8 bytes, the number in its epoch big-endian."""
+    return keccak256(epoch_seed + coordinator + number.to_bytes(8, "big"))
 
 
 def auditors_seed(seed: bytes) -> bytes:
@@ -190,21 +190,21 @@ def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:
 
 
 def rank_for_task(
-    snapshot: Snapshot, seed: bytes, is_live: Callable[[bytes], bool], wanted: int
+    snapshot: Snapshot, seed: bytes, judge: Callable[[bytes], PassedOver], wanted: int
 ) -> tuple[RankedMiner, ...]:
-    """The ranking for an announcement: down to the `wanted`-th live miner, others marked passed over.
+    """The ranking for an announcement: down to the `wanted`-th miner that may work, others marked with a reason.
 
-    :param is_live: whether the coordinator holds a live offer of this miner for the model.
-    :returns: at most `RANKING_MAX` places; without one live miner the caller has nobody to announce to.
+    :param judge: why the coordinator passes over a miner, or `PassedOver.ASSIGNED`.
+    :returns: at most `RANKING_MAX` places; without one that may work the caller has nobody to announce to.
     """
     places: list[RankedMiner] = []
-    live = 0
+    assigned = 0
     for miner in ranking(snapshot, seed):
-        if live == wanted or len(places) == RANKING_MAX:
+        if assigned == wanted or len(places) == RANKING_MAX:
             break
-        passed_over = not is_live(miner)
-        live += not passed_over
-        places.append(RankedMiner(miner, int(passed_over)))
+        reason = judge(miner)
+        assigned += reason == PassedOver.ASSIGNED
+        places.append(RankedMiner(miner, int(reason)))
     return tuple(places)
 
 

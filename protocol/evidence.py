@@ -20,11 +20,12 @@ from protocol.merkle import leaf_hash, merkle_proof, proves_leaf_hash
 from protocol.messages import (
     CHUNK_BYTES_MAX,
     ChunkKind,
+    NO_TASK,
     Kind,
     ResultChunk,
     ResultCommitment,
     TaskAnnouncement,
-    image_parts,
+    parts_of,
 )
 from protocol.schema import Bytes, Encoded, Hash, Items, checked_items, from_items
 from protocol.statement import Domain, Statement, open_statement, read_envelope, verify
@@ -45,11 +46,11 @@ class Fault(enum.IntEnum):
     EQUIVOCATION = 1
     """Two different statements in one slot."""
     BROKEN_SEQUENCE = 2
-    """An announcement that does not follow the one with the number before it."""
+    """Two announcements that cannot both stand in one coordinator's chain of tasks."""
     WRONG_RANKING = 3
     """An announcement whose ranking is not the draw's."""
     FALSE_PART = 4
-    """A part of an image that is not the part committed to."""
+    """A part of an output that is not the part committed to."""
 
 
 class _Tagged(Encoded):
@@ -85,10 +86,10 @@ class TwoStatements(_Tagged):
 
 @dataclass(frozen=True, slots=True)
 class BrokenSequence(_Tagged):
-    """Two announcements of one coordinator with numbers N - 1 and N that are not one chain.
+    """Two announcements of one coordinator that are not of one chain; see `breaks_sequence`.
 
-    :ivar earlier: envelope of announcement N - 1.
-    :ivar later: envelope of announcement N; it names another predecessor, or an earlier epoch.
+    :ivar earlier: envelope of the announcement with the lower slot.
+    :ivar later: envelope of the other; it names a predecessor that `earlier` shows to be wrong.
     """
 
     FAULT = Fault.BROKEN_SEQUENCE
@@ -109,9 +110,9 @@ class WrongRanking(_Tagged):
 
 @dataclass(frozen=True, slots=True)
 class FalsePart(_Tagged):
-    """A part of an image and a commitment of one miner for one task that do not fit.
+    """A part of an output and a commitment of one miner for one task that do not fit.
 
-    :ivar chunk: envelope of a `ResultChunk` of the kind IMAGE_PART.
+    :ivar chunk: envelope of a `ResultChunk` of the kind OUTPUT_PART.
     :ivar commitment: envelope of the `ResultCommitment`.
     :ivar leaf: hash of the leaf that stands at the part's number under the committed root.
     :ivar proof: its siblings, from the leaf up.
@@ -124,9 +125,9 @@ class FalsePart(_Tagged):
     proof: Annotated[tuple[bytes, ...], Items(Hash, 0, PROOF_HASHES_MAX)]
 
     @classmethod
-    def of(cls, chunk: bytes, commitment: bytes, image: bytes, part: int) -> FalsePart:
-        """Evidence that `chunk` is not part number `part` of the `image` that was committed to."""
-        parts = image_parts(image)
+    def of(cls, chunk: bytes, commitment: bytes, output: bytes, part: int) -> FalsePart:
+        """Evidence that `chunk` is not part number `part` of the `output` that was committed to."""
+        parts = parts_of(output)
         return cls(chunk, commitment, leaf_hash(parts[part]), merkle_proof(parts, part))
 
 
@@ -251,19 +252,26 @@ def _announcement(domain: Domain, data: bytes) -> Statement[TaskAnnouncement]:
     return statement
 
 
-def follows(earlier: Statement[TaskAnnouncement], later: Statement[TaskAnnouncement]) -> bool:
-    """Whether `later`, with the number after that of `earlier`, belongs to the same chain of tasks."""
-    return later.message.previous == earlier.digest and later.message.epoch >= earlier.message.epoch
+def breaks_sequence(earlier: Statement[TaskAnnouncement], later: Statement[TaskAnnouncement]) -> bool:
+    """Whether two announcements of one coordinator, the lower slot first, cannot both be of its chain of tasks.
+
+    Within an epoch, number N + 1 names number N. Across two epochs that follow each other, number 0 of the later
+    names the last of the earlier: not none, since there is one, and none that another one of that epoch follows.
+    """
+    one, other = earlier.message, later.message
+    if one.epoch == other.epoch:
+        return one.number + 1 == other.number and other.previous != earlier.digest
+    if one.epoch + 1 != other.epoch or other.number:
+        return False
+    return other.previous in (NO_TASK, one.previous)
 
 
 def _broken_sequence(domain: Domain, evidence: BrokenSequence) -> Offence:
     earlier, later = (_announcement(domain, data) for data in (evidence.earlier, evidence.later))
     if earlier.signer != later.signer:
         raise InvalidMessage("the statements have different signers")
-    if earlier.message.sequence + 1 != later.message.sequence:
-        raise InvalidMessage("the announcements do not have consecutive numbers")
-    if follows(earlier, later):
-        raise InvalidMessage("the later announcement follows the earlier")
+    if not breaks_sequence(earlier, later):
+        raise InvalidMessage("the announcements may be of one chain")
     return Offence(Fault.BROKEN_SEQUENCE, later.signer.address, Kind.TASK_ANNOUNCEMENT, later.message.slot())
 
 
@@ -275,7 +283,7 @@ def _wrong_ranking(domain: Domain, evidence: WrongRanking, epochs: Mapping[int, 
         raise UnknownEpoch(task.epoch)
     if not epoch.coordinators.weight_of(coordinator):
         raise InvalidMessage("the signer was not a coordinator of that epoch")
-    if follows_draw(epoch.miners, task_seed(epoch.seed, coordinator, task.sequence), task.ranking):
+    if follows_draw(epoch.miners, task_seed(epoch.seed, coordinator, task.number), task.ranking):
         raise InvalidMessage("the ranking is the draw's")
     return Offence(Fault.WRONG_RANKING, coordinator, Kind.TASK_ANNOUNCEMENT, task.slot())
 
@@ -284,8 +292,8 @@ def _false_part(domain: Domain, evidence: FalsePart) -> Offence:
     chunk = open_statement(domain, evidence.chunk, ResultChunk)
     commitment = open_statement(domain, evidence.commitment, ResultCommitment)
     part, committed = chunk.message, commitment.message
-    if part.chunk_kind != ChunkKind.IMAGE_PART:
-        raise InvalidMessage("the chunk is no part of an image")
+    if part.chunk_kind != ChunkKind.OUTPUT_PART:
+        raise InvalidMessage("the chunk is not a part of an output")
     if part.task_id != committed.task_id:
         raise InvalidMessage("the statements are of different tasks")
     if chunk.signer != commitment.signer:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from protocol.audit import AuditVerdict
-from protocol.hashing import keccak256, sha256
+from protocol.hashing import keccak256
+from protocol.merkle import merkle_root
 from protocol.schema import Address, Bytes, Encoded, Hash, Items, Text, Uint, Uint8, Uint16, Uint32, Uint64
+from protocol.work import KIND_MAX, NUMBERS_BYTES_MAX, PRICES_MAX, UNITS_MAX, Work
 
 MODELS_PER_OFFER_MAX = 32
 MULTIADDRS_MAX = 8
@@ -23,12 +25,16 @@ MULTIADDR_BYTES_MAX = 128
 RANKING_MAX = 64
 """Longest ranking in an announcement; past it a coordinator gives up finding live miners."""
 PROMPT_BYTES_MAX = 4000
+PROMPTS_MAX = 4
+"""Most texts of one input: a prompt, a negative prompt, and two more for encoders of their own."""
 CHUNK_BYTES_MAX = 256 * 1024
-IMAGE_BYTES_MAX = 16 * 1024 * 1024
-IMAGE_PARTS_MAX = IMAGE_BYTES_MAX // CHUNK_BYTES_MAX
+OUTPUT_BYTES_MAX = 16 * 1024 * 1024
+OUTPUT_PARTS_MAX = OUTPUT_BYTES_MAX // CHUNK_BYTES_MAX
 SOURCE_BYTES_MAX = 4 * 1024 * 1024
-"""Longest source image: a PNG of 1024 x 1024 pixels is shorter, whatever it shows."""
-TASK_KINDS_MAX = 8
+"""Longest source file: a PNG of 1024 x 1024 pixels is shorter, whatever it shows."""
+SOURCES_MAX = 4
+"""Most source files of one input."""
+WORK_KINDS_MAX = 8
 """Most kinds of work of one model."""
 REASON_BYTES_MAX = 200
 NO_TASK = bytes(32)
@@ -53,24 +59,30 @@ class Kind(enum.IntEnum):
         return self < NOT_SLASHABLE_KINDS_START
 
 
-class TaskKind(enum.IntEnum):
-    """What kind of work a task is. Public, so that miners, prices and rules know it before any input."""
+class PassedOver(enum.IntEnum):
+    """Why a coordinator passes over a miner that the draw put before others: its own word, which nobody can check."""
 
-    TEXT_TO_IMAGE = 0
-    """An image from a prompt and noise."""
-    IMAGE_TO_IMAGE = 1
-    """An image from a prompt and a source image with noise on it."""
+    ASSIGNED = 0
+    """It does not: this miner may work."""
+    NO_OFFER = 1
+    """No live offer of this miner for the model and kind."""
+    TOO_EXPENSIVE = 2
+    """It asks for more than the coordinator pays."""
+    BUSY = 3
+    """It works for this coordinator on as many tasks as it offers to take at a time."""
+    EXPERIENCE = 4
+    """It failed this coordinator a short while ago."""
 
 
-AnyTaskKind = Annotated[int, Uint(max(TaskKind))]
+Units = Annotated[int, Uint(UNITS_MAX)]
 Multiaddrs = Annotated[
     tuple[bytes, ...], Items(Annotated[bytes, Bytes(1, MULTIADDR_BYTES_MAX)], 0, MULTIADDRS_MAX)
 ]
 
 
-def image_parts(image: bytes) -> tuple[bytes, ...]:
+def parts_of(data: bytes) -> tuple[bytes, ...]:
     """`CHUNK_BYTES_MAX` bytes each, the last what is left: how many there are follows from the length."""
-    return tuple(image[start : start + CHUNK_BYTES_MAX] for start in range(0, len(image), CHUNK_BYTES_MAX))
+    return tuple(data[start : start + CHUNK_BYTES_MAX] for start in range(0, len(data), CHUNK_BYTES_MAX))
 
 
 def integer_slot(number: int) -> bytes:
@@ -79,19 +91,34 @@ def integer_slot(number: int) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkOffer(Encoded):
+    """One kind of work that a miner does with a model.
+
+    :ivar kind: a `WorkKind`.
+    :ivar prices_wei: least price of each kind of unit that the kind of work has a price for
+        (`work.KindSpec.priced`), in wei of CAI.
+    :ivar typical_ms: how long the model's default work took when the miner tried; 0 when it has not.
+    """
+
+    kind: Annotated[int, Uint(KIND_MAX)]
+    prices_wei: Annotated[tuple[int, ...], Items(Uint64, 1, PRICES_MAX)]
+    typical_ms: Uint32 = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelOffer(Encoded):
     """One model that a miner serves.
 
     :ivar model_id: Merkle root of the model package.
-    :ivar price_micro_cai: least price of one image at the model's default size and steps.
-    :ivar image_ms: how long such an image took when the miner tried; 0 when it has not.
-    :ivar task_kinds: each `TaskKind` that it does with the model, ascending.
+    :ivar works: what it does with the model, by kind, ascending.
     """
 
     model_id: Hash
-    price_micro_cai: Uint64
-    image_ms: Uint32 = 0
-    task_kinds: Annotated[tuple[int, ...], Items(AnyTaskKind, 1, TASK_KINDS_MAX)] = (TaskKind.TEXT_TO_IMAGE,)
+    works: Annotated[tuple[WorkOffer, ...], Items(WorkOffer, 1, WORK_KINDS_MAX)]
+
+    def work_offer(self, kind: int) -> WorkOffer | None:
+        """What it offers of one kind of work."""
+        return next((offer for offer in self.works if offer.kind == kind), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +148,11 @@ class RankedMiner(Encoded):
     """One place of the ranking.
 
     :ivar miner: address of the miner that the draw put here.
-    :ivar passed_over: 1 when the coordinator held no live offer of it for the model and kind, at a price
-        that it pays, else 0.
+    :ivar passed_over: a `PassedOver`: 0 for a miner that may work, else the coordinator's reason.
     """
 
     miner: Address
-    passed_over: Annotated[int, Uint(1)]
+    passed_over: Annotated[int, Uint(max(PassedOver))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,43 +161,39 @@ class TaskAnnouncement(Encoded):
 
     :ivar coordinator: address of the signer, so that no copy under another signature is the same task.
     :ivar epoch: number of the snapshot and seed behind the draw; never lower than in the task before.
-    :ivar sequence: the coordinator's count of tasks, without gaps; names the slot and feeds the seed.
-    :ivar previous: task id of its announcement with the number before; 32 zero bytes in its first.
+    :ivar number: the coordinator's count of tasks in the epoch, from 0 without gaps; names the slot with the
+        epoch, and feeds the seed.
+    :ivar previous: task id of its announcement with the number before; of number 0, of its last announcement in
+        the epoch before, and 32 zero bytes if it made none there.
     :ivar model_id: model package to run.
-    :ivar task_kind: a `TaskKind`.
-    :ivar input_commitment: SHA-256 of the encoded `TaskInput`, which only drawn miners get to see.
-    :ivar width: of the image in pixels.
-    :ivar height: of the image in pixels.
-    :ivar steps: denoising steps that are run.
-    :ivar price_micro_cai: pay for the whole task.
+    :ivar work: kind, units and what the kind adds.
+    :ivar input_commitment: root over the two halves of the `TaskInput`, which only drawn miners get to see.
+    :ivar price_micro_cai: pay for all units.
+    :ivar upfront_micro_cai: of that, what is owed with the first unit that is shown; the rest is owed evenly.
     :ivar announced_at_ms: when the task was made.
-    :ivar rank_timeout_ms: the miner of rank j may offer itself from
-        ``announced_at_ms + j * rank_timeout_ms``.
     :ivar deadline_ms: when the task is over, whatever became of it.
-    :ivar ranking: the draw, from its first place as far down as it needed to go.
+    :ivar ranking: the draw, from its first place as far down as it needed to go. The miner of rank j among the
+        assigned may offer itself when j of the network's head starts are over.
     :ivar multiaddrs: where the coordinator can be dialled, binary form.
     """
 
     coordinator: Address
     epoch: Uint64
-    sequence: Uint64
+    number: Uint64
     previous: Hash
     model_id: Hash
-    task_kind: AnyTaskKind
+    work: Work
     input_commitment: Hash
-    width: Uint16
-    height: Uint16
-    steps: Uint16
     price_micro_cai: Uint64
+    upfront_micro_cai: Uint64
     announced_at_ms: Uint64
-    rank_timeout_ms: Uint32
     deadline_ms: Uint64
     ranking: Annotated[tuple[RankedMiner, ...], Items(RankedMiner, 1, RANKING_MAX)]
     multiaddrs: Multiaddrs
 
     def slot(self) -> bytes:
-        """32 bytes: one announcement per sequence number."""
-        return integer_slot(self.sequence)
+        """32 bytes: one announcement for each number of each epoch; rises as the coordinator goes on."""
+        return integer_slot(self.epoch << 64 | self.number)
 
     @property
     def assigned(self) -> tuple[bytes, ...]:
@@ -202,21 +224,21 @@ class ResultCommitment(Encoded):
     """A miner: "this is what came out". Streamed to the coordinator and gossiped to everybody.
 
     :ivar task_id: digest of the announcement.
-    :ivar output_root: Merkle root over the parts of the image, in order; see `image_parts`.
-    :ivar output_bytes: length of the image.
-    :ivar output_hash: SHA-256 of the image.
-    :ivar trace_root: what binds every denoising step to the task, its miner and the image; see `trace`.
-    :ivar steps_done: denoising steps that were run.
+    :ivar output_root: Merkle root over the parts of the output, in order; see `parts_of`.
+    :ivar output_bytes: length of the output.
+    :ivar output_hash: SHA-256 of the output.
+    :ivar trace_root: what binds every step of the work to the task, its miner and the output; see `trace`.
+    :ivar units_done: units that were made: all that were announced, or fewer where the kind may end early.
 
     It says no time: honest work done again gives the same words, which are safe to sign again.
     """
 
     task_id: Hash
     output_root: Hash
-    output_bytes: Annotated[int, Uint(IMAGE_BYTES_MAX)]
+    output_bytes: Annotated[int, Uint(OUTPUT_BYTES_MAX)]
     output_hash: Hash
     trace_root: Hash
-    steps_done: Uint16
+    units_done: Units
 
     def slot(self) -> bytes:
         """32 bytes: one commitment per task."""
@@ -227,11 +249,13 @@ class ChunkKind(enum.IntEnum):
     """What the payload of a `ResultChunk` is."""
 
     PROGRESS = 0
-    """Nothing: the step count is the message."""
+    """Nothing: the count of units is the message."""
     PREVIEW = 1
     """A whole PNG of the unfinished image."""
-    IMAGE_PART = 2
-    """A part of the finished PNG: `CHUNK_BYTES_MAX` bytes of it, the last part what is left."""
+    OUTPUT_PART = 2
+    """A part of the output: `CHUNK_BYTES_MAX` bytes of it, the last part what is left."""
+    LAST_UNIT = 3
+    """Nothing: fewer units than announced are all that there are, so that what they cost falls due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,16 +265,16 @@ class ResultChunk(Encoded):
     :ivar task_id: digest of the announcement.
     :ivar index: number of the chunk in this stream, from 0.
     :ivar chunk_kind: a `ChunkKind`.
-    :ivar part: with IMAGE_PART, number of the part from 0: its place under `output_root`; else 0.
-    :ivar step: steps done so far.
+    :ivar part: with OUTPUT_PART, number of the part from 0: its place under `output_root`; else 0.
+    :ivar units: made so far.
     :ivar payload: see `ChunkKind`.
     """
 
     task_id: Hash
     index: Uint32
     chunk_kind: Annotated[int, Uint(max(ChunkKind))]
-    part: Annotated[int, Uint(IMAGE_PARTS_MAX - 1)]
-    step: Uint16
+    part: Annotated[int, Uint(OUTPUT_PARTS_MAX - 1)]
+    units: Units
     payload: Annotated[bytes, Bytes(0, CHUNK_BYTES_MAX)]
 
     def slot(self) -> bytes:
@@ -272,33 +296,60 @@ KIND_OF: dict[type[Message], Kind] = {struct: kind for kind, struct in MESSAGE_O
 
 
 @dataclass(frozen=True, slots=True)
-class TaskInput(Encoded):
-    """What a task is about; only the drawn miner sees it. Unsigned: the announcement commits to it.
+class Source(Encoded):
+    """A file that an input brings besides its texts; its bytes follow the input on the stream.
 
-    :ivar salt: 32 random bytes, so that nobody can guess a short prompt from its commitment.
-    :ivar prompt: what to draw.
-    :ivar negative_prompt: what to avoid; may be empty.
-    :ivar seed: of the initial noise.
-    :ivar guidance_milli: classifier-free guidance scale in thousandths.
-    :ivar preview_every_steps: send a preview every so many steps; 0 for none.
-    :ivar schedule_steps: steps of the schedule, of which the announced ones are the last; from noise, all.
-    :ivar source_bytes: length of the source image with IMAGE_TO_IMAGE, else 0.
-    :ivar source_hash: SHA-256 of the source image, of no bytes where there is none.
+    :ivar role: a `SourceRole`.
+    :ivar size_bytes: its length, at least 1.
+    :ivar hash: its SHA-256.
+    """
+
+    role: Uint8
+    size_bytes: Annotated[int, Uint(SOURCE_BYTES_MAX)]
+    hash: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class PublicInput(Encoded):
+    """The half of an input that a proof may show: numbers, and hashes of the sources.
+
+    :ivar numbers: canonical encoding of the struct that `work.SPECS` names for the task's kind.
+    :ivar sources: in the order in which their bytes follow.
+    """
+
+    numbers: Annotated[bytes, Bytes(0, NUMBERS_BYTES_MAX)]
+    sources: Annotated[tuple[Source, ...], Items(Source, 0, SOURCES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class SealedInput(Encoded):
+    """The half of an input that no proof shows.
+
+    :ivar salt: 32 random bytes, so that nobody can guess a short prompt, or the numbers beside it, from the
+        commitment.
+    :ivar prompts: what is asked for, then what to avoid; the latter may be empty.
+    :ivar preview_every_units: a preview is wanted every so many units; 0 for none.
     """
 
     salt: Hash
-    prompt: Annotated[str, Text(PROMPT_BYTES_MAX)]
-    negative_prompt: Annotated[str, Text(PROMPT_BYTES_MAX)]
-    seed: Uint64
-    guidance_milli: Uint32
-    preview_every_steps: Uint16
-    schedule_steps: Uint16
-    source_bytes: Annotated[int, Uint(SOURCE_BYTES_MAX)]
-    source_hash: Hash
+    prompts: Annotated[tuple[str, ...], Items(Annotated[str, Text(PROMPT_BYTES_MAX)], 0, PROMPTS_MAX)]
+    preview_every_units: Uint16
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInput(Encoded):
+    """What a task is about; only the working miner and auditors see it. The announcement commits to it.
+
+    :ivar public: numbers and hashes.
+    :ivar sealed: salt and prompts.
+    """
+
+    public: PublicInput
+    sealed: SealedInput
 
     def commitment(self) -> bytes:
-        """32 bytes for `TaskAnnouncement.input_commitment`."""
-        return sha256(self.encode())
+        """32 bytes for `TaskAnnouncement.input_commitment`: the Merkle root (RFC 6962) of the two encoded halves."""
+        return merkle_root((self.public.encode(), self.sealed.encode()))
 
 
 class ReplyKind(enum.IntEnum):
@@ -311,7 +362,7 @@ class ReplyKind(enum.IntEnum):
     RECEIVED = 2
     """The result is complete and every signature and hash fits."""
     SOURCE_PART = 3
-    """After INPUT: a part of the source image: `CHUNK_BYTES_MAX` bytes of it, the last part what is left."""
+    """After INPUT: a part of a source: `CHUNK_BYTES_MAX` bytes of it, its last part what is left of it."""
     VOUCHER = 4
     """The payload is an encoded `SignedVoucher`: the work goes on."""
 
@@ -328,6 +379,28 @@ class TaskReply(Encoded):
 
     reply_kind: Annotated[int, Uint(max(ReplyKind))]
     payload: Annotated[bytes, Bytes(0, CHUNK_BYTES_MAX)]
+    reason: Annotated[str, Text(REASON_BYTES_MAX)]
+
+
+class DeclineKind(enum.IntEnum):
+    """What a miner's "no" says of others."""
+
+    NOBODY = 0
+    """No miner that runs this model can do it: it is the task that must change."""
+    NOT_HERE = 1
+    """Not this miner, or not now; another one may."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDecline(Encoded):
+    """A miner, on the task stream, in place of its next statement: "I shall not do this". Unsigned, as no pay or
+    stake hangs on it. It ends the miner's turn; what it has shown until then is paid.
+
+    :ivar decline_kind: a `DeclineKind`.
+    :ivar reason: for the app, in a sentence.
+    """
+
+    decline_kind: Annotated[int, Uint(max(DeclineKind))]
     reason: Annotated[str, Text(REASON_BYTES_MAX)]
 
 

@@ -17,6 +17,7 @@ from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import sha256
 from protocol.messages import ResultCommitment, TaskAcceptance, TaskAnnouncement
 from protocol.statement import Domain, Statement, open_statement
+from protocol.work import may_be_all
 
 DOCUMENT_FORMAT = "cuckoo-receipt/1"
 _WHAT = "a receipt"
@@ -39,9 +40,9 @@ class Receipt:
     acceptance: Statement[TaskAcceptance]
     commitment: Statement[ResultCommitment]
 
-    def matches(self, image: bytes) -> bool:
-        """Whether `image` is the one that the miner committed to."""
-        return sha256(image) == self.commitment.message.output_hash
+    def matches(self, output: bytes) -> bool:
+        """Whether `output` is the one that the miner committed to."""
+        return sha256(output) == self.commitment.message.output_hash
 
 
 def to_document(receipt: Receipt) -> dict[str, Any]:
@@ -90,15 +91,15 @@ def _check(receipt: Receipt) -> None:
         raise InvalidMessage("the announcement is signed by somebody else than its coordinator")
     if not epoch.coordinators.weight_of(coordinator):
         raise InvalidMessage("the announcement's signer is not a coordinator")
-    if not follows_draw(epoch.miners, task_seed(epoch.seed, coordinator, task.sequence), task.ranking):
+    if not follows_draw(epoch.miners, task_seed(epoch.seed, coordinator, task.number), task.ranking):
         raise InvalidMessage("the ranking is not the draw's")
     if receipt.acceptance.signer.address != miner:
         raise InvalidMessage("acceptance and commitment have different signers")
     task_ids = (receipt.acceptance.message.task_id, receipt.commitment.message.task_id)
     if task_ids != (receipt.announcement.digest, receipt.announcement.digest):
         raise InvalidMessage("acceptance or commitment are of another task")
-    if receipt.commitment.message.steps_done != task.steps:
-        raise InvalidMessage("not all steps were done")
+    if not may_be_all(task.work, receipt.commitment.message.units_done):
+        raise InvalidMessage("not all units were done")
     rank = receipt.acceptance.message.rank
     if rank >= len(task.assigned) or task.assigned[rank] != miner:
         raise InvalidMessage("the miner was not drawn at this rank")

@@ -1,4 +1,4 @@
-"""Whether an input is the one that its task announced, and what of a source image shows without decoding it.
+"""The input of a task: made, held against its announcement, and what a source shows without being decoded.
 
 Is: checks over bytes alone, for the miner that gets the input and for whoever audits it.
 Is not: the pixels; they are read where the model is (`node/inference/source_image`).
@@ -6,14 +6,13 @@ Is not: the pixels; they are read where the model is (`node/inference/source_ima
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
-from protocol.errors import InvalidMessage
+from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import sha256
-from protocol.messages import TaskAnnouncement, TaskInput, TaskKind
+from protocol.messages import PublicInput, SealedInput, Source, TaskAnnouncement, TaskInput
+from protocol.work import ImageNumbers, SourceRole, spec_of
 
-NO_SOURCE: Final = sha256(b"")
-"""`TaskInput.source_hash` where there is no source image."""
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER_LENGTH_AND_NAME: Final = b"\x00\x00\x00\x0dIHDR"
 _EIGHT_BIT_RGB: Final = bytes([8, 2, 0, 0, 0])
@@ -21,30 +20,52 @@ _EIGHT_BIT_RGB: Final = bytes([8, 2, 0, 0, 0])
 PNG_HEADER_BYTES: Final = 29
 
 
-def require_input(task: TaskAnnouncement, task_input: TaskInput) -> None:
-    """Hold an input against its announcement.
+def image_input(
+    numbers: ImageNumbers,
+    prompts: tuple[str, ...],
+    salt: bytes,
+    preview_every_units: int,
+    source: bytes = b"",
+) -> TaskInput:
+    """The input of an image kind. :raises ValueError: a value out of its field's bounds.
 
+    :param source: the image to start from; empty for none.
+    """
+    sources = (Source(SourceRole.IMAGE, len(source), sha256(source)),) if source else ()
+    return TaskInput(PublicInput(numbers.encode(), sources), SealedInput(salt, prompts, preview_every_units))
+
+
+def require_input(task: TaskAnnouncement, task_input: TaskInput) -> Any:
+    """Hold an input against its announcement; returns the kind's public numbers.
+
+    :raises UnknownKind: this peer does not know the task's kind.
     :raises InvalidMessage: another input, or one not of this task's kind; the coordinator's fault.
     """
     if task_input.commitment() != task.input_commitment:
         raise InvalidMessage("input is not the one that was announced")
-    if task.task_kind == TaskKind.IMAGE_TO_IMAGE:
-        fits = task_input.schedule_steps >= task.steps and task_input.source_bytes > 0
-    else:
-        has_none = task_input.source_bytes == 0 and task_input.source_hash == NO_SOURCE
-        fits = task_input.schedule_steps == task.steps and has_none
-    if not fits:
+    spec = spec_of(task.work.kind)
+    try:
+        numbers = spec.numbers.decode(task_input.public.numbers)
+    except DecodeError as error:
+        raise InvalidMessage("input is not of the task's kind") from error
+    roles = tuple(source.role for source in task_input.public.sources)
+    if roles != spec.roles or not all(source.size_bytes for source in task_input.public.sources):
         raise InvalidMessage("input is not of the task's kind")
+    if isinstance(numbers, ImageNumbers):
+        steps, units = numbers.schedule_steps, task.work.units
+        if steps < units or (steps != units and not roles):
+            raise InvalidMessage("input is not of the task's kind")
+    return numbers
 
 
-def require_source(task: TaskAnnouncement, task_input: TaskInput, source: bytes) -> None:
-    """Hold a whole source image against its input and its announcement, before anybody decodes it.
+def require_source(task: TaskAnnouncement, source: Source, data: bytes) -> None:
+    """Hold a whole source against its input and its announcement, before anybody decodes it.
 
-    :raises InvalidMessage: another image, another size, or a form of PNG that is not allowed.
+    :raises InvalidMessage: another file, another size, or a form of PNG that is not allowed.
     """
-    if len(source) != task_input.source_bytes or sha256(source) != task_input.source_hash:
-        raise InvalidMessage("source image is not the one of the input")
-    if source and not is_plain_png(source, task.width, task.height):
+    if len(data) != source.size_bytes or sha256(data) != source.hash:
+        raise InvalidMessage("source is not the one of the input")
+    if source.role == SourceRole.IMAGE and not is_plain_png(data, *task.work.image_size()):
         raise InvalidMessage("source image is not a plain PNG of the announced size")
 
 

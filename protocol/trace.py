@@ -61,7 +61,7 @@ class TraceBinding:
     :ivar task_id: digest of the announcement.
     :ivar miner: address of the one that did the work.
     :ivar model_id: of the announcement.
-    :ivar steps: of the announcement; so many leaves there are.
+    :ivar steps: units of the announcement; so many leaves there are.
     :ivar image_hash: `ResultCommitment.output_hash`.
     """
 

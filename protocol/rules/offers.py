@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from protocol.errors import GossipIgnore, GossipReject
-from protocol.messages import Offer
+from protocol.messages import ModelOffer, Offer
 from protocol.rules.view import (
     CLOCK_DISPARITY_MS_MAX,
     Seen,
@@ -22,6 +22,10 @@ OFFER_LIFE_MS_MAX = 10 * 60 * 1000
 """Longest time that an offer may stay valid without being renewed."""
 
 
+def _kinds(model: ModelOffer) -> list[int]:
+    return [work.kind for work in model.works]
+
+
 def validate_offer(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement[Offer]:
     """The offer in `data`, to be accepted.
 
@@ -32,9 +36,9 @@ def validate_offer(seen: Seen, view: View, data: bytes, now_ms: int) -> Statemen
     # [REJECT] The offer's life is positive and not too long.
     if not offer.issued_at_ms < offer.valid_until_ms <= offer.issued_at_ms + OFFER_LIFE_MS_MAX:
         raise GossipReject("offer's life is out of bounds")
-    # [REJECT] The miner takes a task at least, and names each model once, and each kind of a model.
+    # [REJECT] The miner takes a task at least, and names each model once, and each kind of work of a model.
     names_once = len({model.model_id for model in offer.models}) == len(offer.models)
-    ascending = all(one < other for model in offer.models for one, other in pairwise(model.task_kinds))
+    ascending = all(one < other for model in offer.models for one, other in pairwise(_kinds(model)))
     if not (offer.capacity and names_once and ascending):
         raise GossipReject("offer contradicts itself")
     # [IGNORE] The offer is not from the future.

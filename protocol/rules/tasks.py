@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from protocol.draw import follows_draw, task_seed
-from protocol.errors import GossipIgnore, GossipReject
-from protocol.evidence import BrokenSequence, WrongRanking, follows
+from protocol.errors import GossipIgnore, GossipReject, InvalidMessage
+from protocol.evidence import BrokenSequence, WrongRanking, breaks_sequence
 from protocol.messages import NO_TASK, TaskAnnouncement
 from protocol.rules.view import (
     CLOCK_DISPARITY_MS_MAX,
@@ -18,12 +18,11 @@ from protocol.rules.view import (
     verify_gossip,
 )
 from protocol.statement import Statement
+from protocol.work import require_form
 
 TOPIC = "tasks"
 TASK_LIFE_MS_MAX = 60 * 60 * 1000
-"""Longest time from announcement to deadline."""
-RANK_TIMEOUT_MS_MIN = 100
-"""Least head start of a rank: below it, ranks would race each other by their distance."""
+"""Longest time from announcement to deadline, on any network."""
 
 
 def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement[TaskAnnouncement]:
@@ -42,6 +41,9 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
     # [IGNORE] The task is not over.
     if task.deadline_ms <= now_ms:
         raise GossipIgnore("task is over")
+    # [IGNORE] The task's life is within the network's. No penalty: parameters of a network may change.
+    if task.deadline_ms - task.announced_at_ms > view.terms.life_ms_max:
+        raise GossipIgnore("task's life is longer than the network's")
     # [IGNORE] The epoch is known. No penalty: another peer may hear of a new one first.
     epoch = view.epochs.get(task.epoch)
     if epoch is None:
@@ -56,11 +58,14 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
     check_slot_is_free(seen, statement)
     check_sequence(seen, statement)
     # [REJECT] The ranking is the draw's; if it is not, the announcement is evidence.
-    seed = task_seed(epoch.seed, task.coordinator, task.sequence)
+    seed = task_seed(epoch.seed, task.coordinator, task.number)
     if not follows_draw(epoch.miners, seed, task.ranking):
         raise Misranked(WrongRanking(data))
     seen.tasks[statement.digest] = statement
-    seen.task_ids[task.coordinator, task.sequence] = statement.digest
+    seen.task_ids[task.coordinator, task.epoch, task.number] = statement.digest
+    last = _last(seen, task.coordinator, task.epoch)
+    if last is None or last.message.number < task.number:
+        seen.last_tasks[task.coordinator, task.epoch] = statement.digest
     remember(seen, statement)
     return statement
 
@@ -73,31 +78,51 @@ def check_form(task: TaskAnnouncement) -> None:
     # [REJECT] The task's life is positive and not too long.
     if not task.announced_at_ms < task.deadline_ms <= task.announced_at_ms + TASK_LIFE_MS_MAX:
         raise GossipReject("task's life is out of bounds")
-    # [REJECT] Each rank has a head start over the next.
-    if task.rank_timeout_ms < RANK_TIMEOUT_MS_MIN:
-        raise GossipReject("rank timeout is out of bounds")
-    # [REJECT] There is something to do, and somebody to do it.
-    if not (task.steps and task.width and task.height and task.assigned):
-        raise GossipReject("task is empty")
-    # [REJECT] The first announcement, and no other, follows none.
-    if (task.sequence == 0) != (task.previous == NO_TASK):
-        raise GossipReject("sequence and predecessor contradict each other")
+    # [REJECT] The work makes sense by itself; of a kind that this peer does not know, it has a unit.
+    try:
+        require_form(task.work)
+    except InvalidMessage as error:
+        raise GossipReject(error.reason) from error
+    # [REJECT] Somebody may do it.
+    if not task.assigned:
+        raise GossipReject("task is assigned to nobody")
+    # [REJECT] What is owed with the first unit is a part of the price.
+    if task.upfront_micro_cai > task.price_micro_cai:
+        raise GossipReject("more is owed with the first unit than with all")
+    # [REJECT] Every announcement but the first of an epoch names the one before it.
+    if task.number and task.previous == NO_TASK:
+        raise GossipReject("task names no predecessor")
 
 
 def check_sequence(seen: Seen, statement: Statement[TaskAnnouncement]) -> None:
-    """Compare `statement` with its coordinator's announcements one number before and after it.
+    """Compare `statement` with its coordinator's announcements beside it, in its epoch and those next to it.
 
-    :raises SequenceContradiction: they are not one chain.
+    :raises SequenceContradiction: they are not of one chain.
     """
     task = statement.message
-    before = _announced(seen, task.coordinator, task.sequence - 1)
-    after = _announced(seen, task.coordinator, task.sequence + 1)
-    # [IGNORE] It names its predecessor's id and no earlier epoch, and its successor likewise, if seen.
-    for earlier, later in ((before, statement), (statement, after)):
-        if earlier is not None and later is not None and not follows(earlier, later):
+    who, epoch = task.coordinator, task.epoch
+    before = [_announced(seen, who, epoch, task.number - 1)] if task.number else _of_epoch_before(seen, task)
+    after = [_announced(seen, who, epoch, task.number + 1), _announced(seen, who, epoch + 1, 0)]
+    # [IGNORE] It names its predecessor, and its successor names it, if seen.
+    for earlier, later in (*((one, statement) for one in before), *((statement, other) for other in after)):
+        if earlier is not None and later is not None and breaks_sequence(earlier, later):
             raise SequenceContradiction(BrokenSequence(earlier.encoded, later.encoded))
 
 
-def _announced(seen: Seen, coordinator: bytes, sequence: int) -> Statement[TaskAnnouncement] | None:
-    task_id = seen.task_ids.get((coordinator, sequence))
+def _of_epoch_before(seen: Seen, first: TaskAnnouncement) -> list[Statement[TaskAnnouncement] | None]:
+    """What may show that the first announcement of an epoch does not name the last of the epoch before: that
+    there is one, or that another one follows the one that it names."""
+    who, epoch = first.coordinator, first.epoch - 1
+    named = seen.tasks.get(first.previous)
+    follower = None if named is None else _announced(seen, who, epoch, named.message.number + 1)
+    return [_last(seen, who, epoch), follower]
+
+
+def _last(seen: Seen, coordinator: bytes, epoch: int) -> Statement[TaskAnnouncement] | None:
+    task_id = seen.last_tasks.get((coordinator, epoch))
+    return None if task_id is None else seen.tasks.get(task_id)
+
+
+def _announced(seen: Seen, coordinator: bytes, epoch: int, number: int) -> Statement[TaskAnnouncement] | None:
+    task_id = seen.task_ids.get((coordinator, epoch, number))
     return None if task_id is None else seen.tasks.get(task_id)

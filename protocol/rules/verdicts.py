@@ -43,7 +43,7 @@ def validate_verdict(seen: Seen, view: View, data: bytes, now_ms: int) -> Statem
         raise GossipIgnore("audit is over")
     # [REJECT] The verdict is on a miner that was drawn for the task, and on steps that it has.
     if verdict.miner not in task.message.assigned or any(
-        step >= task.message.steps for step in verdict.checked_steps
+        step >= task.message.work.units for step in verdict.checked_steps
     ):
         raise GossipReject("verdict is not on this task")
     # [IGNORE] The task's epoch is still known.
@@ -64,7 +64,7 @@ def validate_verdict(seen: Seen, view: View, data: bytes, now_ms: int) -> Statem
 
 
 def _seed(task: Statement[TaskAnnouncement], epoch_seed: bytes) -> bytes:
-    return task_seed(epoch_seed, task.message.coordinator, task.message.sequence)
+    return task_seed(epoch_seed, task.message.coordinator, task.message.number)
 
 
 def check_form(verdict: AuditVerdict) -> None:

@@ -6,11 +6,11 @@ Is not: a cache of the chain or a store; both are forgotten when the process end
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, TypeVar
 
+from protocol.bounded import Bounded
 from protocol.draw import EpochView
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, SignatureError
 from protocol.evidence import BrokenSequence, Evidence, TwoStatements, WrongRanking
@@ -28,41 +28,42 @@ SEEN_TASKS_MAX = 4_096
 SEEN_OFFERS_MAX = 16_384
 SEEN_EVIDENCE_MAX = 4_096
 
-Key = TypeVar("Key")
-Item = TypeVar("Item")
 MessageT = TypeVar("MessageT", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
+class TaskTerms:
+    """Times that the network gives all its tasks; no announcement has others.
+
+    :ivar head_start_ms: the miner of rank j may offer itself from ``announced_at_ms + j * head_start_ms``.
+    :ivar life_ms_max: longest time from announcement to deadline.
+    """
+
+    head_start_ms: int
+    life_ms_max: int
+
+    def starts_at_ms(self, task: TaskAnnouncement, rank: int) -> int:
+        """When the miner of a rank may offer itself without being called."""
+        return task.announced_at_ms + rank * self.head_start_ms
+
+
+@dataclass(frozen=True, slots=True)
 class View:
-    """What the chain says now.
+    """What the chain and the network's parameters say now.
 
     :ivar domain: of this network's signatures.
     :ivar epochs: by number; the latest and the one before, which announcements may still name.
+    :ivar terms: of the network's tasks.
     """
 
     domain: Domain
     epochs: Mapping[int, EpochView]
+    terms: TaskTerms
 
     @property
     def latest(self) -> EpochView | None:
         """The epoch that new announcements use; None before the first seed is recorded."""
         return self.epochs[max(self.epochs)] if self.epochs else None
-
-
-class Bounded(OrderedDict[Key, Item], Generic[Key, Item]):
-    """A mapping that forgets its oldest entry when a new one exceeds `items_max`; setting renews."""
-
-    def __init__(self, items_max: int) -> None:
-        super().__init__()
-        self._items_max: Final = items_max
-
-    def __setitem__(self, key: Key, item: Item) -> None:
-        if key in self:
-            self.move_to_end(key)
-        super().__setitem__(key, item)
-        if len(self) > self._items_max:
-            self.popitem(last=False)
 
 
 @dataclass(slots=True)
@@ -72,7 +73,8 @@ class Seen:
     :ivar messages: by SHA-256 of the whole message, what it was read as: where a duplicate ends.
     :ivar statements: envelope first said by (kind, signer's address, slot); the memory behind evidence.
     :ivar tasks: announcements by task id.
-    :ivar task_ids: of announcements, by (coordinator, sequence).
+    :ivar task_ids: of announcements, by (coordinator, epoch, number).
+    :ivar last_tasks: id of the announcement with the highest number, by (coordinator, epoch).
     :ivar auditors: drawn for a task, by task id; kept from the first verdict on it.
     :ivar offers: newest offer by miner's address.
     :ivar offenders: `Offence.key` of evidence that was already accepted.
@@ -85,7 +87,8 @@ class Seen:
     tasks: Bounded[bytes, Statement[TaskAnnouncement]] = field(
         default_factory=lambda: Bounded(SEEN_TASKS_MAX)
     )
-    task_ids: Bounded[tuple[bytes, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
+    task_ids: Bounded[tuple[bytes, int, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
+    last_tasks: Bounded[tuple[bytes, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
     auditors: Bounded[bytes, tuple[bytes, ...]] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
     offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))
     offenders: Bounded[tuple[int, bytes, int, bytes], None] = field(
@@ -112,7 +115,7 @@ class Equivocation(Contradiction):
 
 
 class SequenceContradiction(Contradiction):
-    """Announcements with consecutive numbers that are not one chain."""
+    """Announcements of one coordinator that are not of one chain."""
 
     def __init__(self, evidence: BrokenSequence) -> None:
         super().__init__("announcement contradicts its neighbour", evidence)
