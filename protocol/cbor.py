@@ -24,7 +24,7 @@ Value: TypeAlias = "int | bytes | str | Sequence[Value]"
 
 BYTES_MAX = 1 << 20
 """Longest encoding, 1 MiB: one frame of a direct stream."""
-DEPTH_MAX = 4
+DEPTH_MAX = 6
 """Deepest nesting of arrays."""
 UINT_MAX = (1 << 64) - 1
 

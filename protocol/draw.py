@@ -192,7 +192,7 @@ def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:
 def rank_for_task(
     snapshot: Snapshot, seed: bytes, judge: Callable[[bytes], PassedOver], wanted: int
 ) -> tuple[RankedMiner, ...]:
-    """The ranking for an announcement: down to the `wanted`-th miner that may work, others marked with a reason.
+    """The ranking for an announcement: down to the `wanted`-th miner that may work, others with a reason.
 
     :param judge: why the coordinator passes over a miner, or `PassedOver.ASSIGNED`.
     :returns: at most `RANKING_MAX` places; without one that may work the caller has nobody to announce to.

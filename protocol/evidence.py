@@ -19,8 +19,8 @@ from protocol.hashing import keccak256
 from protocol.merkle import leaf_hash, merkle_proof, proves_leaf_hash
 from protocol.messages import (
     CHUNK_BYTES_MAX,
-    ChunkKind,
     NO_TASK,
+    ChunkKind,
     Kind,
     ResultChunk,
     ResultCommitment,
@@ -253,10 +253,11 @@ def _announcement(domain: Domain, data: bytes) -> Statement[TaskAnnouncement]:
 
 
 def breaks_sequence(earlier: Statement[TaskAnnouncement], later: Statement[TaskAnnouncement]) -> bool:
-    """Whether two announcements of one coordinator, the lower slot first, cannot both be of its chain of tasks.
+    """Whether two announcements of one coordinator, the lower slot first, cannot be of one chain of tasks.
 
-    Within an epoch, number N + 1 names number N. Across two epochs that follow each other, number 0 of the later
-    names the last of the earlier: not none, since there is one, and none that another one of that epoch follows.
+    Within an epoch, number N + 1 names number N. Across two epochs that follow each other, number 0 of the
+    later names the last of the earlier: never "nothing", since there is one, and never an announcement that
+    another one of the earlier epoch follows.
     """
     one, other = earlier.message, later.message
     if one.epoch == other.epoch:

@@ -60,7 +60,7 @@ class Kind(enum.IntEnum):
 
 
 class PassedOver(enum.IntEnum):
-    """Why a coordinator passes over a miner that the draw put before others: its own word, which nobody can check."""
+    """Why a coordinator passes over a miner that was drawn before others: its word, which nobody checks."""
 
     ASSIGNED = 0
     """It does not: this miner may work."""
@@ -163,8 +163,8 @@ class TaskAnnouncement(Encoded):
     :ivar epoch: number of the snapshot and seed behind the draw; never lower than in the task before.
     :ivar number: the coordinator's count of tasks in the epoch, from 0 without gaps; names the slot with the
         epoch, and feeds the seed.
-    :ivar previous: task id of its announcement with the number before; of number 0, of its last announcement in
-        the epoch before, and 32 zero bytes if it made none there.
+    :ivar previous: task id of its announcement with the number before; of number 0, of its last
+        announcement in the epoch before, and 32 zero bytes if it made none there.
     :ivar model_id: model package to run.
     :ivar work: kind, units and what the kind adds.
     :ivar input_commitment: root over the two halves of the `TaskInput`, which only drawn miners get to see.
@@ -172,8 +172,8 @@ class TaskAnnouncement(Encoded):
     :ivar upfront_micro_cai: of that, what is owed with the first unit that is shown; the rest is owed evenly.
     :ivar announced_at_ms: when the task was made.
     :ivar deadline_ms: when the task is over, whatever became of it.
-    :ivar ranking: the draw, from its first place as far down as it needed to go. The miner of rank j among the
-        assigned may offer itself when j of the network's head starts are over.
+    :ivar ranking: the draw, from its first place as far down as it needed to go. The miner of rank j among
+        the assigned may offer itself when j of the network's head starts are over.
     :ivar multiaddrs: where the coordinator can be dialled, binary form.
     """
 
@@ -348,7 +348,7 @@ class TaskInput(Encoded):
     sealed: SealedInput
 
     def commitment(self) -> bytes:
-        """32 bytes for `TaskAnnouncement.input_commitment`: the Merkle root (RFC 6962) of the two encoded halves."""
+        """32 bytes for `TaskAnnouncement.input_commitment`: the Merkle root of the two encoded halves."""
         return merkle_root((self.public.encode(), self.sealed.encode()))
 
 
@@ -393,8 +393,10 @@ class DeclineKind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskDecline(Encoded):
-    """A miner, on the task stream, in place of its next statement: "I shall not do this". Unsigned, as no pay or
-    stake hangs on it. It ends the miner's turn; what it has shown until then is paid.
+    """A miner, on the task stream, in place of its next statement: "I shall not do this".
+
+    Unsigned, as neither pay nor stake hangs on it. It ends the miner's turn; what it has shown until then is
+    paid.
 
     :ivar decline_kind: a `DeclineKind`.
     :ivar reason: for the app, in a sentence.

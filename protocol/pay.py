@@ -111,8 +111,7 @@ class PaySchedule:
         return max(1, self.units // SLICES_PER_TASK)
 
     def due_wei(self, units: int) -> int:
-        """Owed in all when `units` were shown: nothing before the first, never more than the price, and that at
-        the last."""
+        """Owed in all when `units` were shown: nothing before the first, the whole price at the last."""
         if not units:
             return 0
         return self.upfront_wei + (self.price_wei - self.upfront_wei) * units // self.units

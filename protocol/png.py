@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from protocol.errors import InvalidMessage
-from protocol.messages import IMAGE_BYTES_MAX
+from protocol.messages import OUTPUT_BYTES_MAX
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 PNG_HEADER_BYTES: Final = 29
 """Signature, length and name of IHDR, and what it holds; its checksum follows."""
 IDAT_CHUNKS_MAX: Final = 4_096
-"""Most parts of the compressed rows: `IMAGE_BYTES_MAX` bytes in parts of 4 kB; libpng's have 8 kB or more."""
+"""Most parts of the compressed rows: `OUTPUT_BYTES_MAX` bytes in parts of 4 kB; those of libpng have 8 kB."""
 _HEADER_LENGTH_AND_NAME: Final = b"\x00\x00\x00\x0dIHDR"
 _EIGHT_BIT_RGB: Final = bytes([8, 2, 0, 0, 0])
 """Bit depth 8, colour type 2, deflate, adaptive filters, not interlaced (11.2.1)."""
@@ -49,8 +49,8 @@ def require_picture(data: bytes, width: int, height: int) -> None:
     :param width: pixels, at least 1, as `height`.
     :raises InvalidMessage: not a whole plain PNG of exactly so many pixels; the text says what is wrong.
     """
-    if len(data) > IMAGE_BYTES_MAX:
-        raise InvalidMessage(f"picture is longer than {IMAGE_BYTES_MAX} bytes")
+    if len(data) > OUTPUT_BYTES_MAX:
+        raise InvalidMessage(f"picture is longer than {OUTPUT_BYTES_MAX} bytes")
     if not data.startswith(PNG_SIGNATURE):
         raise InvalidMessage("picture is not a PNG")
     if not is_plain_png(data, width, height):

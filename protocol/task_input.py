@@ -6,10 +6,12 @@ Is not: the pixels; they are read where the model is (`node/inference/source_ima
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import sha256
+from protocol.merkle import merkle_proof, proves
 from protocol.messages import PublicInput, SealedInput, Source, TaskAnnouncement, TaskInput
 from protocol.work import ImageNumbers, SourceRole, spec_of
 
@@ -56,6 +58,25 @@ def require_input(task: TaskAnnouncement, task_input: TaskInput) -> Any:
         if steps < units or (steps != units and not roles):
             raise InvalidMessage("input is not of the task's kind")
     return numbers
+
+
+def prove_public(task_input: TaskInput) -> tuple[bytes, ...]:
+    """What proves the public half of an input against its commitment, and shows nothing of the sealed one."""
+    return merkle_proof((task_input.public.encode(), task_input.sealed.encode()), 0)
+
+
+def verify_public(commitment: bytes, public: bytes, proof: Sequence[bytes]) -> PublicInput:
+    """The public half of an input that was announced.
+
+    :param commitment: of the announcement.
+    :param public: the encoded half.
+    :param proof: of `prove_public`.
+    :raises InvalidMessage: it is not the half that was committed to.
+    :raises DecodeError: it is, and does not decode.
+    """
+    if not proves(commitment, public, 0, 2, proof):
+        raise InvalidMessage("this is not the public half of the announced input")
+    return PublicInput.decode(public)
 
 
 def require_source(task: TaskAnnouncement, source: Source, data: bytes) -> None:

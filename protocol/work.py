@@ -1,11 +1,11 @@
 """What a task asks for: its kind, how many units of work it is, and what that kind adds.
 
-Is: the one description of work, from the app to the worker: the part that everybody sees (`Work`), the part that
-only the working miner and auditors see (`protocol.task_input`), and one table row for each kind.
+Is: the one description of work, from the app to the worker: the part that everybody sees (`Work`), and one
+table row for each kind. The part that only the working miner and auditors see is `messages.TaskInput`.
 Is not: what a model can do (its package says that), or a price.
 
-Draw, pay, chunks, openings and gossip rules know `kind` and `units` alone. A further kind is a row of `SPECS` and
-the structs that it names; a peer that does not know a kind forwards its tasks and does not serve them.
+Draw, pay, chunks, openings and gossip rules know `kind` and `units` alone. A further kind is a row of `SPECS`
+and the structs that it names; a peer that does not know a kind forwards its tasks and does not serve them.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Work(Encoded):
         return details.width, details.height
 
     def quantities(self) -> tuple[int, ...]:
-        """How much of each kind of unit that an offer has a price for (`KindSpec.priced`) this work is at most.
+        """How much this work is at most of each kind of unit that an offer has a price for.
 
         :raises UnknownKind: this peer does not know the kind.
         :raises DecodeError: the details are not the kind's.
@@ -135,9 +135,10 @@ class KindSpec:
     :ivar roles: of the sources that an input brings, in their order, each exactly once.
     :ivar priced: the kinds of unit that an offer has a price for, in its order.
     :ivar quantities: how much of each of them the work is, from its units and details.
-    :ivar upfront: of `priced`, how many of the first are owed with the first unit that is shown (reading a prompt);
-        the others are owed evenly with the units.
-    :ivar may_end_early: whether a result may have fewer units than announced, which are then all that is paid.
+    :ivar upfront: of `priced`, how many of the first are owed with the first unit that is shown (reading a
+        prompt); the others are owed evenly with the units.
+    :ivar may_end_early: whether a result may have fewer units than announced, which are then all that is
+        paid.
     :ivar fits: whether units and details make sense by themselves, whatever the model.
     """
 
@@ -225,7 +226,9 @@ def require_form(work: Work) -> None:
 
 
 def may_be_all(work: Work, units_done: int) -> bool:
-    """Whether a result of so many units can be the whole of `work`: all of them, or from 1 on where the kind may
-    end early. Of an unknown kind, any number up to all may be."""
+    """Whether a result of so many units can be the whole of `work`.
+
+    All of them can, and from 1 on where the kind may end early. Of an unknown kind, any number up to all can.
+    """
     spec = SPECS.get(work.kind)
     return units_done == work.units or (1 <= units_done < work.units and (spec is None or spec.may_end_early))

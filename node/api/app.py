@@ -25,11 +25,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from node.api import edits, errors, images
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
-from node.inference.packages.package import task_kind_name
 from node.system.files import require_private, write_private
 from protocol.errors import Refusal
-from protocol.messages import TaskKind
 from protocol.receipt import to_document
+from protocol.work import WorkKind, kind_name
 
 BODY_BYTES_MAX = 64 * 1024
 log = structlog.get_logger()
@@ -117,7 +116,7 @@ class Api:
                     "model_id": offered.model_id.hex(),
                     "miners": offered.miners,
                     "price_micro_cai": offered.price_micro_cai,
-                    "task_kinds": [task_kind_name(kind) for kind in offered.task_kinds],
+                    "work_kinds": [kind_name(kind) for kind in offered.work_kinds],
                 },
             }
             for offered in self._coordinator.offered_models()
@@ -140,7 +139,7 @@ class Api:
             if isinstance(body, errors.ApiError):
                 return body.response()
             generation = images.parse(
-                body, self._catalogue, self._coordinator.default_model(TaskKind.TEXT_TO_IMAGE)
+                body, self._catalogue, self._coordinator.default_model(WorkKind.TEXT_TO_IMAGE)
             )
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()
@@ -153,7 +152,7 @@ class Api:
             if isinstance(body, errors.ApiError):
                 return body.response()
             form = await edits.read_form(request.headers, body)
-            default_model = self._coordinator.default_model(TaskKind.IMAGE_TO_IMAGE)
+            default_model = self._coordinator.default_model(WorkKind.IMAGE_TO_IMAGE)
             generation = await edits.parse(form, self._catalogue, default_model)
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()

@@ -33,7 +33,7 @@ from node.coordinator.requests import (
 )
 from node.system.clock import now_ms
 from protocol.errors import Refusal
-from protocol.messages import TaskKind
+from protocol.work import WorkKind
 
 IMAGES_MAX = 4
 PARTIAL_IMAGES_MAX = 3
@@ -184,7 +184,7 @@ class GenerationStream(Response):
         super().__init__()
         self._coordinator = coordinator
         self._request = request
-        is_edit = request.task_kind == TaskKind.IMAGE_TO_IMAGE
+        is_edit = request.work_kind == WorkKind.IMAGE_TO_IMAGE
         self._event = "image_edit" if is_edit else "image_generation"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from protocol.errors import LocalError
 
 if TYPE_CHECKING:
     from node.inference.packages.package import ModelPackage
-    from protocol.messages import TaskKind
+    from protocol.work import WorkKind
 
 MODELS_FOLDER = Path("models")
 CARD_NAME = "README.md"
@@ -46,7 +46,7 @@ def pack(
     default_guidance: float = 7.5,
     guidance_max: float = 20.0,
     precision_class: str = "A",
-    task_kinds: tuple[str, ...] = ("text-to-image", "image-to-image"),
+    work_kinds: tuple[str, ...] = ("text-to-image", "image-to-image"),
 ) -> None:
     """Make a package of a diffusers folder: its table of steps, its manifest, its id.
 
@@ -72,7 +72,7 @@ def pack(
         Strongest guidance that a task may ask for.
     precision_class
         A: text model and denoiser in fp32. B: in fp16, with a tolerance for each step, measured now.
-    task_kinds
+    work_kinds
         Kinds of work that it is for.
     """
     from node.inference.diffusion.prng import PRNG_ID  # noqa: PLC0415
@@ -89,7 +89,7 @@ def pack(
         default_guidance_milli=round(default_guidance * 1000),
         guidance_milli_max=round(guidance_max * 1000),
         precision_class=precision_class,
-        task_kinds=tuple(sorted({_task_kind(name) for name in task_kinds})),
+        work_kinds=tuple(sorted({_work_kind(name) for name in work_kinds})),
         sizes=tuple(_size(text) for text in sizes),
     )
     from node.inference.diffusion.scheduling import write_table  # noqa: PLC0415 - torch takes seconds; errors first
@@ -168,12 +168,13 @@ def card(folder: Path, /) -> None:
     folder
         Of the package.
     """
-    from node.inference.packages.package import PRECISION_OF_CLASS, load, task_kind_name  # noqa: PLC0415
+    from node.inference.packages.package import PRECISION_OF_CLASS, load  # noqa: PLC0415
+    from protocol.work import kind_name  # noqa: PLC0415
 
     package = load(folder)
     _print_line(package)
     print(f"licence {package.licence}, scheduler {package.scheduler}, seeds by {package.prng}")
-    kinds = ", ".join(task_kind_name(kind) for kind in package.task_kinds)
+    kinds = ", ".join(kind_name(kind) for kind in package.work_kinds)
     print(f"class {package.precision_class} ({PRECISION_OF_CLASS[package.precision_class]}), for {kinds}")
     _print_tolerances(package)
     print(f"sizes {', '.join(f'{width}x{height}' for width, height in package.sizes)}")
@@ -258,13 +259,14 @@ def _size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def _task_kind(name: str) -> TaskKind:
+def _work_kind(name: str) -> WorkKind:
     """:raises LocalError: there is no such kind of work."""
-    from node.inference.packages.package import TASK_KIND_NAMES  # noqa: PLC0415
+    from protocol.work import kind_named  # noqa: PLC0415
 
-    if name not in TASK_KIND_NAMES:
-        raise LocalError(f"{name!r} is no kind of work; there are {', '.join(TASK_KIND_NAMES)}")
-    return TASK_KIND_NAMES[name]
+    try:
+        return kind_named(name)
+    except ValueError as error:
+        raise LocalError(str(error)) from error
 
 
 def _print_line(package: ModelPackage) -> None:

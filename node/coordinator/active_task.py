@@ -34,13 +34,13 @@ class ActiveTask:
         epoch: EpochView,
         input_encoded: bytes,
         pay: TaskPay,
-        source: bytes = b"",
+        sources: tuple[bytes, ...] = (),
     ) -> None:
         self.announcement = announcement
         self.epoch = epoch
         self.input_encoded = input_encoded
         self.pay = pay
-        self.source = source
+        self.sources = sources
         self.state = life.after(life.COORDINATOR, life.COORDINATOR.start, life.CoordinatorEvent.ANNOUNCE)
         self._race = Race()
         self._asked: set[int] = set()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import structlog
 import trio
@@ -19,6 +20,7 @@ from node.coordinator.calling import Caller, reach_by
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.requests import Announced, Busy, ImageRequest, NoMiner
 from node.coordinator.task_stream import TaskStream
+from node.inference.packages.package import ModelPackage
 from node.pay.payer import TaskPay
 from node.pay.purse import Purse
 from node.peer.peer import Peer
@@ -26,24 +28,26 @@ from node.system.clock import now_ms
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol import task as life
+from protocol.bounded import Bounded
 from protocol.draw import WEI_PER_MICRO_CAI, EpochView, rank_for_task, task_seed
-from protocol.errors import InvalidMessage, Refusal
-from protocol.hashing import sha256
+from protocol.errors import InvalidMessage, ProtocolError, Refusal
 from protocol.messages import (
     NO_TASK,
     Kind,
     ModelOffer,
     Offer,
+    PassedOver,
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
-    TaskKind,
+    WorkOffer,
 )
-from protocol.pay import task_price_micro_cai
+from protocol.pay import Price, price_of
 from protocol.receipt import Receipt
 from protocol.rules import tasks
-from protocol.rules.view import Bounded
 from protocol.statement import open_statement, unsigned
+from protocol.task_input import image_input
+from protocol.work import ImageNumbers, Work, WorkKind
 
 ACTIVE_TASKS_MAX = 64
 """Most tasks under way at a time."""
@@ -65,15 +69,15 @@ class OfferedModel:
     """A model that live miners serve.
 
     :ivar miners: how many.
-    :ivar price_micro_cai: the lowest.
-    :ivar task_kinds: what any of them does with it, ascending.
+    :ivar price_micro_cai: the lowest, for its default image; None where its package is not known here.
+    :ivar work_kinds: what any of them does with it, ascending.
     """
 
     name: str
     model_id: bytes
     miners: int
-    price_micro_cai: int
-    task_kinds: tuple[int, ...]
+    price_micro_cai: int | None
+    work_kinds: tuple[int, ...]
 
 
 class Coordinator:
@@ -127,18 +131,20 @@ class Coordinator:
         for model_id, models in by_id.items():
             package = self._catalogue.get(model_id)
             name = model_id.hex() if package is None else package.name
-            price = min(model.price_micro_cai for model in models)
-            kinds = tuple(sorted({kind for model in models for kind in model.task_kinds}))
+            works = [work for model in models for work in model.works]
+            prices = [] if package is None else [_default_price(package, work) for work in works]
+            price = min((price.whole_micro_cai for price in prices if price is not None), default=None)
+            kinds = tuple(sorted({work.kind for work in works}))
             offered.append(OfferedModel(name, model_id, len(models), price, kinds))
         return sorted(offered, key=lambda model: model.name)
 
-    def default_model(self, task_kind: TaskKind) -> str:
+    def default_model(self, work_kind: WorkKind) -> str:
         """Name of the model for requests of a kind that name none.
 
         :raises NoMiner: nothing is on offer.
         """
         for model in self.offered_models():
-            if task_kind in model.task_kinds and self._catalogue.get(model.model_id):
+            if work_kind in model.work_kinds and self._catalogue.get(model.model_id):
                 return model.name
         raise NoMiner("no miner offers a model for this right now")
 
@@ -177,43 +183,35 @@ class Coordinator:
         epoch = peer.view.latest
         if epoch is None:
             raise NoMiner("the chain has no epoch seed yet")
-        task_input = TaskInput(
-            salt=os.urandom(32),
-            prompt=request.prompt,
-            negative_prompt=request.negative_prompt,
-            seed=request.seed,
-            guidance_milli=request.guidance_milli,
-            preview_every_steps=request.preview_every_steps,
-            schedule_steps=request.steps,
-            source_bytes=len(request.source),
-            source_hash=sha256(request.source),
-        )
-        sequence, previous = self._next_number(epoch)
-        offers = self._live_offers(request.model.model_id, request.task_kind)
-        ranking = rank_for_task(
-            epoch.miners,
-            task_seed(epoch.seed, peer.key.address, sequence),
-            offers.__contains__,
-            parameters.assigned_miners,
-        )
+        task_input = _input_of(request)
+        number, previous = self._next_number(epoch)
+        prices: dict[bytes, Price] = {}
+
+        def judge(miner: bytes) -> PassedOver:
+            reason, price = self._judge(live.get(miner), request)
+            if price is not None:
+                prices[miner] = price
+            return reason
+
+        live = self._live_offers()
+        seed = task_seed(epoch.seed, peer.key.address, number)
+        ranking = rank_for_task(epoch.miners, seed, judge, parameters.assigned_miners)
         assigned = [place.miner for place in ranking if not place.passed_over]
         if not assigned:
             raise NoMiner(f"no miner with a live offer for {request.model.name} was drawn")
+        price = reduce(Price.raised_to, (prices[miner] for miner in assigned))
         announced_at_ms = now_ms()
         announcement = TaskAnnouncement(
             coordinator=peer.key.address,
             epoch=epoch.number,
-            sequence=sequence,
+            number=number,
             previous=previous,
             model_id=request.model.model_id,
-            task_kind=request.task_kind,
+            work=request.work,
             input_commitment=task_input.commitment(),
-            width=request.width,
-            height=request.height,
-            steps=request.run_steps,
-            price_micro_cai=max(_price(offers[miner], request) for miner in assigned),
+            price_micro_cai=price.whole_micro_cai,
+            upfront_micro_cai=price.upfront_micro_cai,
             announced_at_ms=announced_at_ms,
-            rank_timeout_ms=parameters.rank_timeout_ms,
             deadline_ms=announced_at_ms + parameters.task_life_ms,
             ranking=ranking,
             multiaddrs=peer.multiaddrs(),
@@ -221,10 +219,13 @@ class Coordinator:
         self._purse.require(announcement.price_micro_cai * WEI_PER_MICRO_CAI)
         statement = peer.seal(announcement)
         pay = TaskPay(self._purse, announcement)
-        return ActiveTask(statement, epoch, task_input.encode(), pay, request.source)
+        sources = (request.source,) if request.source else ()
+        return ActiveTask(statement, epoch, task_input.encode(), pay, sources)
 
     def _next_number(self, epoch: EpochView) -> tuple[int, bytes]:
-        """Number of the next announcement and the id of the last, from the guard: both survive `kill -9`.
+        """Number of the next announcement in its epoch, and the predecessor that it names.
+
+        Both come from the guard and so survive `kill -9`.
 
         :raises NoMiner: the chain's epoch is before that of the last announcement; it will catch up.
         """
@@ -234,7 +235,10 @@ class Coordinator:
         last = TaskAnnouncement.decode(body)
         if last.epoch > epoch.number:
             raise NoMiner("the chain's epoch is before that of the last task")
-        return last.sequence + 1, unsigned(self._peer.domain, last).digest
+        last_id = unsigned(self._peer.domain, last).digest
+        if last.epoch == epoch.number:
+            return last.number + 1, last_id
+        return 0, last_id if last.epoch + 1 == epoch.number else NO_TASK
 
     async def expire_tasks(self) -> None:
         """End tasks whose deadline has passed, for as long as the role runs."""
@@ -245,19 +249,30 @@ class Coordinator:
                     task.fail(life.CoordinatorEvent.EXPIRE, "no miner finished it before its deadline")
             await trio.sleep(EXPIRY_POLL_S)
 
-    def _live_offers(self, model_id: bytes | None = None, task_kind: int = 0) -> dict[bytes, Offer]:
-        """Offers by miner that have not lapsed nor ask too much; of such work alone, if given."""
+    def _live_offers(self) -> dict[bytes, Offer]:
+        """Offers by miner that have not lapsed."""
         now = now_ms()
         return {
             miner: offer.message
             for miner, offer in self._peer.seen.offers.items()
             if offer.message.valid_until_ms > now
-            and any(
-                (model_id is None or (model.model_id == model_id and task_kind in model.task_kinds))
-                and model.price_micro_cai <= self._price_max_micro_cai
-                for model in offer.message.models
-            )
         }
+
+    def _judge(self, offer: Offer | None, request: ImageRequest) -> tuple[PassedOver, Price | None]:
+        """Why a miner is passed over, or the least price of `request` at which its offer stands."""
+        model_id = request.model.model_id
+        works = (
+            model.work_offer(request.work_kind)
+            for model in (offer.models if offer is not None else ())
+            if model.model_id == model_id
+        )
+        work_offer = next(works, None)
+        if work_offer is None:
+            return PassedOver.NO_OFFER, None
+        default, asked = _default_price(request.model, work_offer), _price(request.work, work_offer)
+        if default is None or asked is None or default.whole_micro_cai > self._price_max_micro_cai:
+            return PassedOver.TOO_EXPENSIVE, None
+        return PassedOver.ASSIGNED, asked
 
     async def handle_stream(self, stream: DirectStream, peer_id: PeerId) -> None:
         """Serve one miner's stream; whatever it sends, only this stream ends.
@@ -286,12 +301,27 @@ class Coordinator:
             await end.dismiss()
 
 
-def _price(offer: Offer, request: ImageRequest) -> int:
-    """Least price of a task for `request` at which the offer stands, in micro-CAI."""
-    model = request.model
-    asked = next(item.price_micro_cai for item in offer.models if item.model_id == model.model_id)
-    work = request.width * request.height * request.run_steps
-    return task_price_micro_cai(asked, model.default_work, work)
+def _input_of(request: ImageRequest) -> TaskInput:
+    return image_input(
+        ImageNumbers(request.seed, request.guidance_milli, request.steps),
+        (request.prompt, request.negative_prompt),
+        os.urandom(32),
+        request.preview_every_steps,
+        request.source,
+    )
+
+
+def _default_price(model: ModelPackage, offer: WorkOffer) -> Price | None:
+    """Least price of an image at the model's default size and steps; None where the offer has none."""
+    return _price(replace(model.default_work, kind=offer.kind), offer)
+
+
+def _price(work: Work, offer: WorkOffer) -> Price | None:
+    """Least price of `work` at which the offer stands; None where its prices are not those of the kind."""
+    try:
+        return price_of(work, offer.prices_wei)
+    except ProtocolError:
+        return None
 
 
 async def run_coordinator(coordinator: Coordinator, peer: Peer, purse: Purse) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from node.inference.packages.package import ModelPackage, task_kind_name
+from node.inference.packages.package import ModelPackage
 from protocol.errors import Refusal
-from protocol.messages import PROMPT_BYTES_MAX, TaskKind
+from protocol.messages import PROMPT_BYTES_MAX
 from protocol.receipt import Receipt
+from protocol.work import Work, WorkKind, kind_name
 
 SEED_MAX = (1 << 64) - 1
 GUIDANCE_MILLI_MAX = 30_000
@@ -86,14 +87,19 @@ class ImageRequest:
         ):
             if not least <= value <= most:
                 raise BadRequest(name, f"{name} is not in its range of {least} to {most}")
-        if self.task_kind not in self.model.task_kinds:
-            kinds = ", ".join(task_kind_name(kind) for kind in self.model.task_kinds)
-            raise BadRequest("model", f"{self.model.name} does {kinds}, not {task_kind_name(self.task_kind)}")
+        if self.work_kind not in self.model.work_kinds:
+            kinds = ", ".join(kind_name(kind) for kind in self.model.work_kinds)
+            raise BadRequest("model", f"{self.model.name} does {kinds}, not {kind_name(self.work_kind)}")
 
     @property
-    def task_kind(self) -> TaskKind:
+    def work_kind(self) -> WorkKind:
         """Which kind of work it is."""
-        return TaskKind.IMAGE_TO_IMAGE if self.source else TaskKind.TEXT_TO_IMAGE
+        return WorkKind.IMAGE_TO_IMAGE if self.source else WorkKind.TEXT_TO_IMAGE
+
+    @property
+    def work(self) -> Work:
+        """What its announcement says of it."""
+        return Work.image(self.work_kind, self.width, self.height, self.run_steps)
 
     @property
     def run_steps(self) -> int:

@@ -21,10 +21,11 @@ from protocol.messages import (
     TaskAnnouncement,
 )
 from protocol.statement import Domain, Statement, read_envelope, verify
+from protocol.work import may_be_all
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-CHUNKS_PER_STEP_MAX = 3
-"""Progress and previews of one step; more is a flood."""
+CHUNKS_PER_UNIT_MAX = 3
+"""Progress and previews of one unit; more is a flood."""
 
 Event: TypeAlias = Progress | Preview | None
 
@@ -40,8 +41,8 @@ class FalseImage(InvalidMessage):
 class ResultIntake:
     """The stream of one miner for one task.
 
-    :ivar step: the last that was shown.
-    :ivar step_limit: the last that may be, as far as the miner is paid; all, if nobody says otherwise.
+    :ivar units: how many were shown.
+    :ivar unit_limit: how many may be, as far as the miner is paid; all, if nobody says otherwise.
     """
 
     def __init__(self, domain: Domain, task: Statement[TaskAnnouncement], miner: bytes) -> None:
@@ -49,9 +50,9 @@ class ResultIntake:
         self._task = task
         self._miner = miner
         self._index = 0
-        self.step = 0
-        self.step_limit = task.message.steps
-        self._chunks_in_step = 0
+        self.units = 0
+        self.unit_limit = task.message.work.units
+        self._chunks_in_unit = 0
         self._parts: list[bytes] = []
         self._first_part = b""
         self.commitment: Statement[ResultCommitment] | None = None
@@ -92,24 +93,26 @@ class ResultIntake:
     def _take_chunk(self, chunk: ResultChunk, encoded: bytes) -> Event:
         if chunk.index != self._index:
             raise InvalidMessage("chunks are out of order")
-        if not self.step <= chunk.step <= self._task.message.steps:
-            raise InvalidMessage("step is out of order")
-        if chunk.step > self.step_limit:
-            raise InvalidMessage("step is beyond what is paid for")
-        self._chunks_in_step = self._chunks_in_step + 1 if chunk.step == self.step else 1
-        self._index, self.step = self._index + 1, chunk.step
-        if chunk.chunk_kind == ChunkKind.IMAGE_PART:
+        if not self.units <= chunk.units <= self._task.message.work.units:
+            raise InvalidMessage("units are out of order")
+        if chunk.units > self.unit_limit:
+            raise InvalidMessage("units are beyond what is paid for")
+        self._chunks_in_unit = self._chunks_in_unit + 1 if chunk.units == self.units else 1
+        self._index, self.units = self._index + 1, chunk.units
+        if chunk.chunk_kind == ChunkKind.OUTPUT_PART:
             self._take_part(chunk, encoded)
             return None
         if chunk.part:
-            raise InvalidMessage("chunk is no part of the image, but has a number")
-        if self._parts or self._chunks_in_step > CHUNKS_PER_STEP_MAX:
+            raise InvalidMessage("chunk is not a part of the output, but has a number")
+        if self._parts or self._chunks_in_unit > CHUNKS_PER_UNIT_MAX:
             raise InvalidMessage("too many chunks")
         if chunk.chunk_kind == ChunkKind.PREVIEW:
             if not chunk.payload.startswith(PNG_SIGNATURE):
                 raise InvalidMessage("preview is not a PNG")
-            return Preview(chunk.step, chunk.payload)
-        return Progress(self._miner, chunk.step, self._task.message.steps)
+            return Preview(chunk.units, chunk.payload)
+        if chunk.chunk_kind == ChunkKind.LAST_UNIT:
+            raise InvalidMessage("an image does not end early")
+        return Progress(self._miner, chunk.units, self._task.message.work.units)
 
     def _take_part(self, chunk: ResultChunk, encoded: bytes) -> None:
         if chunk.part != len(self._parts) or not chunk.payload:
@@ -122,8 +125,8 @@ class ResultIntake:
 
     def _check_commitment(self, commitment: ResultCommitment, encoded: bytes) -> None:
         image = self.image
-        if commitment.steps_done != self._task.message.steps:
-            raise InvalidMessage("not all steps were done")
+        if not may_be_all(self._task.message.work, commitment.units_done):
+            raise InvalidMessage("not all units were done")
         if not image.startswith(PNG_SIGNATURE):
             raise InvalidMessage("image is not a PNG")
         if commitment.output_root != merkle_root(self._parts):

@@ -57,7 +57,7 @@ class TaskStream:
         except ChainError as error:
             raise Refusal("the chain does not tell at the moment what you were paid") from error
         await self._send_voucher(lost_voucher)
-        await send_input(self._stream, self._task.input_encoded, self._task.source)
+        await send_input(self._stream, self._task.input_encoded, self._task.sources)
         return await self._receive_result()
 
     async def dismiss(self) -> None:
@@ -78,11 +78,11 @@ class TaskStream:
                 payload = await self._stream.receive(timeout_ms=patience_ms)
                 if payload is None:
                     raise InvalidMessage("stream ended before the commitment")
-                intake.step_limit = task.pay.step_limit(miner)
+                intake.unit_limit = task.pay.unit_limit(miner)
                 event = intake.receive(payload)
                 if event is not None:
                     task.tell(event)
-                await self._send_voucher(task.pay.show(miner, intake.step))
+                await self._send_voucher(task.pay.show(miner, intake.units))
         except (ProtocolError, Refusal) as error:
             log.warning("miner lost", miner=miner.hex(), error=str(error))
             if isinstance(error, FalseImage):

@@ -34,10 +34,10 @@ def short(data: bytes) -> str:
 def print_draw(console: Console, receipt: Receipt, names: Mapping[bytes, str]) -> None:
     """Stakes, chances and the ranking of the task in `receipt`. :param names: of nodes, by address."""
     task, epoch = receipt.announcement.message, receipt.epoch
-    seed = task_seed(epoch.seed, receipt.announcement.signer.address, task.sequence)
+    seed = task_seed(epoch.seed, receipt.announcement.signer.address, task.number)
     console.print(
         f"\n[bold]Who was drawn, and why[/bold]: epoch {epoch.number}, task seed {short(seed)}\n"
-        f"= Keccak-256(epoch seed, coordinator, sequence {task.sequence}); chances follow the stakes"
+        f"= Keccak-256(epoch seed, coordinator, number {task.number}); chances follow the stakes"
     )
     table = Table("rank", "miner", "address", "stake (CAI)", "chance", "then")
     worker = receipt.commitment.signer.address

@@ -18,12 +18,13 @@ from node.inference.traces.trace_file import TraceFile
 from node.inference.traces.trace_store import TraceStore
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
+from protocol.bounded import Bounded
 from protocol.draw import EpochView, auditors, task_seed
 from protocol.errors import CuckooError, InvalidMessage, Refusal
 from protocol.hashing import sha256
 from protocol.messages import TaskAnnouncement
 from protocol.rules.verdicts import AUDITORS_PER_TASK
-from protocol.rules.view import Bounded, View
+from protocol.rules.view import View
 from protocol.statement import open_statement
 from protocol.trace import (
     NO_TENSOR,
@@ -78,7 +79,7 @@ class OpeningServer:
         task = open_statement(self._view().domain, announcement, TaskAnnouncement).message
         if not self._may_ask(task, address_of_peer(peer_id)):
             self._refuse("stranger", "you are neither an auditor nor the coordinator of this task")
-        if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.steps:
+        if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.work.units:
             raise InvalidMessage("no such steps")
         await self._open(stream, request)
         self.counts["opened"] += 1
@@ -126,7 +127,7 @@ class OpeningServer:
 
 def drawn_auditors(task: TaskAnnouncement, epoch: EpochView) -> tuple[bytes, ...]:
     """Addresses of the auditors of a task, in their order."""
-    seed = task_seed(epoch.seed, task.coordinator, task.sequence)
+    seed = task_seed(epoch.seed, task.coordinator, task.number)
     return auditors(epoch.miners, seed, task.assigned, AUDITORS_PER_TASK)
 
 

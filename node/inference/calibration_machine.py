@@ -25,7 +25,7 @@ from node.inference.diffusion.pipeline import Model
 from node.inference.jobs.job import ImageJob
 from node.inference.packages.package import load
 from node.inference.traces.trace_file import TraceFile
-from protocol.messages import TaskKind
+from protocol.work import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +59,7 @@ def jobs_of(package: ModelPackage, prompts: Sequence[str], folder: Path) -> list
 
 def _source(package: ModelPackage, seed: int) -> bytes:
     """Coloured squares, like no other seed's; none, where the package is not for images."""
-    if TaskKind.IMAGE_TO_IMAGE not in package.task_kinds:
+    if WorkKind.IMAGE_TO_IMAGE not in package.work_kinds:
         return b""
     shape = (_SOURCE_SQUARES, _SOURCE_SQUARES, 3)
     colours = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)

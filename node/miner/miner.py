@@ -19,7 +19,7 @@ from node.exchange.inputs import take_input
 from node.exchange.models import ModelServer
 from node.exchange.openings import OpeningServer
 from node.exchange.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
-from node.inference.jobs.job import Failed, Finished, ImageJob, Preview, Progress, runs_shape
+from node.inference.jobs.job import Failed, Finished, ImageJob, Preview, Progress, runs_work
 from node.inference.packages.package import ModelPackage
 from node.inference.pool.pool import WorkerPool
 from node.inference.speed import try_speed
@@ -33,6 +33,7 @@ from node.pay.payee import Payee
 from node.peer.peer import Peer
 from node.system.clock import now_ms
 from p2p.streams import DirectStream
+from protocol.bounded import Bounded
 from protocol.errors import CuckooError, Refusal
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
@@ -47,14 +48,15 @@ from protocol.messages import (
     TaskAnnouncement,
     TaskInput,
     TaskReply,
-    image_parts,
+    WorkOffer,
+    parts_of,
 )
-from protocol.pay import SignedVoucher, task_price_micro_cai
+from protocol.pay import Price, SignedVoucher, price_of, unit_price_wei
 from protocol.rules import offers, results, tasks
-from protocol.rules.view import Bounded
 from protocol.statement import Statement
 from protocol.task import MINER, Life, MinerEvent, MinerState
 from protocol.trace import TraceBinding, steps_root
+from protocol.work import ImageNumbers
 
 TASKS_WAITING_MAX = 64
 """Tasks that this miner follows at a time, from waiting for its rank to the last chunk."""
@@ -138,16 +140,19 @@ class Miner:
         return (
             self._peer.key.address in task.assigned
             and package is not None
-            and runs_shape(package, task.task_kind, task.width, task.height, task.steps)
-            and task.price_micro_cai >= self._price_micro_cai(package, task)
+            and runs_work(package, task.work)
+            and Price(task.price_micro_cai, task.upfront_micro_cai).covers(self._price(package, task))
             and not self._terms.throttle.pause_reason
             and self._following < TASKS_WAITING_MAX
         )
 
-    def _price_micro_cai(self, package: ModelPackage, task: TaskAnnouncement) -> int:
+    def _prices_wei(self, package: ModelPackage) -> tuple[int, ...]:
+        """What this miner wants for each kind of unit: pixels times steps alone have a price."""
+        return (unit_price_wei(self._terms.price_micro_cai, package.default_work),)
+
+    def _price(self, package: ModelPackage, task: TaskAnnouncement) -> Price:
         """What this miner wants for a task at least."""
-        work = task.width * task.height * task.steps
-        return task_price_micro_cai(self._terms.price_micro_cai, package.default_work, work)
+        return price_of(task.work, self._prices_wei(package))
 
     async def _keep_throttling(self) -> None:
         while True:
@@ -192,9 +197,10 @@ class Miner:
                     models=tuple(
                         ModelOffer(
                             model_id,
-                            self._terms.price_micro_cai,
-                            self._image_ms[model_id],
-                            package.task_kinds,
+                            tuple(
+                                WorkOffer(int(kind), self._prices_wei(package), self._image_ms[model_id])
+                                for kind in package.work_kinds
+                            ),
                         )
                         for model_id, package in self._packages.items()
                     ),
@@ -208,7 +214,7 @@ class Miner:
         rank = message.assigned.index(self._peer.key.address)
         try:
             with trio.move_on_after((message.deadline_ms - now_ms()) / 1000):
-                starts_at_ms = message.announced_at_ms + rank * message.rank_timeout_ms
+                starts_at_ms = self._peer.view.terms.starts_at_ms(message, rank)
                 await self._calls.wait(task, max(0, starts_at_ms - now_ms()) / 1000)
                 async with self._slots:
                     # Nothing is promised before the acceptance; what is, is kept, paused or not.
@@ -252,12 +258,12 @@ class Miner:
             life.move(MinerEvent.HEAR_NOT_NEEDED)
             log.info("not needed", task=task.digest.hex(), rank=rank, reason=reply.reason)
             return
-        task_input, source = await take_input(task.message, reply, partial(self._hear, stream, task, meter))
+        task_input, sources = await take_input(task.message, reply, partial(self._hear, stream, task, meter))
         life.move(MinerEvent.GET_INPUT)
         log.info("working", task=task.digest.hex(), rank=rank)
         async with trio.open_nursery() as nursery:
             sender = ResultSender(self._peer, stream, task, meter)
-            nursery.start_soon(self._work, task, task_input, source, sender, life)
+            nursery.start_soon(self._work, task, task_input, sources, sender, life)
             # Whatever else the coordinator says ends the work: received, or not needed any more.
             reply = await self._hear(stream, task, meter)
             nursery.cancel_scope.cancel()
@@ -282,12 +288,12 @@ class Miner:
         self,
         task: Statement[TaskAnnouncement],
         task_input: TaskInput,
-        source: bytes,
+        sources: tuple[bytes, ...],
         sender: ResultSender,
         life: Life[MinerState, MinerEvent],
     ) -> None:
         """Run the job and stream what comes of it, the commitment last."""
-        job = _job(task, task_input, source, self._traces.path_of(task.digest))
+        job = _job(task, task_input, sources, self._traces.path_of(task.digest))
         async with self._workers.run(job) as events:
             async for event in events:
                 match event:
@@ -312,10 +318,10 @@ class Miner:
         After a crash, no other parts can be sent for the commitment, and what was committed to can be opened.
         """
         self._traces.keep(task.digest, task.encoded, now_ms())
-        parts, image_hash = image_parts(finished.png), sha256(finished.png)
+        parts, image_hash = parts_of(finished.png), sha256(finished.png)
         message = task.message
         binding = TraceBinding(
-            task.digest, self._peer.key.address, message.model_id, message.steps, image_hash
+            task.digest, self._peer.key.address, message.model_id, message.work.units, image_hash
         )
         commitment = ResultCommitment(
             task_id=task.digest,
@@ -325,7 +331,7 @@ class Miner:
             trace_root=binding.root(
                 steps_root(finished.leaves), finished.final_latent, finished.source_latent
             ),
-            steps_done=message.steps,
+            units_done=message.work.units,
         )
         statement = self._peer.seal(commitment)
         life.move(MinerEvent.COMMIT)
@@ -339,20 +345,23 @@ class Miner:
 
 
 def _job(
-    task: Statement[TaskAnnouncement], task_input: TaskInput, source: bytes, trace_path: Path
+    task: Statement[TaskAnnouncement], task_input: TaskInput, sources: tuple[bytes, ...], trace_path: Path
 ) -> ImageJob:
+    numbers = ImageNumbers.decode(task_input.public.numbers)
+    prompt, negative_prompt = (*task_input.sealed.prompts, "", "")[:2]
+    width, height = task.message.work.image_size()
     return ImageJob(
         job_id=task.digest.hex(),
         model_id=task.message.model_id,
-        prompt=task_input.prompt,
-        negative_prompt=task_input.negative_prompt,
-        seed=task_input.seed,
-        steps=task.message.steps,
-        guidance_milli=task_input.guidance_milli,
-        width=task.message.width,
-        height=task.message.height,
-        preview_every_steps=task_input.preview_every_steps,
-        schedule_steps=task_input.schedule_steps,
-        source_png=source,
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        seed=numbers.seed,
+        steps=task.message.work.units,
+        guidance_milli=numbers.guidance_milli,
+        width=width,
+        height=height,
+        preview_every_steps=task_input.sealed.preview_every_units,
+        schedule_steps=numbers.schedule_steps,
+        source_png=b"".join(sources),
         trace_path=str(trace_path),
     )

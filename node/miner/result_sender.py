@@ -25,7 +25,7 @@ class ResultSender:
         self._peer = peer
         self._stream = stream
         self._task_id = task.digest
-        self._steps = task.message.steps
+        self._units = task.message.work.units
         self._meter = meter
         self._index = 0
 
@@ -35,7 +35,7 @@ class ResultSender:
         :raises Unpaid: the coordinator does not pay in time.
         """
         while self._meter.shown < step:
-            shown = await self._meter.next_step(step)
+            shown = await self._meter.next_units(step)
             await self._send(ChunkKind.PROGRESS, shown)
 
     async def preview(self, step: int, png: bytes) -> None:
@@ -49,11 +49,11 @@ class ResultSender:
 
         :raises Unpaid: the coordinator does not pay in time.
         """
-        await self.progress(self._steps)
+        await self.progress(self._units)
         for number, part in enumerate(parts):
             if number == len(parts) - 1:
                 await self._meter.all_paid()
-            await self._send(ChunkKind.IMAGE_PART, self._steps, part, number)
+            await self._send(ChunkKind.OUTPUT_PART, self._units, part, number)
 
     async def commitment(self, statement: Statement[ResultCommitment]) -> None:
         """The end of it."""

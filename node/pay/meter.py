@@ -21,7 +21,7 @@ class Unpaid(Refusal):
     """The coordinator did not pay for what it was shown. :ivar unpaid_wei: of that."""
 
     def __init__(self, unpaid_wei: int) -> None:
-        super().__init__("you have not paid for the steps that you were shown")
+        super().__init__("you have not paid for what you were shown")
         self.unpaid_wei = unpaid_wei
 
 
@@ -29,7 +29,7 @@ class TaskMeter:
     """The pay of one task at its miner.
 
     :ivar paid_wei: what vouchers have paid for it.
-    :ivar shown: the last step that the coordinator was shown.
+    :ivar shown: how many units the coordinator was shown.
     :ivar doubtful: a voucher was good, and worth less than it said.
     """
 
@@ -38,7 +38,7 @@ class TaskMeter:
         self._earnings = earnings
         self._coordinator = task.message.coordinator
         self._task_id = task.digest
-        self._schedule = PaySchedule.of_price(task.message.price_micro_cai, task.message.steps)
+        self._schedule = PaySchedule.of_task(task.message)
         self._timeout_ms = timeout_ms
         self._paid_more = trio.Event()
         self.paid_wei = earnings.claimed_wei(task.digest)
@@ -66,14 +66,14 @@ class TaskMeter:
         self._paid_more.set()
         self._paid_more = trio.Event()
 
-    async def next_step(self, step: int) -> int:
-        """The next step to be shown on the way to `step`, when what was shown before is paid for.
+    async def next_units(self, units: int) -> int:
+        """How many units to show next on the way to `units`, when what was shown before is paid for.
 
-        :param step: beyond `shown`.
+        :param units: beyond `shown`.
         :raises Unpaid: the voucher that is due does not come in time.
         """
-        await self._wait_for(lambda: self._schedule.step_limit(self.paid_wei) > self.shown)
-        return min(step, self._schedule.step_limit(self.paid_wei))
+        await self._wait_for(lambda: self._schedule.unit_limit(self.paid_wei) > self.shown)
+        return min(units, self._schedule.unit_limit(self.paid_wei))
 
     async def all_paid(self) -> None:
         """Wait for the whole price. :raises Unpaid: the voucher does not come in time."""

@@ -18,7 +18,7 @@ class TaskPay:
     def __init__(self, purse: Purse, task: TaskAnnouncement) -> None:
         """:raises DepositUsedUp: the task's price is not free."""
         self._purse = purse
-        self._schedule = PaySchedule.of_price(task.price_micro_cai, task.steps)
+        self._schedule = PaySchedule.of_task(task)
         self._paid_wei: dict[bytes, int] = {}
         self._shown: dict[bytes, int] = {}
         self.reservation = purse.reserve(self._schedule.price_wei)
@@ -28,9 +28,9 @@ class TaskPay:
         """Promised for this task, to all miners together."""
         return sum(self._paid_wei.values())
 
-    def step_limit(self, miner: bytes) -> int:
-        """The last step that `miner` may show before it is paid more."""
-        return self._schedule.step_limit(self._paid_wei.get(miner, 0))
+    def unit_limit(self, miner: bytes) -> int:
+        """How many units `miner` may show before it is paid more."""
+        return self._schedule.unit_limit(self._paid_wei.get(miner, 0))
 
     async def begin(self, miner: bytes) -> SignedVoucher | None:
         """Make sure that a miner whose turn it is can be paid; the voucher it may have lost, if there is one.
@@ -46,13 +46,13 @@ class TaskPay:
         self._shown[miner] = 0
         return _signed(paid_wei, self.reservation.promise(miner, 0)) if paid_wei else None
 
-    def show(self, miner: bytes, step: int) -> SignedVoucher | None:
-        """Note that `miner` has shown `step`, within its limit; the voucher, if one is due.
+    def show(self, miner: bytes, units: int) -> SignedVoucher | None:
+        """Note that `miner` has shown so many units, within its limit; the voucher, if one is due.
 
         :raises MustNotPromise: the ledger failed.
         """
-        self._shown[miner] = step
-        return self._pay(miner) if step >= self.step_limit(miner) else None
+        self._shown[miner] = units
+        return self._pay(miner) if units >= self.unit_limit(miner) else None
 
     def settle(self, miner: bytes) -> SignedVoucher | None:
         """The voucher for whatever `miner` has shown and was not paid for: its work ends here.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from contracts.records import Deposit, NodeInfo, PairAccount
-from protocol.rules.view import Bounded
+from protocol.bounded import Bounded
 
 if TYPE_CHECKING:
     from contracts.escrow import EscrowClient

@@ -18,7 +18,7 @@ from contracts.records import Role
 from contracts.registry import Registry
 from contracts.transactions import Sender
 from protocol.draw import EpochView, Snapshot
-from protocol.rules.view import View
+from protocol.rules.view import TaskTerms, View
 from protocol.statement import Domain
 
 EPOCHS_KEPT = 2
@@ -33,13 +33,15 @@ log = structlog.get_logger()
 class ChainWatcher:
     """The present `view`, and the tasks that renew it."""
 
-    def __init__(self, epochs: EpochsClient, registry: Registry, domain: Domain, poll_ms: int) -> None:
+    def __init__(
+        self, epochs: EpochsClient, registry: Registry, domain: Domain, terms: TaskTerms, poll_ms: int
+    ) -> None:
         """:param registry: with the file in which it is kept from one run to the next."""
         self._epochs = epochs
         self._registry = registry
         self._poll_s = poll_ms / 1000
         self._told_fault: str | None = None
-        self.view = View(domain, {})
+        self.view = View(domain, {}, terms)
 
     async def refresh(self) -> None:
         """Ask the chain once.
@@ -74,7 +76,9 @@ class ChainWatcher:
         kept = [number for number in sorted(self.view.epochs) if number != epoch.number][-(EPOCHS_KEPT - 1) :]
         # One assignment of a new value: whoever holds the old view goes on with a consistent one.
         self.view = View(
-            self.view.domain, {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh}
+            self.view.domain,
+            {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh},
+            self.view.terms,
         )
         log.info("epoch", number=epoch.number, miners=len(miners), coordinators=len(coordinators))
 

@@ -20,6 +20,7 @@ from node.system.clock import now_ms
 from p2p.host import Host
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
+from protocol.bounded import Bounded
 from protocol.clock import (
     CLOCK_PAYLOAD_BYTES_MAX,
     NONCE_BYTES,
@@ -28,7 +29,6 @@ from protocol.clock import (
     ClockQuestion,
 )
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
-from protocol.rules.view import Bounded
 
 CLOCK_PROTOCOL: Final = "/cuckoo/clock/1"
 STREAMS_PER_PEER_MAX: Final = 20

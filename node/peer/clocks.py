@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.rules.view import CLOCK_DISPARITY_MS_MAX, Bounded
+from protocol.bounded import Bounded
+from protocol.rules.view import CLOCK_DISPARITY_MS_MAX
 
 CLOCK_WARNING_MS: Final = 250
 """Half of the disparity: from here on the operator hears of it."""

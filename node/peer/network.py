@@ -32,7 +32,7 @@ class Parameters:
     chain_id: int
     default_rpc_url: str
     chain_poll_ms: int
-    rank_timeout_ms: int
+    head_start_ms: int
     progress_timeout_ms: int
     task_life_ms: int
     assigned_miners: int
@@ -47,7 +47,7 @@ class Parameters:
             if type(value).__name__ != field.type or (field.type == "int" and value <= 0):
                 message = f"params.toml: {field.name} is not a positive {field.type}"
                 raise NetworkUnusable(message)
-        if not self.rank_timeout_ms <= self.task_life_ms or not self.offer_interval_ms < self.offer_life_ms:
+        if not self.head_start_ms <= self.task_life_ms or not self.offer_interval_ms < self.offer_life_ms:
             message = "params.toml: a rank's head start or an offer's interval is longer than its life"
             raise NetworkUnusable(message)
 

@@ -39,7 +39,7 @@ from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
 from protocol.messages import MULTIADDRS_MAX, Message
 from protocol.rules import evidence, offers, results, tasks, verdicts
-from protocol.rules.view import GOSSIP_BYTES_MAX, Contradiction, Misranked, Seen, View
+from protocol.rules.view import GOSSIP_BYTES_MAX, Contradiction, Misranked, Seen, TaskTerms, View
 from protocol.statement import Domain, Statement, open_statement, seal
 
 EVIDENCE_QUEUE_MAX = 64
@@ -247,6 +247,7 @@ def _clock_sources(chain: ChainWatcher, clients: Clients) -> ClockSources:
 
 def _chain_watcher(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
     """The chain's view as far as an earlier run read it; not looked at yet."""
-    poll_ms = network.parameters.chain_poll_ms
+    parameters = network.parameters
+    terms = TaskTerms(parameters.head_start_ms, parameters.task_life_ms)
     registry = clients.registry(data_dir / REGISTRY_FILE)
-    return ChainWatcher(clients.epochs, registry, network.domain, poll_ms)
+    return ChainWatcher(clients.epochs, registry, network.domain, terms, parameters.chain_poll_ms)

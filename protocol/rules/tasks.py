@@ -63,6 +63,7 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
         raise Misranked(WrongRanking(data))
     seen.tasks[statement.digest] = statement
     seen.task_ids[task.coordinator, task.epoch, task.number] = statement.digest
+    seen.followers[task.coordinator, task.epoch, task.previous] = statement.digest
     last = _last(seen, task.coordinator, task.epoch)
     if last is None or last.message.number < task.number:
         seen.last_tasks[task.coordinator, task.epoch] = statement.digest
@@ -82,7 +83,7 @@ def check_form(task: TaskAnnouncement) -> None:
     try:
         require_form(task.work)
     except InvalidMessage as error:
-        raise GossipReject(error.reason) from error
+        raise GossipReject("work makes no sense") from error
     # [REJECT] Somebody may do it.
     if not task.assigned:
         raise GossipReject("task is assigned to nobody")
@@ -110,12 +111,13 @@ def check_sequence(seen: Seen, statement: Statement[TaskAnnouncement]) -> None:
 
 
 def _of_epoch_before(seen: Seen, first: TaskAnnouncement) -> list[Statement[TaskAnnouncement] | None]:
-    """What may show that the first announcement of an epoch does not name the last of the epoch before: that
-    there is one, or that another one follows the one that it names."""
+    """What may show that the first announcement of an epoch does not name the last of the epoch before.
+
+    It does not if it names nothing and there is one, or if another one follows the one that it names.
+    """
     who, epoch = first.coordinator, first.epoch - 1
-    named = seen.tasks.get(first.previous)
-    follower = None if named is None else _announced(seen, who, epoch, named.message.number + 1)
-    return [_last(seen, who, epoch), follower]
+    follower = seen.followers.get((who, epoch, first.previous))
+    return [_last(seen, who, epoch), None if follower is None else seen.tasks.get(follower)]
 
 
 def _last(seen: Seen, coordinator: bytes, epoch: int) -> Statement[TaskAnnouncement] | None:

@@ -74,6 +74,7 @@ class Seen:
     :ivar statements: envelope first said by (kind, signer's address, slot); the memory behind evidence.
     :ivar tasks: announcements by task id.
     :ivar task_ids: of announcements, by (coordinator, epoch, number).
+    :ivar followers: of announcements, by (coordinator, epoch, the id that they name as predecessor).
     :ivar last_tasks: id of the announcement with the highest number, by (coordinator, epoch).
     :ivar auditors: drawn for a task, by task id; kept from the first verdict on it.
     :ivar offers: newest offer by miner's address.
@@ -88,6 +89,9 @@ class Seen:
         default_factory=lambda: Bounded(SEEN_TASKS_MAX)
     )
     task_ids: Bounded[tuple[bytes, int, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
+    followers: Bounded[tuple[bytes, int, bytes], bytes] = field(
+        default_factory=lambda: Bounded(SEEN_TASKS_MAX)
+    )
     last_tasks: Bounded[tuple[bytes, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
     auditors: Bounded[bytes, tuple[bytes, ...]] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
     offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))

@@ -7,11 +7,11 @@ goes no further; no honest node forwards either.
 Reached (seed 1): cut off by all after at most 6 messages; 1,300 ignored ones cost nothing; 100 % delivered.
 """
 
-from protocol.messages import ModelOffer, Offer
+from protocol.messages import Offer
 from tests.attacks.arena import report_deliveries, traffic
 from tests.attacks.single import VICTIMS, beset, cut_off_by, keep_doing
 from tests.attacks.sybils import Sybil, encode_messages, surround
-from tests.protocol.builders import MODEL_ID, STRANGER, sealed
+from tests.protocol.builders import STRANGER, model_offer, sealed
 from tests.simulation.memo import shared_results
 from tests.simulation.network import OFFER_LIFE_MS
 from tests.simulation.outcome import Outcome
@@ -42,7 +42,7 @@ def attack(seed: int, seconds: float = 60) -> Outcome:
 
         def offer_without_stake(peer: int) -> None:
             number = ignored.sent[peer]
-            offer = Offer(number, now_ms, now_ms + OFFER_LIFE_MS, 1, (ModelOffer(MODEL_ID, number + peer),))
+            offer = Offer(number, now_ms, now_ms + OFFER_LIFE_MS, 1, (model_offer(number + peer),))
             ignored.spam(peer, sealed(STRANGER, offer))
 
         keep_doing(network, ignored, 50, offer_without_stake)

@@ -18,11 +18,10 @@ from node.system.lifetime import leave_startup_uncollected
 from p2p.mesh import Validation, Validator
 from protocol.draw import EpochView, Snapshot
 from protocol.hashing import sha256
-from protocol.messages import ModelOffer
 from protocol.rules.view import Seen, View
 from tests.bench.mesh_load import Deliveries, Load, load_of_command, run_phases
 from tests.p2p.nodes import open_gossip, until
-from tests.protocol.builders import DOMAIN, Key, key, offer, sealed
+from tests.protocol.builders import DOMAIN, TERMS, Key, changed, key, model_offer, offer, sealed
 
 TOPIC = "cuckoo/1/31337-c0ffee00/offers"
 STAKE_WEI = 20_001 * 10**18
@@ -31,14 +30,16 @@ OFFER_BYTES = 94
 """Length of an offer's envelope without models,"""
 MODEL_BYTES = 47
 """and what one model adds to it at this price."""
-PRICE_MICRO_CAI = 5_000_000_000
+PRICE_WEI = 5_000_000_000
 
 
 def offers_of(miners: list[Key], message_bytes: int) -> list[bytes]:
     """An offer of about `message_bytes` by each."""
     issued_at_ms = now_ms()
     count = round((message_bytes - OFFER_BYTES) / MODEL_BYTES)
-    models = tuple(ModelOffer(sha256(bytes([number])), PRICE_MICRO_CAI) for number in range(count))
+    models = tuple(
+        changed(model_offer(PRICE_WEI), model_id=sha256(bytes([number]))) for number in range(count)
+    )
     changes = {"issued_at_ms": issued_at_ms, "valid_until_ms": issued_at_ms + LIFE_MS, "models": models}
     return [sealed(miner, offer(**changes)) for miner in miners]
 
@@ -69,6 +70,7 @@ async def main(load: Load) -> None:
                 coordinators=Snapshot.of([]),
             )
         },
+        TERMS,
     )
     messages = offers_of(miners, load.message_bytes)
     deliveries = Deliveries()

@@ -31,8 +31,8 @@ VIEW = {
 def fields(sequence):
     """An offer, in the notation of ``tests/vectors/cbor.json``."""
     numbers = [{"uint": str(number)} for number in (sequence, NOW_MS, NOW_MS + 20_000, 1)]
-    kinds = [{"uint": "0"}, {"uint": "1"}]
-    return [*numbers, [[{"bytes": MODEL_ID.hex()}, {"uint": "2500000"}, {"uint": "900"}, kinds]]]
+    works = [[{"uint": kind}, [{"uint": "2500000"}], {"uint": "900"}] for kind in ("0", "1")]
+    return [*numbers, [[{"bytes": MODEL_ID.hex()}, works]]]
 
 
 def validator(accepted):

@@ -26,10 +26,12 @@ from p2p.streams import RemoteAborted
 from protocol.draw import rank_for_task, task_seed
 from protocol.errors import ProtocolError, Refusal
 from protocol.hashing import sha256
-from protocol.messages import NO_TASK, TaskAcceptance, TaskAnnouncement, TaskKind
+from protocol.messages import NO_TASK, PassedOver, TaskAcceptance, TaskAnnouncement
 from protocol.rules import tasks
+from protocol.rules.view import TaskTerms
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
+from protocol.work import Work, WorkKind
 from tests.limits import HANG_S
 
 pytestmark = pytest.mark.process
@@ -51,27 +53,24 @@ class Stranger:
         key = key or self.key
         return seal(self.network.domain, message, lambda unsigned: sign_digest(key.secret, unsigned.digest))
 
-    def announcement(self, signer, sequence):
+    def announcement(self, signer, number):
         """A well-formed announcement whose draw is right for `signer`."""
         epoch = self.view.latest
-        seed = task_seed(epoch.seed, signer.address, sequence)
+        seed = task_seed(epoch.seed, signer.address, number)
         now = now_ms()
         return TaskAnnouncement(
             coordinator=signer.address,
             epoch=epoch.number,
-            sequence=sequence,
-            previous=sha256(b"the task before") if sequence else NO_TASK,
+            number=number,
+            previous=sha256(b"the task before") if number else NO_TASK,
             model_id=bytes(32),
-            task_kind=TaskKind.TEXT_TO_IMAGE,
+            work=Work.image(WorkKind.TEXT_TO_IMAGE, 32, 32, 1),
             input_commitment=bytes(32),
-            width=32,
-            height=32,
-            steps=1,
             price_micro_cai=1_000_000,  # enough for any miner of the market
+            upfront_micro_cai=0,
             announced_at_ms=now,
-            rank_timeout_ms=1000,
             deadline_ms=now + 60_000,
-            ranking=rank_for_task(epoch.miners, seed, lambda miner: True, 3),
+            ranking=rank_for_task(epoch.miners, seed, lambda miner: PassedOver.ASSIGNED, 3),
             multiaddrs=tuple(
                 address.decapsulate_code(0x01A5).to_bytes() for address in self.host.listen_addresses()
             ),
@@ -92,7 +91,9 @@ async def stranger_in(market):
         trio.open_nursery() as nursery,
     ):
         clients = Clients(rpc, network.deployment)
-        watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, 1000)
+        parameters = network.parameters
+        terms = TaskTerms(parameters.head_start_ms, parameters.task_life_ms)
+        watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, terms, 1000)
         await watcher.refresh()
         gossip = GossipService(host, random.Random(1))
         await nursery.start(gossip.run)

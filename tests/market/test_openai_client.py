@@ -7,8 +7,8 @@ import openai
 import pytest
 from PIL import Image
 
-from protocol.messages import TaskKind
 from protocol.receipt import verify_document
+from protocol.work import WorkKind
 
 pytestmark = pytest.mark.process
 
@@ -29,7 +29,7 @@ def test_models_lists_what_live_miners_offer(client):
     models = client.models.list().data
     assert [model.id for model in models] == ["cuckoo-icons"]
     assert models[0].cuckoo["miners"] == 3
-    assert models[0].cuckoo["task_kinds"] == ["text-to-image", "image-to-image"]
+    assert models[0].cuckoo["work_kinds"] == ["text-to-image", "image-to-image"]
 
 
 def test_generate_answers_with_an_image_and_its_receipt(client, market):
@@ -95,7 +95,7 @@ def test_edit_changes_an_image_as_asked_and_has_a_receipt(client, market, apple)
         receipt = verify_document(http.get(f"/v1/cuckoo/tasks/{answer.cuckoo['tasks'][0]}").json())
     assert receipt.matches(edited)
     announcement = receipt.announcement.message
-    assert (announcement.task_kind, announcement.steps) == (TaskKind.IMAGE_TO_IMAGE, 6)
+    assert (announcement.work.kind, announcement.work.units) == (WorkKind.IMAGE_TO_IMAGE, 6)
 
 
 def test_edit_takes_what_cameras_make_and_gives_several(client):

@@ -5,8 +5,9 @@ from pathlib import Path
 from node.coordinator.catalogue import Catalogue
 from node.inference.packages.package import ModelPackage
 from node.signing.keys import Key
-from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement, TaskKind
+from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement
 from protocol.statement import Domain
+from protocol.work import Work, WorkKind
 
 PACKAGE = ModelPackage(
     name="cuckoo-icons",
@@ -18,7 +19,7 @@ PACKAGE = ModelPackage(
     default_guidance_milli=4000,
     guidance_milli_max=15_000,
     precision_class="A",
-    task_kinds=tuple(TaskKind),
+    work_kinds=tuple(WorkKind),
     sizes=((32, 32), (64, 64)),
     folder=Path("nowhere"),
     model_id=b"\x07" * 32,
@@ -30,22 +31,24 @@ DOMAIN = Domain(31337, bytes(20))
 STEPS = 4
 
 
+def image_work(steps: int = STEPS, kind: WorkKind = WorkKind.TEXT_TO_IMAGE) -> Work:
+    """An image of 32 x 32 pixels."""
+    return Work.image(kind, 32, 32, steps)
+
+
 def announcement(*ranking: RankedMiner, coordinator: bytes = COORDINATOR.address) -> TaskAnnouncement:
     """The coordinator's first task, of `STEPS` steps."""
     return TaskAnnouncement(
         coordinator=coordinator,
         epoch=1,
-        sequence=0,
+        number=0,
         previous=NO_TASK,
         model_id=bytes(32),
-        task_kind=TaskKind.TEXT_TO_IMAGE,
+        work=image_work(),
         input_commitment=bytes(32),
-        width=32,
-        height=32,
-        steps=STEPS,
         price_micro_cai=1,
+        upfront_micro_cai=0,
         announced_at_ms=1,
-        rank_timeout_ms=1000,
         deadline_ms=10_000,
         ranking=ranking,
         multiaddrs=(),

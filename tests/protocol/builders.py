@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,18 +25,19 @@ from protocol.messages import (
     Message,
     ModelOffer,
     Offer,
+    PassedOver,
     RankedMiner,
     ResultChunk,
     ResultCommitment,
     TaskAcceptance,
     TaskAnnouncement,
     TaskInput,
-    TaskKind,
-    image_parts,
+    WorkOffer,
+    parts_of,
 )
 from protocol.receipt import Receipt
 from protocol.rules.verdicts import AUDITORS_PER_TASK
-from protocol.rules.view import View
+from protocol.rules.view import TaskTerms, View
 from protocol.signature import HALF_ORDER, address_of, sign_digest
 from protocol.statement import (
     VERSION,
@@ -47,7 +49,8 @@ from protocol.statement import (
     seal,
     unsigned,
 )
-from protocol.task_input import NO_SOURCE
+from protocol.task_input import image_input
+from protocol.work import ImageNumbers, Work, WorkKind
 
 NOW_MS = 1_800_000_000_000
 WEI_PER_CAI = 10**18
@@ -56,9 +59,10 @@ DOMAIN = Domain(31337, bytes.fromhex("c0ffee00000000000000000000000000000000aa")
 OTHER_DOMAIN = Domain(1, DOMAIN.verifying_contract)
 MODEL_ID = sha256(b"a model package")
 IMAGE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4
-IMAGE_PARTS = image_parts(IMAGE)
+IMAGE_PARTS = parts_of(IMAGE)
 TRACE_LEAVES = tuple(sha256(bytes([step])) for step in range(5))
 STEPS = len(TRACE_LEAVES) - 1
+TERMS = TaskTerms(head_start_ms=3_000, life_ms_max=30 * 60 * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +109,16 @@ EPOCH = epoch_view()
 
 @functools.cache
 def view() -> View:
-    return View(DOMAIN, {6: epoch_view(6), 7: EPOCH})
+    return View(DOMAIN, {6: epoch_view(6), 7: EPOCH}, TERMS)
 
 
 def changed(message: Any, **changes: Any) -> Any:
     """`message` with some fields replaced."""
     return dataclasses.replace(message, **changes)
+
+
+def model_offer(price_wei: int = 2_500_000, kinds: Iterable[int] = tuple(WorkKind)) -> ModelOffer:
+    return ModelOffer(MODEL_ID, tuple(WorkOffer(int(kind), (price_wei,), 900) for kind in kinds))
 
 
 def offer(**changes: Any) -> Offer:
@@ -119,50 +127,60 @@ def offer(**changes: Any) -> Offer:
         issued_at_ms=NOW_MS,
         valid_until_ms=NOW_MS + 20_000,
         capacity=1,
-        models=(ModelOffer(MODEL_ID, 2_500_000, 900, tuple(TaskKind)),),
+        models=(model_offer(),),
     )
     return changed(made, **changes)
 
 
-def ranking_for(sequence: int, epoch: EpochView = EPOCH) -> tuple[RankedMiner, ...]:
-    """The draw of the coordinator's task `sequence`, with the miner in its second place passed over."""
-    seed = task_seed(epoch.seed, COORDINATOR.address, sequence)
-    second = rank_for_task(epoch.miners, seed, lambda _: True, 2)[1].miner
-    return rank_for_task(epoch.miners, seed, lambda miner: miner != second, 3)
+def everybody(miner: bytes) -> PassedOver:
+    """The judge of a coordinator that passes over nobody."""
+    del miner
+    return PassedOver.ASSIGNED
 
 
-def task_input(**changes: Any) -> TaskInput:
-    made = TaskInput(
-        salt=sha256(b"salt"),
-        prompt="a cuckoo in a clock, watercolour",
-        negative_prompt="text",
-        seed=42,
-        guidance_milli=7_500,
-        preview_every_steps=2,
-        schedule_steps=STEPS,
-        source_bytes=0,
-        source_hash=NO_SOURCE,
+def ranking_for(number: int, epoch: EpochView = EPOCH) -> tuple[RankedMiner, ...]:
+    """The draw of a task of the coordinator, with the miner in its second place passed over."""
+    seed = task_seed(epoch.seed, COORDINATOR.address, number)
+    second = rank_for_task(epoch.miners, seed, everybody, 2)[1].miner
+
+    def judge(miner: bytes) -> PassedOver:
+        return PassedOver.NO_OFFER if miner == second else PassedOver.ASSIGNED
+
+    return rank_for_task(epoch.miners, seed, judge, 3)
+
+
+def work(
+    units: int = STEPS, kind: WorkKind = WorkKind.TEXT_TO_IMAGE, width: int = 64, height: int = 64
+) -> Work:
+    return Work.image(kind, width, height, units)
+
+
+def task_input(
+    *, seed: int = 42, schedule_steps: int = STEPS, salt: bytes = sha256(b"salt"), source: bytes = b""
+) -> TaskInput:
+    return image_input(
+        ImageNumbers(seed, 7_500, schedule_steps),
+        ("a cuckoo in a clock, watercolour", "text"),
+        salt,
+        2,
+        source,
     )
-    return changed(made, **changes)
 
 
-def announcement(sequence: int = 11, **changes: Any) -> TaskAnnouncement:
+def announcement(number: int = 11, **changes: Any) -> TaskAnnouncement:
     made = TaskAnnouncement(
         coordinator=COORDINATOR.address,
         epoch=EPOCH.number,
-        sequence=sequence,
-        previous=sha256(b"the task before") if sequence else NO_TASK,
+        number=number,
+        previous=sha256(b"the task before") if number else NO_TASK,
         model_id=MODEL_ID,
-        task_kind=TaskKind.TEXT_TO_IMAGE,
+        work=work(),
         input_commitment=task_input().commitment(),
-        width=64,
-        height=64,
-        steps=STEPS,
         price_micro_cai=2_500_000,
+        upfront_micro_cai=0,
         announced_at_ms=NOW_MS,
-        rank_timeout_ms=3_000,
         deadline_ms=NOW_MS + 120_000,
-        ranking=ranking_for(sequence),
+        ranking=ranking_for(number),
         multiaddrs=(bytes.fromhex("04c0000201060fa1"),),
     )
     return changed(made, **changes)
@@ -207,20 +225,20 @@ def commitment(**changes: Any) -> ResultCommitment:
         output_bytes=len(IMAGE),
         output_hash=sha256(IMAGE),
         trace_root=merkle_root(TRACE_LEAVES),
-        steps_done=STEPS,
+        units_done=STEPS,
     )
     return changed(made, **changes)
 
 
 def chunk(**changes: Any) -> ResultChunk:
-    return changed(ResultChunk(TASK.digest, 0, ChunkKind.IMAGE_PART, 0, STEPS, IMAGE_PARTS[0]), **changes)
+    return changed(ResultChunk(TASK.digest, 0, ChunkKind.OUTPUT_PART, 0, STEPS, IMAGE_PARTS[0]), **changes)
 
 
 AUDITORS = tuple(
     KEY_OF[address]
     for address in auditors(
         EPOCH.miners,
-        task_seed(EPOCH.seed, COORDINATOR.address, TASK.message.sequence),
+        task_seed(EPOCH.seed, COORDINATOR.address, TASK.message.number),
         TASK.message.assigned,
         AUDITORS_PER_TASK,
     )
@@ -235,7 +253,7 @@ def verdict(**changes: Any) -> AuditVerdict:
 
 def next_announcement(**changes: Any) -> TaskAnnouncement:
     """The task after `TASK`, of the same chain."""
-    made = announcement(TASK.message.sequence + 1, previous=TASK.digest)
+    made = announcement(TASK.message.number + 1, previous=TASK.digest)
     return changed(made, **changes)
 
 

@@ -115,7 +115,7 @@ def test_examples(value, encoded):
         ("62ff00", "text is not UTF-8"),
         ("63eda080", "text is not UTF-8"),
         ("62c080", "text is not UTF-8"),
-        ("8181818180", "arrays nest deeper than 4"),
+        ("81818181818180", "arrays nest deeper than 6"),
         ("9a7fffffff", "truncated"),
         ("5bffffffffffffffff", "truncated"),
     ],
@@ -136,13 +136,15 @@ def test_length_limit():
 
 
 def test_depth_limit():
-    assert cbor.decode(bytes.fromhex("81818180")) == ((((),),),)
-    assert cbor.encode(((((),),),)).hex() == "81818180"
-    with pytest.raises(ValueError, match="arrays nest deeper than 4"):
-        cbor.encode((((((),),),),))
+    assert cbor.decode(bytes.fromhex("818181818180")) == ((((((),),),),),)
+    assert cbor.encode(((((((),),),),),)).hex() == "818181818180"
+    with pytest.raises(ValueError, match="arrays nest deeper than 6"):
+        cbor.encode((((((((),),),),),),))
+    with pytest.raises(DecodeError, match="arrays nest deeper than 6"):
+        cbor.decode(bytes.fromhex("81818181818180"))
     endless: list[object] = []
     endless.append(endless)
-    with pytest.raises(ValueError, match="arrays nest deeper than 4"):
+    with pytest.raises(ValueError, match="arrays nest deeper than 6"):
         cbor.encode(endless)
 
 

@@ -18,7 +18,8 @@ from protocol.draw import (
     task_seed,
 )
 from protocol.hashing import keccak256
-from protocol.messages import RANKING_MAX, RankedMiner
+from protocol.messages import RANKING_MAX, PassedOver, RankedMiner
+from tests.protocol.builders import everybody
 from tests.protocol.strategies import lawful
 
 seeds = st.binary(min_size=32, max_size=32)
@@ -126,25 +127,30 @@ def test_auditors_are_a_draw_of_their_own_without_the_assigned(weights, seed, as
     assert list(drawn) == [miner for miner in second if miner not in assigned][:wanted]
 
 
-def test_a_ranking_for_a_task_stops_at_the_last_wanted_live_miner():
+def only(live):
+    """A judge that has bad experience with all others."""
+    return lambda miner: PassedOver.ASSIGNED if miner in live else PassedOver.EXPERIENCE
+
+
+def test_a_ranking_for_a_task_stops_at_the_last_wanted_miner_that_may_work():
     drawn = list(ranking(SNAPSHOT, SEED))
     live = {drawn[0], drawn[2], drawn[3], drawn[5]}
-    places = rank_for_task(SNAPSHOT, SEED, live.__contains__, 3)
+    places = rank_for_task(SNAPSHOT, SEED, only(live), 3)
     assert [place.miner for place in places] == drawn[:4]
-    assert [place.passed_over for place in places] == [0, 1, 0, 0]
+    assert [place.passed_over for place in places] == [0, 4, 0, 0]
 
 
 def test_a_ranking_for_a_task_ends_with_the_snapshot():
-    assert rank_for_task(SNAPSHOT, SEED, lambda _: True, 99) == tuple(
+    assert rank_for_task(SNAPSHOT, SEED, everybody, 99) == tuple(
         RankedMiner(miner, 0) for miner in ranking(SNAPSHOT, SEED)
     )
-    assert rank_for_task(SNAPSHOT, SEED, lambda _: True, 0) == ()
-    assert rank_for_task(Snapshot.of([]), SEED, lambda _: True, 3) == ()
+    assert rank_for_task(SNAPSHOT, SEED, everybody, 0) == ()
+    assert rank_for_task(Snapshot.of([]), SEED, everybody, 3) == ()
 
 
 def test_a_ranking_for_a_task_gives_up_at_its_limit():
     many = snapshot_of({bytes([number]) * 20: 1 for number in range(RANKING_MAX + 6)})
-    places = rank_for_task(many, SEED, lambda _: False, 3)
+    places = rank_for_task(many, SEED, only(set()), 3)
     assert len(places) == RANKING_MAX
     assert all(place.passed_over for place in places)
 
@@ -154,7 +160,7 @@ def test_a_ranking_for_a_task_gives_up_at_its_limit():
 def test_what_was_drawn_follows_the_draw_whoever_is_passed_over(weights, seed, away, wanted):
     snapshot = snapshot_of(weights)
     live = {miner for number, miner in enumerate(snapshot.miners) if number not in away}
-    places = rank_for_task(snapshot, seed, live.__contains__, wanted)
+    places = rank_for_task(snapshot, seed, only(live), wanted)
     assert follows_draw(snapshot, seed, places)
 
 

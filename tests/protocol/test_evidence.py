@@ -18,7 +18,7 @@ from protocol.evidence import (
 )
 from protocol.hashing import keccak256
 from protocol.merkle import leaf_hash, merkle_proof, merkle_root
-from protocol.messages import CHUNK_BYTES_MAX, ChunkKind, Kind, image_parts
+from protocol.messages import CHUNK_BYTES_MAX, NO_TASK, ChunkKind, Kind, parts_of
 from protocol.rules.view import GOSSIP_BYTES_MAX
 from protocol.signature import recover
 from tests.protocol import builders
@@ -33,10 +33,10 @@ EPOCHS = builders.view().epochs
     ("signer", "one", "other"),
     [
         (MINERS["ann"], builders.offer(), builders.offer(capacity=2)),
-        (builders.COORDINATOR, builders.announcement(), builders.announcement(steps=1)),
+        (builders.COORDINATOR, builders.announcement(), builders.announcement(work=builders.work(1))),
         (FIRST_RANKED, builders.acceptance(), builders.acceptance(rank=1)),
-        (FIRST_RANKED, builders.commitment(), builders.commitment(steps_done=1)),
-        (builders.STRANGER, builders.commitment(), builders.commitment(steps_done=1)),
+        (FIRST_RANKED, builders.commitment(), builders.commitment(units_done=1)),
+        (builders.STRANGER, builders.commitment(), builders.commitment(units_done=1)),
     ],
     ids=["offers", "announcements", "acceptances", "commitments", "of anybody"],
 )
@@ -74,9 +74,9 @@ def test_what_proves_nothing():
         (sealed(FIRST_RANKED, builders.commitment(task_id=bytes(32))), "the statements take different slots"),
         (one, "the statements say the same"),
         (sealed(SECOND_RANKED, builders.commitment()), "the statements say the same"),
-        (sealed(SECOND_RANKED, builders.commitment(steps_done=1)), "the statements have different signers"),
+        (sealed(SECOND_RANKED, builders.commitment(units_done=1)), "the statements have different signers"),
         (
-            sealed(FIRST_RANKED, builders.commitment(steps_done=1), OTHER_DOMAIN),
+            sealed(FIRST_RANKED, builders.commitment(units_done=1), OTHER_DOMAIN),
             "the statements have different signers",
         ),
     ]:
@@ -132,7 +132,7 @@ def test_nobody_can_be_framed_by_editing_what_he_said(edited):
 
 
 BIG_IMAGE = bytes(range(256)) * 2_100
-BIG_PARTS = image_parts(BIG_IMAGE)
+BIG_PARTS = parts_of(BIG_IMAGE)
 BIG_COMMITMENT = builders.commitment(output_root=merkle_root(BIG_PARTS), output_bytes=len(BIG_IMAGE))
 
 
@@ -172,7 +172,7 @@ PART_OF = {"part": 1, "payload": b"another"}
         ({"chunk": sealed(FIRST_RANKED, builders.chunk(part=3))}, "the leaf is not under the committed root"),
         (
             {"chunk": sealed(FIRST_RANKED, builders.chunk(chunk_kind=ChunkKind.PREVIEW))},
-            "the chunk is no part of an image",
+            "the chunk is not a part of an output",
         ),
         (
             {"chunk": sealed(FIRST_RANKED, builders.chunk(**PART_OF, task_id=bytes(32)))},
@@ -203,12 +203,23 @@ def test_the_largest_part_travels_as_a_file_and_the_rest_by_gossip():
 
 COORDINATOR = builders.COORDINATOR
 NEXT = builders.next_announcement()
-SIXTH = builders.ranking_for(12, builders.epoch_view(6))
 
 
-@pytest.mark.parametrize("changes", [{"previous": bytes(32)}, {"epoch": 6, "ranking": SIXTH}])
-def test_a_chain_that_breaks_is_an_offence(changes):
-    later = builders.changed(NEXT, **changes)
+FIRST_OF_NEXT = builders.announcement(0, epoch=8, previous=builders.TASK.digest)
+OF_EPOCH_9 = builders.announcement(0, epoch=9, previous=NO_TASK)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        builders.changed(NEXT, previous=bytes(31) + b"\x01"),
+        builders.changed(NEXT, previous=NO_TASK),
+        builders.changed(FIRST_OF_NEXT, previous=NO_TASK),
+        builders.changed(FIRST_OF_NEXT, previous=builders.TASK.message.previous),
+    ],
+    ids=["another", "none", "none, though there is one", "one that another follows"],
+)
+def test_a_chain_that_breaks_is_an_offence(later):
     evidence = BrokenSequence(builders.TASK.encoded, sealed(COORDINATOR, later))
     offence = verify_evidence(DOMAIN, evidence, {})
     assert (offence.fault, offence.signer) == (Fault.BROKEN_SEQUENCE, COORDINATOR.address)
@@ -218,9 +229,21 @@ def test_a_chain_that_breaks_is_an_offence(changes):
 @pytest.mark.parametrize(
     ("later", "signer", "why"),
     [
-        (NEXT, COORDINATOR, "the later announcement follows the earlier"),
-        (builders.changed(NEXT, epoch=8), COORDINATOR, "the later announcement follows the earlier"),
-        (builders.announcement(13), COORDINATOR, "the announcements do not have consecutive numbers"),
+        (NEXT, COORDINATOR, "the announcements may be of one chain"),
+        (FIRST_OF_NEXT, COORDINATOR, "the announcements may be of one chain"),
+        (
+            builders.changed(FIRST_OF_NEXT, previous=bytes(31) + b"\x01"),
+            COORDINATOR,
+            "the announcements may be of one chain",
+        ),
+        (
+            builders.changed(FIRST_OF_NEXT, number=1, previous=builders.TASK.message.previous),
+            COORDINATOR,
+            "the announcements may be of one chain",
+        ),
+        (OF_EPOCH_9, COORDINATOR, "the announcements may be of one chain"),
+        (builders.announcement(13), COORDINATOR, "the announcements may be of one chain"),
+        (builders.announcement(10), COORDINATOR, "the announcements may be of one chain"),
         (NEXT, FIRST_RANKED, "an announcement is signed by somebody else than its coordinator"),
         (
             builders.changed(NEXT, coordinator=FIRST_RANKED.address),

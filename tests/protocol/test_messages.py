@@ -11,27 +11,50 @@ from protocol.messages import (
     MESSAGE_OF,
     Kind,
     ModelOffer,
+    PassedOver,
+    PublicInput,
     RankedMiner,
+    SealedInput,
+    Source,
     TaskCall,
+    TaskDecline,
     TaskInput,
-    TaskKind,
     TaskReply,
+    WorkOffer,
     integer_slot,
 )
 from protocol.pay import SignedVoucher
 from protocol.rules.view import GOSSIP_BYTES_MAX
 from protocol.schema import Bytes, Items, Text, Uint, _kind_of, _kinds, to_items
 from protocol.statement import BODY_BYTES_MAX, Envelope
+from protocol.work import (
+    DETAILS_BYTES_MAX,
+    NUMBERS_BYTES_MAX,
+    PRICES_MAX,
+    SPECS,
+    ImageDetails,
+    ImageNumbers,
+    Work,
+    WorkKind,
+)
 from tests.protocol import builders
 from tests.protocol.strategies import lawful, mutations, structs, values
 
 STRUCTS = [
     *MESSAGE_OF.values(),
     ModelOffer,
+    WorkOffer,
     RankedMiner,
+    Work,
+    ImageDetails,
+    ImageNumbers,
     TaskCall,
     TaskInput,
+    PublicInput,
+    SealedInput,
+    Source,
     TaskReply,
+    TaskDecline,
     SignedVoucher,
     Envelope,
 ]
@@ -124,7 +147,7 @@ def test_the_largest_input_fits_into_a_reply():
 
 
 def test_kinds_of_work_are_numbers_that_never_change():
-    assert {kind.name: int(kind) for kind in TaskKind} == {"TEXT_TO_IMAGE": 0, "IMAGE_TO_IMAGE": 1}
+    assert {kind.name: int(kind) for kind in WorkKind} == {"TEXT_TO_IMAGE": 0, "IMAGE_TO_IMAGE": 1}
 
 
 def test_kinds_are_numbers_that_never_change():
@@ -141,7 +164,8 @@ def test_kinds_are_numbers_that_never_change():
 
 def test_slots():
     assert builders.offer(sequence=2**64 - 1).slot() == bytes(24) + b"\xff" * 8
-    assert builders.announcement().slot() == bytes(31) + b"\x0b"
+    assert builders.announcement().slot() == bytes(23) + b"\x07" + bytes(7) + b"\x0b"
+    assert builders.announcement(2**64 - 1, epoch=2**64 - 1, ranking=()).slot() == bytes(16) + b"\xff" * 16
     assert builders.acceptance().slot() == builders.TASK.digest
     assert builders.commitment().slot() == builders.TASK.digest
     assert builders.verdict().slot() == keccak256(
@@ -152,16 +176,38 @@ def test_slots():
 
 
 def test_assigned_are_those_not_passed_over():
-    places = tuple(RankedMiner(bytes([number]) * 20, number % 2) for number in range(5))
-    assigned = builders.announcement(ranking=places).assigned
-    assert assigned == (bytes(20), b"\x02" * 20, b"\x04" * 20)
+    places = tuple(RankedMiner(bytes([reason]) * 20, int(reason)) for reason in PassedOver)
+    assigned = builders.announcement(ranking=(*places, RankedMiner(b"\x09" * 20, 0))).assigned
+    assert assigned == (bytes(20), b"\x09" * 20)
+
+
+def test_reasons_for_passing_over_are_numbers_that_never_change():
+    assert {reason.name: int(reason) for reason in PassedOver} == {
+        "ASSIGNED": 0,
+        "NO_OFFER": 1,
+        "TOO_EXPENSIVE": 2,
+        "BUSY": 3,
+        "EXPERIENCE": 4,
+    }
 
 
 def test_the_commitment_to_an_input_hides_it_by_its_salt():
     task_input = builders.task_input()
-    assert task_input.commitment() == sha256(task_input.encode())
+    leaves = (b"\x00" + half.encode() for half in (task_input.public, task_input.sealed))
+    assert task_input.commitment() == sha256(b"\x01" + b"".join(sha256(leaf) for leaf in leaves))
     assert builders.task_input(salt=bytes(32)).commitment() != task_input.commitment()
 
 
-def test_an_image_of_the_largest_size_has_the_largest_number_of_parts():
-    assert messages.IMAGE_PARTS_MAX * messages.CHUNK_BYTES_MAX == messages.IMAGE_BYTES_MAX
+def test_an_output_of_the_largest_size_has_the_largest_number_of_parts():
+    assert messages.OUTPUT_PARTS_MAX * messages.CHUNK_BYTES_MAX == messages.OUTPUT_BYTES_MAX
+    assert len(messages.parts_of(bytes(messages.OUTPUT_BYTES_MAX))) == messages.OUTPUT_PARTS_MAX
+    assert messages.parts_of(bytes(messages.CHUNK_BYTES_MAX + 1))[1:] == (b"\x00",)
+    assert messages.parts_of(b"") == ()
+
+
+def test_the_largest_details_and_numbers_of_every_kind_fit_where_they_must_go():
+    for spec in SPECS.values():
+        assert len(largest(spec.details).encode()) <= DETAILS_BYTES_MAX
+        assert len(largest(spec.numbers).encode()) <= NUMBERS_BYTES_MAX
+        assert 1 <= len(spec.priced) <= PRICES_MAX
+        assert len(spec.roles) <= messages.SOURCES_MAX

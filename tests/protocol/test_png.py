@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from protocol.errors import InvalidMessage
-from protocol.messages import IMAGE_BYTES_MAX
+from protocol.messages import OUTPUT_BYTES_MAX
 from protocol.png import (
     IDAT_CHUNKS_MAX,
     PNG_HEADER_BYTES,
@@ -117,8 +117,8 @@ def test_attack_a_million_chunks_of_nothing():
 
 
 def test_a_picture_longer_than_may_travel_is_not_read():
-    refused(PICTURE.ljust(IMAGE_BYTES_MAX + 1), f"picture is longer than {IMAGE_BYTES_MAX} bytes")
-    refused(PICTURE.ljust(IMAGE_BYTES_MAX), "picture goes on after its end")
+    refused(PICTURE.ljust(OUTPUT_BYTES_MAX + 1), f"picture is longer than {OUTPUT_BYTES_MAX} bytes")
+    refused(PICTURE.ljust(OUTPUT_BYTES_MAX), "picture goes on after its end")
 
 
 @pytest.mark.parametrize(

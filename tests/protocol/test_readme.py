@@ -15,7 +15,24 @@ from protocol.clock import QUESTIONS_PER_STREAM_MAX, ClockAnswer, ClockQuestion
 from protocol.draw import ranking, task_seed
 from protocol.hashing import keccak256
 from protocol.merkle import LEAVES_MAX
-from protocol.messages import MESSAGE_OF, Kind, ModelOffer, RankedMiner, TaskCall, TaskInput, TaskReply
+from protocol.messages import (
+    MESSAGE_OF,
+    ChunkKind,
+    DeclineKind,
+    Kind,
+    ModelOffer,
+    PassedOver,
+    PublicInput,
+    RankedMiner,
+    ReplyKind,
+    SealedInput,
+    Source,
+    TaskCall,
+    TaskDecline,
+    TaskInput,
+    TaskReply,
+    WorkOffer,
+)
 from protocol.pay import SLICES_PER_TASK, SignedVoucher
 from protocol.rules import evidence as evidence_rules
 from protocol.rules import offers, results, tasks, verdicts, view
@@ -27,6 +44,7 @@ from protocol.task import MINER as MINER_TABLE
 from protocol.task import mermaid
 from protocol.trace import Opening, OpeningRequest, ProvedLeaf, TraceLeaf
 from protocol.transfer import ModelRequest
+from protocol.work import SPECS, UNITS_MAX, ImageDetails, ImageNumbers, Work
 from tests.protocol.builders import COORDINATOR, EPOCH
 from tests.protocol.rules.test_all_rules import CAUGHT
 
@@ -42,10 +60,18 @@ MODULES = {
 STRUCTS = [
     *MESSAGE_OF.values(),
     ModelOffer,
+    WorkOffer,
     RankedMiner,
+    Work,
+    ImageDetails,
+    ImageNumbers,
     TaskCall,
     TaskInput,
+    PublicInput,
+    SealedInput,
+    Source,
     TaskReply,
+    TaskDecline,
     Envelope,
     ModelRequest,
     ClockQuestion,
@@ -138,6 +164,36 @@ def test_the_table_of_kinds():
     assert len(re.findall(r"^\| \d", section("Kinds and slots"), re.MULTILINE)) == len(Kind)
 
 
+@pytest.mark.parametrize(
+    ("numbers", "title"),
+    [
+        (PassedOver, "RankedMiner"),
+        (ChunkKind, "ResultChunk"),
+        (ReplyKind, "TaskReply"),
+        (DeclineKind, "TaskDecline"),
+    ],
+)
+def test_each_set_of_numbers_has_its_table(numbers, title):
+    rows = re.findall(r"^\| (\d+) \| ([A-Z_]+) \| .+ \|$", section(title), re.MULTILINE)
+    assert rows == [(str(int(one)), one.name) for one in numbers]
+
+
+def row_of(kind) -> str:
+    """A kind of work in the table of kinds."""
+    spec = SPECS[kind]
+    structs = [
+        f"[`{struct.__name__}`](#{struct.__name__.lower()})" for struct in (spec.details, spec.numbers)
+    ]
+    lists = [[role.name for role in spec.roles], spec.priced, spec.priced[: spec.upfront]]
+    cells = [str(int(kind)), spec.name, spec.unit, *structs, *(", ".join(each) or "none" for each in lists)]
+    return f"| {' | '.join(cells)} | {'yes' if spec.may_end_early else 'no'} |"
+
+
+def test_the_table_of_kinds_of_work():
+    assert "\n".join(map(row_of, SPECS)) in section("Work")
+    assert len(re.findall(r"^\| \d", section("Work"), re.MULTILINE)) == len(SPECS)
+
+
 @pytest.mark.parametrize("topic", MODULES)
 def test_each_topic_has_its_rules_in_order(topic):
     rows = re.findall(
@@ -161,8 +217,10 @@ def test_the_limits():
         "longest gossip message": view.GOSSIP_BYTES_MAX,
         "longest statement within evidence": evidence.STATEMENT_BYTES_MAX,
         "longest body": statement.BODY_BYTES_MAX,
-        "longest image": messages.IMAGE_BYTES_MAX,
-        "longest source image": messages.SOURCE_BYTES_MAX,
+        "longest output": messages.OUTPUT_BYTES_MAX,
+        "longest source": messages.SOURCE_BYTES_MAX,
+        "most sources of one input": messages.SOURCES_MAX,
+        "most units of one task": UNITS_MAX,
         "IDAT chunks of a picture": png.IDAT_CHUNKS_MAX,
         "most miners of one snapshot": draw.MINERS_MAX,
         "most miners of one receipt": epoch_document.MINERS_MAX,
@@ -171,7 +229,6 @@ def test_the_limits():
         "clock disparity in ms": view.CLOCK_DISPARITY_MS_MAX,
         "longest life of an offer in ms": offers.OFFER_LIFE_MS_MAX,
         "longest life of a task in ms": tasks.TASK_LIFE_MS_MAX,
-        "least head start of a rank in ms": tasks.RANK_TIMEOUT_MS_MIN,
         "longest statement of a chunk within evidence": evidence.CHUNK_STATEMENT_BYTES_MAX,
         "most auditors of one task": verdicts.AUDITORS_PER_TASK,
         "time for verdicts after the deadline in ms": verdicts.AUDIT_LIFE_MS,

@@ -45,7 +45,7 @@ def test_the_second_of_the_ranking_may_have_done_the_work():
     assert verify_document(to_document(second)) == second
 
 
-OTHER_TASK = opened(COORDINATOR, builders.announcement(sequence=12))
+OTHER_TASK = opened(COORDINATOR, builders.announcement(number=12))
 MISRANKED = builders.announcement(ranking=builders.announcement().ranking[::-1])
 
 
@@ -93,7 +93,7 @@ MISRANKED = builders.announcement(ranking=builders.announcement().ranking[::-1])
             },
             "the miner was not drawn at this rank",
         ),
-        ({"commitment": opened(FIRST_RANKED, builders.commitment(steps_done=1))}, "not all steps were done"),
+        ({"commitment": opened(FIRST_RANKED, builders.commitment(units_done=1))}, "not all units were done"),
     ],
 )
 def test_what_contradicts_itself(statements, why):

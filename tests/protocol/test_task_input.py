@@ -7,13 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from protocol.errors import InvalidMessage
-from protocol.hashing import sha256
-from protocol.messages import TaskKind
-from protocol.task_input import PNG_HEADER_BYTES, is_plain_png, require_input, require_source
+from protocol.errors import DecodeError, InvalidMessage
+from protocol.merkle import leaf_hash, merkle_root
+from protocol.messages import Source, TaskInput
+from protocol.task_input import (
+    PNG_HEADER_BYTES,
+    is_plain_png,
+    prove_public,
+    require_input,
+    require_source,
+    verify_public,
+)
+from protocol.work import ImageNumbers, UnknownKind, Work, WorkKind
 from tests.protocol import builders
 from tests.protocol.builders import STEPS
-from tests.protocol.strategies import lawful
+from tests.protocol.strategies import lawful, structs
 
 
 def png(width=64, height=64, mode="RGB", form="PNG", **options):
@@ -25,43 +33,101 @@ def png(width=64, height=64, mode="RGB", form="PNG", **options):
 SOURCE = png()
 
 
+def task_for(given_input, work):
+    return builders.announcement(work=work, input_commitment=given_input.commitment()), given_input
+
+
 def task_of(kind, **changes):
-    given_input = builders.task_input(**changes)
-    return builders.announcement(task_kind=kind, input_commitment=given_input.commitment()), given_input
+    return task_for(builders.task_input(**changes), builders.work(kind=kind))
 
 
-def edit_of(source=SOURCE, **changes):
-    fields = {"schedule_steps": STEPS + 2, "source_bytes": len(source), "source_hash": sha256(source)}
-    return task_of(TaskKind.IMAGE_TO_IMAGE, **fields | changes)
+def edit_of(source=SOURCE, schedule_steps=STEPS + 2):
+    return task_of(WorkKind.IMAGE_TO_IMAGE, source=source, schedule_steps=schedule_steps)
 
 
-def test_inputs_of_both_kinds_fit():
-    require_input(*task_of(TaskKind.TEXT_TO_IMAGE))
-    require_source(*task_of(TaskKind.TEXT_TO_IMAGE), b"")
+def check_source(source, data):
+    """Hold a file against an edit of `source`."""
+    task, given_input = edit_of(source)
+    require_source(task, given_input.public.sources[0], data)
+
+
+def test_inputs_of_both_kinds_fit_and_give_their_numbers():
+    assert require_input(*task_of(WorkKind.TEXT_TO_IMAGE)) == ImageNumbers(42, 7_500, STEPS)
     for schedule_steps in (STEPS, STEPS + 50):
-        require_input(*edit_of(schedule_steps=schedule_steps))
-    require_source(*edit_of(), SOURCE)
+        numbers = require_input(*edit_of(schedule_steps=schedule_steps))
+        assert numbers == ImageNumbers(42, 7_500, schedule_steps)
+    check_source(SOURCE, SOURCE)
 
 
 def test_attack_another_input_than_the_announced():
-    task, _ = task_of(TaskKind.TEXT_TO_IMAGE)
+    task, _ = task_of(WorkKind.TEXT_TO_IMAGE)
     with pytest.raises(InvalidMessage, match="not the one"):
         require_input(task, builders.task_input(seed=43))
 
 
+FROM_TEXT, FROM_IMAGE = builders.task_input(), builders.task_input(source=SOURCE)
+
+
+def with_public(given_input, **changes):
+    return builders.changed(given_input, public=builders.changed(given_input.public, **changes))
+
+
 @pytest.mark.parametrize(
-    ("kind", "changes"),
+    ("kind", "given_input"),
     [
-        (TaskKind.TEXT_TO_IMAGE, {"schedule_steps": STEPS + 1}),
-        (TaskKind.TEXT_TO_IMAGE, {"source_bytes": 1}),
-        (TaskKind.TEXT_TO_IMAGE, {"source_hash": bytes(32)}),
-        (TaskKind.IMAGE_TO_IMAGE, {}),
-        (TaskKind.IMAGE_TO_IMAGE, {"source_bytes": 1, "schedule_steps": STEPS - 1}),
+        (WorkKind.TEXT_TO_IMAGE, builders.task_input(schedule_steps=STEPS + 1)),
+        (WorkKind.TEXT_TO_IMAGE, builders.task_input(schedule_steps=STEPS - 1)),
+        (WorkKind.TEXT_TO_IMAGE, FROM_IMAGE),
+        (WorkKind.TEXT_TO_IMAGE, with_public(FROM_TEXT, numbers=b"")),
+        (WorkKind.TEXT_TO_IMAGE, with_public(FROM_TEXT, numbers=FROM_TEXT.public.numbers + b"\x00")),
+        (WorkKind.IMAGE_TO_IMAGE, FROM_TEXT),
+        (WorkKind.IMAGE_TO_IMAGE, builders.task_input(source=SOURCE, schedule_steps=STEPS - 1)),
+        (WorkKind.IMAGE_TO_IMAGE, with_public(FROM_IMAGE, sources=FROM_IMAGE.public.sources * 2)),
+        (WorkKind.IMAGE_TO_IMAGE, with_public(FROM_IMAGE, sources=(Source(1, 9, bytes(32)),))),
+        (WorkKind.IMAGE_TO_IMAGE, with_public(FROM_IMAGE, sources=(Source(0, 0, bytes(32)),))),
+    ],
+    ids=[
+        *("a longer schedule", "a shorter schedule", "a source", "no numbers", "more numbers"),
+        *("no source", "fewer steps than units", "two sources", "another role", "an empty source"),
     ],
 )
-def test_attack_an_input_of_another_kind(kind, changes):
-    with pytest.raises(InvalidMessage, match="kind"):
-        require_input(*task_of(kind, **changes))
+def test_attack_an_input_of_another_kind(kind, given_input):
+    with pytest.raises(InvalidMessage) as caught:
+        require_input(*task_for(given_input, builders.work(kind=kind)))
+    assert caught.value.reason == "input is not of the task's kind"
+
+
+def test_an_input_of_a_kind_that_is_not_known_here():
+    with pytest.raises(UnknownKind) as caught:
+        require_input(*task_for(FROM_TEXT, Work(9, 1, b"")))
+    assert caught.value.kind == 9
+
+
+def test_the_public_half_is_proved_without_the_other():
+    proof = prove_public(FROM_IMAGE)
+    root = FROM_IMAGE.commitment()
+    assert verify_public(root, FROM_IMAGE.public.encode(), proof) == FROM_IMAGE.public
+    assert proof == (leaf_hash(FROM_IMAGE.sealed.encode()),)
+    for data, siblings in (
+        (FROM_TEXT.public.encode(), proof),
+        (FROM_IMAGE.public.encode(), prove_public(FROM_TEXT)[::-1] + proof),
+        (FROM_IMAGE.public.encode(), ()),
+        (FROM_IMAGE.sealed.encode(), (leaf_hash(FROM_IMAGE.public.encode()),)),
+    ):
+        with pytest.raises(InvalidMessage) as caught:
+            verify_public(root, data, siblings)
+        assert caught.value.reason == "this is not the public half of the announced input"
+    junk = merkle_root((b"junk", FROM_IMAGE.sealed.encode()))
+    with pytest.raises(DecodeError):
+        verify_public(junk, b"junk", proof)
+
+
+@lawful
+@given(structs(TaskInput), structs(TaskInput))
+def test_another_half_is_another_commitment(one, other):
+    for mixed in (TaskInput(one.public, other.sealed), TaskInput(other.public, one.sealed), other):
+        assert (mixed.commitment() == one.commitment()) == (mixed == one)
+    assert verify_public(one.commitment(), one.public.encode(), prove_public(one)) == one.public
 
 
 @pytest.mark.parametrize(
@@ -80,13 +146,13 @@ def test_attack_an_input_of_another_kind(kind, changes):
 )
 def test_attack_a_source_image_of_another_form(source):
     with pytest.raises(InvalidMessage, match="plain PNG"):
-        require_source(*edit_of(source), source)
+        check_source(source, source)
 
 
 def test_attack_another_source_image():
     for source in (png(compress_level=0), b"", SOURCE + b"x"):
         with pytest.raises(InvalidMessage, match="not the one of the input"):
-            require_source(*edit_of(), source)
+            check_source(SOURCE, source)
 
 
 @lawful

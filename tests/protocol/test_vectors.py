@@ -12,12 +12,13 @@ from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document
 from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_proof, merkle_root, proves
-from protocol.messages import KIND_OF, TaskInput
-from protocol.pay import PaySchedule, SignedVoucher
+from protocol.messages import KIND_OF, PassedOver, TaskInput
+from protocol.pay import PaySchedule, Price, SignedVoucher, price_of
 from protocol.rules import evidence, offers, results, tasks, verdicts
-from protocol.rules.view import Contradiction, Misranked, Seen, View
+from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
 from protocol.signature import recover, sign_digest
 from protocol.statement import Domain, Envelope, open_statement, read_envelope
+from protocol.work import Work
 from tests.vectors import generate
 
 FOLDER = Path(generate.__file__).parent
@@ -87,7 +88,11 @@ def test_statements():
         assert statement.signer.address.hex() == vectors["address"]
         assert sign_digest(of_hex(vectors["secret"]), statement.digest).hex() == vector["signature"]
     task_input = vectors["task_input"]
-    assert TaskInput.decode(of_hex(task_input["encoded"])).commitment().hex() == task_input["commitment"]
+    decoded = TaskInput.decode(of_hex(task_input["encoded"]))
+    assert decoded.commitment().hex() == task_input["commitment"]
+    halves = [of_hex(task_input[half]) for half in ("public", "sealed")]
+    assert [decoded.public.encode(), decoded.sealed.encode()] == halves
+    assert merkle_root(halves).hex() == task_input["commitment"]
 
 
 def snapshot_of(miners):
@@ -100,11 +105,11 @@ def test_draw():
     vectors = load("draw.json")
     snapshot, epoch_seed = snapshot_of(vectors["miners"]), of_hex(vectors["epoch_seed"])
 
-    def seed_of(sequence):
-        return draw.task_seed(epoch_seed, of_hex(vectors["coordinator"]), int(sequence))
+    def seed_of(number):
+        return draw.task_seed(epoch_seed, of_hex(vectors["coordinator"]), int(number))
 
     for task in vectors["tasks"]:
-        assert seed_of(task["sequence"]).hex() == task["seed"]
+        assert seed_of(task["number"]).hex() == task["seed"]
         ranking = list(draw.ranking(snapshot, of_hex(task["seed"])))
         assert [miner.hex() for miner in ranking] == task["ranking"]
         auditors = draw.auditors(snapshot, of_hex(task["seed"]), ranking[:2], 5)
@@ -112,14 +117,14 @@ def test_draw():
     passed = vectors["passed_over"]
     places = draw.rank_for_task(
         snapshot,
-        seed_of(passed["sequence"]),
-        lambda miner: miner.hex() not in passed["without_live_offer"],
+        seed_of(passed["number"]),
+        lambda miner: PassedOver(passed["reasons"].get(miner.hex(), 0)),
         passed["wanted"],
     )
     assert [{"miner": place.miner.hex(), "passed_over": place.passed_over} for place in places] == passed[
         "ranking"
     ]
-    assert {place["passed_over"] for place in passed["ranking"]} == {0, 1}
+    assert {place["passed_over"] for place in passed["ranking"]} == {0, PassedOver.NO_OFFER, PassedOver.BUSY}
 
 
 def test_merkle():
@@ -135,12 +140,15 @@ def test_merkle():
 def test_pay():
     vectors = load("pay.json")
     for case in vectors["schedules"]:
-        schedule = PaySchedule(int(case["price_wei"]), case["steps"])
-        assert schedule.slice_steps == case["slice_steps"]
-        assert [str(schedule.due_wei(step)) for step in range(case["steps"] + 1)] == case["due_wei"]
+        schedule = PaySchedule(int(case["price_wei"]), int(case["upfront_wei"]), case["units"])
+        assert schedule.slice_units == case["slice_units"]
+        assert [str(schedule.due_wei(shown)) for shown in range(case["units"] + 1)] == case["due_wei"]
         for paid in case["paid"]:
-            assert schedule.steps_paid(int(paid["paid_wei"])) == paid["steps_paid"]
-            assert schedule.step_limit(int(paid["paid_wei"])) == paid["step_limit"]
+            assert schedule.units_paid(int(paid["paid_wei"])) == paid["units_paid"]
+            assert schedule.unit_limit(int(paid["paid_wei"])) == paid["unit_limit"]
+    for case in vectors["prices"]:
+        price = Price(int(case["whole_micro_cai"]), int(case["upfront_micro_cai"]))
+        assert price_of(Work.decode(of_hex(case["work"])), (int(case["price_wei"]),)) == price
     for case in vectors["vouchers"]:
         voucher = SignedVoucher.decode(of_hex(case["encoded"]))
         assert (str(voucher.task_wei), str(voucher.cumulative_wei)) == (
@@ -203,6 +211,7 @@ def view_of(document):
             )
             for epoch in document["epochs"]
         },
+        TaskTerms(document["head_start_ms"], document["life_ms_max"]),
     )
 
 

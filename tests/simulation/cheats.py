@@ -14,13 +14,13 @@ from protocol.audit import AuditReason, AuditVerdict, Verdict
 from protocol.draw import auditors
 from protocol.evidence import Fault
 from protocol.hashing import sha256
-from protocol.messages import ChunkKind, ModelOffer, Offer, ResultChunk, TaskAcceptance
+from protocol.messages import ChunkKind, Offer, ResultChunk, TaskAcceptance
 from protocol.rules import offers, results, tasks, verdicts
 from protocol.rules.verdicts import AUDITORS_PER_TASK
-from tests.protocol.builders import DOMAIN, MODEL_ID, opened, sealed
+from tests.protocol.builders import DOMAIN, model_offer, opened, sealed
 from tests.simulation.network import OFFER_LIFE_MS
 from tests.simulation.peer import Peer
-from tests.simulation.roles import STEPS, Coordinator, Market, Miner, Task, commitment
+from tests.simulation.roles import STEPS, Coordinator, Market, Miner, Task, commitment, work
 
 Cheat = Callable[[Market], Peer]
 """Commits its act now and says who did it."""
@@ -37,7 +37,7 @@ def two_offers(market: Market) -> Peer:
     """A miner offers one model at two prices under one number."""
     cheat = _somebody_new(market, market.miners).peer
     one, other = (
-        Offer(77, cheat.now_ms, cheat.now_ms + OFFER_LIFE_MS, 1, (ModelOffer(MODEL_ID, price),))
+        Offer(77, cheat.now_ms, cheat.now_ms + OFFER_LIFE_MS, 1, (model_offer(price),))
         for price in (1_000_000, 2_000_000)
     )
     say_to_half(cheat, offers.TOPIC, sealed(cheat.key, one), sealed(cheat.key, other))
@@ -47,7 +47,7 @@ def two_offers(market: Market) -> Peer:
 def two_announcements(market: Market) -> Peer:
     """A coordinator announces two tasks under one number."""
     coordinator = _coordinator(market, 0)
-    one, other = (coordinator.announcement(steps=steps) for steps in (STEPS, STEPS + 1))
+    one, other = (coordinator.announcement(work=work(steps)) for steps in (STEPS, STEPS + 1))
     key = coordinator.peer.key
     say_to_half(coordinator.peer, tasks.TOPIC, sealed(key, one), sealed(key, other))
     return coordinator.peer
@@ -82,7 +82,7 @@ def two_commitments(market: Market) -> Peer:
 def two_verdicts(market: Market) -> Peer:
     """An auditor finds one piece of work honest and a fault in it."""
     task = _task(market, 1).statement
-    seed = market.draw(task.message.coordinator, task.message.sequence)
+    seed = market.draw(task.message.coordinator, task.message.number)
     # Not the first one drawn: it gives honest verdicts of its own.
     drawn = auditors(market.epoch.miners, seed, task.message.assigned, AUDITORS_PER_TASK)[1:]
     cheat = _somebody_new(market, drawn).peer
@@ -111,7 +111,7 @@ def false_image(market: Market) -> Peer:
     coordinator = market.coordinators[task.statement.message.coordinator].peer
     cheat = _somebody_new(market, task.statement.message.assigned[1:]).peer
     task_id, shown = task.statement.digest, PNG_SIGNATURE + b"shown"
-    chunk = ResultChunk(task_id, 0, ChunkKind.IMAGE_PART, 0, STEPS, shown)
+    chunk = ResultChunk(task_id, 0, ChunkKind.OUTPUT_PART, 0, STEPS, shown)
     intake = ResultIntake(DOMAIN, task.statement, cheat.key.address)
 
     def arrive() -> None:

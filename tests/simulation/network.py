@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from p2p.gossip.params import GossipParams
-from protocol.messages import ModelOffer, Offer
+from protocol.messages import Offer
 from protocol.rules import offers
 from protocol.rules.view import View
-from tests.protocol.builders import MODEL_ID
+from tests.protocol.builders import model_offer
 from tests.simulation.graph import dial_at_random
 from tests.simulation.links import LinkParams
 from tests.simulation.measure import Deliveries, MeshHealth, mesh_health
@@ -73,9 +73,7 @@ class Network:
         """Have a miner publish its next offer, under observation."""
         peer = self.peers[number]
         sequence = self._sequences[number] = self._sequences.get(number, -1) + 1
-        offer = Offer(
-            sequence, peer.now_ms, peer.now_ms + OFFER_LIFE_MS, 1, (ModelOffer(MODEL_ID, 1_000_000),)
-        )
+        offer = Offer(sequence, peer.now_ms, peer.now_ms + OFFER_LIFE_MS, 1, (model_offer(1_000_000),))
         data = peer.seal(offer).encoded
         self.deliveries.expect(self.world, data, number, self.nodes)
         peer.publish(offers.TOPIC, data)

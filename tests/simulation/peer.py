@@ -22,7 +22,7 @@ from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, View
 from protocol.signature import sign_digest
 from protocol.statement import Statement, Unsigned, open_statement, seal
-from tests.protocol.builders import DOMAIN, NOW_MS, WEI_PER_CAI, Key, key
+from tests.protocol.builders import DOMAIN, NOW_MS, TERMS, WEI_PER_CAI, Key, key
 from tests.simulation.node import Node
 
 RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
@@ -189,7 +189,7 @@ def chain_view(miners: list[Key], coordinators: list[Key]) -> View:
         Snapshot.of(stakes),
         Snapshot.of([(coordinator.address, 2_000_001 * WEI_PER_CAI) for coordinator in coordinators]),
     )
-    return View(DOMAIN, {EPOCH: epoch})
+    return View(DOMAIN, {EPOCH: epoch}, TERMS)
 
 
 def keys(purpose: str, count: int) -> list[Key]:

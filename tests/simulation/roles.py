@@ -19,21 +19,26 @@ from protocol.draw import auditors, rank_for_task, task_seed
 from protocol.evidence import TwoStatements
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
-from protocol.messages import NO_TASK, ResultCommitment, TaskAcceptance, TaskAnnouncement, TaskKind
+from protocol.messages import NO_TASK, ResultCommitment, TaskAcceptance, TaskAnnouncement
 from protocol.rules import results, tasks, verdicts
 from protocol.statement import Statement
-from tests.protocol.builders import MODEL_ID
+from protocol.work import Work, WorkKind
+from tests.protocol.builders import MODEL_ID, everybody
 from tests.simulation.network import Network
 from tests.simulation.peer import EPOCH, MustNotSign, Peer
 from tests.simulation.randomness import generator
 
 STEPS = 20
 ASSIGNED = 3
-RANK_TIMEOUT_MS = 3_000
 TASK_LIFE_MS = 120_000
 WORK_MS = 400.0
 PROGRESS_TIMEOUT_MS = 5_000.0
 """After so long without a result the next in the queue may work."""
+
+
+def work(steps: int = STEPS) -> Work:
+    """An image of 64 x 64 pixels."""
+    return Work.image(WorkKind.TEXT_TO_IMAGE, 64, 64, steps)
 
 
 def commitment(task_id: bytes, image: bytes) -> ResultCommitment:
@@ -77,9 +82,9 @@ class Market:
         if a == b or world.can_connect(a, b):
             world.events.after(self.rng.uniform(params.latency_ms_min, params.latency_ms_max), arrive)
 
-    def draw(self, coordinator: bytes, sequence: int) -> bytes:
+    def draw(self, coordinator: bytes, number: int) -> bytes:
         """Seed of a task's draw."""
-        return task_seed(self.epoch.seed, coordinator, sequence)
+        return task_seed(self.epoch.seed, coordinator, number)
 
 
 @dataclass
@@ -113,24 +118,21 @@ class Coordinator:
 
     def announcement(self, **changes: Any) -> TaskAnnouncement:
         """The next one of the chain, with fields changed."""
-        sequence = changes.pop("sequence", len(self._chain))
-        seed = self.market.draw(self.peer.key.address, sequence)
+        number = changes.pop("number", len(self._chain))
+        seed = self.market.draw(self.peer.key.address, number)
         fields: dict[str, Any] = {
             "coordinator": self.peer.key.address,
             "epoch": EPOCH,
-            "sequence": sequence,
-            "previous": self._chain[sequence - 1] if sequence else NO_TASK,
+            "number": number,
+            "previous": self._chain[number - 1] if number else NO_TASK,
             "model_id": MODEL_ID,
-            "task_kind": TaskKind.TEXT_TO_IMAGE,
-            "input_commitment": sha256(b"input %d" % sequence),
-            "width": 64,
-            "height": 64,
-            "steps": STEPS,
+            "work": work(),
+            "input_commitment": sha256(b"input %d" % number),
             "price_micro_cai": 1_000_000,
+            "upfront_micro_cai": 0,
             "announced_at_ms": self.peer.now_ms,
-            "rank_timeout_ms": RANK_TIMEOUT_MS,
             "deadline_ms": self.peer.now_ms + TASK_LIFE_MS,
-            "ranking": rank_for_task(self.market.epoch.miners, seed, lambda _: True, ASSIGNED),
+            "ranking": rank_for_task(self.market.epoch.miners, seed, everybody, ASSIGNED),
             "multiaddrs": (),
         }
         return TaskAnnouncement(**(fields | changes))
@@ -143,7 +145,7 @@ class Coordinator:
             # What a restart without a journal would do: the last number again, in other words.
             self._forgot = False
             try:
-                again = self.peer.seal(self.announcement(sequence=len(self._chain) - 1))
+                again = self.peer.seal(self.announcement(number=len(self._chain) - 1))
                 self.peer.node.publish(tasks.TOPIC, again.encoded)
             except MustNotSign:
                 self.refused += 1
@@ -215,7 +217,7 @@ class Miner:
         if self.peer.key.address not in assigned:
             return
         rank = assigned.index(self.peer.key.address)
-        starts_at_ms = task.message.announced_at_ms + rank * task.message.rank_timeout_ms
+        starts_at_ms = self.market.network.view.terms.starts_at_ms(task.message, rank)
         delay_ms = max(0.0, float(starts_at_ms - self.peer.now_ms))
         self.market.network.world.events.after(delay_ms, self._take, self._life, task, rank)
 
@@ -254,7 +256,7 @@ class Miner:
         if task is None or self.peer.node.router is None:
             return
         message = task.message
-        seed = self.market.draw(message.coordinator, message.sequence)
+        seed = self.market.draw(message.coordinator, message.number)
         if self.peer.key.address in auditors(self.market.epoch.miners, seed, message.assigned, 1):
             verdict = AuditVerdict(
                 task.digest, result.signer.address, Verdict.HONEST, (0, STEPS - 1), AuditReason.NONE

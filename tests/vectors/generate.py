@@ -22,7 +22,8 @@ from protocol.evidence import verify_evidence
 from protocol.evidence_document import to_document
 from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_proof, merkle_root
-from protocol.pay import WEI_MAX, PaySchedule, SignedVoucher
+from protocol.messages import PassedOver
+from protocol.pay import WEI_MAX, PaySchedule, SignedVoucher, price_of
 from protocol.signature import sign_digest
 from protocol.statement import unsigned
 from tests.protocol import builders
@@ -43,7 +44,7 @@ CBOR_VALID: tuple[cbor.Value, ...] = (
     *(0, 1, 23, 24, 255, 256, 65_535, 65_536, 2**32 - 1, 2**32, 2**53, 2**64 - 1),
     *(b"", b"\x00", b"a" * 23, b"a" * 24, bytes(256)),
     *("", "cuckoo", "ü", "水", "\U0001f426", "\x00", "a" * 24),
-    *((), (0,), ((((),),),), (1, b"\x02", "3", (4,)), tuple(range(24)), (0,) * 256),
+    *((), (0,), ((((((),),),),),), (1, b"\x02", "3", (4,)), tuple(range(24)), (0,) * 256),
 )
 CBOR_INVALID = {
     "nothing": "",
@@ -79,7 +80,7 @@ CBOR_INVALID = {
     "text with an overlong form": "62c080",
     "text with a surrogate": "63eda080",
     "text beyond Unicode": "64f4908080",
-    "array of depth 5": "8181818180",
+    "array of depth 7": "81818181818180",
 }
 
 
@@ -128,6 +129,8 @@ def statement_vectors() -> Any:
         "statements": statements,
         "task_input": {
             "encoded": builders.task_input().encode().hex(),
+            "public": builders.task_input().public.encode().hex(),
+            "sealed": builders.task_input().sealed.encode().hex(),
             "commitment": builders.task_input().commitment().hex(),
         },
     }
@@ -136,12 +139,12 @@ def statement_vectors() -> Any:
 def draw_vectors() -> Any:
     """Whole rankings of some tasks, and one for an announcement with miners passed over."""
     tasks = []
-    for sequence in (0, 1, 2, 11, 2**64 - 1):
-        seed = task_seed(EPOCH.seed, COORDINATOR.address, sequence)
+    for number in (0, 1, 2, 11, 2**64 - 1):
+        seed = task_seed(EPOCH.seed, COORDINATOR.address, number)
         assigned = list(islice(ranking(EPOCH.miners, seed), 2))
         tasks.append(
             {
-                "sequence": str(sequence),
+                "number": str(number),
                 "seed": seed.hex(),
                 "ranking": [miner.hex() for miner in ranking(EPOCH.miners, seed)],
                 "auditors_when_the_first_two_are_assigned": [
@@ -151,16 +154,16 @@ def draw_vectors() -> Any:
         )
     seed = task_seed(EPOCH.seed, COORDINATOR.address, 0)
     first, _, third, *_ = ranking(EPOCH.miners, seed)
-    away = {first, third}
-    places = rank_for_task(EPOCH.miners, seed, lambda miner: miner not in away, 2)
+    away = {first: PassedOver.NO_OFFER, third: PassedOver.BUSY}
+    places = rank_for_task(EPOCH.miners, seed, lambda miner: away.get(miner, PassedOver.ASSIGNED), 2)
     return {
         "epoch_seed": EPOCH.seed.hex(),
         "coordinator": COORDINATOR.address.hex(),
         "miners": snapshot_document(EPOCH.miners),
         "tasks": tasks,
         "passed_over": {
-            "sequence": "0",
-            "without_live_offer": sorted(miner.hex() for miner in away),
+            "number": "0",
+            "reasons": {miner.hex(): int(reason) for miner, reason in sorted(away.items())},
             "wanted": 2,
             "ranking": [{"miner": place.miner.hex(), "passed_over": place.passed_over} for place in places],
         },
@@ -214,26 +217,55 @@ def trace_vectors() -> Any:
     return cases
 
 
+def price_vectors() -> Any:
+    """Least prices of images by the price of a pixel times a step."""
+    prices = []
+    for price_wei, units, width, height in (
+        *((0, 1, 1, 1), (1, 1, 1, 1), (10**12, 1, 1, 1), (488_281_250_000, 20, 32, 32)),
+        *((488_281_250_001, 20, 32, 32), (2**64 - 1, 1, 100, 100), (7, 65_535, 65_535, 65_535)),
+    ):
+        work = builders.work(units, width=width, height=height)
+        price = price_of(work, (price_wei,))
+        prices.append(
+            {
+                "work": work.encode().hex(),
+                "price_wei": str(price_wei),
+                "whole_micro_cai": str(price.whole_micro_cai),
+                "upfront_micro_cai": str(price.upfront_micro_cai),
+            }
+        )
+    return prices
+
+
 def pay_vectors() -> Any:
     """Schedules of pay with what they say of some pay, and vouchers of one coordinator for one miner."""
     from contracts.escrow import voucher_data
     from contracts.records import Voucher
 
     schedules = []
-    for price_wei, steps in ((10**16, 20), (10**16, 7), (10**16, 3), (10**13, 100), (5, 30), (0, 4)):
-        schedule = PaySchedule(price_wei, steps)
-        paid = sorted({0, price_wei // 3, price_wei // 2, schedule.due_wei(schedule.slice_steps), price_wei})
+    for price_wei, upfront_wei, units in (
+        *((10**16, 0, 20), (10**16, 0, 7), (10**16, 0, 3), (10**13, 0, 100), (5, 0, 30), (0, 0, 4)),
+        *((10**16, 10**15, 20), (10**16, 10**16, 20), (7, 3, 30), (10**16, 10**16 - 1, 9)),
+    ):
+        schedule = PaySchedule(price_wei, upfront_wei, units)
+        paid = sorted(
+            {
+                *(0, upfront_wei, price_wei // 3, price_wei // 2, price_wei),
+                *(max(0, upfront_wei - 1), schedule.due_wei(schedule.slice_units)),
+            }
+        )
         schedules.append(
             {
                 "price_wei": str(price_wei),
-                "steps": steps,
-                "slice_steps": schedule.slice_steps,
-                "due_wei": [str(schedule.due_wei(step)) for step in range(steps + 1)],
+                "upfront_wei": str(upfront_wei),
+                "units": units,
+                "slice_units": schedule.slice_units,
+                "due_wei": [str(schedule.due_wei(shown)) for shown in range(units + 1)],
                 "paid": [
                     {
                         "paid_wei": str(wei),
-                        "steps_paid": schedule.steps_paid(wei),
-                        "step_limit": schedule.step_limit(wei),
+                        "units_paid": schedule.units_paid(wei),
+                        "unit_limit": schedule.unit_limit(wei),
                     }
                     for wei in paid
                 ],
@@ -260,6 +292,7 @@ def pay_vectors() -> Any:
         "secret": COORDINATOR.secret.hex(),
         "coordinator": COORDINATOR.address.hex(),
         "miner": miner.hex(),
+        "prices": price_vectors(),
         "schedules": schedules,
         "vouchers": vouchers,
     }

@@ -137,6 +137,8 @@ def view_document(known: View) -> dict[str, Any]:
     return {
         "chain_id": known.domain.chain_id,
         "slashing_contract": known.domain.verifying_contract.hex(),
+        "head_start_ms": known.terms.head_start_ms,
+        "life_ms_max": known.terms.life_ms_max,
         "epochs": [
             {
                 "number": epoch.number,
@@ -158,9 +160,11 @@ def snapshot_document(snapshot: Snapshot) -> list[dict[str, str]]:
 
 def view_without_epoch(number: int) -> View:
     whole = view()
-    return View(whole.domain, {other: epoch for other, epoch in whole.epochs.items() if other != number})
+    return View(
+        whole.domain, {other: epoch for other, epoch in whole.epochs.items() if other != number}, whole.terms
+    )
 
 
 def view_with(epoch: EpochView) -> View:
     whole = view()
-    return View(whole.domain, {**whole.epochs, epoch.number: epoch})
+    return View(whole.domain, {**whole.epochs, epoch.number: epoch}, whole.terms)

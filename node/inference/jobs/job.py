@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from protocol.errors import LocalError, Refusal
-from protocol.messages import SOURCE_BYTES_MAX, TaskKind
+from protocol.messages import SOURCE_BYTES_MAX
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32, Uint64
 from protocol.task_input import is_plain_png
 from protocol.trace import STEPS_MAX, TraceLeaf
+from protocol.work import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from node.inference.packages.package import ModelPackage
+    from protocol.work import Work
 
 JOB_ID_BYTES_MAX: Final = 128
 PROMPT_CHARACTERS_MAX: Final = 1000
@@ -81,9 +83,9 @@ class ImageJob(Encoded):
     trace_path: Annotated[str, Text(TRACE_PATH_BYTES_MAX)]
 
     @property
-    def task_kind(self) -> TaskKind:
+    def work_kind(self) -> WorkKind:
         """Which kind of work it is."""
-        return TaskKind.IMAGE_TO_IMAGE if self.source_png else TaskKind.TEXT_TO_IMAGE
+        return WorkKind.IMAGE_TO_IMAGE if self.source_png else WorkKind.TEXT_TO_IMAGE
 
     @property
     def guided(self) -> bool:
@@ -160,10 +162,14 @@ class Failed(Encoded):
 JobEvent: TypeAlias = Progress | Preview | Finished | Failed
 
 
-def runs_shape(package: ModelPackage, task_kind: int, width: int, height: int, steps: int) -> bool:
-    """Whether a package allows such work, of this size in so many steps; known before the input is."""
-    fits = (width, height) in package.sizes and 1 <= steps <= package.steps_max
-    return fits and task_kind in package.task_kinds
+def runs_work(package: ModelPackage, work: Work) -> bool:
+    """Whether a package allows such work; known before the input is.
+
+    :param work: whose details are its kind's (`protocol.work.require_form`).
+    """
+    if work.kind not in package.work_kinds or not 1 <= work.units <= package.steps_max:
+        return False
+    return work.image_size() in package.sizes
 
 
 def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPackage:
@@ -179,7 +185,7 @@ def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPac
         raise JobRefused("the prompt is empty")
     if max(len(job.prompt), len(job.negative_prompt)) > PROMPT_CHARACTERS_MAX:
         raise JobRefused("the prompt is too long")
-    if job.task_kind not in package.task_kinds:
+    if job.work_kind not in package.work_kinds:
         raise JobRefused("the model does not do this kind of work")
     if not 1 <= job.steps <= job.schedule_steps <= package.steps_max:
         raise JobRefused("the model does not allow so many steps")

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from protocol.errors import LocalError
 from protocol.merkle import merkle_root
-from protocol.messages import TaskKind
+from protocol.work import Work, WorkKind, kind_name, kind_named
 
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT: Final = "cuckoo-model/2"
@@ -47,8 +47,6 @@ PRECISION_OF_CLASS: Final = {"A": "fp32", "B": "fp16"}
 """Arithmetic of text model and denoiser by the class of the package."""
 CLASS_NOT_AUDITABLE: Final = "C"
 """bfloat16: it errs by more than weights of eight bits do, so an audit could not tell a cheat by them."""
-TASK_KIND_NAMES: Final = {kind.name.lower().replace("_", "-"): kind for kind in TaskKind}
-"""Kinds of work as manifests and people write them."""
 
 _PART: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -80,7 +78,7 @@ class Settings:
     :ivar default_guidance_milli: guidance in thousandths when nobody asks.
     :ivar guidance_milli_max: strongest guidance that a job may ask for.
     :ivar precision_class: one of `PRECISION_OF_CLASS`.
-    :ivar task_kinds: kinds of work that it is for, ascending.
+    :ivar work_kinds: kinds of work that it is for, ascending.
     :ivar sizes: allowed (width, height) in pixels, the default one first.
     """
 
@@ -93,7 +91,7 @@ class Settings:
     default_guidance_milli: int
     guidance_milli_max: int
     precision_class: str
-    task_kinds: tuple[TaskKind, ...]
+    work_kinds: tuple[WorkKind, ...]
     sizes: tuple[tuple[int, int], ...]
 
     def __post_init__(self) -> None:
@@ -108,7 +106,7 @@ class Settings:
             raise PackageError("class C (bfloat16) cannot be audited: it errs by more than 8-bit weights do")
         if self.precision_class not in PRECISION_OF_CLASS:
             raise PackageError("the package's precision class is not A (fp32) or B (fp16)")
-        if not self.task_kinds or list(self.task_kinds) != sorted(set(self.task_kinds)):
+        if not self.work_kinds or list(self.work_kinds) != sorted(set(self.work_kinds)):
             raise PackageError("the package's kinds of work are not allowed")
         if not 1 <= self.default_steps <= self.steps_max <= STEPS_MAX:
             raise PackageError("the package's step limits are not allowed")
@@ -145,19 +143,14 @@ class ModelPackage(Settings):
         return self.sizes[0][1]
 
     @property
-    def default_work(self) -> int:
-        """Pixels times steps of an image at the default size and steps: what an offer's price is for."""
-        return self.width * self.height * self.default_steps
+    def default_work(self) -> Work:
+        """An image at the default size and steps, of the package's first kind of work."""
+        return Work.image(self.work_kinds[0], self.width, self.height, self.default_steps)
 
     @property
     def size_bytes(self) -> int:
         """Bytes of all files together, the manifest not counted."""
         return sum(file.size_bytes for file in self.files.values())
-
-
-def task_kind_name(kind: int) -> str:
-    """A kind of work as manifests and people write it. :raises ValueError: there is no such kind."""
-    return TaskKind(kind).name.lower().replace("_", "-")
 
 
 def model_id_of(files: dict[str, PackagedFile]) -> bytes:
@@ -183,7 +176,7 @@ def pack(folder: Path, settings: Settings) -> ModelPackage:
         "format": FORMAT,
         "model_id": model_id_of(files).hex(),
         **{field.name: getattr(settings, field.name) for field in fields(Settings)},
-        "task_kinds": [task_kind_name(kind) for kind in settings.task_kinds],
+        "work_kinds": [kind_name(kind) for kind in settings.work_kinds],
         "files": {
             path: {"sha256": file.sha256.hex(), "size_bytes": file.size_bytes}
             for path, file in sorted(files.items())
@@ -293,8 +286,8 @@ def _read_settings(document: dict[str, Any]) -> dict[str, Any]:
         value = document.get(field.name)
         if field.name == "sizes":
             value = _read_sizes(value)
-        elif field.name == "task_kinds":
-            value = _read_task_kinds(value)
+        elif field.name == "work_kinds":
+            value = _read_work_kinds(value)
         # `type is`, because JSON's true is an int to isinstance.
         elif type(value) is not (int if field.type == "int" else str):
             raise PackageError("a field of the manifest is missing or malformed")
@@ -302,13 +295,16 @@ def _read_settings(document: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _read_task_kinds(value: object) -> tuple[TaskKind, ...]:
+def _read_work_kinds(value: object) -> tuple[WorkKind, ...]:
     """Return the kinds of work of the manifest; their order is looked at after."""
     kinds = []
     for name in value if isinstance(value, list) else [None]:
-        if not isinstance(name, str) or name not in TASK_KIND_NAMES:
+        if not isinstance(name, str):
             raise PackageError("the manifest's kinds of work are malformed")
-        kinds.append(TASK_KIND_NAMES[name])
+        try:
+            kinds.append(kind_named(name))
+        except ValueError as error:
+            raise PackageError("the manifest's kinds of work are malformed") from error
     return tuple(kinds)
 
 

@@ -13,7 +13,7 @@ from node.inference.training import unet, vae
 from node.inference.training.concepts import BACKGROUNDS, HELD_OUT_PER_CONCEPT, concepts
 from node.inference.training.data import IMAGE_PIXELS, SOURCE_PACKAGE, SOURCE_SHA256, SOURCE_VERSION
 from node.inference.training.sampling import GUIDANCE, STEPS
-from protocol.messages import TaskKind
+from protocol.work import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,7 @@ SETTINGS: Final = Settings(
     default_guidance_milli=int(GUIDANCE * 1000),
     guidance_milli_max=15_000,
     precision_class="A",
-    task_kinds=tuple(TaskKind),
+    work_kinds=tuple(WorkKind),
     sizes=((IMAGE_PIXELS, IMAGE_PIXELS),),
 )
 

@@ -5,7 +5,7 @@
 export class NotCanonical extends Error {}
 
 const BYTES_MAX = 1_048_576
-const DEPTH_MAX = 4
+const DEPTH_MAX = 6
 
 function head (major, number) {
   const n = BigInt(number)

@@ -2,7 +2,7 @@
 
 import { keccak256, uint } from './statements.js'
 
-export const taskSeed = (epochSeed, coordinator, sequence) => keccak256(epochSeed, coordinator, uint(sequence, 64))
+export const taskSeed = (epochSeed, coordinator, number) => keccak256(epochSeed, coordinator, uint(number, 64))
 export const auditorsSeed = (seed) => keccak256('auditors', seed)
 
 // miners: [{ address (hex), weight (BigInt) }]. Gives all addresses in the order in which they are drawn.
@@ -23,15 +23,15 @@ export function ranking (miners, seed) {
   return drawn
 }
 
-// The first wanted miners for which isLive holds, and those passed over on the way: [[address, passedOver]].
-export function rankForTask (miners, seed, isLive, wanted) {
+// The first wanted miners for which the reason to pass over is 0, and the others on the way: [[address, reason]].
+export function rankForTask (miners, seed, reasonFor, wanted) {
   const places = []
   let assigned = 0
   for (const address of ranking(miners, seed)) {
     if (assigned === wanted || places.length === 64) break
-    const live = isLive(address)
-    places.push([address, live ? 0 : 1])
-    if (live) assigned += 1
+    const reason = reasonFor(address)
+    places.push([address, reason])
+    if (reason === 0) assigned += 1
   }
   return places
 }

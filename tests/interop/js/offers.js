@@ -43,7 +43,7 @@ export class Judge {
     const [sequence, issuedAt, validUntil, capacity, models] = statement.fields
     if (issuedAt >= validUntil || validUntil > issuedAt + LIFE_MS_MAX) return ['reject', "offer's life is out of bounds"]
     const named = new Set(models.map(([modelId]) => modelId.toString('hex')))
-    const ascends = models.every(([, , , kinds]) => kinds.every((kind, place) => place === 0 || kinds[place - 1] < kind))
+    const ascends = models.every(([, works]) => works.every(([kind], place) => place === 0 || works[place - 1][0] < kind))
     if (capacity < 1n || named.size !== models.length || !ascends) return ['reject', 'offer contradicts itself']
     if (issuedAt > now + DISPARITY_MS) return ['ignore', 'offer is from the future']
     if (validUntil <= now) return ['ignore', 'offer has lapsed']
@@ -74,8 +74,8 @@ const struct = (...types) => (value) => Array.isArray(value) && value.length ===
 const bytes = (length) => (value) => value instanceof Uint8Array && value.length === length
 const array = (least, most, type) => (value) => Array.isArray(value) && value.length >= least &&
   value.length <= most && value.every(type)
-const isTaskKind = (value) => fits(8)(value) && value <= 1n
-const isModelOffer = struct(bytes(32), fits(64), fits(32), array(1, 8, isTaskKind))
+const isWorkOffer = struct(fits(16), array(1, 4, fits(64)), fits(32))
+const isModelOffer = struct(bytes(32), array(1, 8, isWorkOffer))
 const isOffer = struct(fits(64), fits(64), fits(64), fits(8), array(1, 32, isModelOffer))
 
 function checkOffer (fields) {

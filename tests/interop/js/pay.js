@@ -1,24 +1,35 @@
-// Pay: what is owed at each step, and vouchers. From protocol/README.md alone.
+// Pay: prices, what is owed at each unit, and vouchers. From protocol/README.md alone.
 
-import { encode } from './cbor.js'
+import { decode, encode } from './cbor.js'
 import { domainSeparator, keccak256, uint } from './statements.js'
 
 const NOTHING = Buffer.alloc(12)
 const least = (a, b) => (a < b ? a : b)
 
-// What is owed of a price, in wei, when so many of all steps were shown; all are BigInts.
-export const due = (price, steps, step) => price * step / steps
+const MICRO = 10n ** 12n
 
-export const slice = (steps) => (steps < 8n ? 1n : steps / 8n)
-
-// The last step for which not more than was paid is owed, found by looking.
-export function stepsPaid (price, steps, paid) {
-  let step = steps
-  while (due(price, steps, step) > paid) step--
-  return step
+// Least price of an image's work, in micro-CAI, by the price of a pixel times a step in wei: [whole, upfront].
+export function priceOfImage (work, priceWei) {
+  const [, units, details] = decode(work)
+  const [width, height] = decode(details)
+  return [(priceWei * units * width * height + MICRO - 1n) / MICRO, 0n]
 }
 
-export const stepLimit = (price, steps, paid) => least(steps, stepsPaid(price, steps, paid) + slice(steps))
+// What is owed in wei when so many of all units were shown; all are BigInts.
+export const due = ({ price, upfront, units }, shown) =>
+  shown === 0n ? 0n : upfront + (price - upfront) * shown / units
+
+export const slice = (units) => (units < 8n ? 1n : units / 8n)
+
+// How many units not more than what was paid is owed for, found by looking.
+export function unitsPaid (schedule, paid) {
+  let shown = schedule.units
+  while (due(schedule, shown) > paid) shown--
+  return shown
+}
+
+export const unitLimit = (schedule, paid) =>
+  least(schedule.units, unitsPaid(schedule, paid) + slice(schedule.units))
 
 export function voucherDigest (chainId, escrow, coordinator, miner, amount) {
   const struct = keccak256(

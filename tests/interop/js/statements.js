@@ -14,7 +14,7 @@ const NOTHING = Buffer.alloc(12)
 // The kinds, and the slot that follows from each one's body (an array of fields in the order of its table).
 export const KINDS = {
   1: ([sequence]) => uint(sequence, 256),
-  2: ([, , sequence]) => uint(sequence, 256),
+  2: ([, epoch, number]) => uint((epoch << 64n) | number, 256),
   3: ([taskId]) => taskId,
   4: ([taskId]) => taskId,
   5: ([taskId, miner]) => keccak256(taskId, NOTHING, miner),

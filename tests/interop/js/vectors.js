@@ -7,7 +7,7 @@ import * as cbor from './cbor.js'
 import { auditors, rankForTask, ranking, taskSeed } from './draw.js'
 import { proves, root, sha256 } from './merkle.js'
 import { Judge } from './offers.js'
-import { due, encodeVoucher, slice, stepLimit, stepsPaid, voucherDigest } from './pay.js'
+import { due, encodeVoucher, priceOfImage, slice, unitLimit, unitsPaid, voucherDigest } from './pay.js'
 import { addressOf, digestOf, domainSeparator, KINDS, open, seal, sign } from './statements.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 
@@ -46,23 +46,25 @@ function replayStatements () {
     assert.equal(sign(opened.digest, hex(vectors.secret)).toString('hex'), vector.signature)
     assert.equal(seal(separator, vector.kind, opened.fields, hex(vectors.secret)).toString('hex'), vector.envelope)
   }
-  assert.equal(sha256(hex(vectors.task_input.encoded)).toString('hex'), vectors.task_input.commitment)
+  const halves = [hex(vectors.task_input.public), hex(vectors.task_input.sealed)]
+  assert.deepEqual(cbor.decode(hex(vectors.task_input.encoded)), halves.map(cbor.decode))
+  assert.equal(root(halves).toString('hex'), vectors.task_input.commitment)
   return known.length
 }
 
 function replayDraw () {
   const vectors = load('draw.json')
   const miners = vectors.miners.map((miner) => ({ address: miner.address, weight: BigInt(miner.weight_micro_cai) }))
-  const seedOf = (sequence) => taskSeed(hex(vectors.epoch_seed), hex(vectors.coordinator), sequence)
+  const seedOf = (number) => taskSeed(hex(vectors.epoch_seed), hex(vectors.coordinator), number)
   for (const task of vectors.tasks) {
-    assert.equal(seedOf(task.sequence).toString('hex'), task.seed)
+    assert.equal(seedOf(task.number).toString('hex'), task.seed)
     const drawn = ranking(miners, hex(task.seed))
     assert.deepEqual(drawn, task.ranking)
     assert.deepEqual(auditors(miners, hex(task.seed), drawn.slice(0, 2), 5), task.auditors_when_the_first_two_are_assigned)
   }
   const passed = vectors.passed_over
-  const isLive = (address) => !passed.without_live_offer.includes(address)
-  const places = rankForTask(miners, seedOf(passed.sequence), isLive, passed.wanted)
+  const reasonFor = (address) => passed.reasons[address] ?? 0
+  const places = rankForTask(miners, seedOf(passed.number), reasonFor, passed.wanted)
   assert.deepEqual(places, passed.ranking.map((place) => [place.miner, Number(place.passed_over)]))
   return vectors.tasks.length + 1
 }
@@ -84,13 +86,17 @@ function replayMerkle () {
 function replayPay () {
   const vectors = load('pay.json')
   for (const vector of vectors.schedules) {
-    const [price, steps] = [BigInt(vector.price_wei), BigInt(vector.steps)]
-    assert.equal(slice(steps), BigInt(vector.slice_steps))
-    for (const [step, wei] of vector.due_wei.entries()) assert.equal(due(price, steps, BigInt(step)), BigInt(wei))
-    for (const { paid_wei: paid, steps_paid: last, step_limit: limit } of vector.paid) {
-      assert.equal(stepsPaid(price, steps, BigInt(paid)), BigInt(last))
-      assert.equal(stepLimit(price, steps, BigInt(paid)), BigInt(limit))
+    const schedule = { price: BigInt(vector.price_wei), upfront: BigInt(vector.upfront_wei), units: BigInt(vector.units) }
+    assert.equal(slice(schedule.units), BigInt(vector.slice_units))
+    for (const [shown, wei] of vector.due_wei.entries()) assert.equal(due(schedule, BigInt(shown)), BigInt(wei))
+    for (const { paid_wei: paid, units_paid: shown, unit_limit: limit } of vector.paid) {
+      assert.equal(unitsPaid(schedule, BigInt(paid)), BigInt(shown))
+      assert.equal(unitLimit(schedule, BigInt(paid)), BigInt(limit))
     }
+  }
+  for (const vector of vectors.prices) {
+    const expected = [BigInt(vector.whole_micro_cai), BigInt(vector.upfront_micro_cai)]
+    assert.deepEqual(priceOfImage(hex(vector.work), BigInt(vector.price_wei)), expected)
   }
   const [escrow, coordinator, miner, secret] = ['escrow_contract', 'coordinator', 'miner', 'secret'].map((name) => hex(vectors[name]))
   for (const vector of vectors.vouchers) {
@@ -100,7 +106,7 @@ function replayPay () {
     assert.equal(signature.toString('hex'), vector.signature)
     assert.equal(encodeVoucher(vector.task_wei, vector.cumulative_wei, signature).toString('hex'), vector.encoded)
   }
-  return vectors.schedules.length + vectors.vouchers.length
+  return vectors.prices.length + vectors.schedules.length + vectors.vouchers.length
 }
 
 function replayOffers () {

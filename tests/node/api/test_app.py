@@ -21,7 +21,7 @@ class RefusingCoordinator:
     def __init__(self, outcome):
         self.outcome = outcome
 
-    def default_model(self, task_kind):
+    def default_model(self, work_kind):
         return "cuckoo-icons"
 
     def submit(self, request):

@@ -14,8 +14,9 @@ from node.api.edits import FIELDS_MAX, FORM_BYTES_MAX, UPLOAD_BYTES_MAX, parse, 
 from node.coordinator.catalogue import UnknownModel
 from node.coordinator.requests import BadRequest, NoMiner
 from protocol.errors import Refusal
-from protocol.messages import PROMPT_BYTES_MAX, TaskKind
+from protocol.messages import PROMPT_BYTES_MAX
 from protocol.task_input import is_plain_png
+from protocol.work import WorkKind
 from tests.node.api.test_app import client
 from tests.node.builders import CATALOGUE, PACKAGE
 from tests.node.inference.builders import a_source
@@ -42,7 +43,7 @@ async def test_prompt_and_image_take_the_models_defaults():
     (request,) = generation.requests
     assert (request.model, request.prompt, generation.stream) == (PACKAGE, "a red apple", False)
     assert is_plain_png(request.source, 32, 32)
-    assert request.task_kind == TaskKind.IMAGE_TO_IMAGE
+    assert request.work_kind == WorkKind.IMAGE_TO_IMAGE
     assert (request.steps, request.strength_milli, request.run_steps) == (20, 600, 12)
 
 
@@ -139,7 +140,7 @@ async def test_a_model_for_text_alone_is_not_asked():
 
     from node.coordinator.catalogue import Catalogue
 
-    text_alone = dataclasses.replace(PACKAGE, task_kinds=(TaskKind.TEXT_TO_IMAGE,))
+    text_alone = dataclasses.replace(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
     with pytest.raises(BadRequest, match="text-to-image, not image-to-image") as caught:
         await parse(await read_form(*form()), Catalogue([text_alone]), PACKAGE.name)
     assert caught.value.parameter == "model"

@@ -3,7 +3,7 @@
 import pytest
 
 from node.coordinator.requests import Preview, Progress
-from node.coordinator.result_intake import CHUNKS_PER_STEP_MAX, PNG_SIGNATURE, FalseImage, ResultIntake
+from node.coordinator.result_intake import CHUNKS_PER_UNIT_MAX, PNG_SIGNATURE, FalseImage, ResultIntake
 from node.signing.keys import Key
 from protocol.errors import DecodeError, InvalidMessage, SignatureError
 from protocol.evidence import Fault, verify_evidence
@@ -40,7 +40,7 @@ def chunk(index, kind=ChunkKind.PROGRESS, step=0, payload=b"", task_id=TASK.dige
 
 
 def image_part(index, payload, part):
-    return chunk(index, ChunkKind.IMAGE_PART, STEPS, payload, part=part)
+    return chunk(index, ChunkKind.OUTPUT_PART, STEPS, payload, part=part)
 
 
 def commitment(parts=PARTS, **changes):
@@ -51,7 +51,7 @@ def commitment(parts=PARTS, **changes):
         "output_bytes": len(image),
         "output_hash": sha256(image),
         "trace_root": bytes(32),
-        "steps_done": STEPS,
+        "units_done": STEPS,
     }
     return ResultCommitment(**(fields | changes))
 
@@ -124,13 +124,13 @@ def test_repeated_chunk(intake):
 @pytest.mark.parametrize("step", [0, STEPS + 1])
 def test_step_out_of_order(intake, step):
     intake.receive(sealed(chunk(0, step=1)))
-    refused(intake, sealed(chunk(1, step=step)), "step is out of order")
+    refused(intake, sealed(chunk(1, step=step)), "units are out of order")
 
 
 def test_flood_of_progress(intake):
-    for index in range(CHUNKS_PER_STEP_MAX):
+    for index in range(CHUNKS_PER_UNIT_MAX):
         intake.receive(sealed(chunk(index)))
-    refused(intake, sealed(chunk(CHUNKS_PER_STEP_MAX)), "too many chunks")
+    refused(intake, sealed(chunk(CHUNKS_PER_UNIT_MAX)), "too many chunks")
 
 
 def test_preview_that_is_no_png(intake):
@@ -157,7 +157,7 @@ def test_part_after_one_that_is_not_full(intake):
 
 
 def test_number_of_a_part_on_what_is_none(intake):
-    refused(intake, sealed(chunk(0, part=1)), "chunk is no part of the image, but has a number")
+    refused(intake, sealed(chunk(0, part=1)), "chunk is not a part of the output, but has a number")
 
 
 def test_statement_after_the_commitment(intake):
@@ -169,7 +169,7 @@ def test_statement_after_the_commitment(intake):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"steps_done": STEPS - 1}, "not all steps were done"),
+        ({"units_done": STEPS - 1}, "not all units were done"),
         ({"output_bytes": 1}, "image is not the committed one"),
         ({"output_hash": bytes(32)}, "image is not the committed one"),
         ({"output_root": bytes(32)}, "parts are not the committed ones"),
@@ -213,9 +213,13 @@ def test_commitment_to_more_parts_than_were_sent__proves_nothing_yet(intake):
     refused(intake, sealed(false), "parts are not the committed ones")
 
 
+def test_an_image_does_not_end_early(intake):
+    refused(intake, sealed(chunk(0, ChunkKind.LAST_UNIT, 1)), "an image does not end early")
+
+
 def test_a_step_beyond_what_is_paid_for_is_refused(intake):
-    intake.step_limit = 2
+    intake.unit_limit = 2
     assert intake.receive(sealed(chunk(0, step=2))) == Progress(MINER.address, 2, STEPS)
     with pytest.raises(InvalidMessage, match="beyond what is paid"):
         intake.receive(sealed(chunk(1, step=3)))
-    assert intake.step == 2
+    assert intake.units == 2

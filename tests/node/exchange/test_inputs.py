@@ -6,10 +6,10 @@ import pytest
 
 from node.exchange.inputs import send_input, take_input
 from protocol.errors import DecodeError, InvalidMessage
-from protocol.hashing import sha256
-from protocol.messages import CHUNK_BYTES_MAX, SOURCE_BYTES_MAX, ReplyKind, TaskInput, TaskKind, TaskReply
-from protocol.task_input import NO_SOURCE
-from tests.node.builders import STEPS, announcement
+from protocol.messages import CHUNK_BYTES_MAX, SOURCE_BYTES_MAX, ReplyKind, Source, TaskReply
+from protocol.task_input import image_input
+from protocol.work import ImageNumbers, SourceRole, WorkKind
+from tests.node.builders import STEPS, announcement, image_work
 from tests.node.inference.builders import a_source
 
 PLAIN = a_source()
@@ -17,24 +17,14 @@ LONG = PLAIN + bytes(CHUNK_BYTES_MAX)
 """The same image with something after it that decoders do not look at."""
 
 
-def the_input(source):
-    return TaskInput(
-        salt=bytes(32),
-        prompt="a cat",
-        negative_prompt="",
-        seed=1,
-        guidance_milli=1000,
-        preview_every_steps=0,
-        schedule_steps=STEPS,
-        source_bytes=len(source),
-        source_hash=sha256(source) if source else NO_SOURCE,
-    )
+def the_input(source, seed=1):
+    return image_input(ImageNumbers(seed, 1000, STEPS), ("a cat", ""), bytes(32), 0, source)
 
 
 def the_task(task_input):
-    kind = TaskKind.IMAGE_TO_IMAGE if task_input.source_bytes else TaskKind.TEXT_TO_IMAGE
+    kind = WorkKind.IMAGE_TO_IMAGE if task_input.public.sources else WorkKind.TEXT_TO_IMAGE
     return dataclasses.replace(
-        announcement(), task_kind=kind, input_commitment=task_input.commitment(), width=32, height=32
+        announcement(), work=image_work(kind=kind), input_commitment=task_input.commitment()
     )
 
 
@@ -54,7 +44,7 @@ class Replies:
 
 async def sent(source, task_input=None):
     replies = Replies()
-    await send_input(replies, (task_input or the_input(source)).encode(), source)
+    await send_input(replies, (task_input or the_input(source)).encode(), (source,) if source else ())
     return replies
 
 
@@ -63,12 +53,12 @@ async def test_what_is_sent_arrives(source):
     replies, task_input = await sent(source), the_input(source)
     assert len(replies.sent) == 1 + -(-len(source) // CHUNK_BYTES_MAX)
     taken = await take_input(the_task(task_input), await replies.hear(), replies.hear)
-    assert taken == (task_input, source)
+    assert taken == (task_input, (source,) if source else ())
     assert replies.sent == []
 
 
 async def test_attack_another_input():
-    replies = await sent(b"", dataclasses.replace(the_input(b""), seed=2))
+    replies = await sent(b"", the_input(b"", seed=2))
     with pytest.raises(InvalidMessage, match="not the one that was announced"):
         await take_input(the_task(the_input(b"")), await replies.hear(), replies.hear)
 
@@ -79,8 +69,8 @@ async def test_attack_bytes_that_are_no_input():
 
 
 async def test_attack_more_bytes_than_a_source_image_may_have():
-    with pytest.raises(ValueError, match="source_bytes"):
-        dataclasses.replace(the_input(PLAIN), source_bytes=SOURCE_BYTES_MAX + 1).encode()
+    with pytest.raises(ValueError, match="size_bytes"):
+        Source(SourceRole.IMAGE, SOURCE_BYTES_MAX + 1, bytes(32)).encode()
 
 
 @pytest.mark.parametrize(

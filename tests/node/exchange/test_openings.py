@@ -23,7 +23,7 @@ from protocol.draw import EpochView, Snapshot
 from protocol.errors import InvalidMessage
 from protocol.hashing import sha256
 from protocol.messages import RankedMiner, TaskAnnouncement
-from protocol.rules.view import View
+from protocol.rules.view import TaskTerms, View
 from protocol.signature import address_of, sign_digest
 from protocol.statement import open_statement, seal
 from protocol.trace import OpeningRequest, TraceBinding, steps_root
@@ -72,7 +72,9 @@ class World:
     def __init__(self, hosts, folder, source):
         self.hosts, self.clock = hosts, Clock()
         self.store = TraceStore(folder)
-        self.server = OpeningServer(self.store, lambda: View(DOMAIN, {1: EPOCH}), self.clock)
+        self.server = OpeningServer(
+            self.store, lambda: View(DOMAIN, {1: EPOCH}, TaskTerms(1_000, 60_000)), self.clock
+        )
         writer = TraceWriter(self.store.path_of(TASK.digest), len(ROWS), source)
         for row in ROWS:
             writer.add(*row)

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from node.inference.jobs.job import ImageJob
 from node.inference.packages.package import ModelPackage, Settings, load
-from protocol.messages import TaskKind
+from protocol.work import WorkKind
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EMBEDDED_FOLDER = REPOSITORY / "node" / "inference" / "models" / "cuckoo-icons"
@@ -23,7 +23,7 @@ SETTINGS = Settings(
     default_guidance_milli=4000,
     guidance_milli_max=20_000,
     precision_class="A",
-    task_kinds=tuple(TaskKind),
+    work_kinds=tuple(WorkKind),
     sizes=((32, 32), (64, 32)),
 )
 

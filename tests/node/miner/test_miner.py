@@ -11,6 +11,7 @@ from node.miner.miner import Miner, Terms
 from node.signing.keys import Key
 from node.system.clock import now_ms
 from protocol.messages import RankedMiner
+from protocol.rules.view import TaskTerms
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
 from tests.node.builders import COORDINATOR, DOMAIN, PACKAGE, announcement
@@ -33,7 +34,7 @@ def announced(**changes):
 @pytest.fixture
 def miner(tmp_path):
     """A miner without a network; whatever it would do there is noted instead."""
-    peer = SimpleNamespace(data_dir=tmp_path, key=MINER, view=None)
+    peer = SimpleNamespace(data_dir=tmp_path, key=MINER, view=SimpleNamespace(terms=TaskTerms(1_000, 60_000)))
     throttle = SimpleNamespace(pause_reason="")
     miner = Miner(peer, None, [PACKAGE], Terms(1, 1, throttle), None)
     miner.throttle, miner.served, miner.go_on = throttle, [], trio.Event()

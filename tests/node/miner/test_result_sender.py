@@ -16,11 +16,11 @@ from protocol.pay import PaySchedule
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, read_envelope, seal
 from tests.node.builders import DOMAIN as STATEMENTS
-from tests.node.builders import announcement
+from tests.node.builders import announcement, image_work
 from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, PRICE_WEI, signed
 
 STEPS = 20
-SCHEDULE = PaySchedule(PRICE_WEI, STEPS)
+SCHEDULE = PaySchedule(PRICE_WEI, 0, STEPS)
 PARTS = (PNG_SIGNATURE.ljust(CHUNK_BYTES_MAX, b"p"), b"second")
 
 
@@ -30,7 +30,9 @@ def sealed(message, key):
 
 
 TASK = sealed(
-    dataclasses.replace(announcement(RankedMiner(MINER.address, 0)), steps=STEPS, price_micro_cai=10_000),
+    dataclasses.replace(
+        announcement(RankedMiner(MINER.address, 0)), work=image_work(STEPS), price_micro_cai=10_000
+    ),
     COORDINATOR,
 )
 COMMITMENT = sealed(
@@ -59,14 +61,14 @@ class Coordinator:
 
     async def send(self, payload):
         paid_wei = self.meter.paid_wei
-        self.intake.step_limit = SCHEDULE.step_limit(paid_wei)
+        self.intake.unit_limit = SCHEDULE.unit_limit(paid_wei)
         self.intake.receive(payload)
         _, message = read_envelope(payload)
         if isinstance(message, ResultChunk):
-            self.chunks.append((ChunkKind(message.chunk_kind).name, message.step))
+            self.chunks.append((ChunkKind(message.chunk_kind).name, message.units))
         await trio.lowlevel.checkpoint()
-        if self.pays and self.intake.step >= self.intake.step_limit:
-            due_wei = SCHEDULE.due_wei(self.intake.step)
+        if self.pays and self.intake.units >= self.intake.unit_limit:
+            due_wei = SCHEDULE.due_wei(self.intake.units)
             self.meter.take(signed(due_wei, due_wei))
 
 
@@ -116,7 +118,7 @@ async def test_the_last_part_is_kept_until_all_is_paid(meter, autojump_clock):
     coordinator.pays = False
     with pytest.raises(Unpaid):
         await sender.image(PARTS)
-    assert [kind for kind, _ in coordinator.chunks if kind == "IMAGE_PART"] == ["IMAGE_PART"]
+    assert [kind for kind, _ in coordinator.chunks if kind == "OUTPUT_PART"] == ["OUTPUT_PART"]
 
 
 async def test_a_preview_of_a_step_that_is_behind_is_not_sent(meter):

@@ -12,12 +12,12 @@ from protocol.messages import RankedMiner
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
 from tests.node.builders import DOMAIN as STATEMENTS
-from tests.node.builders import announcement
+from tests.node.builders import announcement, image_work
 from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, PRICE_WEI, signed
 
 STEPS = 20
 MESSAGE = dataclasses.replace(
-    announcement(RankedMiner(MINER.address, 0)), steps=STEPS, price_micro_cai=10_000
+    announcement(RankedMiner(MINER.address, 0)), work=image_work(STEPS), price_micro_cai=10_000
 )
 TASK = open_statement(
     STATEMENTS,
@@ -43,13 +43,13 @@ def paid_for(step):
 
 
 async def test_it_shows_a_slice_before_the_first_voucher_then_waits(meter, autojump_clock):
-    assert await meter.next_step(1) == 1
+    assert await meter.next_units(1) == 1
     meter.shown = 1
-    assert await meter.next_step(7) == 2
+    assert await meter.next_units(7) == 2
     meter.shown = 2
     started = trio.current_time()
     with pytest.raises(Unpaid) as caught:
-        await meter.next_step(3)
+        await meter.next_units(3)
     assert caught.value.unpaid_wei == 2 * STEP_WEI
     assert trio.current_time() - started == 5
 
@@ -63,7 +63,7 @@ async def test_each_voucher_lets_it_go_on(meter, autojump_clock):
             meter.take(paid_for(2))
 
         nursery.start_soon(pay)
-        assert await meter.next_step(20) == 4
+        assert await meter.next_units(20) == 4
 
 
 async def test_the_last_part_waits_for_the_whole_price(meter, autojump_clock):
@@ -88,7 +88,7 @@ async def test_a_task_that_is_started_again_counts_on(meter, earnings):
     again = TaskMeter(earnings, TASK, timeout_ms=5_000)
     assert again.paid_wei == 6 * STEP_WEI
     again.take(paid_for(6))
-    assert await again.next_step(20) == 8
+    assert await again.next_units(20) == 8
     with pytest.raises(InvalidMessage):
         again.take(paid_for(5))
 
@@ -104,5 +104,5 @@ async def test_a_task_for_nothing_waits_for_nobody(earnings):
         type(MESSAGE),
     )
     meter = TaskMeter(earnings, free, timeout_ms=5_000)
-    assert await meter.next_step(STEPS) == STEPS
+    assert await meter.next_units(STEPS) == STEPS
     await meter.all_paid()

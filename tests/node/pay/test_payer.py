@@ -9,13 +9,13 @@ from node.pay.ledger import open_ledger
 from node.pay.payer import TaskPay
 from node.pay.purse import DepositUsedUp, Purse
 from protocol.messages import RankedMiner
-from tests.node.builders import announcement
+from tests.node.builders import announcement, image_work
 from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, OTHER_MINER, PRICE_WEI, FakeEscrow
 
 STEPS = 20
 TASK = dataclasses.replace(
     announcement(RankedMiner(MINER.address, 0), RankedMiner(OTHER_MINER.address, 0)),
-    steps=STEPS,
+    work=image_work(STEPS),
     price_micro_cai=10_000,
 )
 
@@ -95,7 +95,7 @@ async def test_a_miner_that_begins_again_is_not_paid_twice(pay, ledger):
     shown(pay, MINER, range(1, 11))
     again = await pay.begin(MINER.address)
     assert again.task_wei == again.cumulative_wei == PRICE_WEI // 2
-    assert pay.step_limit(MINER.address) == 12
+    assert pay.unit_limit(MINER.address) == 12
     assert shown(pay, MINER, range(1, STEPS + 1)) == {
         step: PRICE_WEI * step // STEPS for step in range(12, STEPS + 1, 2)
     }
@@ -130,5 +130,5 @@ async def test_a_task_for_nothing_needs_no_voucher(purse):
     free = TaskPay(purse, dataclasses.replace(TASK, price_micro_cai=0))
     with free.reservation.held():
         assert await free.begin(MINER.address) is None
-        assert free.step_limit(MINER.address) == STEPS
+        assert free.unit_limit(MINER.address) == STEPS
         assert shown(free, MINER, range(1, STEPS + 1)) == {}

@@ -8,6 +8,7 @@ from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry_store import Entry
 from node.peer.chain_watcher import EPOCHS_KEPT, ChainWatcher
+from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
 
 POLL_MS = 1000
@@ -64,7 +65,7 @@ def registry():
 
 @pytest.fixture
 def watcher(epochs, registry):
-    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), POLL_MS)
+    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TaskTerms(1_000, 60_000), POLL_MS)
 
 
 async def test_before_the_first_seed_there_is_no_epoch(watcher):

@@ -7,7 +7,7 @@ from node.peer.evidence_store import EvidenceStore
 from node.signing.keys import Key
 from protocol.errors import InvalidMessage, LocalError, ProtocolError
 from protocol.evidence import TwoStatements
-from protocol.messages import ModelOffer, Offer, TaskAcceptance
+from protocol.messages import ModelOffer, Offer, TaskAcceptance, WorkOffer
 from protocol.signature import sign_digest
 from protocol.statement import Domain, seal
 
@@ -21,7 +21,10 @@ def sealed(message):
 
 def evidence(sequence=1):
     return TwoStatements.pair(
-        *(sealed(Offer(sequence, 1, 2, 1, (ModelOffer(bytes(32), price),))) for price in (5, 6))
+        *(
+            sealed(Offer(sequence, 1, 2, 1, (ModelOffer(bytes(32), (WorkOffer(0, (price,)),)),)))
+            for price in (5, 6)
+        )
     )
 
 

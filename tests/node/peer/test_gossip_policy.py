@@ -23,7 +23,7 @@ from protocol.draw import EpochView, Snapshot
 from protocol.rules import evidence, tasks, verdicts
 from protocol.rules.view import View
 from tests.node.peer.test_network import DEPLOYMENT, PARAMETERS
-from tests.protocol.builders import DOMAIN
+from tests.protocol.builders import DOMAIN, TERMS
 
 CAI = 10**18
 US, MINER, COORDINATOR, STRANGER, BOOTNODE = (
@@ -39,6 +39,7 @@ VIEW = View(
             Snapshot.of([(address_of_peer(COORDINATOR), 2_000_000 * CAI)]),
         )
     },
+    TERMS,
 )
 
 
@@ -73,7 +74,7 @@ def test_application_score__is_of_the_stake_behind_the_peer_id():
     _, hooks = make()
     found = [round(hooks.application_score(peer), 3) for peer in (MINER, COORDINATOR, STRANGER, BOOTNODE)]
     assert found == [5, 15, 0, 100]
-    assert stake_of(View(DOMAIN, {}), MINER) == 0
+    assert stake_of(View(DOMAIN, {}, TERMS), MINER) == 0
     assert stake_of(VIEW, PeerId(b"no key inside")) == 0
 
 
@@ -81,7 +82,7 @@ def test_staked__are_those_whom_the_chain_knows_now():
     is_staked = peer_policy(lambda: VIEW, {BOOTNODE}).is_staked
     assert [is_staked(peer) for peer in (MINER, COORDINATOR)] == [True, True]
     assert [is_staked(peer) for peer in (STRANGER, BOOTNODE)] == [False, False]
-    assert not peer_policy(lambda: View(DOMAIN, {}), ()).is_staked(MINER)
+    assert not peer_policy(lambda: View(DOMAIN, {}, TERMS), ()).is_staked(MINER)
 
 
 def test_a_bootnode__is_believed_when_it_names_peers_and_a_miner_is_not_for_its_stake_alone():

@@ -67,12 +67,12 @@ def test_network_that_is_not_deployed_says_so():
         ("chain_id = 31337", "chain_id = 1"),
         ("chain_id = 31337", 'chain_id = "31337"'),
         ("chain_id = 31337", "chain_id = true"),
-        ("rank_timeout_ms = 3000", "rank_timeout_ms = 0"),
-        ("rank_timeout_ms = 3000", "rank_timeout_ms = 999999999"),
+        ("head_start_ms = 3000", "head_start_ms = 0"),
+        ("head_start_ms = 3000", "head_start_ms = 999999999"),
         ("offer_life_ms = 20000", "offer_life_ms = 1"),
-        ("rank_timeout_ms = 3000", ""),
-        ("rank_timeout_ms = 3000", "rank_timeout_ms = 3000\nsurprise = 1"),
-        ("rank_timeout_ms = 3000", "rank_timeout_ms ="),
+        ("head_start_ms = 3000", ""),
+        ("head_start_ms = 3000", "head_start_ms = 3000\nsurprise = 1"),
+        ("head_start_ms = 3000", "head_start_ms ="),
     ],
 )
 def test_broken_parameters_are_refused(folder, old, new):

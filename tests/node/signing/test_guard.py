@@ -14,7 +14,7 @@ import pytest
 from node.signing.guard import GuardUnavailable, MustNotSign, export_history, import_history, open_guard
 from node.signing.interchange import BadHistory, to_document
 from node.signing.keys import Key
-from protocol.messages import ChunkKind, Kind, ModelOffer, Offer, ResultChunk, TaskAcceptance
+from protocol.messages import ChunkKind, Kind, ModelOffer, Offer, ResultChunk, TaskAcceptance, WorkOffer
 from protocol.signature import recover
 from protocol.statement import Domain, unsigned
 from tests.limits import CHILD_TIMEOUT_S
@@ -29,7 +29,7 @@ def acceptance(rank: int, task: int = 7):
 
 
 def offer(sequence: int):
-    return unsigned(DOMAIN, Offer(sequence, 1, 2, 1, (ModelOffer(bytes(32), 5),)))
+    return unsigned(DOMAIN, Offer(sequence, 1, 2, 1, (ModelOffer(bytes(32), (WorkOffer(0, (5,)),)),)))
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_other_slots_kinds_and_signers_are_free(path):
 def test_chunks_are_signed_without_a_record(path):
     with open_guard(path, KEY) as guard:
         for payload in (b"a", b"b"):
-            guard.sign(unsigned(DOMAIN, ResultChunk(bytes(32), 0, ChunkKind.IMAGE_PART, 0, 1, payload)))
+            guard.sign(unsigned(DOMAIN, ResultChunk(bytes(32), 0, ChunkKind.OUTPUT_PART, 0, 1, payload)))
         assert guard._connection.execute("SELECT count(*) FROM signed").fetchone() == (0,)
 
 
@@ -191,8 +191,8 @@ def test_record_is_written_before_the_signature_exists(path, monkeypatch):
     assert os.path.exists(path)  # noqa: PTH110 - a Path would do as well
 
 
-def task(sequence: int, steps: int = 1):
-    return unsigned(DOMAIN, builders.announcement(sequence, steps=steps))
+def task(number: int, steps: int = 1):
+    return unsigned(DOMAIN, builders.announcement(number, work=builders.work(steps)))
 
 
 def test_last_statement_is_the_one_with_the_highest_number_and_survives_a_restart(path):

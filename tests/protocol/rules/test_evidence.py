@@ -25,7 +25,7 @@ def gossip(evidence=None) -> Gossip:
 
 
 def against(signer) -> TwoStatements:
-    return TwoStatements.pair(sealed(signer, commitment()), sealed(signer, commitment(steps_done=1)))
+    return TwoStatements.pair(sealed(signer, commitment()), sealed(signer, commitment(units_done=1)))
 
 
 @accept
@@ -38,7 +38,7 @@ def test_evidence__accept_against_a_coordinator():
     return Situation(
         gossip(
             TwoStatements.pair(
-                sealed(COORDINATOR, announcement()), sealed(COORDINATOR, announcement(steps=1))
+                sealed(COORDINATOR, announcement()), sealed(COORDINATOR, announcement(work=builders.work(1)))
             )
         )
     )
@@ -50,9 +50,9 @@ def test_evidence__accept_a_broken_sequence():
 
 
 @accept
-def test_evidence__accept_an_epoch_that_goes_back():
-    back = builders.next_announcement(epoch=6, ranking=builders.ranking_for(12, epoch_view(6)))
-    return Situation(gossip(BrokenSequence(builders.TASK.encoded, sealed(COORDINATOR, back))))
+def test_evidence__accept_a_fork_across_epochs():
+    fork = announcement(0, epoch=8, previous=builders.TASK.message.previous)
+    return Situation(gossip(BrokenSequence(builders.TASK.encoded, sealed(COORDINATOR, fork))))
 
 
 @accept
@@ -67,7 +67,7 @@ def test_evidence__accept_a_false_part():
 
 @accept
 def test_evidence__accept_another_fault_in_the_same_slot():
-    doubled = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=1)))
+    doubled = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=1)))
     return Situation(gossip(builders.false_part()), before=(gossip(doubled),))
 
 
@@ -163,20 +163,20 @@ def test_evidence__reject_the_same_statement_signed_twice():
 
 @reject("evidence proves nothing")
 def test_evidence__reject_different_signers():
-    return Situation(gossip(TwoStatements.pair(COMMITTED, sealed(SECOND_RANKED, commitment(steps_done=1)))))
+    return Situation(gossip(TwoStatements.pair(COMMITTED, sealed(SECOND_RANKED, commitment(units_done=1)))))
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_statements_for_different_networks():
     """Whoever runs the same key on two networks says different things there, and honestly."""
     return Situation(
-        gossip(TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=1), OTHER_DOMAIN)))
+        gossip(TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=1), OTHER_DOMAIN)))
     )
 
 
 @reject("evidence proves nothing")
 def test_evidence__reject_a_malformed_signature():
-    lie = sealed(FIRST_RANKED, commitment(steps_done=1))
+    lie = sealed(FIRST_RANKED, commitment(units_done=1))
     return Situation(gossip(TwoStatements.pair(COMMITTED, lie[:-1] + b"\x00")))
 
 
@@ -204,7 +204,7 @@ def test_evidence__ignore_a_ranking_of_an_unknown_epoch():
 
 @ignore("offence is known")
 def test_evidence__ignore_a_third_statement_in_the_same_slot():
-    third = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(steps_done=2)))
+    third = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=2)))
     return Situation(gossip(third), before=(gossip(),))
 
 

@@ -1,10 +1,11 @@
 """One test for each line of the rules of `offers`; each is also a vector."""
 
 from protocol.draw import Snapshot
-from protocol.messages import ModelOffer
+from protocol.messages import ModelOffer, WorkOffer
 from protocol.rules.offers import OFFER_LIFE_MS_MAX
 from protocol.rules.view import CLOCK_DISPARITY_MS_MAX, GOSSIP_BYTES_MAX
 from protocol.statement import VERSION, Envelope
+from protocol.work import KIND_MAX, PRICES_MAX
 from tests.protocol import builders
 from tests.protocol.builders import (
     EPOCH,
@@ -14,6 +15,7 @@ from tests.protocol.builders import (
     OTHER_DOMAIN,
     STRANGER,
     changed,
+    model_offer,
     offer,
     resigned,
     sealed,
@@ -113,23 +115,31 @@ def test_offers__reject_no_capacity():
 
 @reject("offer contradicts itself")
 def test_offers__reject_a_model_at_two_prices():
-    return Situation(gossip(models=(ModelOffer(MODEL_ID, 1), ModelOffer(MODEL_ID, 2))))
+    return Situation(gossip(models=(model_offer(1), model_offer(2))))
 
 
 @reject("offer contradicts itself")
 def test_offers__reject_a_kind_of_work_twice():
-    return Situation(gossip(models=(ModelOffer(MODEL_ID, 1, 1, (1, 1)),)))
+    return Situation(gossip(models=(model_offer(kinds=(1, 1)),)))
 
 
 @reject("offer contradicts itself")
 def test_offers__reject_kinds_of_work_out_of_order():
-    return Situation(gossip(models=(ModelOffer(MODEL_ID, 1, 1, (1, 0)),)))
+    return Situation(gossip(models=(model_offer(kinds=(1, 0)),)))
+
+
+@accept
+def test_offers__accept_a_kind_of_work_that_is_not_known_here():
+    """A kind that came later is offered and carried before everybody knows it."""
+    prices = tuple(range(PRICES_MAX))
+    return Situation(gossip(models=(ModelOffer(MODEL_ID, (WorkOffer(KIND_MAX, prices, 1),)),)))
 
 
 @reject("message does not decode")
-def test_offers__reject_an_unknown_kind_of_work():
-    body = offer(models=(ModelOffer(MODEL_ID, 1, 1, (1,)),)).encode()
-    return Situation(Gossip("offers", Envelope(VERSION, 1, body[:-1] + b"\x02", bytes(65)).encode()))
+def test_offers__reject_a_model_without_a_kind_of_work():
+    body = offer(models=(model_offer(kinds=(1,)),)).encode()
+    without = body[: body.index(MODEL_ID) + 32] + b"\x80"
+    return Situation(Gossip("offers", Envelope(VERSION, 1, without, bytes(65)).encode()))
 
 
 @ignore("offer is from the future")

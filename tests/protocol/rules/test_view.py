@@ -4,28 +4,11 @@ import pytest
 
 from protocol.evidence import TwoStatements, verify_evidence
 from protocol.rules import offers, view
-from protocol.rules.view import Bounded, Equivocation, Seen, View, check_slot_is_free, slot_key
+from protocol.rules.view import Equivocation, Seen, View, check_slot_is_free, slot_key
 from tests.protocol import builders
-from tests.protocol.builders import DOMAIN, FIRST_RANKED, MINERS, NOW_MS, offer, opened, sealed
+from tests.protocol.builders import DOMAIN, FIRST_RANKED, MINERS, NOW_MS, TERMS, offer, opened, sealed
 
 ANN = MINERS["ann"]
-
-
-def test_a_bounded_mapping_forgets_its_oldest():
-    bounded: Bounded[str, int] = Bounded(2)
-    for number, name in enumerate("abc"):
-        bounded[name] = number
-    assert dict(bounded) == {"b": 1, "c": 2}
-
-
-def test_an_entry_that_is_set_again_is_new_again():
-    """A miner that renews its offer must outlive those that went away."""
-    bounded: Bounded[str, int] = Bounded(2)
-    bounded["a"] = 0
-    bounded["b"] = 1
-    bounded["a"] = 2
-    bounded["c"] = 3
-    assert dict(bounded) == {"a": 2, "c": 3}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +17,8 @@ def test_an_entry_that_is_set_again_is_new_again():
         ("messages", view.SEEN_MESSAGES_MAX),
         ("statements", view.SEEN_STATEMENTS_MAX),
         ("task_ids", view.SEEN_TASKS_MAX),
+        ("followers", view.SEEN_TASKS_MAX),
+        ("last_tasks", view.SEEN_TASKS_MAX),
         ("auditors", view.SEEN_TASKS_MAX),
         ("tasks", view.SEEN_TASKS_MAX),
         ("offers", view.SEEN_OFFERS_MAX),
@@ -41,7 +26,7 @@ def test_an_entry_that_is_set_again_is_new_again():
     ],
 )
 def test_everything_that_a_peer_remembers_has_a_limit(name, limit):
-    assert len(dataclasses.fields(Seen)) == 7
+    assert len(dataclasses.fields(Seen)) == 9
     remembered = getattr(Seen(), name)
     for number in range(limit + 1):
         remembered[number] = None
@@ -52,8 +37,8 @@ def test_everything_that_a_peer_remembers_has_a_limit(name, limit):
 
 def test_the_latest_epoch_is_the_one_with_the_highest_number():
     assert builders.view().latest == builders.EPOCH
-    assert View(DOMAIN, {7: builders.EPOCH, 6: builders.epoch_view(6)}).latest == builders.EPOCH
-    assert View(DOMAIN, {}).latest is None
+    assert View(DOMAIN, {7: builders.EPOCH, 6: builders.epoch_view(6)}, TERMS).latest == builders.EPOCH
+    assert View(DOMAIN, {}, TERMS).latest is None
 
 
 def test_a_slot_belongs_to_a_kind_and_a_signer():
@@ -62,9 +47,14 @@ def test_a_slot_belongs_to_a_kind_and_a_signer():
     others = [
         opened(MINERS["bob"], offer()),
         opened(ANN, offer(sequence=4)),
-        opened(ANN, builders.announcement(3)),
+        opened(ANN, builders.announcement(3, epoch=0)),
     ]
     assert len({slot_key(other) for other in [statement, *others]}) == 4
+
+
+def test_a_rank_starts_when_the_head_starts_before_it_are_over():
+    task = builders.announcement()
+    assert [TERMS.starts_at_ms(task, rank) - NOW_MS for rank in range(3)] == [0, 3_000, 6_000]
 
 
 def test_an_equivocation_carries_evidence_that_verifies():

@@ -12,12 +12,12 @@ from node.inference.jobs.job import (
     JobRefused,
     WorkerError,
     check_job,
-    runs_shape,
+    runs_work,
 )
 from node.inference.packages.package import ModelPackage
 from protocol.errors import LocalError, Refusal
-from protocol.messages import TaskKind
 from protocol.trace import NO_TENSOR, TraceLeaf
+from protocol.work import Work, WorkKind
 from tests.node.inference.builders import SETTINGS, a_job, a_source
 
 MODEL_ID = b"\x05" * 32
@@ -28,7 +28,7 @@ PACKAGE = ModelPackage(
     files={},
 )
 PACKAGES = {MODEL_ID: PACKAGE}
-FROM_TEXT_ALONE = replace(PACKAGE, task_kinds=(TaskKind.TEXT_TO_IMAGE,))
+FROM_TEXT_ALONE = replace(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_what_is_computed_together():
 
 
 def test_what_is_known_before_the_input():
-    for kind in TaskKind:
-        assert runs_shape(PACKAGE, kind, 64, 32, 50)
+    for kind in WorkKind:
+        assert runs_work(PACKAGE, Work.image(kind, 64, 32, 50))
         for width, height, steps in ((33, 32, 5), (32, 64, 5), (32, 32, 0), (32, 32, 51)):
-            assert not runs_shape(PACKAGE, kind, width, height, steps)
-    assert not runs_shape(FROM_TEXT_ALONE, TaskKind.IMAGE_TO_IMAGE, 64, 32, 50)
+            assert not runs_work(PACKAGE, Work.image(kind, width, height, steps))
+    assert not runs_work(FROM_TEXT_ALONE, Work.image(WorkKind.IMAGE_TO_IMAGE, 64, 32, 50))
 
 
 def test_whose_fault_it_is():

@@ -19,7 +19,7 @@ from node.inference.packages.package import (
 )
 from protocol.errors import LocalError
 from protocol.merkle import merkle_root
-from protocol.messages import TaskKind
+from protocol.work import WorkKind
 from tests.node.inference.builders import SETTINGS
 
 
@@ -154,9 +154,9 @@ def test_class_c_is_refused_with_the_reason(folder):
 
 @pytest.mark.usefixtures("packed")
 def test_class_and_kinds_of_work_are_read(folder):
-    edit(folder, lambda document: document.update(precision_class="B", task_kinds=["image-to-image"]))
+    edit(folder, lambda document: document.update(precision_class="B", work_kinds=["image-to-image"]))
     package = load(folder)
-    assert (package.precision_class, package.task_kinds) == ("B", (TaskKind.IMAGE_TO_IMAGE,))
+    assert (package.precision_class, package.work_kinds) == ("B", (WorkKind.IMAGE_TO_IMAGE,))
 
 
 @pytest.mark.usefixtures("packed")
@@ -184,12 +184,12 @@ def test_other_list_of_files_needs_another_model_id(folder):
         lambda document: document.update(default_guidance_milli=-1),
         lambda document: document.update(precision_class="D"),
         lambda document: document.update(precision_class=1),
-        lambda document: document.update(task_kinds=[]),
-        lambda document: document.update(task_kinds="text-to-image"),
-        lambda document: document.update(task_kinds=["text-to-speech"]),
-        lambda document: document.update(task_kinds=[0]),
-        lambda document: document.update(task_kinds=["text-to-image", "text-to-image"]),
-        lambda document: document.update(task_kinds=["image-to-image", "text-to-image"]),
+        lambda document: document.update(work_kinds=[]),
+        lambda document: document.update(work_kinds="text-to-image"),
+        lambda document: document.update(work_kinds=["text-to-speech"]),
+        lambda document: document.update(work_kinds=[0]),
+        lambda document: document.update(work_kinds=["text-to-image", "text-to-image"]),
+        lambda document: document.update(work_kinds=["image-to-image", "text-to-image"]),
         lambda document: document.update(sizes=[]),
         lambda document: document.update(sizes=[[32]]),
         lambda document: document.update(sizes=[[32, "32"]]),
