@@ -5,7 +5,7 @@ Is not: knowledge of who is assigned to what, or has stake; the node says so, an
 
 | class | peers | streams of one, of all |
 |---|---|---|
-| assigned | those that the protocol's server waits for, such as the miners drawn for a task | 16, 256 |
+| assigned | those that the protocol's server waits for, such as the miners drawn for a task | 64, 256 |
 | staked | others with stake | 16, 256 |
 | strangers | everybody else; a key costs nothing | 2, 16 |
 
@@ -75,7 +75,7 @@ class Admission:
     """
 
     is_assigned: Callable[[PeerId], bool] | None = None
-    assigned: Share = Share(per_peer_max=16, total_max=256)
+    assigned: Share = Share(per_peer_max=64, total_max=256)
     staked: Share = Share(per_peer_max=16, total_max=256)
     strangers: Share = Share(per_peer_max=2, total_max=16)
 

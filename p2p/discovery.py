@@ -1,4 +1,4 @@
-"""Who else is there: one question that connected peers answer, with signed records.
+"""Peer exchange: one question to connected peers, which others are there, answered with signed records.
 
 Is: ``/cuckoo/peers/1`` over a direct stream, so that a mesh outgrows its bootnodes.
 Is not: the address book (:mod:`p2p.record_store`), nor the search for one peer (:mod:`p2p.lookup`).

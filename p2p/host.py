@@ -78,7 +78,7 @@ class StreamRefused(Refusal):
 
 
 class PeerObserver(Protocol):
-    """Whoever wants to know who is connected. Called synchronously; must neither block nor raise."""
+    """Is told which peers are connected. Called synchronously; must neither block nor raise."""
 
     def peer_connected(self, peer_id: PeerId, *, outbound: bool) -> None:
         """The first connection with a peer is up. :param outbound: whether we dialled it."""
@@ -123,7 +123,7 @@ class Host:
         swarm.register_notifee(_ConnectionNotifee(self))
         hear_observations(basic, self._note_observed)
 
-    # Who and where
+    # Identity, addresses and peers
 
     def listen_addresses(self) -> tuple[Multiaddr, ...]:
         """The addresses we listen on, with real ports and our ``/p2p/`` PeerID."""
@@ -534,7 +534,7 @@ async def open_host(
     :param announce: where others can dial us, if it is not where we listen: behind NAT, in a container.
     :param is_staked: whether a peer has stake now: then strangers take no stream's place from it. Synchronous
         and quick; it must not raise.
-    :raises LocalError: the secret is none, an address cannot be listened at, or one cannot be announced.
+    :raises LocalError: the secret is not a key, an address cannot be listened at, or one cannot be announced.
     """
     own_addresses = OwnAddresses(announce)
     for address in listen:

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def name_peer(records: PeerRecords) -> Callable[[PeerId], PxPeer | None]:
-    """A peer with its signed record, or None if there is none: who cannot be dialled is not named."""
+    """A peer with its signed record, or None without one: a peer that cannot be dialled is not named."""
 
     def name(peer: PeerId) -> PxPeer | None:
         envelope = records.record_of(peer)

@@ -101,7 +101,7 @@ class PeerRecords:
         """Take a record from anybody; the newest of each peer stays. Returns whose it is.
 
         :param heard_from_ip: of the teller; without it only public addresses count (see ``is_plausible``).
-        :raises ProtocolError: the envelope is none, or wrong (:func:`p2p.records.open_record`).
+        :raises ProtocolError: not an envelope, or a wrong one (:func:`p2p.records.open_record`).
         """
         record = self._opened(envelope)
         if record.peer != self.own.peer:
@@ -111,7 +111,7 @@ class PeerRecords:
     def confirm(self, peer: PeerId, envelope: bytes, *, heard_from_ip: str | None) -> None:
         """Take a record that a connected peer gave of itself.
 
-        :raises ProtocolError: the envelope is none, or wrong, or speaks for somebody else.
+        :raises ProtocolError: not an envelope, or a wrong one, or it speaks for somebody else.
         """
         record = self._opened(envelope)
         if record.peer != peer:

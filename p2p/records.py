@@ -86,7 +86,7 @@ def seal_record(node_secret: bytes, sequence: int, addresses: Sequence[Multiaddr
 
     :param sequence: 0 to 2^64 - 1, above that of our last record.
     :param addresses: with or without our ``/p2p/``, which is not part of them in the record.
-    :raises LocalError: too many addresses, too many bytes, or the secret is none.
+    :raises LocalError: too many addresses, too many bytes, or the secret is not a key.
     """
     pair = key_pair_from_secret(node_secret)
     peer = peer_id_from_public_key(pair.public_key.to_bytes())
@@ -113,7 +113,7 @@ def open_record(envelope: bytes) -> PeerRecord:
     """Check an envelope from anybody.
 
     :raises DecodeError: no envelope of a peer record, or over a limit.
-    :raises PeerIdentityError: the key is none of secp256k1.
+    :raises PeerIdentityError: the key is not one of secp256k1.
     :raises SignatureError: the signature is not that key's.
     :raises InvalidMessage: the key speaks for another peer.
     """
@@ -129,7 +129,7 @@ def open_record(envelope: bytes) -> PeerRecord:
     if len(inner.addresses) > ADDRESSES_PER_RECORD_MAX:
         raise DecodeError("a peer record of too many addresses")
     if outer.public_key.Type != KeyType.Secp256k1.value:
-        raise PeerIdentityError("the envelope's key is none of secp256k1")
+        raise PeerIdentityError("the envelope's key is not one of secp256k1")
     peer = peer_id_from_public_key(outer.public_key.Data)
     if inner.peer_id != peer.to_bytes():
         raise InvalidMessage("a peer record speaks for another peer")
@@ -143,7 +143,7 @@ def open_record(envelope: bytes) -> PeerRecord:
 
 
 def signed_bytes(domain: bytes, payload_type: bytes, payload: bytes) -> bytes:
-    """What the signature of an envelope is over (RFC 0002)."""
+    """The bytes that the signature of an envelope is over (RFC 0002)."""
     return b"".join(encode_varint(len(part)) + part for part in (domain, payload_type, payload))
 
 

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 Connection: TypeAlias = SwarmConn
 
-INBOUND_STREAMS_PER_PEER_MAX: Final = 64
+INBOUND_STREAMS_PER_PEER_MAX: Final = 96
 """Streams that one peer may have open towards us, all protocols together."""
 INBOUND_STREAMS_MAX: Final = 4_096
 """Streams open towards us, all peers together."""

@@ -232,7 +232,7 @@ class ScoreParams:
             for text in self.colocation_exempt:
                 ipaddress.ip_network(text)
         except ValueError as error:
-            raise LocalError("gossip parameters: a network that is none") from error
+            raise LocalError("gossip parameters: not a network") from error
         rules = {
             "thresholds fall": 0 > self.gossip_threshold >= self.publish_threshold > self.graylist_threshold,
             "thresholds to trust are not negative": min(

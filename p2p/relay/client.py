@@ -292,7 +292,7 @@ class RelayClient:
         if call.type != StopMessage.CONNECT:
             return Status.UNEXPECTED_MESSAGE
         if stream.is_relayed or relay not in self._reservations:
-            # Whoever we asked for nothing leads nobody to us.
+            # A peer that we asked for nothing leads nobody to us.
             return Status.PERMISSION_DENIED
         return Status.OK
 

@@ -98,7 +98,7 @@ class HolePuncher:
     def peer_disconnected(self, peer_id: PeerId) -> None:
         """Nothing to do: an attempt under way fails by itself."""
 
-    # Who was called
+    # The peer that was called
 
     async def _improve(self, peer: PeerId) -> None:
         if not self._host.public_addresses() or self._running >= PUNCHES_MAX:
@@ -148,7 +148,7 @@ class HolePuncher:
                     return True
         return False
 
-    # Who called
+    # The peer that called
 
     async def _answer(self, stream: Stream, peer: PeerId) -> None:
         if not stream.is_relayed or self._running >= PUNCHES_MAX:

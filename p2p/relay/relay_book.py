@@ -64,7 +64,7 @@ class RelayLimits:
 
 
 class RelayBook:
-    """Who may be reached through us, and who is being reached.
+    """The peers that may be reached through us, and those that are being reached.
 
     :ivar counts: ``reserved``, ``renewed``, ``circuits``, and what was refused, by name.
     """

@@ -102,7 +102,7 @@ class RelayServer:
         """Nothing to do: who wants to be reached says so."""
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
-        """Who is not connected cannot be reached."""
+        """A peer that is not connected cannot be reached."""
         self.book.release(peer_id)
 
     # Requests
