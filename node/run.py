@@ -16,6 +16,7 @@ from node.peer.network import load_network
 from node.peer.peer import Peer, open_peer
 from node.settings import CoordinatorSettings, MinerSettings
 from node.signing.keys import open_keystore, read_password
+from node.system.context import open_context
 from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
 
 log = structlog.get_logger()
@@ -32,12 +33,14 @@ async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: ty
     rpc_url = settings.rpc_url or network.parameters.default_rpc_url
     async with (
         stopped_by_signals(),
+        open_context(settings) as context,
         open_peer(
             key,
             network,
             rpc_url,
             settings.listen,
             settings.data_dir,
+            context,
             announce=settings.announce,
             reachable=settings.reachable,
             relaying=settings.relay,
@@ -62,8 +65,9 @@ async def serve_coordinator(settings: CoordinatorSettings, peer: Peer) -> None:
     from node.api.server import serve_api  # noqa: PLC0415
 
     async with open_coordinator(settings, peer) as (coordinator, catalogue), trio.open_nursery() as nursery:
-        application = Api(coordinator, catalogue).application(load_token(settings.data_dir))
+        application = Api(coordinator, catalogue, peer.context).application(load_token(settings.data_dir))
         api_url = await nursery.start(serve_api, application, settings.api_port)
         log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
-        with node_file(settings, peer.key.address, peer.host, api_url):
+        peer.context.started()
+        with node_file(settings, peer.key.address, peer.host, peer.context.health_url, api_url):
             await trio.sleep_forever()

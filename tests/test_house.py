@@ -199,8 +199,10 @@ TESTED_ELSEWHERE = {
     "node/inference/pool/process.py": "tests/node/inference/pool/test_pool_faults.py",
     "node/inference/pool/tickets.py": "tests/node/inference/pool/test_pool_time.py",
     "node/inference/pool/workers.py": "tests/node/inference/pool/test_pool_faults.py",
+    "node/peer/finding.py": "tests/node/peer/test_network_status.py",
     "node/peer/multiaddrs.py": "tests/node/peer/test_address_book.py",
     "node/settings.py": "tests/node/test_cli.py",
+    "node/system/control_client.py": "tests/node/system/test_control.py",
     "node/system/clock.py": "tests/node/miner/test_miner.py",
     "node/system/logs.py": "tests/node/bootstrap/test_bootstrap.py",
 }

@@ -25,7 +25,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from node.api import edits, errors, images
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
+from node.system.context import NodeContext
 from node.system.files import require_private, write_private
+from node.system.health_page import probe_answers
 from protocol.errors import Refusal
 from protocol.receipt import to_document
 from protocol.work import WorkKind, kind_name
@@ -34,7 +36,8 @@ BODY_BYTES_MAX = 64 * 1024
 log = structlog.get_logger()
 
 TOKEN_FILE = "api-token"  # noqa: S105 - the name of a file
-OPEN_PATHS = frozenset({"/health"})
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""For probes, which have no token."""
 
 
 def load_token(data_dir: Path) -> str:
@@ -75,7 +78,9 @@ class Gate:
 class Api:
     """The handlers, around one coordinator."""
 
-    def __init__(self, coordinator: Coordinator, catalogue: Catalogue) -> None:
+    def __init__(self, coordinator: Coordinator, catalogue: Catalogue, context: NodeContext) -> None:
+        """:param context: what is seen of the node."""
+        self._context = context
         self._coordinator = coordinator
         self._catalogue = catalogue
 
@@ -83,7 +88,7 @@ class Api:
         """The ASGI application, behind the gate."""
         handlers: dict[Any, Any] = {404: _not_found, 405: _not_found, 500: _our_fault}
         routes = [
-            Route("/health", self.health),
+            *[Route(path, self.probe) for path in sorted(OPEN_PATHS)],
             Route("/v1/models", self.models),
             Route("/v1/images/generations", self.generate, methods=["POST"]),
             Route("/v1/images/edits", self.edit, methods=["POST"]),
@@ -92,16 +97,15 @@ class Api:
         ]
         return Gate(Starlette(routes=routes, exception_handlers=handlers), token)
 
-    async def health(self, request: Request) -> Response:
-        """`GET /health`: 200 as soon as tasks can be drawn, 503 before. Needs no token."""
-        del request
-        ready = self._coordinator.ready
-        return JSONResponse({"ready": ready}, 200 if ready else 503)
+    async def probe(self, request: Request) -> Response:
+        """`GET /healthz`, `GET /readyz`: as the health page's. Need no token."""
+        status, document = probe_answers(self._context.readiness)[request.url.path]
+        return JSONResponse(document, status)
 
     async def status(self, request: Request) -> Response:
-        """`GET /v1/cuckoo/status`: the node as numbers."""
+        """`GET /v1/cuckoo/status`: all that is to be seen of the node."""
         del request
-        return JSONResponse(self._coordinator.status())
+        return JSONResponse(self._context.observable.document())
 
     async def models(self, request: Request) -> Response:
         """`GET /v1/models`: models that live miners offer, in the OpenAI shape."""

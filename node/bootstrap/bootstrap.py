@@ -10,21 +10,21 @@ Everybody dials it first, so it would be in everybody's mesh otherwise, and carr
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import metadata
-from typing import Any, Final
+from typing import Final
 
 import structlog
 import trio
 
 from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
+from node.peer.finding import answer_finding
 from node.peer.multiaddrs import multiaddrs_of
 from node.peer.network import Network, load_network
+from node.peer.network_status import observe_network
 from node.settings import BootstrapSettings
 from node.signing.keys import Key, open_keystore, read_password
-from node.system.health_page import serve_health
+from node.system.context import NodeContext, open_context
 from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
 from p2p.connections import ConnectionParams
 from p2p.gossip.params import WITHOUT_MESH
@@ -57,34 +57,15 @@ class BootstrapPeer:
 
     def __init__(self, peer_network: PeerNetwork) -> None:
         self.host = peer_network.host
-        self._network = peer_network
-        self._started_s = time.monotonic()
-
-    def describe(self) -> dict[str, Any]:
-        """How it is, for the health page."""
-        return {
-            "name": "Cuckoo bootstrap peer",
-            "status": "ok",
-            "version": metadata.version("cuckoo-peer"),
-            "uptime_s": int(time.monotonic() - self._started_s),
-            "peers": len(self.host.connected_peers()),
-            "records": len(self._network.records),
-            "multiaddrs": [str(address) for address in self.host.addresses()],
-            "seen_from_outside_as": self.host.own_addresses.observed(),
-            "reachable": self._network.connectivity.reachability.describe(),
-            "relay": dict(self._network.connectivity.statistics()),
-            "connections": self.host.statistics(),
-            "discovery": {**self._network.keeper.statistics(), **self._network.lookup.statistics()},
-            "gossip": dict(self._network.gossip.statistics()),
-        }
 
 
 @asynccontextmanager
 async def open_bootstrap(
-    key: Key, network: Network, settings: BootstrapSettings
+    key: Key, network: Network, settings: BootstrapSettings, context: NodeContext
 ) -> AsyncIterator[BootstrapPeer]:
-    """A running bootstrap peer, until the context ends.
+    """A running bootstrap peer, until the `async with` ends.
 
+    :param context: where it is seen from; the peer registers itself there.
     :raises LocalError: an address is taken or not a multiaddr.
     """
     config = NetworkConfig(
@@ -105,6 +86,8 @@ async def open_bootstrap(
     async with open_network(key.secret, config, rng=random.SystemRandom()) as peer_network:
         for topic in TOPICS:
             peer_network.gossip.join(network.topic(topic), _ignore)
+        observe_network(context, peer_network, key.address)
+        answer_finding(context.control, peer_network)
         book = settings.data_dir / BOOK_FILE
         with kept_book(book, peer_network.records):
             async with trio.open_nursery() as nursery:
@@ -123,16 +106,14 @@ async def run_bootstrap(settings: BootstrapSettings) -> None:
     key = open_keystore(settings.data_dir / KEY_FILE, read_password(settings.password_file))
     async with (
         stopped_by_signals(),
-        open_bootstrap(key, network, settings) as peer,
-        trio.open_nursery() as nursery,
+        open_context(settings) as context,
+        open_bootstrap(key, network, settings, context) as peer,
     ):
-        url = None
-        if settings.page_address:
-            url = await nursery.start(serve_health, settings.page_address, peer.describe)
         addresses = [str(address) for address in peer.host.addresses()]
         leave_startup_uncollected()
-        log.info("ready", role="bootstrap", addresses=addresses, health=url)
-        with node_file(settings, key.address, peer.host, url):
+        context.started()
+        log.info("ready", role="bootstrap", addresses=addresses, health=context.health_url)
+        with node_file(settings, key.address, peer.host, context.health_url):
             await trio.sleep_forever()
 
 

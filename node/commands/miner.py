@@ -43,14 +43,15 @@ def bench(settings: InferenceSettings | None = None) -> None:
 
 @miner.command
 def status(data_dir: Path, /) -> None:
-    """Show how a running miner is: paused or not, its speed, its work, its traces.
+    """Show how a miner is: paused or not, its speed, its work, its traces; if it is down, how it was last.
 
     :param data_dir: of the node.
     """
     from node.miner.status import describe, read_status  # noqa: PLC0415
     from node.system.clock import now_ms  # noqa: PLC0415
 
-    print("\n".join(describe(read_status(data_dir), now_ms())))
+    now = now_ms()
+    print("\n".join(describe(read_status(data_dir, now), now)))
 
 
 async def _bench(packages: list[ModelPackage], choose: Callable[[], Awaitable[tuple[Workers, int]]]) -> None:

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
+from node.system.control_client import NodeDown, ask
 from protocol.errors import LocalError, Refusal
+
+if TYPE_CHECKING:
+    from node.peer.finding import FoundPeer
 
 peer = App(name="peer", help="Look for peers of a running network.")
 BOOTNODES_TIMEOUT_S = 10
@@ -20,15 +25,33 @@ ADDRESS_BYTES = 20
 
 
 @peer.command
-def find(address: str, *, network: str = "devnet") -> None:
+def find(address: str, *, network: str = "devnet", data_dir: Path | None = None) -> None:
     """Find a peer by its on-chain address, and try to reach it. Prints JSON.
 
     :param address: of the node, 0x and 40 digits.
     :param network: folder of the network, or the name of one that comes with the package.
+    :param data_dir: of a node of yours that runs: it looks, instead of a peer that is made for this once.
     """
+    account = _account_of(address)
+    print(json.dumps(_by_the_node(data_dir, account) or _by_ourselves(network, account), indent=2))
+
+
+def _by_the_node(data_dir: Path | None, account: bytes) -> Any:
+    """What a running node finds; None if there is not one."""
+    if data_dir is None:
+        return None
+    try:
+        return ask(data_dir, "find_peer", {"account": f"0x{account.hex()}"})
+    except NodeDown:
+        return None
+
+
+def _by_ourselves(network: str, account: bytes) -> Any:
     import trio  # noqa: PLC0415 - `--help` should not wait for the network's libraries
 
-    print(json.dumps(trio.run(_find, _account_of(address), network), indent=2))
+    from node.system.observable import to_document  # noqa: PLC0415 - as above
+
+    return to_document(trio.run(_find, account, network))
 
 
 def _account_of(text: str) -> bytes:
@@ -41,11 +64,12 @@ def _account_of(text: str) -> bytes:
     return account
 
 
-async def _find(account: bytes, network_name: str) -> dict[str, Any]:
+async def _find(account: bytes, network_name: str) -> FoundPeer:
     import random  # noqa: PLC0415 - as above
 
     import trio  # noqa: PLC0415
 
+    from node.peer.finding import find_peer  # noqa: PLC0415
     from node.peer.multiaddrs import multiaddrs_of  # noqa: PLC0415
     from node.peer.network import load_network  # noqa: PLC0415
     from p2p.network import NetworkConfig, open_network  # noqa: PLC0415
@@ -55,7 +79,7 @@ async def _find(account: bytes, network_name: str) -> dict[str, Any]:
         raise LocalError(f"the network names no bootnodes to ask: {network_name}/bootnodes.txt")
     config = NetworkConfig(bootnodes=bootnodes)
     async with open_network(secrets.token_bytes(32), config, rng=random.SystemRandom()) as peer_network:
-        host, lookup = peer_network.host, peer_network.lookup
+        host = peer_network.host
 
         async def greet(bootnode: Any) -> None:
             try:
@@ -69,12 +93,4 @@ async def _find(account: bytes, network_name: str) -> dict[str, Any]:
                     nursery.start_soon(greet, bootnode)
         if not host.connected_peers():
             raise LocalError("none of the network's bootnodes answers; is the network running?")
-        found = await lookup.find(account)
-        if found is None:
-            raise Refusal("no peer with this on-chain address is known on the network")
-        return {
-            "peer": str(found),
-            "addresses": [str(item) for item in peer_network.records.addresses(found)],
-            "reached": await lookup.reach(found),
-            "through_a_relay": host.is_relayed(found),
-        }
+        return await find_peer(peer_network, account)

@@ -7,8 +7,8 @@ only saves the rest of that time.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -32,12 +32,21 @@ ARRIVAL_TIMEOUT_MS: Final = 1_000
 log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class CallerCounts:
+    """:ivar dropped: calls that were not made, since too many waited."""
+
+    heard: int = 0
+    not_heard: int = 0
+    dropped: int = 0
+
+
 class Caller:
-    """The coordinator's end. :ivar counts: ``heard``, ``not_heard``, ``dropped``."""
+    """The coordinator's end. :ivar counts: of calls."""
 
     def __init__(self, reach: Callable[[bytes, bytes], Awaitable[None]]) -> None:
         """:param reach: calls a miner, by address, for a task, by id; raises CuckooError unless it heard."""
-        self.counts: Counter[str] = Counter()
+        self.counts = CallerCounts()
         self._reach = reach
         self._send, self._receive = trio.open_memory_channel[ActiveTask](CALLS_WAITING_MAX)
 
@@ -48,7 +57,7 @@ class Caller:
         try:
             self._send.send_nowait(task)
         except trio.WouldBlock:
-            self.counts["dropped"] += 1
+            self.counts.dropped += 1
 
     async def run(self) -> None:
         """Call until cancelled."""
@@ -64,10 +73,10 @@ class Caller:
             try:
                 await self._reach(miner, task_id)
             except CuckooError as error:
-                self.counts["not_heard"] += 1
+                self.counts.not_heard += 1
                 log.info("call not heard", task=task_id.hex(), rank=rank, error=str(error))
                 continue
-            self.counts["heard"] += 1
+            self.counts.heard += 1
             log.info("called", task=task_id.hex(), rank=rank)
             with trio.move_on_after(ARRIVAL_TIMEOUT_MS / 1000):
                 await task.wait_for_turn()

@@ -80,6 +80,16 @@ class OfferedModel:
     work_kinds: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class CoordinatorStatus:
+    """:ivar live_offers: miners whose offer has not lapsed. :ivar receipts: that are remembered."""
+
+    live_offers: int
+    tasks_active: int
+    tasks_announced: int
+    receipts: int
+
+
 class Coordinator:
     """The role's state: tasks under way, and receipts of those that ended."""
 
@@ -103,23 +113,14 @@ class Coordinator:
             self._catalogue.get(model.model_id) for model in self.offered_models()
         )
 
-    def status(self) -> dict[str, object]:
-        """The node as numbers, for people and monitors."""
-        latest = self._peer.view.latest
-        return {
-            "role": "coordinator",
-            "address": "0x" + self._peer.key.address.hex(),
-            "peers": len(self._peer.host.connected_peers()),
-            "epoch": None if latest is None else latest.number,
-            "miners_in_epoch": 0 if latest is None else len(latest.miners),
-            "live_offers": len(self._live_offers()),
-            "tasks_active": len(self._active),
-            "tasks_announced": self._published,
-            "receipts": len(self._receipts),
-            "calls": dict(self.caller.counts),
-            "evidence_files": len(self._peer.evidence.files()),
-            "pay": {name: str(wei) for name, wei in self._purse.status().items()},
-        }
+    def status(self) -> CoordinatorStatus:
+        """For people and monitors."""
+        return CoordinatorStatus(
+            live_offers=len(self._live_offers()),
+            tasks_active=len(self._active),
+            tasks_announced=self._published,
+            receipts=len(self._receipts),
+        )
 
     def offered_models(self) -> list[OfferedModel]:
         """Models of all live offers, by name; one without a known package goes by its id."""

@@ -20,6 +20,9 @@ from node.pay.vouchers import EscrowDomain
 from node.peer.peer import Peer
 from node.settings import CoordinatorSettings
 
+NO_DEPOSIT = "nothing of the deposit is free; its owner adds to it with: cuckoo-peer chain escrow deposit"
+NO_OFFER = "no live offer of a miner for a model that is here is known"
+
 
 @asynccontextmanager
 async def open_coordinator(
@@ -36,7 +39,18 @@ async def open_coordinator(
         await purse.refresh()
         coordinator = Coordinator(peer, catalogue, purse, settings.price_max_micro_cai)
         peer.host.handle_direct_streams(TASK_PROTOCOL, coordinator.handle_stream)
+        _show(peer, coordinator, purse)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run_coordinator, coordinator, peer, purse)
             yield coordinator, catalogue
             nursery.cancel_scope.cancel()
+
+
+def _show(peer: Peer, coordinator: Coordinator, purse: Purse) -> None:
+    """Register what is to be seen of the role, and what keeps it from working."""
+    observable, readiness = peer.context.observable, peer.context.readiness
+    observable.register("coordinator", coordinator.status)
+    observable.register("calls", lambda: coordinator.caller.counts)
+    observable.register("pay", purse.status)
+    readiness.register("no_deposit", lambda: None if purse.free_wei > 0 else NO_DEPOSIT)
+    readiness.register("no_offer", lambda: None if coordinator.ready else NO_OFFER)

@@ -66,12 +66,13 @@ async def wait_until_ready(market: Market) -> None:
     async with _client(market) as client:
         while True:
             status = (await client.get("/v1/cuckoo/status")).json()
-            if status["live_offers"] >= status["miners_in_epoch"] > 0:
+            live_offers, miners = status["coordinator"]["live_offers"], status["chain"]["miners"]
+            if live_offers >= miners > 0:
                 return
             if not patience.update(trio.current_time(), _activity(market)):
                 raise DemonstrationFailed(
-                    f"the coordinator has heard offers of {status['live_offers']} of the epoch's "
-                    f"{status['miners_in_epoch']} miners, {patience.given_up}"
+                    f"the coordinator has heard offers of {live_offers} of the epoch's {miners} miners, "
+                    f"{patience.given_up}"
                 )
             await trio.sleep(POLL_S)
 

@@ -6,7 +6,7 @@ Is not: needed for a task to go on: a miner comes by itself when its head start 
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
 import trio
@@ -21,11 +21,19 @@ CALL_TIMEOUT_MS: Final = 2_000
 """Time for a call to arrive on a stream that was opened for it."""
 
 
+@dataclass(slots=True)
+class CalleeCounts:
+    """:ivar heard: calls for tasks that waited for one. :ivar not_awaited: others."""
+
+    heard: int = 0
+    not_awaited: int = 0
+
+
 class Callee:
-    """The miner's end: which tasks wait for a call. :ivar counts: ``heard``, ``not_awaited``."""
+    """The miner's end: which tasks wait for a call. :ivar counts: of calls."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts = CalleeCounts()
         self._awaited: dict[bytes, tuple[bytes, trio.Event]] = {}
 
     async def wait(self, task: Statement[TaskAnnouncement], seconds: float) -> None:
@@ -48,7 +56,7 @@ class Callee:
         call = TaskCall.decode(payload or b"")
         coordinator, called = self._awaited.get(call.task_id, (b"", None))
         if called is None or coordinator != address_of_peer(peer_id):
-            self.counts["not_awaited"] += 1
+            self.counts.not_awaited += 1
             raise Refusal("no task of yours waits here")
-        self.counts["heard"] += 1
+        self.counts.heard += 1
         called.set()

@@ -7,9 +7,9 @@ Is not: the check of what came; that is the download's.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -35,12 +35,22 @@ class NotServed(Refusal):
     """There is no such file here, or too many others take theirs."""
 
 
+@dataclass(slots=True)
+class ModelServerCounts:
+    """:ivar served: files sent. :ivar sent_bytes: of them. :ivar unknown: requests for what is not here."""
+
+    served: int = 0
+    unknown: int = 0
+    busy: int = 0
+    sent_bytes: int = 0
+
+
 class ModelServer:
-    """A miner's packages for others. :ivar counts: ``served``, ``unknown``, ``busy``, ``bytes``."""
+    """A miner's packages for others. :ivar counts: of requests."""
 
     def __init__(self, packages: Iterable[ModelPackage]) -> None:
         """:param packages: verified ones."""
-        self.counts: Counter[str] = Counter()
+        self.counts = ModelServerCounts()
         self._packages = {package.model_id: package for package in packages}
         self._transfers = 0
 
@@ -55,20 +65,20 @@ class ModelServer:
         request = ModelRequest.decode(payload or b"")
         path = self._path(request)
         if self._transfers >= TRANSFERS_MAX:
-            self.counts["busy"] += 1
+            self.counts.busy += 1
             raise NotServed("too many are taking models; try again later")
         self._transfers += 1
         try:
             await self._send(stream, path, request.offset)
         finally:
             self._transfers -= 1
-        self.counts["served"] += 1
+        self.counts.served += 1
 
     def _path(self, request: ModelRequest) -> Path:
         """The file that is asked for; only what the manifest lists can be. :raises NotServed: none."""
         package = self._packages.get(request.model_id)
         if package is None or (request.path not in package.files and request.path != MANIFEST_NAME):
-            self.counts["unknown"] += 1
+            self.counts.unknown += 1
             raise NotServed("no such model or file is here")
         return package.folder / request.path
 
@@ -81,7 +91,7 @@ class ModelServer:
             while left and (piece := await file.read(min(PIECE_BYTES, left))):
                 await stream.send(piece, timeout_ms=PIECE_TIMEOUT_MS)
                 left -= len(piece)
-                self.counts["bytes"] += len(piece)
+                self.counts.sent_bytes += len(piece)
 
 
 class PeerSource:

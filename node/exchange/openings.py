@@ -6,10 +6,9 @@ Is not: the draw of steps or auditors, or the judgement on what was opened.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, TypeAlias
 
 import structlog
 import trio
@@ -52,12 +51,23 @@ class NotOpened(Refusal):
     """The miner gives no opening: no such trace, not to this peer, or not so often."""
 
 
+@dataclass(slots=True)
+class OpeningCounts:
+    """:ivar too_often: requests beyond a peer's share. :ivar damaged: traces that are not whole any more."""
+
+    opened: int = 0
+    unknown: int = 0
+    stranger: int = 0
+    too_often: int = 0
+    damaged: int = 0
+
+
 class OpeningServer:
-    """A miner's answers. :ivar counts: ``opened``, ``unknown``, ``stranger``, ``too_often``, ``damaged``."""
+    """A miner's answers. :ivar counts: of requests."""
 
     def __init__(self, store: TraceStore, view: Callable[[], View], clock: Clock) -> None:
         """:param view: what the chain says now. :param clock: Unix milliseconds."""
-        self.counts: Counter[str] = Counter()
+        self.counts = OpeningCounts()
         self._store, self._view, self._clock = store, view, clock
         self._asked: Bounded[PeerId, tuple[int, int]] = Bounded(PEERS_MAX)
 
@@ -75,19 +85,17 @@ class OpeningServer:
         self._count_request(peer_id)
         announcement = self._store.announcement_of(request.task_id, self._clock())
         if announcement is None:
-            self._refuse("unknown", "no trace of this task is here")
+            self.counts.unknown += 1
+            raise NotOpened("no trace of this task is here")
         task = open_statement(self._view().domain, announcement, TaskAnnouncement).message
         if not self._may_ask(task, address_of_peer(peer_id)):
-            self._refuse("stranger", "you are neither an auditor nor the coordinator of this task")
+            self.counts.stranger += 1
+            raise NotOpened("you are neither an auditor nor the coordinator of this task")
         if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.work.units:
             raise InvalidMessage("no such steps")
         await self._open(stream, request)
-        self.counts["opened"] += 1
+        self.counts.opened += 1
         log.info("trace opened", task=request.task_id.hex(), steps=request.steps, peer=str(peer_id))
-
-    def _refuse(self, count: str, reason: str) -> NoReturn:
-        self.counts[count] += 1
-        raise NotOpened(reason)
 
     def _count_request(self, peer_id: PeerId) -> None:
         """:raises NotOpened: the peer has asked too often."""
@@ -96,7 +104,8 @@ class OpeningServer:
         requests = requests + 1 if counted_in == window else 1
         self._asked[peer_id] = (window, requests)
         if requests > REQUESTS_PER_PEER_MAX:
-            self._refuse("too_often", "you ask too often")
+            self.counts.too_often += 1
+            raise NotOpened("you ask too often")
 
     def _may_ask(self, task: TaskAnnouncement, asker: bytes) -> bool:
         """Whether a peer is the task's coordinator, or was drawn to audit it."""
@@ -121,7 +130,7 @@ class OpeningServer:
                 if request.source_latent and trace.source_latent != NO_TENSOR:
                     await stream.send(await trio.to_thread.run_sync(trace.source))
         except CuckooError:
-            self.counts["damaged"] += 1
+            self.counts.damaged += 1
             raise
 
 

@@ -32,6 +32,7 @@ from node.pay.meter import TaskMeter
 from node.pay.payee import Payee
 from node.peer.peer import Peer
 from node.system.clock import now_ms
+from node.system.context import NodeContext
 from p2p.streams import DirectStream
 from protocol.bounded import Bounded
 from protocol.errors import CuckooError, Refusal
@@ -79,6 +80,22 @@ class Terms:
     price_micro_cai: int
     capacity: int
     throttle: Throttle
+
+
+@dataclass(frozen=True, slots=True)
+class MinerStatus:
+    """How the role is.
+
+    :ivar paused: why it takes no tasks now; empty when it does.
+    :ivar tasks_followed: from waiting for its rank to the last chunk.
+    :ivar image_ms: time for an image, by a model's name.
+    :ivar temperatures: by sensor, for people.
+    """
+
+    paused: str
+    tasks_followed: int
+    image_ms: Mapping[str, int]
+    temperatures: Mapping[str, str]
 
 
 class Miner:
@@ -129,8 +146,26 @@ class Miner:
             self._peer.listen(results.TOPIC, self._note_result)
             nursery.start_soon(self._payee.run, self._peer.network.parameters.chain_poll_ms)
             nursery.start_soon(self._keep_throttling)
+            self._peer.context.started()
             log.info("ready", role="miner", models=[item.name for item in self._packages.values()])
             await self._keep_offering()
+
+    def show(self, context: NodeContext) -> None:
+        """Register what is to be seen of the role."""
+        observable = context.observable
+        observable.register("miner", self.status)
+        observable.register("inference", self._workers.statistics)
+        observable.register("traces", self._traces.status)
+        observable.register("openings", lambda: self._openings.counts)
+        observable.register("calls", lambda: self._calls.counts)
+        observable.register("models_given", lambda: self._models.counts)
+        observable.register("pay", self._payee.status)
+
+    def status(self) -> MinerStatus:
+        """For people and monitors."""
+        names = {self._packages[model_id].name: ms for model_id, ms in self._image_ms.items()}
+        throttle = self._terms.throttle
+        return MinerStatus(throttle.pause_reason.value, self._following, names, throttle.temperatures)
 
     def _note_result(self, result: Statement[ResultCommitment]) -> None:
         self._finished[result.message.task_id] = None
@@ -163,23 +198,8 @@ class Miner:
         """See whether to pause, and write the status file."""
         throttle = self._terms.throttle
         await throttle.update(self._workers)
-        names = {item.name: self._image_ms[model_id] for model_id, item in self._packages.items()}
-        workers = self._workers.statistics()
-        sections: dict[str, Mapping[str, int | str]] = {
-            "queue": {
-                "running": workers.jobs_running,
-                "waiting": workers.jobs_waiting,
-                "followed": self._following,
-            },
-            "temperatures": throttle.temperatures,
-            "traces": self._traces.counts | {"here": len(self._traces), "bytes": self._traces.size_bytes},
-            "openings": self._openings.counts,
-            "calls": self._calls.counts,
-            "models given": self._models.counts,
-            **self._payee.status(),
-        }
         try:
-            write_status(self._peer.data_dir, now_ms(), throttle.pause_reason, names, workers, sections)
+            write_status(self._peer.data_dir, now_ms(), self._peer.context.observable.document())
         except OSError as error:
             log.warning("status not written", error=str(error))
 

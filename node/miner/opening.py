@@ -53,13 +53,15 @@ async def open_miner(
         await workers.ready()
         with _open_payee(settings, peer) as payee:
             terms = Terms(settings.price_micro_cai, settings.capacity, throttle)
-            yield make_miner(peer, workers, packages, terms, payee)
+            miner = make_miner(peer, workers, packages, terms, payee)
+            miner.show(peer.context)
+            yield miner
 
 
 async def run_miner(settings: MinerSettings, peer: Peer, make_miner: type[Miner] = Miner) -> None:
     """Run a miner until cancelled; arguments and errors as :func:`open_miner`'s."""
     async with open_miner(settings, peer, make_miner) as miner:
-        with node_file(settings, peer.key.address, peer.host):
+        with node_file(settings, peer.key.address, peer.host, peer.context.health_url):
             await miner.run()
 
 

@@ -1,63 +1,73 @@
-"""How a miner is, as a file in its data directory that a command can show.
+"""How a miner is, for a command: from the running node, or from the file that it left.
 
-Is: one JSON document, written whole every few seconds, and its reading. Is not: metrics or logs.
+Is: the file, one JSON document that is written whole every few seconds, and its reading for people.
+Is not: metrics or logs; nor what there is to see, which is the node's observable.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from node.system.control_client import NodeDown, ask
 from node.system.files import write_private
 from protocol.errors import LocalError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from node.inference.pool.tickets import PoolStatistics
 
 STATUS_FILE: Final = "miner-status.json"
 STALE_MS: Final = 120_000
 """An older file is of a miner that runs no more, or hangs."""
 STATUS_BYTES_MAX: Final = 1 << 20
+SHOWN: Final = (
+    "inference",
+    "miner",
+    "traces",
+    "openings",
+    "calls",
+    "models_given",
+    "pay",
+    "chain",
+    "network",
+)
+"""What people see, in this order. The rest is for machines."""
+ELSEWHERE: Final = ("image_ms", "paused")
+"""Members that are not shown in their section, since they stand above it."""
 
 
 class NoStatus(LocalError):
     """There is no miner's status in the folder."""
 
 
-def write_status(
-    data_dir: Path,
-    now_ms: int,
-    paused: str,
-    image_ms: Mapping[str, int],
-    pool: PoolStatistics,
-    sections: Mapping[str, Mapping[str, int | str]],
-) -> None:
+def write_status(data_dir: Path, now_ms: int, document: Mapping[str, Any]) -> None:
     """Write the file.
 
-    :param sections: whatever else there is to show, such as the queue, temperatures or earnings: headings and
-        what stands under each, in this order; amounts of money as text, with their unit.
+    :param document: of the node's observable.
     :raises OSError: it cannot be written.
     """
-    document = {
-        "written_at_ms": now_ms,
-        "paused": paused,
-        "image_ms": dict(image_ms),
-        "inference": asdict(pool),
-        **{name: dict(values) for name, values in sections.items()},
-    }
-    write_private(data_dir / STATUS_FILE, json.dumps(document, indent=2).encode() + b"\n")
+    content = {"written_at_ms": now_ms, **document}
+    write_private(data_dir / STATUS_FILE, json.dumps(content, indent=2).encode() + b"\n")
 
 
-def read_status(data_dir: Path) -> dict[str, Any]:
-    """Read it again. :raises NoStatus: there is none."""
+def read_status(data_dir: Path, now_ms: int) -> dict[str, Any]:
+    """What the node says; if it is down, what it wrote last.
+
+    :raises NoStatus: neither is there.
+    """
+    try:
+        document = {"written_at_ms": now_ms, **ask(data_dir, "status")}
+    except NodeDown:
+        document = _read_file(data_dir)
+    if not isinstance(document.get("miner"), dict):
+        raise NoStatus(f"there is no miner's status in {data_dir}")
+    return document
+
+
+def _read_file(data_dir: Path) -> dict[str, Any]:
     try:
         with (data_dir / STATUS_FILE).open("rb") as file:
             document = json.loads(file.read(STATUS_BYTES_MAX))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise NoStatus(f"there is no miner's status in {data_dir}") from error
     if not isinstance(document, dict) or not isinstance(document.get("written_at_ms"), int):
         raise NoStatus(f"there is no miner's status in {data_dir}")
@@ -66,14 +76,26 @@ def read_status(data_dir: Path) -> dict[str, Any]:
 
 def describe(document: dict[str, Any], now_ms: int) -> list[str]:
     """Lines for people."""
+    miner = document["miner"]
     age_s = max(0, now_ms - document["written_at_ms"]) / 1000
-    state = f"paused: {document['paused']}" if document.get("paused") else "working"
+    state = f"paused: {miner['paused']}" if miner.get("paused") else "working"
     if age_s * 1000 > STALE_MS:
         state = "not running, or stuck"
     lines = [f"{state}, as of {age_s:.0f} s ago"]
-    lines += [f"{name}: {milliseconds} ms an image" for name, milliseconds in document["image_ms"].items()]
-    for group, values in document.items():
-        if isinstance(values, dict) and group != "image_ms":
-            shown = ", ".join(f"{name} {value}" for name, value in values.items() if value and value != [])
-            lines.append(f"{group}: {shown or 'nothing yet'}")
+    reasons = document.get("readiness", {}).get("reasons", {})
+    lines += [f"not ready: {reason}" for reason in reasons.values()]
+    lines += [f"{name}: {milliseconds} ms an image" for name, milliseconds in miner["image_ms"].items()]
+    for section in SHOWN:
+        if isinstance(document.get(section), dict):
+            lines += _lines(section.replace("_", " "), document[section])
     return lines
+
+
+def _lines(name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """One for what stands in a section itself, and one for each section within it."""
+    within = {key: value for key, value in values.items() if key not in ELSEWHERE}
+    plain = {key: value for key, value in within.items() if value and not isinstance(value, dict | list)}
+    yield f"{name}: " + (", ".join(f"{key} {value}" for key, value in plain.items()) or "nothing yet")
+    for key, value in within.items():
+        if isinstance(value, dict) and value:
+            yield from _lines(f"{name}, {key.replace('_', ' ')}", value)

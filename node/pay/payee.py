@@ -7,9 +7,9 @@ Is not: the checks themselves (`earnings`, `standing`, `meter`, `redeemer`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 import trio
@@ -17,9 +17,9 @@ import trio
 from contracts.clients import Clients
 from contracts.errors import ChainError
 from contracts.transactions import Sender
-from node.pay.earnings import Earnings, EarningsUnavailable
+from node.pay.earnings import Account, Earnings, EarningsUnavailable
 from node.pay.meter import TaskMeter
-from node.pay.redeemer import Redeemer
+from node.pay.redeemer import Redeemer, RedeemerCounts
 from node.pay.standing import Exposure, Standings, why_no_credit
 from protocol.draw import WEI_PER_MICRO_CAI
 from protocol.errors import Refusal
@@ -56,11 +56,44 @@ class CreditTerms:
     least_wei: int
 
 
+@dataclass(slots=True)
+class PayeeCounts:
+    """:ivar tasks_refused: for want of credit. :ivar tasks_unpaid: whose price was not paid in full."""
+
+    tasks_paid: int = 0
+    tasks_unpaid: int = 0
+    tasks_refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStatus:
+    """A miner's account with one coordinator. What the chain knows is None until it was asked."""
+
+    earned_micro_cai: int
+    unpaid_micro_cai: int
+    redeemed_micro_cai: int | None = None
+    unredeemed_micro_cai: int | None = None
+    deposit_micro_cai: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayeeStatus:
+    """A miner's money, in all and by coordinator's address; of the last, 0 counts for what is not known."""
+
+    earned_micro_cai: int
+    unpaid_micro_cai: int
+    redeemed_micro_cai: int
+    unredeemed_micro_cai: int
+    tasks: PayeeCounts
+    vouchers: RedeemerCounts
+    coordinators: Mapping[bytes, AccountStatus]
+
+
 class Payee:
-    """One miner's. :ivar counts: ``tasks_paid``, ``tasks_unpaid`` and ``tasks_refused``."""
+    """One miner's. :ivar counts: of tasks."""
 
     def __init__(self, earnings: Earnings, clients: Clients, sender: Sender, terms: CreditTerms) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts = PayeeCounts()
         self._earnings = earnings
         self._terms = terms
         self._committed_wei: Counter[bytes] = Counter()
@@ -94,7 +127,7 @@ class Payee:
         except ChainError:
             reason = "the coordinator's deposit cannot be asked for at the moment"
         if reason is not None:
-            self.counts["tasks_refused"] += 1
+            self.counts.tasks_refused += 1
             self.redeemer.kick()
             raise NoCredit(reason)
 
@@ -119,7 +152,10 @@ class Payee:
             if not self._committed_wei[coordinator]:
                 del self._committed_wei[coordinator]
             if meter.shown:
-                self.counts["tasks_unpaid" if meter.unpaid_wei else "tasks_paid"] += 1
+                if meter.unpaid_wei:
+                    self.counts.tasks_unpaid += 1
+                else:
+                    self.counts.tasks_paid += 1
             try:
                 meter.close()
             except EarningsUnavailable as error:
@@ -143,19 +179,31 @@ class Payee:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + REDEEM_AT_END_S):
                 await self.redeemer.redeem_all("the miner stops")
 
-    def status(self) -> dict[str, dict[str, int]]:
-        """Micro-CAI, in all and by coordinator, for people."""
-        found: dict[str, dict[str, int]] = {}
-        total: Counter[str] = Counter()
-        for account in self._earnings.accounts():
-            standing = self._standings.known(account.coordinator)
-            exposure = self._exposure(account.coordinator)
-            amounts = {"earned_micro_cai": account.promised_wei, "unpaid_micro_cai": account.unpaid_wei}
-            if standing is not None:
-                amounts["redeemed_micro_cai"] = standing.account.paid_wei
-                amounts["unredeemed_micro_cai"] = exposure.unredeemed_wei(standing)
-                amounts["deposit_micro_cai"] = standing.deposit.balance_wei
-            shown = {name: wei // WEI_PER_MICRO_CAI for name, wei in amounts.items()}
-            found[f"coordinator 0x{account.coordinator.hex()}"] = shown
-            total.update({name: count for name, count in shown.items() if name != "deposit_micro_cai"})
-        return {"pay": {**total, **self.counts, **self.redeemer.counts}, **found}
+    def status(self) -> PayeeStatus:
+        """For people."""
+        accounts = {
+            account.coordinator: self._account_status(account) for account in self._earnings.accounts()
+        }
+        return PayeeStatus(
+            earned_micro_cai=sum(account.earned_micro_cai for account in accounts.values()),
+            unpaid_micro_cai=sum(account.unpaid_micro_cai for account in accounts.values()),
+            redeemed_micro_cai=sum(account.redeemed_micro_cai or 0 for account in accounts.values()),
+            unredeemed_micro_cai=sum(account.unredeemed_micro_cai or 0 for account in accounts.values()),
+            tasks=replace(self.counts),
+            vouchers=replace(self.redeemer.counts),
+            coordinators=accounts,
+        )
+
+    def _account_status(self, account: Account) -> AccountStatus:
+        standing = self._standings.known(account.coordinator)
+        earned_wei, unpaid_wei = account.promised_wei, account.unpaid_wei
+        if standing is None:
+            return AccountStatus(earned_wei // WEI_PER_MICRO_CAI, unpaid_wei // WEI_PER_MICRO_CAI)
+        unredeemed_wei = self._exposure(account.coordinator).unredeemed_wei(standing)
+        return AccountStatus(
+            earned_micro_cai=earned_wei // WEI_PER_MICRO_CAI,
+            unpaid_micro_cai=unpaid_wei // WEI_PER_MICRO_CAI,
+            redeemed_micro_cai=standing.account.paid_wei // WEI_PER_MICRO_CAI,
+            unredeemed_micro_cai=unredeemed_wei // WEI_PER_MICRO_CAI,
+            deposit_micro_cai=standing.deposit.balance_wei // WEI_PER_MICRO_CAI,
+        )

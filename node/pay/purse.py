@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import cycle, islice
 
 import structlog
@@ -44,6 +45,17 @@ class DepositUsedUp(Refusal):
         self.free_wei = free_wei
 
 
+@dataclass(frozen=True, slots=True)
+class PurseStatus:
+    """:ivar leaving_wei: by an announced withdrawal. :ivar outstanding_wei: promised and not redeemed."""
+
+    deposit_wei: int
+    leaving_wei: int
+    outstanding_wei: int
+    reserved_wei: int
+    free_wei: int
+
+
 class Purse:
     """One coordinator's money. All methods that promise are synchronous: what was checked still holds."""
 
@@ -64,15 +76,15 @@ class Purse:
         deposit = self._deposit
         return deposit.balance_wei - deposit.leaving_wei - self._ledger.outstanding_wei - self._reserved_wei
 
-    def status(self) -> dict[str, int]:
-        """Wei, for people and monitors."""
-        return {
-            "deposit_wei": self._deposit.balance_wei,
-            "leaving_wei": self._deposit.leaving_wei,
-            "outstanding_wei": self._ledger.outstanding_wei,
-            "reserved_wei": self._reserved_wei,
-            "free_wei": self.free_wei,
-        }
+    def status(self) -> PurseStatus:
+        """For people and monitors."""
+        return PurseStatus(
+            deposit_wei=self._deposit.balance_wei,
+            leaving_wei=self._deposit.leaving_wei,
+            outstanding_wei=self._ledger.outstanding_wei,
+            reserved_wei=self._reserved_wei,
+            free_wei=self.free_wei,
+        )
 
     def require(self, amount_wei: int) -> None:
         """:raises DepositUsedUp: so much is not free."""

@@ -6,8 +6,8 @@ Is not: the sending on to the miner's owner (`collect` in `earnings_cli`), which
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 import structlog
@@ -33,8 +33,16 @@ RETRY_S = 30.0
 log = structlog.get_logger()
 
 
+@dataclass(slots=True)
+class RedeemerCounts:
+    """Since the start."""
+
+    vouchers_redeemed: int = 0
+    redeeming_failed: int = 0
+
+
 class Redeemer:
-    """One miner's. :ivar counts: ``vouchers_redeemed`` and ``redeeming_failed``."""
+    """One miner's. :ivar counts: since the start."""
 
     def __init__(
         self,
@@ -51,7 +59,7 @@ class Redeemer:
 
         :param least_wei: what is worth the gas; else a coordinator could make us pay more than we earn.
         """
-        self.counts: Counter[str] = Counter(vouchers_redeemed=0, redeeming_failed=0)
+        self.counts = RedeemerCounts()
         self._earnings = earnings
         self._standings = standings
         self._escrow = escrow
@@ -86,13 +94,13 @@ class Redeemer:
         next_of_all_s = trio.current_time() + REDEEM_EVERY_S
         while True:
             kicked = self._kicked.next_event()
-            failed = self.counts["redeeming_failed"]
+            failed = self.counts.redeeming_failed
             if trio.current_time() >= next_of_all_s:
                 next_of_all_s = trio.current_time() + REDEEM_EVERY_S
                 await self.redeem_all("it is time")
             else:
                 await self._look(poll_s / 2)
-            if self.counts["redeeming_failed"] > failed:
+            if self.counts.redeeming_failed > failed:
                 await trio.sleep(RETRY_S)
             with trio.move_on_after(poll_s):
                 await kicked.wait()
@@ -174,11 +182,11 @@ class Redeemer:
                 self._own_stake_wei[account.coordinator] = standing.node.own_stake_wei
 
     def _redeemed(self, batch: Sequence[Account], reason: str) -> None:
-        self.counts["vouchers_redeemed"] += len(batch)
+        self.counts.vouchers_redeemed += len(batch)
         log.info("vouchers redeemed", coordinators=len(batch), why=reason)
 
     def _failed(self, error: Exception) -> None:
-        self.counts["redeeming_failed"] += 1
+        self.counts.redeeming_failed += 1
         log.warning(
             "vouchers not redeemed; trying again",
             error=str(error),

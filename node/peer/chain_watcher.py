@@ -8,6 +8,8 @@ A chain that cannot be reached is no reason to stop: the last view stays, and it
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import structlog
 import trio
@@ -17,6 +19,7 @@ from contracts.errors import ChainError, ContractReverted
 from contracts.records import Role
 from contracts.registry import Registry
 from contracts.transactions import Sender
+from node.system.events import ChainReorganised, EventBus
 from protocol.draw import EpochView, Snapshot
 from protocol.rules.view import TaskTerms, View
 from protocol.statement import Domain
@@ -30,13 +33,39 @@ REGISTRY_FILE = "registry.sqlite"
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class ChainStatus:
+    """What the chain said last.
+
+    :ivar epoch: the latest with a seed; None before the first.
+    :ivar miners: with stake in it. :ivar coordinators: likewise.
+    :ivar unreachable: why the chain does not answer now; None when it does.
+    """
+
+    epoch: int | None
+    miners: int
+    coordinators: int
+    unreachable: str | None
+
+
 class ChainWatcher:
-    """The present `view`, and the tasks that renew it."""
+    """The present `view`, and the tasks that renew it.
+
+    :ivar unreachable: why the chain did not answer when it was asked last; None when it did.
+    """
 
     def __init__(
-        self, epochs: EpochsClient, registry: Registry, domain: Domain, terms: TaskTerms, poll_ms: int
+        self,
+        epochs: EpochsClient,
+        registry: Registry,
+        domain: Domain,
+        terms: TaskTerms,
+        poll_ms: int,
+        events: EventBus | None = None,
     ) -> None:
         """:param registry: with the file in which it is kept from one run to the next."""
+        self.unreachable: str | None = None
+        self._events = events or EventBus()
         self._epochs = epochs
         self._registry = registry
         self._poll_s = poll_ms / 1000
@@ -80,7 +109,15 @@ class ChainWatcher:
             {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh},
             self.view.terms,
         )
+        if known is not None:
+            self._events.publish(ChainReorganised(epoch.number))
         log.info("epoch", number=epoch.number, miners=len(miners), coordinators=len(coordinators))
+
+    def status(self) -> ChainStatus:
+        """For people and monitors."""
+        latest = self.view.latest
+        miners, coordinators = (0, 0) if latest is None else (len(latest.miners), len(latest.coordinators))
+        return ChainStatus(None if latest is None else latest.number, miners, coordinators, self.unreachable)
 
     async def _snapshot(self, role: Role, epoch: int) -> Snapshot:
         nodes = [node.address for node in self._registry.nodes(role)]
@@ -95,18 +132,17 @@ class ChainWatcher:
 
     async def run(self) -> None:
         """Refresh for as long as the peer runs."""
-        reachable = True
         while True:
             try:
                 await self.refresh()
-                if not reachable:
+                if self.unreachable is not None:
                     log.info("chain is reachable again")
-                reachable = True
+                self.unreachable = None
             # A contract's refusal is a state between two blocks, or between two nodes behind one address.
             except (ChainError, ContractReverted) as fault:
-                if reachable:
+                if self.unreachable is None:
                     log.warning("chain is not reachable; the last epoch stays", error=str(fault))
-                reachable = False
+                self.unreachable = str(fault)
             await trio.sleep(self._poll_s)
 
     async def record_seeds(self, sender: Sender) -> None:

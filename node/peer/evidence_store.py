@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from node.system.files import write_private
@@ -20,12 +21,20 @@ FILES_MAX = 1_000
 """Most files kept; further offences are still gossiped, so others keep them."""
 
 
+@dataclass(frozen=True, slots=True)
+class EvidenceStatus:
+    """:ivar files: in the folder, as of the last one that was written, or of the start."""
+
+    files: int
+
+
 class EvidenceStore:
     """The folder of one node."""
 
     def __init__(self, folder: Path, domain: Domain) -> None:
         self._folder = folder
         self._domain = domain
+        self._count = len(self.files())
 
     def add(self, evidence: Evidence, epochs: Mapping[int, EpochView]) -> Path | None:
         """Write verified evidence to its file.
@@ -44,7 +53,12 @@ class EvidenceStore:
         write_private(
             path, json.dumps(to_document(self._domain, evidence, epochs), indent=2).encode() + b"\n"
         )
+        self._count = len(self.files())
         return path
+
+    def status(self) -> EvidenceStatus:
+        """For people and monitors."""
+        return EvidenceStatus(self._count)
 
     def files(self) -> list[Path]:
         """All evidence files, by name."""

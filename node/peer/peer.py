@@ -1,7 +1,7 @@
 """A peer: what every role on the chain stands on. Network, chain, guard and evidence, wired together.
 
 Is: `open_peer`, which starts all of it, and the glue between the mesh and the rules of `protocol/rules`.
-Is not: a role; what a peer does beyond relaying is in `roles/`.
+Is not: a role; what a peer does beyond relaying is the roles'.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
 from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
 from node.peer.clock_exchange import ClockComparison, ClockSources, MachineClocks, serve_clock
 from node.peer.evidence_store import EvidenceStore
+from node.peer.finding import answer_finding
 from node.peer.gossip_policy import gossip_params, peer_policy, stake_of
 from node.peer.multiaddrs import multiaddrs_of
 from node.peer.network import Network
+from node.peer.network_status import observe_network
 from node.signing.guard import GUARD_FILE, Guard, open_guard
 from node.signing.keys import Key
 from node.system.clock import now_ms
+from node.system.context import NodeContext
+from node.system.events import EventBus
 from p2p.identity import PeerId
 from p2p.mesh import Mesh, Validation, Validator
 from p2p.network import NetworkConfig, PeerNetwork, open_network
@@ -44,6 +48,7 @@ from protocol.statement import Domain, Statement, open_statement, seal
 
 EVIDENCE_QUEUE_MAX = 64
 """Pieces of evidence waiting to be published; more are kept as files only."""
+NO_EPOCH = "the chain has no epoch seed yet"
 
 RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
     offers.TOPIC: offers.validate_offer,
@@ -71,7 +76,9 @@ class Peer:
         sender: Sender,
         clients: Clients,
         data_dir: Path,
+        context: NodeContext,
     ) -> None:
+        """:param context: where the node is seen from, and told what to do."""
         self.key = key
         self.network = network
         self.host = peer_network.host
@@ -82,6 +89,7 @@ class Peer:
         self.sender = sender
         self.clients = clients
         self.data_dir = data_dir
+        self.context = context
         self.seen = Seen()
         self.evidence = EvidenceStore(data_dir / "evidence", network.domain)
         self.clock = ClockComparison(
@@ -167,6 +175,25 @@ class Peer:
         if path is not None:
             log.warning("offence", file=str(path), next=f"cuckoo-slash submit {path}")
 
+    def show(self) -> None:
+        """Register what the chain and the clocks say of us, and what of it keeps us from working."""
+        observable, readiness = self.context.observable, self.context.readiness
+        observable.register("chain", self.chain.status)
+        observable.register("evidence", self.evidence.status)
+        observable.register("clock", self.clock.status)
+        readiness.register("clock", self.clock.reason_not_ready)
+        readiness.register("chain_unreachable", lambda: self.chain.unreachable)
+        readiness.register("no_epoch", lambda: NO_EPOCH if self.view.latest is None else None)
+        readiness.register("not_registered", self._why_not_registered)
+
+    def _why_not_registered(self) -> str | None:
+        latest = self.view.latest
+        if latest is None or any(
+            snapshot.weight_of(self.key.address) for snapshot in (latest.miners, latest.coordinators)
+        ):
+            return None
+        return f"no stake of this node counts in epoch {latest.number}; a new one does from the next on"
+
     async def publish_evidence(self) -> None:
         """Publish what this peer found by itself, for as long as it runs."""
         async for found in self._evidence_found:
@@ -184,6 +211,7 @@ async def open_peer(
     rpc_url: str,
     listen: Sequence[str],
     data_dir: Path,
+    context: NodeContext,
     *,
     announce: Sequence[str] = (),
     reachable: ReachabilityMode = "auto",
@@ -193,6 +221,7 @@ async def open_peer(
     """A running peer on `network`, until the context ends.
 
     :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
+    :param context: where the node is seen from; the peer registers itself there.
     :param announce: multiaddrs at which others can dial us, if they are other ones.
     :param reachable: whether others can dial us, or ``auto`` to ask them.
     :param relaying: whether to relay for those whom nobody can dial.
@@ -213,15 +242,18 @@ async def open_peer(
     with open_guard(data_dir / GUARD_FILE, key) as guard:
         async with connect(rpc_url, chain_id=network.deployment.chain_id) as rpc:
             clients, sender = Clients(rpc, network.deployment), Sender(rpc, Account(key.secret))
-            watcher = _chain_watcher(clients, network, data_dir)
+            watcher = _chain_watcher(clients, network, data_dir, context.events)
             policy = peer_policy(lambda: watcher.view, {peer_of(item) for item in config.bootnodes})
             async with open_network(
                 key.secret, config, rng=random.SystemRandom(), policy=policy
             ) as peer_network:
                 await watcher.refresh()
-                peer = Peer(key, network, peer_network, watcher, guard, sender, clients, data_dir)
+                peer = Peer(key, network, peer_network, watcher, guard, sender, clients, data_dir, context)
                 peer.join()
                 serve_clock(peer_network.host, now_ms)
+                observe_network(context, peer_network, key.address)
+                answer_finding(context.control, peer_network)
+                peer.show()
                 book = data_dir / BOOK_FILE
                 with kept_book(book, peer_network.records):
                     async with trio.open_nursery() as nursery:
@@ -245,9 +277,10 @@ def _clock_sources(chain: ChainWatcher, clients: Clients) -> ClockSources:
     return ClockSources(lambda peer: stake_of(chain.view, peer), owner_of, head_ms)
 
 
-def _chain_watcher(clients: Clients, network: Network, data_dir: Path) -> ChainWatcher:
+def _chain_watcher(clients: Clients, network: Network, data_dir: Path, events: EventBus) -> ChainWatcher:
     """The chain's view as far as an earlier run read it; not looked at yet."""
     parameters = network.parameters
     terms = TaskTerms(parameters.head_start_ms, parameters.task_life_ms)
     registry = clients.registry(data_dir / REGISTRY_FILE)
-    return ChainWatcher(clients.epochs, registry, network.domain, terms, parameters.chain_poll_ms)
+    poll_ms = parameters.chain_poll_ms
+    return ChainWatcher(clients.epochs, registry, network.domain, terms, poll_ms, events)

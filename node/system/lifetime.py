@@ -21,7 +21,7 @@ import trio
 
 from node.settings import RoleSettings
 from node.system.files import write_private
-from protocol.errors import CuckooError
+from protocol.errors import CuckooError, LocalError
 
 if TYPE_CHECKING:
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
@@ -29,18 +29,21 @@ if TYPE_CHECKING:
     from p2p.host import Host
 
 NODE_FILE = "node.json"
-"""In the data directory while the node runs: its process, its addresses and its API."""
+"""In the data directory while the node runs: its process, its addresses, its API and its page."""
 KEY_FILE = "node-key.json"
 
 log = structlog.get_logger()
 
 
 @contextlib.contextmanager
-def node_file(settings: RoleSettings, address: bytes, host: Host, url: str | None = None) -> Iterator[None]:
+def node_file(
+    settings: RoleSettings, address: bytes, host: Host, health_url: str | None, api_url: str | None = None
+) -> Iterator[None]:
     """Say in the data directory that and where this node runs, as long as it does.
 
     :param address: the node's, 20 bytes.
-    :param url: of a coordinator's API, or of a bootstrap peer's health page.
+    :param health_url: of its health page, if it has one. :param api_url: of a coordinator's API.
+    :raises LocalError: the file cannot be written.
     """
     path = settings.data_dir / NODE_FILE
     document = {
@@ -48,9 +51,13 @@ def node_file(settings: RoleSettings, address: bytes, host: Host, url: str | Non
         "process": os.getpid(),
         "address": "0x" + address.hex(),
         "multiaddrs": [str(address) for address in host.addresses()],
-        "api_url": url,
+        "health_url": health_url,
+        "api_url": api_url,
     }
-    write_private(path, json.dumps(document, indent=2).encode() + b"\n")
+    try:
+        write_private(path, json.dumps(document, indent=2).encode() + b"\n")
+    except OSError as error:
+        raise LocalError(f"{path} cannot be written: {error}") from error
     try:
         yield
     finally:

@@ -48,7 +48,8 @@ async def main(calls: int, step: int) -> int:
                 )
             await ask_once(running.address)
             health = await trio.to_thread.run_sync(running.health)
-            say(f"a newcomer is answered; the page says: {health['status']}, {health['records']} records")
+            records = health["network"]["records"]
+            say(f"a newcomer is answered; ready: {health['readiness']['ready']}, {records} records")
             growth = running.resident_mib - first
             say(f"growth after the first {step}: {growth:+.1f} MiB")
             good = missed == 0 and running.resident_mib <= RESIDENT_MIB_MAX and growth <= GROWTH_MIB_MAX

@@ -20,7 +20,8 @@ import yaml
 
 from node import cli
 from node.settings import BOOTSTRAP_HEALTH_ADDRESS, BootstrapSettings
-from node.system.health_page import serve_health
+from node.system.health_page import Page, serve_health
+from node.system.readiness import Readiness
 from tests.limits import CHILD_TIMEOUT_S
 
 FOLDER = Path(__file__).parents[2] / "bootstrap"
@@ -102,7 +103,7 @@ async def test_the_images_probe__tells_a_peer_that_is_well_from_none():
     (probe,) = instructions("HEALTHCHECK")
     command = json.loads(probe.partition("CMD ")[2])
     assert command[0] == "python3"
-    assert f"127.0.0.1:{HEALTH_PORT}/health" in command[2]
+    assert f"127.0.0.1:{HEALTH_PORT}/healthz" in command[2]
 
     async def status_at(port):
         code = command[2].replace(HEALTH_PORT, port)
@@ -110,7 +111,7 @@ async def test_the_images_probe__tells_a_peer_that_is_well_from_none():
         return probing.returncode
 
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(serve_health, "127.0.0.1:0", lambda: {"status": "ok"})
+        url = await nursery.start(serve_health, "127.0.0.1:0", Page("", Readiness(), dict))
         assert await status_at(url.rpartition(":")[2]) == 0
         nursery.cancel_scope.cancel()
     assert await status_at("1") != 0

@@ -3,12 +3,15 @@
 import json
 import socket
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import pytest
 
 from node.api.app import BODY_BYTES_MAX
 from node.api.edits import FORM_BYTES_MAX
+from node.system.control_client import ask
 from tests.limits import HANG_S
 
 pytestmark = pytest.mark.process
@@ -50,10 +53,34 @@ def test_wrong_token(market, token):
             assert error_of(stranger.request(method, path)) == (401, "invalid_api_key")
 
 
-def test_health_needs_no_token_and_tells_when_ready(market):
-    with market.client("") as stranger:
-        response = stranger.get("/health")
-    assert (response.status_code, response.json()) == (200, {"ready": True})
+def test_probes_need_no_token_and_hear_that_every_node_is_alive_and_ready(market):
+    folders = [Path(node["data_dir"]) for node in market.description["nodes"].values()]
+    urls = [json.loads((folder / "node.json").read_text())["health_url"] for folder in folders]
+    urls.append(market.api_url)
+    assert len(set(urls)) == len(market.description["nodes"]) + 1
+    for url in urls:
+        with httpx2.Client(base_url=url, trust_env=False, timeout=20) as stranger:
+            alive, ready = stranger.get("/healthz"), stranger.get("/readyz")
+        assert (alive.status_code, alive.json()) == (200, {"alive": True}), url
+        assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": {}}), url
+
+
+def test_commands_speak_with_every_node_by_its_socket(market):
+    nodes = market.description["nodes"]
+    status = {name: ask(Path(node["data_dir"]), "status") for name, node in nodes.items()}
+    assert {item["node"]["process"] for item in status.values()} == {
+        node["process"] for node in nodes.values()
+    }
+    assert status["bootstrap"]["network"]["peers"] >= len(nodes) - 1
+    assert status["coordinator"]["coordinator"]["live_offers"] == 3
+    assert status["miner-1"]["inference"]["workers_ready"] == 1
+    found = ask(
+        Path(nodes["coordinator"]["data_dir"]),
+        "find_peer",
+        {"account": market.description["addresses"]["miner-1"]},
+    )
+    assert found["reached"]
+    assert found["addresses"] == status["miner-1"]["network"]["multiaddrs"]
 
 
 def test_listens_on_loopback_alone(market):
@@ -118,7 +145,7 @@ def test_garbage_is_no_http(market, client):
 
 
 def active_tasks(client):
-    return client.get("/v1/cuckoo/status").json()["tasks_active"]
+    return client.get("/v1/cuckoo/status").json()["coordinator"]["tasks_active"]
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["stream", "plain"])
@@ -133,7 +160,7 @@ def test_app_that_goes_away_cancels_its_task(market, client, stream):
         + b"\r\n\r\n"
         + body
     )
-    before = client.get("/v1/cuckoo/status").json()["receipts"]
+    before = client.get("/v1/cuckoo/status").json()["coordinator"]["receipts"]
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(request)
         deadline = time.monotonic() + HANG_S
@@ -143,4 +170,4 @@ def test_app_that_goes_away_cancels_its_task(market, client, stream):
     deadline = time.monotonic() + HANG_S
     while active_tasks(client):
         assert time.monotonic() < deadline, "the task goes on for nobody"
-    assert client.get("/v1/cuckoo/status").json()["receipts"] == before
+    assert client.get("/v1/cuckoo/status").json()["coordinator"]["receipts"] == before

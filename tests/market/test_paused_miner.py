@@ -32,7 +32,7 @@ def test_a_paused_miner_offers_nothing(tmp_path, capsys):
             assert market.poll() is None, (tmp_path / "output").read_text()
             assert time.monotonic() < deadline, (tmp_path / "output").read_text()
             time.sleep(0.1)
-        assert json.loads(found[0].read_text())["paused"] == "outside its hours"
+        assert json.loads(found[0].read_text())["miner"]["paused"] == "outside its hours"
         miner_cli.status(found[0].parent)
         assert capsys.readouterr().out.startswith("paused: outside its hours")
         # The market waits for a miner's offer, in vain.

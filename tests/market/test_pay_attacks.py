@@ -27,7 +27,7 @@ def money(tmp_path_factory):
         for node in PLAN:
             os.kill(market.process_of(node.name), 0)
         with market.client() as client:
-            assert client.get("/v1/cuckoo/status").json()["live_offers"] == len(PLAN) - 1
+            assert client.get("/v1/cuckoo/status").json()["coordinator"]["live_offers"] == len(PLAN) - 1
 
 
 @contextmanager

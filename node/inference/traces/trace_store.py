@@ -8,8 +8,8 @@ Is not: what is in a trace (`trace_file`), or who may see it (`node/openings`).
 from __future__ import annotations
 
 import os
-from collections import Counter, OrderedDict
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -34,10 +34,30 @@ class _Kept:
     size_bytes: int
 
 
+@dataclass(slots=True)
+class TraceCounts:
+    """:ivar expired: beyond their life. :ivar evicted: for want of room. :ivar swept: remains of a crash."""
+
+    kept: int = 0
+    expired: int = 0
+    evicted: int = 0
+    swept: int = 0
+    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStatus:
+    """What is kept. :ivar stored_bytes: of all together."""
+
+    traces: int
+    stored_bytes: int
+    counts: TraceCounts
+
+
 class TraceStore:
     """One miner's traces. All methods are synchronous, and quick but for the disk.
 
-    :ivar counts: ``kept``, ``expired``, ``evicted``, ``swept``, ``missing``.
+    :ivar counts: since the start.
     """
 
     def __init__(
@@ -49,13 +69,17 @@ class TraceStore:
         traces_max: int = TRACES_MAX,
     ) -> None:
         """Open `folder`, and sweep out what is not whole. :raises OSError: it cannot be used."""
-        self.counts: Counter[str] = Counter()
+        self.counts = TraceCounts()
         self._folder = folder
         self._life_ms, self._bytes_max, self._traces_max = life_ms, bytes_max, traces_max
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._bytes = 0
         folder.mkdir(parents=True, exist_ok=True, mode=OWNER_ONLY_FOLDER)
         self._load()
+
+    def status(self) -> TraceStatus:
+        """For people and monitors."""
+        return TraceStatus(len(self), self.size_bytes, replace(self.counts))
 
     def __len__(self) -> int:
         """How many traces there are."""
@@ -79,12 +103,12 @@ class TraceStore:
         """
         path = self.path_of(task_id)
         if not path.is_file():
-            self.counts["missing"] += 1
+            self.counts.missing += 1
             raise TraceError("the trace is not there")
         write_private(path.with_suffix(TASK_SUFFIX), announcement)
         self._forget(task_id)
         self._add(task_id, _Kept(now_ms, path.stat().st_size + len(announcement)))
-        self.counts["kept"] += 1
+        self.counts.kept += 1
         self.prune(now_ms)
 
     def discard(self, task_id: bytes) -> None:
@@ -102,7 +126,7 @@ class TraceStore:
         try:
             return self.path_of(task_id).with_suffix(TASK_SUFFIX).read_bytes()
         except OSError:
-            self.counts["missing"] += 1
+            self.counts.missing += 1
             self._drop(task_id)
             return None
 
@@ -111,9 +135,9 @@ class TraceStore:
         while self._kept:
             oldest, kept = next(iter(self._kept.items()))
             if kept.kept_at_ms + self._life_ms <= now_ms:
-                self.counts["expired"] += 1
+                self.counts.expired += 1
             elif self._bytes > self._bytes_max or len(self._kept) > self._traces_max:
-                self.counts["evicted"] += 1
+                self.counts.evicted += 1
             else:
                 return
             self._drop(oldest)
@@ -125,7 +149,7 @@ class TraceStore:
             task_id = _task_id_of(path)
             other = path.with_suffix(TASK_SUFFIX if path.suffix == TRACE_SUFFIX else TRACE_SUFFIX)
             if task_id is None or not other.is_file():
-                self.counts["swept"] += 1
+                self.counts.swept += 1
                 path.unlink(missing_ok=True)
             elif path.suffix == TASK_SUFFIX:
                 status = path.stat()

@@ -6,7 +6,8 @@ loads them.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from node.inference.packages.preflight import WEIGHTS_FACTOR
@@ -26,11 +27,20 @@ class Sized(Protocol):
 ModelT = TypeVar("ModelT", bound=Sized)
 
 
+@dataclass(slots=True)
+class CacheCounts:
+    """:ivar hits: requests for a model that was loaded already."""
+
+    loaded: int = 0
+    evicted: int = 0
+    hits: int = 0
+
+
 class ModelCache(Generic[ModelT]):
     """Models by id. Not thread-safe.
 
     :ivar packages: all that can be loaded.
-    :ivar counts: ``loaded``, ``evicted``, ``hits``.
+    :ivar counts: since the start.
     """
 
     def __init__(
@@ -41,7 +51,7 @@ class ModelCache(Generic[ModelT]):
     ) -> None:
         """:param load: loads one. :param bytes_max: for all together; a single one may exceed it."""
         self.packages = dict(packages)
-        self.counts: Counter[str] = Counter()
+        self.counts = CacheCounts()
         self._load, self._bytes_max = load, bytes_max
         self._models: OrderedDict[bytes, ModelT] = OrderedDict()
         self._measured: dict[bytes, int] = {}
@@ -59,11 +69,11 @@ class ModelCache(Generic[ModelT]):
         """The model, loaded now if it was not. :raises KeyError: no package has this id."""
         if model_id in self._models:
             self._models.move_to_end(model_id)
-            self.counts["hits"] += 1
+            self.counts.hits += 1
             return self._models[model_id]
         self._make_room(self._expected(model_id))
         model = self._load(self.packages[model_id])
-        self.counts["loaded"] += 1
+        self.counts.loaded += 1
         self._measured[model_id] = model.memory_bytes
         # It may have come out larger than its files promised.
         self._make_room(model.memory_bytes)
@@ -84,4 +94,4 @@ class ModelCache(Generic[ModelT]):
     def _make_room(self, needed_bytes: int) -> None:
         while self._models and self.memory_bytes + needed_bytes > self._bytes_max:
             self._models.popitem(last=False)
-            self.counts["evicted"] += 1
+            self.counts.evicted += 1

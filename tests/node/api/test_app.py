@@ -1,5 +1,7 @@
 """The gate and the answers that need no market: in process, through the application's own interface."""
 
+from dataclasses import dataclass
+
 import httpx2
 import pytest
 
@@ -7,6 +9,8 @@ from node.api.app import Api, load_token
 from node.coordinator.requests import Busy, NoMiner
 from node.pay.purse import DepositUsedUp
 from node.system.files import UnsafeFile
+from node.system.observable import Observable
+from node.system.readiness import Readiness
 from protocol.errors import LocalError
 from tests.node.builders import CATALOGUE
 
@@ -15,8 +19,6 @@ TOKEN = "secret-token"
 
 class RefusingCoordinator:
     """Stands where the role would; every submission ends as the test says."""
-
-    ready = False
 
     def __init__(self, outcome):
         self.outcome = outcome
@@ -28,8 +30,16 @@ class RefusingCoordinator:
         raise self.outcome
 
 
-def client(outcome):
-    application = Api(RefusingCoordinator(outcome), CATALOGUE).application(TOKEN)
+class Context:
+    """What is seen of a node."""
+
+    def __init__(self):
+        self.observable = Observable()
+        self.readiness = Readiness()
+
+
+def client(outcome, context=None):
+    application = Api(RefusingCoordinator(outcome), CATALOGUE, context or Context()).application(TOKEN)
     transport = httpx2.ASGITransport(app=application, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     return httpx2.AsyncClient(transport=transport, base_url="http://node", headers=headers)
@@ -52,10 +62,35 @@ async def test_outcomes_are_told_in_the_openai_shape(outcome, status, code, retr
     assert "secret" not in response.text
 
 
-async def test_not_ready_is_a_503():
-    async with client(NoMiner("")) as http:
-        response = await http.get("/health")
-    assert (response.status_code, response.json()) == (503, {"ready": False})
+async def test_probes_need_no_token_and_hear_why_the_node_is_not_ready():
+    context, reasons = Context(), {"no_offer": "nobody is here"}
+    context.readiness.register("no_offer", lambda: reasons["no_offer"])
+    async with client(NoMiner(""), context) as http:
+        http.headers.clear()
+        alive = await http.get("/healthz")
+        not_ready = await http.get("/readyz")
+        reasons["no_offer"] = None
+        ready = await http.get("/readyz")
+        gone = await http.get("/health")
+    assert (alive.status_code, alive.json()) == (200, {"alive": True})
+    assert (not_ready.status_code, not_ready.json()) == (
+        503,
+        {"ready": False, "reasons": {"no_offer": "nobody is here"}},
+    )
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": {}})
+    assert gone.status_code == 401
+
+
+async def test_status_is_the_observable():
+    @dataclass(frozen=True)
+    class Pay:
+        free_wei: int
+
+    context = Context()
+    context.observable.register("pay", lambda: Pay(1 << 70))
+    async with client(NoMiner(""), context) as http:
+        response = await http.get("/v1/cuckoo/status")
+    assert response.json() == {"pay": {"free_wei": str(1 << 70)}}
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ class Running:
         return int(pages) * 4096 / MIB
 
     def health(self) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.health_url}/health", timeout=20) as answer:
+        with urllib.request.urlopen(f"{self.health_url}/status", timeout=20) as answer:
             return json.load(answer)
 
 
@@ -68,7 +68,7 @@ async def running_bootstrap(folder: Path, *arguments: str, bootnodes: tuple[str,
     flags += ["--password-file", str(folder / "password"), "--health-address", "127.0.0.1:0", *arguments]
     async with node_process("bootstrap", folder / "node", flags) as process:
         document = await process.ready()
-        yield Running(process, Multiaddr(document["multiaddrs"][0]), document["api_url"])
+        yield Running(process, Multiaddr(document["multiaddrs"][0]), document["health_url"])
 
 
 async def ask_once(address: Multiaddr, *, listening: bool = False) -> int:

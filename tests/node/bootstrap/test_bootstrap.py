@@ -10,7 +10,10 @@ import trio
 from multiaddr import Multiaddr
 
 from node.bootstrap.bootstrap import TOPICS
+from node.commands import peer as peer_cli
+from node.devnet.processes import NodeDied
 from node.peer.peer import RULES
+from node.system.control_client import RequestRefused, ask
 from p2p.connections import ConnectionKeeper
 from p2p.gossip.service import GossipService
 from p2p.host import open_host
@@ -48,10 +51,31 @@ async def test_short_calls__leave_nothing_behind_and_a_newcomer_is_answered(tmp_
         assert running.resident_mib <= RESIDENT_MIB_MAX
         assert running.resident_mib - before < 3
         with trio.fail_after(HANG_S):
-            while (health := await trio.to_thread.run_sync(running.health))["peers"]:
+            while (health := await trio.to_thread.run_sync(running.health))["network"]["peers"]:
                 await trio.sleep(0.1)  # the last one is still on its way out
-        assert health["status"] == "ok"
+        assert health["readiness"] == {"ready": True, "reasons": {}}
         assert health["discovery"]["connected"] >= 131
+
+
+@pytest.mark.process
+async def test_a_second_one_on_its_data_directory__does_not_start_and_commands_speak_with_the_first(
+    tmp_path, capsys
+):
+    async with running_bootstrap(tmp_path) as running:
+        folder = tmp_path / "node"
+        with pytest.raises(NodeDied, match=f"another node runs on {folder}; stop it first"):
+            async with running_bootstrap(tmp_path):
+                pass
+        status = await trio.to_thread.run_sync(ask, folder, "status")
+        assert status["node"]["process"] == running.process.process.pid
+        assert status == running.health() | {name: status[name] for name in ("control", "node")}
+        with pytest.raises(RequestRefused, match="no peer with this on-chain address is known"):
+            await trio.to_thread.run_sync(lambda: peer_cli.find("0x" + "ab" * 20, data_dir=folder))
+        running.process.kill()
+        await running.process.process.wait()
+        async with running_bootstrap(tmp_path) as again:
+            status = await trio.to_thread.run_sync(ask, folder, "status")
+            assert status["node"]["process"] == again.process.process.pid
 
 
 @pytest.mark.process
@@ -84,7 +108,7 @@ async def test_killed_and_started_again__it_has_its_identity_and_its_book(tmp_pa
         async with running_bootstrap(tmp_path, *listen) as running:
             assert running.address == identity
             assert "cannot be read" in (tmp_path / "node" / "node.log").read_text()
-            assert running.health()["records"] == 0
+            assert running.health()["network"]["records"] == 0
 
 
 @pytest.mark.process

@@ -5,8 +5,8 @@ import trio
 import trio.testing
 
 from node.coordinator.active_task import ActiveTask
-from node.coordinator.calling import ARRIVAL_TIMEOUT_MS, CALLS_WAITING_MAX, Caller, reach_by
-from node.exchange.calls import Callee
+from node.coordinator.calling import ARRIVAL_TIMEOUT_MS, CALLS_WAITING_MAX, Caller, CallerCounts, reach_by
+from node.exchange.calls import Callee, CalleeCounts
 from node.exchange.protocols import CALLS_PROTOCOL
 from node.signing.keys import Key
 from p2p.host import NotConnected
@@ -82,14 +82,14 @@ async def test_next_rank_is_called_at_once_and_the_one_after_it_when_it_does_not
     await lose(task, 0)
     caller, calls = await calls_after_a_loss(task, Reached())
     assert calls == [(1, 0), (2, ARRIVAL_TIMEOUT_MS / 1000)]
-    assert caller.counts == {"heard": 2}
+    assert caller.counts == CallerCounts(heard=2)
 
 
 async def test_who_does_not_hear_is_passed_over_at_once(task, autojump_clock):
     await lose(task, 0)
     caller, calls = await calls_after_a_loss(task, Reached(1))
     assert calls == [(1, 0), (2, 0)]
-    assert caller.counts == {"not_heard": 1, "heard": 1}
+    assert caller.counts == CallerCounts(not_heard=1, heard=1)
 
 
 async def test_nobody_is_called_who_has_worked_or_was_called_before(task, autojump_clock):
@@ -140,7 +140,7 @@ async def test_calls_that_nobody_makes_are_bounded():
         task = new_task()
         await lose(task, 0)
         caller.note_lost(task)
-    assert caller.counts == {"dropped": 3}
+    assert caller.counts == CallerCounts(dropped=3)
 
 
 async def test_a_wait_ends_by_itself(autojump_clock):
@@ -176,7 +176,7 @@ async def test_call_over_real_sockets_ends_the_wait():
                 await connect(miner, coordinator)
                 miner.handle_direct_streams(CALLS_PROTOCOL, callee.handle)
                 await reach_by(coordinator, lambda _: host_offer())(MINERS[0].address, task.digest)
-        assert callee.counts == {"heard": 1}
+        assert callee.counts == CalleeCounts(heard=1)
 
 
 async def test_call_by_a_stranger_or_for_an_unknown_task_moves_nobody():
@@ -186,7 +186,7 @@ async def test_call_by_a_stranger_or_for_an_unknown_task_moves_nobody():
         await trio.testing.wait_all_tasks_blocked()
         with pytest.raises(Refusal):
             await call(hosts, callee, host_offer())
-        assert callee.counts == {"not_awaited": 1}
+        assert callee.counts == CalleeCounts(not_awaited=1)
         nursery.cancel_scope.cancel()
 
 

@@ -7,7 +7,7 @@ import trio
 
 from node.exchange import models as subject
 from node.exchange.model_pull import pull_package
-from node.exchange.models import ModelServer, PeerSource
+from node.exchange.models import ModelServer, ModelServerCounts, PeerSource
 from node.exchange.protocols import MODELS_PROTOCOL
 from node.inference.packages.download import SourceFailed, WrongContent, download
 from node.inference.packages.package import MANIFEST_NAME, pack, verify
@@ -48,9 +48,9 @@ async def test_a_package_from_a_peer(package, tmp_path):
     async with open_pair(package) as (server, miner, newcomer):
         source = PeerSource(newcomer, miner.peer_id, package.model_id)
         verify(await download(source, package.model_id, tmp_path / "copy", quiet))
-        assert server.counts["served"] == 3
+        assert server.counts.served == 3
         manifest_bytes = (package.folder / MANIFEST_NAME).stat().st_size
-        assert server.counts["bytes"] == package.size_bytes + manifest_bytes
+        assert server.counts.sent_bytes == package.size_bytes + manifest_bytes
 
 
 async def test_by_address_with_a_key_of_the_moment(package, tmp_path):
@@ -70,7 +70,7 @@ async def test_files_longer_than_one_answer_and_broken_transfers_are_continued(
         source = PeerSource(newcomer, miner.peer_id, package.model_id)
         verify(await download(source, package.model_id, tmp_path / "copy", quiet))
         # Two small files, and the rest of the weights in four answers.
-        assert server.counts["served"] == 2 + 4
+        assert server.counts.served == 2 + 4
 
 
 async def test_attack_one_flipped_byte(package, tmp_path):
@@ -92,7 +92,7 @@ async def test_attack_path_outside_the_manifest(package, path):
         await stream.send(ModelRequest(package.model_id, path, 0).encode())
         with pytest.raises(RemoteAborted, match="no such model or file"):
             await stream.receive()
-        assert server.counts == {"unknown": 1}
+        assert server.counts == ModelServerCounts(unknown=1)
 
 
 async def test_refusals(package, tmp_path):
@@ -120,7 +120,7 @@ async def test_attack_more_transfers_than_allowed(package, monkeypatch):
         with pytest.raises(SourceFailed, match="too many"):
             async with source.read(MANIFEST_NAME, 0) as pieces:
                 _ = [piece async for piece in pieces]
-        assert server.counts["busy"] == 1
+        assert server.counts.busy == 1
         while await slow.receive() is not None:
             pass
     assert server._transfers == 0

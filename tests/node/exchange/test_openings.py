@@ -10,6 +10,7 @@ from coincurve import PrivateKey
 from node.exchange.openings import (
     REQUESTS_PER_PEER_MAX,
     WINDOW_MS,
+    OpeningCounts,
     OpeningServer,
     ask_opening,
     drawn_auditors,
@@ -116,7 +117,7 @@ async def test_who_may_ask_gets_what_was_committed_to(tmp_path):
             assert opened.leaves[1].latent == sha256(ROWS[1][0])
         opened = await world.ask(AUDITOR, 1, source=1)
         assert (opened.final, opened.source) == (b"", b"")
-        assert world.server.counts == {"opened": 3}
+        assert world.server.counts == OpeningCounts(opened=3)
 
 
 async def test_what_a_source_image_was_encoded_to_is_opened_too(tmp_path):
@@ -141,7 +142,7 @@ async def test_clear_refusals(tmp_path):
         world.clock.now_ms += 24 * 3600 * 1000
         with pytest.raises(RemoteAborted, match="no trace"):
             await world.ask(AUDITOR, 0)
-        assert world.server.counts == {"unknown": 2, "stranger": 1}
+        assert world.server.counts == OpeningCounts(unknown=2, stranger=1)
 
 
 async def test_attack_flood_of_requests(tmp_path):
@@ -153,7 +154,7 @@ async def test_attack_flood_of_requests(tmp_path):
         await world.ask(COORDINATOR, 0)
         world.clock.now_ms += WINDOW_MS
         await world.ask(AUDITOR, 0)
-        assert world.server.counts == {"opened": 3, "too_often": 1}
+        assert world.server.counts == OpeningCounts(opened=3, too_often=1)
 
 
 async def test_attack_opening_of_another_trace(tmp_path):
@@ -172,7 +173,7 @@ async def test_a_damaged_trace_is_not_passed_on(tmp_path):
         with pytest.raises(RemoteAborted):
             await world.ask(AUDITOR, 0)
         assert (await world.ask(AUDITOR, 2)).tensors == {2: ROWS[2]}
-        assert world.server.counts == {"damaged": 1, "opened": 1}
+        assert world.server.counts == OpeningCounts(damaged=1, opened=1)
 
 
 async def test_attack_no_request_at_all(tmp_path):

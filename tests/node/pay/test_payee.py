@@ -101,7 +101,7 @@ async def test_it_redeems_when_half_of_the_credit_is_used_and_goes_on(payee):
             await work(payee, number)
         await until_paid(payee, CREDIT_TASKS * PRICE_WEI)
         nursery.cancel_scope.cancel()
-    assert payee.status()["pay"]["tasks_paid"] == CREDIT_TASKS
+    assert payee.status().tasks.tasks_paid == CREDIT_TASKS
 
 
 async def test_without_redeeming_the_credit_ends(payee):
@@ -109,7 +109,7 @@ async def test_without_redeeming_the_credit_ends(payee):
         await work(payee, number)
     with pytest.raises(NoCredit, match="used up"):
         await work(payee, CREDIT_TASKS)
-    assert payee.counts["tasks_refused"] == 1
+    assert payee.counts.tasks_refused == 1
 
 
 async def test_tasks_at_the_same_time_share_the_credit(payee):
@@ -150,7 +150,7 @@ async def test_a_coordinator_that_never_pays_costs_one_task(payee):
     await work(payee, 1, paid=False)
     with pytest.raises(NoCredit, match="more unpaid"):
         await work(payee, 2, paid=False)
-    assert payee.status()[f"coordinator 0x{OTHER_NODE.hex()}"]["unpaid_micro_cai"] == 20_000
+    assert payee.status().coordinators[OTHER_NODE].unpaid_micro_cai == 20_000
 
 
 async def test_it_redeems_before_a_deposit_leaves(payee):

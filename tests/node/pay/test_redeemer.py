@@ -6,7 +6,7 @@ import trio
 from contracts.errors import ContractReverted, RpcError
 from contracts.records import VOUCHERS_PER_CALL_MAX, Voucher
 from node.pay.earnings import Account
-from node.pay.redeemer import LOOKS_PER_PASS_MAX, RETRY_S, Redeemer
+from node.pay.redeemer import LOOKS_PER_PASS_MAX, RETRY_S, Redeemer, RedeemerCounts
 from node.pay.standing import Exposure, Standings
 from node.pay.vouchers import HeldVoucher
 from tests.node.pay.builders import MINER, FakeEscrow
@@ -72,7 +72,7 @@ async def test_many_go_in_one_transaction_and_what_is_worth_little_stays(escrow)
     redeemer = redeemer_of(escrow, [LEAST, LEAST - 1, LEAST, 0])
     await redeemer.redeem_all("the miner stops")
     assert escrow.calls == [2]
-    assert redeemer.counts["vouchers_redeemed"] == 2
+    assert redeemer.counts.vouchers_redeemed == 2
 
 
 async def test_more_than_the_contract_takes_go_in_several(escrow):
@@ -93,7 +93,7 @@ async def test_a_coordinator_that_stands_in_the_way_harms_itself_alone(escrow):
     escrow.poisoned.add((1).to_bytes(20, "big"))
     await redeemer.redeem_all("the miner stops")
     assert escrow.calls == [1, 1]
-    assert redeemer.counts == {"vouchers_redeemed": 2, "redeeming_failed": 1}
+    assert redeemer.counts == RedeemerCounts(vouchers_redeemed=2, redeeming_failed=1)
 
 
 async def test_a_miner_without_coins_for_gas_tries_again_now_and_then(escrow, autojump_clock):
@@ -102,7 +102,7 @@ async def test_a_miner_without_coins_for_gas_tries_again_now_and_then(escrow, au
     async with trio.open_nursery() as nursery:
         nursery.start_soon(redeemer.run, 1.0)
         await trio.sleep(4 * RETRY_S)
-        assert 2 <= redeemer.counts["redeeming_failed"] <= 5
+        assert 2 <= redeemer.counts.redeeming_failed <= 5
         escrow.has_gas = True
         await trio.sleep(2 * RETRY_S)
         assert escrow.calls == [1]

@@ -7,11 +7,13 @@ import trio
 from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry_store import Entry
-from node.peer.chain_watcher import EPOCHS_KEPT, ChainWatcher
+from node.peer.chain_watcher import EPOCHS_KEPT, ChainStatus, ChainWatcher
+from node.system.events import ChainReorganised, EventBus
 from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
 
 POLL_MS = 1000
+TERMS = TaskTerms(1_000, 60_000)
 MINER, COORDINATOR = b"\x01" * 20, b"\x02" * 20
 
 
@@ -65,7 +67,36 @@ def registry():
 
 @pytest.fixture
 def watcher(epochs, registry):
-    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TaskTerms(1_000, 60_000), POLL_MS)
+    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TERMS, POLL_MS)
+
+
+async def test_an_epoch_that_gets_another_seed__is_an_event_and_a_new_one_is_not(epochs, registry):
+    bus = EventBus()
+    watcher = ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TERMS, POLL_MS, bus)
+    with bus.subscribe() as subscription:
+        for number, seed in ((1, b"\x01"), (1, b"\x01"), (2, b"\x02"), (2, b"\x03")):
+            epochs.epoch = Epoch(number, seed * 32, 0)
+            await watcher.refresh()
+        assert (await subscription.receive()).event == ChainReorganised(2)
+        assert bus.counts.published == 1
+
+
+async def test_status_says_what_the_chain_said_last_and_that_it_is_silent(
+    watcher, epochs, autojump_clock, nursery
+):
+    assert watcher.status() == ChainStatus(epoch=None, miners=0, coordinators=0, unreachable=None)
+    epochs.epoch = Epoch(1, b"\x01" * 32, 0)
+    nursery.start_soon(watcher.run)
+    await trio.sleep(0.5)
+    assert watcher.status() == ChainStatus(epoch=1, miners=1, coordinators=1, unreachable=None)
+    epochs.reachable = False
+    await trio.sleep(1)
+    assert watcher.status().epoch == 1
+    assert watcher.status().unreachable == str(ChainUnreachable("127.0.0.1:1", "gone"))
+    epochs.reachable = True
+    await trio.sleep(1)
+    assert watcher.status().unreachable is None
+    nursery.cancel_scope.cancel()
 
 
 async def test_before_the_first_seed_there_is_no_epoch(watcher):

@@ -42,7 +42,7 @@ def test_only_its_owner_may_read_it(store, tmp_path):
 def test_a_trace_that_is_not_there_is_not_kept(store):
     with pytest.raises(TraceError, match="not there"):
         store.keep(TASKS[0], b"announcement", 0)
-    assert (len(store), store.counts["missing"]) == (0, 1)
+    assert (len(store), store.counts.missing) == (0, 1)
 
 
 def test_a_trace_ends_with_its_life(store, tmp_path):
@@ -50,7 +50,7 @@ def test_a_trace_ends_with_its_life(store, tmp_path):
     keep(store, TASKS[1], 600)
     assert kept(store, LIFE_MS - 1) == TASKS[:2]
     assert kept(store, LIFE_MS) == TASKS[1:2]
-    assert store.counts["expired"] == 1
+    assert store.counts.expired == 1
     assert len(list((tmp_path / "traces").iterdir())) == 2
 
 
@@ -60,7 +60,7 @@ def test_too_many_bytes_drop_the_oldest(store):
     assert kept(store) == TASKS[:2]
     keep(store, TASKS[2], 2, size_bytes=4900)
     assert kept(store) == TASKS[1:3]
-    assert store.counts["evicted"] == 1
+    assert store.counts.evicted == 1
     assert store.size_bytes <= 10_000
 
 
@@ -68,7 +68,7 @@ def test_too_many_traces_drop_the_oldest(store):
     for number in range(4):
         keep(store, TASKS[number], number)
     assert kept(store) == TASKS[1:4]
-    assert store.counts["evicted"] == 1
+    assert store.counts.evicted == 1
 
 
 def test_the_same_task_again_counts_once(store):
@@ -97,7 +97,7 @@ def test_what_a_crash_left_is_swept(store, tmp_path):
         (folder / name).write_bytes(b"")
     again = TraceStore(folder)
     assert len(again) == 1
-    assert again.counts["swept"] == 6
+    assert again.counts.swept == 6
     assert len(list(folder.iterdir())) == 2
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from node.inference.packages.package import PackagedFile
 from node.inference.packages.preflight import WEIGHTS_FACTOR
-from node.inference.worker.cache import ModelCache
+from node.inference.worker.cache import CacheCounts, ModelCache
 from tests.node.builders import PACKAGE
 
 
@@ -36,7 +36,7 @@ def cache(bytes_max, *sizes, factor=1):
 def test_loaded_once():
     models = cache(100, 10)
     assert models.get(b"a") is models.get(b"a")
-    assert models.counts == {"loaded": 1, "hits": 1}
+    assert models.counts == CacheCounts(loaded=1, hits=1)
 
 
 def test_the_longest_unused_goes_first():
@@ -45,7 +45,7 @@ def test_the_longest_unused_goes_first():
         models.get(model_id)
     models.get(b"d")
     assert models.loaded() == (b"c", b"a", b"d")
-    assert models.counts["evicted"] == 1
+    assert models.counts.evicted == 1
     assert models.memory_bytes == 30
 
 
@@ -79,7 +79,7 @@ def test_preloading_stops_where_it_would_evict():
     models = cache(25, 10, 10, 10)
     models.preload()
     assert models.loaded() == (b"a", b"b")
-    assert models.counts["evicted"] == 0
+    assert models.counts.evicted == 0
     large = cache(5, 10, 10)
     large.preload()
     assert large.loaded() == (b"a",)
