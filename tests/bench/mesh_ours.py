@@ -28,7 +28,7 @@ STAKE_WEI = 20_001 * 10**18
 LIFE_MS = 10 * 60 * 1000
 OFFER_BYTES = 94
 """Length of an offer's envelope without models,"""
-MODEL_BYTES = 47
+MODEL_BYTES = 66
 """and what one model adds to it at this price."""
 PRICE_WEI = 5_000_000_000
 
