@@ -10,11 +10,11 @@ from multiaddr import Multiaddr
 from node.peer.gossip_policy import STAKE_SCORE_MAX, gossip_params, peer_policy, stake_of, stake_score
 from node.peer.network import Network, read_parameters
 from p2p.gossip.actions import Connect
-from p2p.gossip.params import WITHOUT_MESH, GossipParams
+from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.score_params import RARE, STEADY
 from p2p.gossip.service import GossipHooks
-from p2p.gossip.wire import Prune, PxPeer, encode_control, encode_subscriptions
+from p2p.gossip.wire import Prune, PxPeer, encode_control
 from p2p.identity import PeerId, address_of_peer, peer_id_from_secret
 from p2p.named_peers import name_peer, take_named_peers
 from p2p.record_store import PeerRecords
@@ -100,31 +100,6 @@ def test_a_bootnode__is_believed_when_it_names_peers_and_a_miner_is_not_for_its_
     hooks.peers_named(found[BOOTNODE][0].peers, BOOTNODE)
     assert records.candidates(()) == [STRANGER]
     assert records.addresses(STRANGER)
-
-
-def test_peers_named__with_rubbish_are_passed_over():
-    records, hooks = make()
-    hooks.peers_named((PxPeer(b"", b""), PxPeer(b"x", b"rubbish"), PxPeer(b"", record_of(3))), BOOTNODE)
-    assert records.candidates(()) == [STRANGER]
-
-
-def test_a_peer_without_a_record__is_not_named():
-    records, hooks = make()
-    assert hooks.record(STRANGER) is None
-    records.accept(record_of(3), heard_from_ip="127.0.0.1")
-    assert hooks.record(STRANGER) == PxPeer(STRANGER.to_bytes(), record_of(3))
-
-
-def test_a_bootstrap_peer__names_others_to_whoever_grafts_it():
-    records, hooks = make()
-    records.accept(record_of(3), heard_from_ip="127.0.0.1")
-    router = Router(WITHOUT_MESH, random.Random(1), records=hooks.record)
-    router.subscribe("topic", 0)
-    for peer in (STRANGER, MINER):
-        router.peer_connected(peer, outbound=False, now_ms=0)
-        router.rpc_received(peer, encode_subscriptions([("topic", True)]), 0)
-    (answer,) = router.rpc_received(MINER, encode_control(graft=["topic"]), 0)
-    assert record_of(3) in answer.rpc
 
 
 def test_gossip_params__know_the_rare_topics_of_the_network():
