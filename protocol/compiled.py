@@ -1,7 +1,8 @@
 """A fast reader for each struct, made once from its annotations: bytes to fields in one pass.
 
 Is: the short way for bytes that are as they should be. A reader gives exactly what `schema.from_items` gives
-of what `cbor.decode` gives, or raises `Deviation`; then `schema` goes the long way, which finds the words.
+of what `cbor.decode` gives, or raises `Deviation`; then `schema` takes the slow path, which produces the
+error message.
 Is not: another definition. Tests hold the two against each other on any bytes.
 
 Slices beyond the end of the bytes come out short and move the offset past the end, which the caller sees.

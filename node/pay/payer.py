@@ -40,7 +40,7 @@ class TaskPay:
         :raises DepositUsedUp: the deposit does not cover that.
         :raises ChainError: nothing is known of this miner, and the chain does not answer.
         """
-        await self._purse.meet(miner)
+        await self._purse.load_account(miner)
         paid_wei = self._paid_wei.get(miner, 0)
         self.reservation.raise_to(self._schedule.price_wei - paid_wei)
         self._shown[miner] = 0

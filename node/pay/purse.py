@@ -100,8 +100,8 @@ class Purse:
         self._reserved_wei += amount_wei
         return Reservation(self, amount_wei)
 
-    async def meet(self, miner: bytes) -> None:
-        """Learn what the chain knows of a miner that the ledger does not know, before promising anything.
+    async def load_account(self, miner: bytes) -> None:
+        """Load a miner's account from the chain if the ledger has none, before anything is promised.
 
         :raises ChainError: the chain does not answer.
         """

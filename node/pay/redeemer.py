@@ -26,7 +26,7 @@ LOOKS_PER_PASS_MAX = 64
 REDEEM_EVERY_S = 6 * 3600.0
 """All vouchers are redeemed this often, those for less than a task's price excepted."""
 URGE_EVERY_S = 3600.0
-"""Vouchers of one coordinator are redeemed for want of sense at most this often."""
+"""Vouchers of one coordinator are redeemed because newer ones are inconsistent at most this often."""
 RETRY_S = 30.0
 """Pause after a transaction that failed; a miner without coins for gas would ask without end."""
 
@@ -74,7 +74,7 @@ class Redeemer:
         self._kicked = Signal()
 
     def urge(self, coordinator: bytes) -> None:
-        """Have a coordinator's voucher redeemed soon, whose newer ones do not add up to it.
+        """Schedule an early redemption when newer vouchers are worth less than the one held claims.
 
         It may have lost its ledger; then it finds back in the contract what it had promised. Or it wants to
         make us pay for gas; so this is done once in a while only.

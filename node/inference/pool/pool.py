@@ -92,7 +92,7 @@ class WorkerPool:
         Those are not that wait for a host with room, or whose starts have failed `START_FAILURES_MAX` times.
 
         :returns: how many are ready, at least one.
-        :raises WorkerError: none is, and none is to be expected.
+        :raises WorkerError: not one is ready, and none is to be expected.
         """
         while (ready := self._counts.workers_ready) < min(workers, self._workers - self._missing()):
             await self._changed.wait()
@@ -390,7 +390,7 @@ async def open_pool(
     """
     in_bounds = 1 <= workers <= WORKERS_MAX and 1 <= batch_max <= BATCH_MAX
     if not packages or not in_bounds or silence_seconds_max <= 0:
-        raise ValueError("a pool needs packages, workers and patience")
+        raise ValueError("no package, or workers, batch_max or silence_seconds_max out of bounds")
     pool = WorkerPool(packages, backend or LocalWorkers(), workers, batch_max, silence_seconds_max)
     async with trio.open_nursery() as nursery:
         for slot in range(workers):

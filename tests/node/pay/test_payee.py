@@ -186,7 +186,7 @@ async def test_a_coordinator_that_lost_its_ledger_finds_back_in_the_contract_wha
         purse = Purse(ledger, escrow, OTHER_NODE)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(payee.run, 60_000)
-            await purse.meet(NODE)
+            await purse.load_account(NODE)
             forgetful = ledger.promise(NODE, PRICE_WEI // 2)
             voucher = SignedVoucher.of(PRICE_WEI // 2, forgetful.amount_wei, forgetful.signature)
             with pytest.raises(InvalidMessage), payee.task(task(1), 1_000) as meter:  # noqa: PT012

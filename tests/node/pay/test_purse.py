@@ -89,12 +89,12 @@ async def test_more_than_was_reserved_is_never_promised(purse, ledger):
 
 async def test_a_new_miner_is_looked_up_first_and_a_known_one_also_without_a_chain(purse, escrow, ledger):
     escrow.accounts[MINER.address] = account(7, 7)
-    await purse.meet(MINER.address)
+    await purse.load_account(MINER.address)
     assert ledger.promise(MINER.address, 1).amount_wei == 8
     escrow.reachable = False
-    await purse.meet(MINER.address)
+    await purse.load_account(MINER.address)
     with pytest.raises(ChainUnreachable):
-        await purse.meet(OTHER_MINER.address)
+        await purse.load_account(OTHER_MINER.address)
 
 
 async def test_many_miners_are_asked_for_in_turn(purse, escrow, ledger):
