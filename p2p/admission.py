@@ -34,7 +34,7 @@ DIRECT_STREAMS_MAX: Final = 2_048
 
 
 class PeerClass(enum.Enum):
-    """What a peer is to one protocol, at the moment when it opens a stream."""
+    """The class of a peer for one protocol, at the moment when it opens a stream."""
 
     ASSIGNED = "assigned"
     STAKED = "staked"
@@ -106,7 +106,7 @@ class OpenStreams:
         self._by_peer: Counter[tuple[PeerClass, PeerId]] = Counter()
 
     def classify(self, peer: PeerId) -> PeerClass:
-        """What a peer is to the protocol now; the highest class that it is in."""
+        """The class of a peer now; the highest that it is in."""
         is_assigned = self._admission.is_assigned
         if is_assigned is not None and is_assigned(peer):
             return PeerClass.ASSIGNED

@@ -39,7 +39,7 @@ STREAM_BYTES_MAX: Final = 64 * 1024 * 1024
 STREAM_FRAMES_MAX: Final = 65_536
 """Limit on the frames of one direction of one stream: nobody is kept busy by crumbs for ever."""
 CREDIT_BYTES: Final = 128 * 1024
-"""What a writer may send that the reader has not taken. Half of the muxer's window of 256 KiB."""
+"""Bytes that a writer may send and the reader has not taken. Half of the muxer's window of 256 KiB."""
 ERROR_TEXT_BYTES_MAX: Final = 256
 
 _LENGTH_BYTES: Final = 4
@@ -97,7 +97,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """What we may send in all. :ivar total_bytes: of PART and DATA frames, headers included."""
+    """Bytes that we may send in all. :ivar total_bytes: of PART and DATA frames, headers included."""
 
     total_bytes: int
 

@@ -161,7 +161,7 @@ class Host:
         return bool(connections) and all(is_relayed(item.muxed_conn) for item in connections)
 
     def source_of(self, peer_id: PeerId) -> str | None:
-        """What stands for the network that a peer is in: its IP address, or the relay that leads to it."""
+        """The key of the network that a peer is in: its IP address, or the relay that leads to it."""
         remote_ip = self.remote_ip(peer_id)
         if remote_ip is not None:
             return remote_ip

@@ -63,7 +63,7 @@ class NetworkLimits:
         return True
 
     def leave(self, ip: str) -> None:
-        """What was entered has ended."""
+        """A thing that was entered has ended."""
         network = network_of(ip)
         self._open[network] -= 1
         if self._open[network] <= 0:

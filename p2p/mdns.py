@@ -5,7 +5,7 @@ Is: libp2p's mDNS (specs/discovery/mdns.md) over zeroconf: a service ``_p2p._udp
 Is not: py-libp2p's own wrapper of zeroconf, which blocks the event loop for seconds while it registers,
 changes the peer store from a foreign thread, and tells a global list of handlers.
 
-What comes by multicast anybody on the network may have said. So only addresses of private networks are
+Anybody on the network may have sent what comes by multicast. So only addresses of private networks are
 dialled, so many at once, and each peer at most once a minute; the rest is counted and dropped.
 """
 

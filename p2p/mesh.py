@@ -1,4 +1,4 @@
-"""What the rest of a node sees of gossip: topics, validators, and a place to publish.
+"""Gossip as the rest of a node sees it: topics, validators, and a place to publish.
 
 Is: an interface and its words, so that a role can be tested against a mesh in memory.
 Is not: the gossip; :class:`p2p.gossip.service.GossipService` is one implementation.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Validation(enum.Enum):
-    """What a topic's validator says of a message."""
+    """The verdict of a topic's validator on a message."""
 
     ACCEPT = "accept"
     """Deliver it and pass it on."""

@@ -5,7 +5,7 @@ together, so that each knows what it needs of the others from its constructor on
 Is not: a judge of messages (validators are given to :attr:`PeerNetwork.gossip` for each topic), nor a file: a
 node that keeps its address book fills :attr:`PeerNetwork.records` before :meth:`PeerNetwork.run`.
 
-What differs between kinds of peers are values of :class:`NetworkConfig`; what only the node knows of a peer,
+Differences between kinds of peers are values of :class:`NetworkConfig`; what only the node knows of a peer,
 its stake, comes in as a :class:`PeerPolicy`.
 """
 
@@ -94,7 +94,7 @@ def _nobody(_peer: PeerId) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeerPolicy:
-    """What only the node knows of peers. Both are synchronous and quick, and must not raise.
+    """The node's own knowledge of peers. Both are synchronous and quick, and must not raise.
 
     :ivar is_staked: whether a peer has stake: its connection is kept when others are let go, and it has a
         share of streams of its own (:mod:`p2p.admission`).

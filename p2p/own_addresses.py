@@ -7,8 +7,8 @@ An operator who names addresses (``--announce``) is believed. Otherwise a listen
 it; a listener on all of them announces each of the machine's own, and the public address that other peers
 see us come from (identify, ``observedAddr``), once two peers with different addresses agree on it.
 
-Who can be reached through relays only (``relayed``) announces those, and besides them what leads to it within
-its own network; not the public address, whose router lets nobody in.
+A peer that can be reached through relays only (``relayed``) announces those, and besides them what leads to
+it within its own network; not the public address, whose router lets nobody in.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class OwnAddresses:
         return bool(self._announce)
 
     def announced(self) -> tuple[Multiaddr, ...]:
-        """What the operator named."""
+        """The addresses that the operator named."""
         return self._announce
 
     def observe(self, observer_ip: str, seen_ip: str) -> None:
@@ -74,7 +74,7 @@ class OwnAddresses:
         return dict(Counter(self._observations.values()).most_common())
 
     def choose(self, listening: Iterable[Multiaddr], interface_ips: Sequence[str]) -> tuple[Multiaddr, ...]:
-        """What to announce: at most 4 addresses, without our ``/p2p/``.
+        """The addresses to announce: at most 4, without our ``/p2p/``.
 
         :param listening: where our sockets listen.
         :param interface_ips: the machine's own addresses, loopback among them or not.

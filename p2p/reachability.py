@@ -74,7 +74,7 @@ _log = logging.getLogger(__name__)
 
 
 class Opinions:
-    """What those say whom we asked, one opinion for each network, the newest few. Pure."""
+    """The answers of the peers that we asked, one opinion for each network, the newest few. Pure."""
 
     def __init__(self) -> None:
         self._opinions: OrderedDict[str, bool] = OrderedDict()
@@ -87,7 +87,7 @@ class Opinions:
             self._opinions.popitem(last=False)
 
     def verdict(self) -> bool | None:
-        """What most of them say; None without any. Half is not most: a relay too many does no harm."""
+        """The opinion of most of them; None without any. Half is not most: a relay too many does no harm."""
         if not self._opinions:
             return None
         return 2 * sum(self._opinions.values()) > len(self._opinions)
@@ -222,7 +222,7 @@ class Reachability:
             self._met.notify()
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
-        """What it said still counts, but not that it did not speak the protocol."""
+        """Its answer still counts, but not that it did not speak the protocol."""
         self._refused_s.pop(peer_id, None)
 
     async def _ask_round(self) -> None:

@@ -55,14 +55,14 @@ ADDRESS_BYTES_MAX: Final = 128
 SEQUENCE_MAX: Final = (1 << 64) - 1
 
 DIRECT: Final = (["ip4", "tcp"], ["ip6", "tcp"])
-"""What an address that we can dial ourselves consists of, before its ``/p2p/``."""
+"""The parts of an address that we can dial ourselves, before its ``/p2p/``."""
 DIALLABLE: Final = (*DIRECT, *([*names, "p2p", "p2p-circuit"] for names in DIRECT))
-"""What an address that we can dial consists of: that, or a relay's, through which we can."""
+"""The parts of an address that we can dial: those, or a relay's, through which we can."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeerRecord:
-    """What a peer said of itself.
+    """A peer's word about itself.
 
     :ivar peer: who said it.
     :ivar sequence: grows with each record of a peer; the highest counts.

@@ -75,7 +75,7 @@ TRANSPORT_ERRORS: Final = (
     trio.ClosedResourceError,
     trio.BrokenResourceError,
 )
-"""What a dead stream raises from py-libp2p, by the layer in which it died."""
+"""The errors of a dead stream of py-libp2p, by the layer in which it died."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class StreamTimeout(Refusal):
 
 
 class ByteStream(Protocol):
-    """What a direct stream needs of a transport; py-libp2p's NetStream is one, tests have another."""
+    """A transport, as a direct stream needs it; py-libp2p's NetStream is one, tests have another."""
 
     async def read(self, n: int | None = None) -> bytes:
         """At most ``n`` bytes; raises at the end of file or returns nothing."""

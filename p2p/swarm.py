@@ -3,7 +3,7 @@
 Is: the one module that knows how py-libp2p is put together; everything else uses :mod:`p2p.host`.
 Is not: a place for behaviour of ours beyond mending the library's.
 
-What is mended, each with its test in ``tests/p2p/test_host.py``:
+Mended, each with its test in ``tests/p2p/test_host.py``:
 
 - An inbound connection kept its slot until the swarm ended, so a host went deaf after its cap of
   inbound connections *in its life*. Here the slot ends with the connection.
@@ -417,7 +417,7 @@ def build_host(
 
 
 def session_of(connection: IMuxedConn) -> Session:
-    """What a connection of ours is below the library's types."""
+    """A connection of ours below the library's types."""
     return cast("Session", connection)
 
 

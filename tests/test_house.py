@@ -226,3 +226,36 @@ def test_every_module_of_the_node_has_a_test_file(trees):
         if not tested and not str(path).startswith(RECIPE):
             untested.append(str(path))
     assert untested == []
+
+
+FREE_RELATIVE = re.compile(r"(Who|Whoever|What|Whatever)\b(?!.*\?$)")
+"""At the start of a paragraph it reads as a question, until the verb comes."""
+NONE_FOR_NOT = re.compile(r"(?<!there )\b(is|are) none\b")
+"""For "is not one": a reader asks, none of what? "There is none" says what it means."""
+SPEAKING = ("node", "p2p", "protocol", "contracts")
+UNSWEPT = (
+    *("node/coordinator/", "node/inference/packages/", "node/miner/", "node/peer/clocks.py", "node/system/"),
+    *("protocol/evidence.py", "protocol/messages.py", "protocol/pay.py", "protocol/rules/"),
+    *("protocol/task_input.py", "protocol/work.py"),
+)
+"""Where docstrings of the old kind are left; no new place is to join them."""
+
+
+def texts(tree):
+    """Docstrings, of values too."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield node.lineno, text
+
+
+def test_docstrings_say_their_subject_first(trees):
+    found = []
+    for path, tree in trees.items():
+        if path.parts[0] not in SPEAKING or str(path).startswith(UNSWEPT):
+            continue
+        for line, text in texts(tree):
+            paragraphs = [" ".join(each.split()) for each in re.split(r"\n\s*\n", text)]
+            if any(map(FREE_RELATIVE.match, paragraphs)) or NONE_FOR_NOT.search(text):
+                found.append(f"{path}:{line}")
+    assert found == []

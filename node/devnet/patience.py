@@ -22,7 +22,7 @@ WAIT_S_MAX: Final = 1_800.0
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a process, with its children, has done since it started."""
+    """The activity of a process, with its children, since it started."""
 
     log_bytes: int
     cpu_s: float

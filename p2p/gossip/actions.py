@@ -1,4 +1,4 @@
-"""What the router asks its shell to do, and what it counts.
+"""Actions that the router asks of its shell, and its counts.
 
 Is: the router's output as values.
 Is not: a decision; :mod:`p2p.gossip.router` makes them.

@@ -1,4 +1,4 @@
-"""Who may not be grafted before when.
+"""Backoffs: peers that may not be grafted before a time.
 
 Is: one bounded table of back-offs, by topic and peer.
 Is not: a decision what a GRAFT within one means.

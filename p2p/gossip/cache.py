@@ -1,4 +1,4 @@
-"""What the router remembers of messages: ids it has seen, RPCs it has read, and data it can still give.
+"""The router's memory of messages: ids it has seen, RPCs it has read, and data it can still give.
 
 Is: three bounded containers, clocked by their caller.
 Is not: aware of peers' scores or of the wire.
@@ -15,7 +15,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _RPC_ENTRY_BYTES: Final = 256
-"""What an entry costs besides its RPC, roughly; so that many tiny RPCs are bounded too."""
+"""Bytes that an entry costs besides its RPC, roughly; so that many tiny RPCs are bounded too."""
 
 
 class ExpiringMap(Generic[K, V]):
@@ -69,7 +69,7 @@ class ExpiringMap(Generic[K, V]):
 
 
 class RecentRpcs(Generic[V]):
-    """What RPCs turned out to be, by their bytes: a copy of one need not be read again.
+    """RPCs as they were read, by their bytes: a copy of one need not be read again.
 
     Two generations; when the young one has lived long enough, or fills its half of the room, it becomes the
     old one, and the old one is forgotten.
@@ -85,7 +85,7 @@ class RecentRpcs(Generic[V]):
         return len(self._young) + len(self._old)
 
     def get(self, rpc: bytes) -> V | None:
-        """What these very bytes were before, if that is remembered."""
+        """The RPC that these very bytes were before, if it is remembered."""
         found = self._young.get(rpc)
         return self._old.get(rpc) if found is None else found
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class LazyGossip:
-    """What one router remembers in order to tell, ask and give.
+    """One router's memory of what it tells, asks for and gives.
 
     :ivar cache: the messages that can be given.
     """
@@ -58,9 +58,9 @@ class LazyGossip:
         self._asked.discard(identifier)
 
     def broken_promises(self, now_ms: int) -> list[PeerStanding]:
-        """Who promised a message that has not come in time, once for each; they are forgotten with this."""
+        """Peers whose promised message has not come in time, once for each; forgotten with this."""
         broken = [standing for standing in self._asked.sweep(now_ms) if standing is not None]
-        # Who is gone could not keep its word, and may have been cut off by us.
+        # A peer that is gone could not keep its word, and may have been cut off by us.
         return [standing for standing in broken if standing.connected]
 
     def begin_heartbeat(self) -> None:
@@ -85,7 +85,7 @@ class LazyGossip:
             identifiers = self.cache.gossip_ids(topic)
             if not identifiers:
                 continue
-            # Who came into the mesh since the last heartbeat was told before of nothing since then.
+            # A peer that came into the mesh since the last heartbeat was told before of nothing since then.
             targets = self._overlay.gossip_targets(topic) + newcomers.get(topic, [])
             for peer, rpc in zip(targets, self._offers_of(topic, identifiers, len(targets)), strict=True):
                 actions.append(SendRpc(peer, rpc, Rank.GOSSIP))

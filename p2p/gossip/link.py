@@ -4,7 +4,7 @@ Is: the I/O of gossip with one peer. Each side opens a stream of its own and onl
 libp2p gossip does.
 Is not: a rule of gossip, nor a table of peers; :mod:`p2p.gossip.service` has both.
 
-What is to be sent goes to the stream by a call, and with whatever else waits there onto the network in the
+Data to be sent goes to the stream by a call, and with whatever else waits there onto the network in the
 hub's next pass (:mod:`p2p.session.hub`). What the stream does not take waits in the outbox for the writing
 task. Likewise a small piece that has come is handled by the call that brings it; the reading task is for
 more.
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from p2p.swarm import Stream
 
 PROTOCOLS: Final = (MESHSUB_1_2, MESHSUB_1_1, MESHSUB_1_0)
-"""What we offer and accept, the best one first."""
+"""Protocols that we offer and accept, the best one first."""
 WRITE_BATCH_BYTES: Final = 60 * 1024
 """Bytes written at once: several RPCs share one frame of the muxer, of 64 KiB less its header."""
 READ_BYTES: Final = 64 * 1024

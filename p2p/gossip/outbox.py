@@ -3,9 +3,9 @@
 Is: bounded in frames and bytes, taken in batches in order of rank, with a place to wait for room.
 Is not: a writer; :mod:`p2p.gossip.link` takes from it.
 
-What matters most goes first, and what matters least goes overboard: when there is no room, the oldest frame
-of the lowest rank makes some, be it a queued one or the new one itself. So a peer that reads slowly loses
-gossip before forwards, and forwards before our own word.
+The frame that matters most goes first, and the one that matters least goes overboard: when there is no room,
+the oldest frame of the lowest rank makes some, be it a queued one or the new one itself. So a peer that reads
+slowly loses gossip before forwards, and forwards before our own word.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is connected, who wants which topic, and whom we exchange it with: the router's view of its peers.
+"""The router's view of its peers: connections, subscriptions and meshes.
 
 Is: the mesh, fan-out and back-off rules of gossipsub v1.1, as a state machine over time arguments.
 Whoever enters or leaves a mesh, for whatever reason, does it in ``_enter`` and ``_exit``: the score hears it.
@@ -62,7 +62,7 @@ class Fanout:
 
 
 class GraftAnswer(enum.Enum):
-    """What becomes of a GRAFT."""
+    """The outcome of a GRAFT."""
 
     ACCEPTED = "accepted"
     IGNORED = "ignored"

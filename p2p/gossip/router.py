@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from p2p.identity import PeerId
 
 MESHSUB_1_2: Final = "/meshsub/1.2.0"
-"""Who speaks it understands IDONTWANT."""
+"""A peer that speaks it understands IDONTWANT."""
 MESHSUB_1_1: Final = "/meshsub/1.1.0"
 MESHSUB_1_0: Final = "/meshsub/1.0.0"
 

@@ -1,4 +1,4 @@
-"""What peers have earned: the book of all standings, connected and lately gone.
+"""Scores of peers: the book of all standings, connected and lately gone.
 
 Is: the peer score of gossipsub v1.1, P1 to P7, kept over a disconnect: coming back does not wash clean.
 Is not: a judge; the router says what happened, and asks for a number.
@@ -29,7 +29,7 @@ _FORGOTTEN_AT_ONCE_SHARE: Final = 10
 _IPV6_PREFIX_BITS: Final = 64
 _RELAYED_PREFIX: Final = "/p2p/"
 _EXPECTED_MIN: Final = 1.0
-"""Expectations below this are none: chance alone would miss them."""
+"""Expectations below this do not count: chance alone would miss them."""
 
 
 class PeerScores:
@@ -53,7 +53,7 @@ class PeerScores:
     def __len__(self) -> int:
         return len(self._present) + len(self._gone)
 
-    # Who is there
+    # Peers
 
     def connected(self, peer: PeerId, ip: str | None) -> PeerStanding:
         """A peer has come, maybe again. :param ip: its address, ``/p2p/`` and its relay, or None."""
@@ -116,7 +116,7 @@ class PeerScores:
         """The scores of all connected peers."""
         return [self.score_of(standing) for standing in self._present.values()]
 
-    # What happened
+    # Events
 
     def grafted(self, standing: PeerStanding, topic: str, now_ms: int) -> None:
         """The peer is in a topic's mesh from now on."""
@@ -167,7 +167,7 @@ class PeerScores:
         self._work_out(standing)
 
     def set_application_score(self, peer: PeerId, value: float) -> None:
-        """What the application thinks of a peer, from now on; within bounds, nothing for an unknown peer."""
+        """The application's score of a peer, from now on; within bounds, nothing for an unknown peer."""
         standing = self.get(peer)
         if standing is None or value != value:  # noqa: PLR0124 - not a number
             return

@@ -3,10 +3,11 @@
 Is: a link per peer (:mod:`p2p.gossip.link`), one heartbeat, and :class:`~p2p.mesh.Mesh`.
 Is not: any rule of gossip; those are in :mod:`p2p.gossip.router`, which never waits.
 
-What arrives is judged and queued for others before the next read, so nothing waits between a message's check
-and its forwarding. Others get it as soon as everything that is there has been read; a message of our own goes
-out at once. A peer that reads slowly fills its own queue and loses what matters least; nobody else waits for
-it. Publishing waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's peers have room.
+A message that arrives is judged and queued for others before the next read, so nothing waits between a
+message's check and its forwarding. Others get it as soon as everything that is there has been read; a message
+of our own goes out at once. A peer that reads slowly fills its own queue and loses what matters least; nobody
+else waits for it. Publishing waits, for at most PUBLISH_TIMEOUT_MS in all, until the queues of the topic's
+peers have room.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def _nobody(_peers: tuple[PxPeer, ...], _from_peer: PeerId) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GossipHooks:
-    """What gossip asks of the rest of a node. All are synchronous and quick, and must not raise.
+    """Questions that gossip asks of the rest of a node. All are synchronous and quick, and must not raise.
 
     :ivar application_score: what the node thinks of a peer, P5; asked when it connects and every
         APPLICATION_SCORE_HEARTBEATS heartbeats.

@@ -1,4 +1,4 @@
-"""What an operator wants to see of a router at one moment.
+"""A router at one moment, as an operator wants to see it.
 
 Is: numbers by name: meshes, scores, the fill of every bounded table, and the counts since the start.
 Is not: a metrics format; whoever serves them chooses one.

@@ -1,4 +1,4 @@
-"""What one peer has earned, and the formula that makes a score of it.
+"""The counts of one peer, and the formula that makes a score of it.
 
 Is: the counters of gossipsub v1.1, P1 to P7, of one peer, and their decay.
 Is not: who is known, or when something counts; :mod:`p2p.gossip.score` and the router decide that.
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from p2p.identity import PeerId
 
 _REMAINDER: Final = 0.01
-"""What a decay span leaves of a count."""
+"""The part of a count that a decay span leaves."""
 
 
 def decay_factor(interval_ms: int, span_ms: int) -> float:
-    """What one interval leaves of a count of which a span leaves a hundredth."""
+    """The part that one interval leaves of a count of which a span leaves a hundredth."""
     return float(_REMAINDER ** (interval_ms / span_ms))
 
 
@@ -64,7 +64,7 @@ class TopicStanding:
 
     @property
     def deficit(self) -> float:
-        """What is missing, from 0 to the threshold; in proportion, so that a busy topic weighs no more."""
+        """The deficit, from 0 to the threshold; in proportion, so that a busy topic weighs no more."""
         if self.mesh_deliveries >= self.mesh_due:
             return 0.0
         missing = 1 - self.mesh_deliveries / self.mesh_due

@@ -141,7 +141,8 @@ def encode_control(
 def decode_single(data: bytes, params: GossipParams) -> Message | None:
     """The message of an RPC that is exactly one anonymous message in its one spelling, else None.
 
-    What gives a message here gives the same to :func:`decode_rpc`, and is what :func:`encode_message` writes.
+    Bytes that give a message here give the same to :func:`decode_rpc`, and are those that
+    :func:`encode_message` writes.
     """
     size = len(data)
     if size > params.rpc_bytes_max:

@@ -1,4 +1,4 @@
-"""What is said around a circuit: HOP, STOP and voucher, between bytes and checked values.
+"""Messages around a circuit: HOP, STOP and voucher, between bytes and checked values.
 
 Is: the library's protobufs, read from a stream by :mod:`p2p.small_messages`.
 Is not: a conversation; :mod:`p2p.relay.server` and :mod:`p2p.relay.client` have those.

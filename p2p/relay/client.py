@@ -5,7 +5,7 @@ we make (HOP's CONNECT), of which :class:`p2p.host.Host` makes connections.
 Is not: the knowledge whether we need a relay (:mod:`p2p.reachability`), nor a list of relays: any connected
 peer is asked, those first that the node prefers.
 
-What a relay can do to us: hang up, lead nobody to us, or many strangers at once; those are bounded by
+A relay can do this to us: hang up, lead nobody to us, or many strangers at once; those are bounded by
 :mod:`p2p.limits`. It cannot pretend to be the peer that is called, nor have us announce somebody else's
 address: of those that it tells, only one where it is connected counts, else where we dialled it.
 """

@@ -7,7 +7,7 @@ one who dials, the other as the one who is dialled. Afterwards the circuit is le
 Is not: sure to work. It takes routers that keep the port of a connection; those that give each connection
 another one, as many of mobile networks do, defeat it, and then the circuit stays.
 
-What a stranger can do with it: for each circuit, have us dial two public addresses a few times.
+A stranger can do this with it: for each circuit, have us dial two public addresses a few times.
 
 Source: libp2p specifications, "Direct Connection Upgrade through Relay"; Ford et al. 2005, "Peer-to-Peer
 Communication Across Network Address Translators", section 4. The library's own stands on its relay transport,

@@ -1,4 +1,4 @@
-"""What a relay has promised to whom: reservations and circuits, counted against its limits.
+"""Promises of a relay: reservations and circuits, counted against its limits.
 
 Is: a pure table; time is an argument, and every answer is a status of the specification.
 Is not: I/O; :mod:`p2p.relay.server` moves the bytes.

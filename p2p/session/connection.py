@@ -6,7 +6,7 @@ something has come, to write, and now and then to look whether the remote is ali
 cannot call.
 Is not: a stream (:mod:`p2p.session.stream`), nor a judge of what streams are for.
 
-What is written waits in one place until the hub's next pass, so that many small writes share a frame, a
+Written data waits in one place until the hub's next pass, so that many small writes share a frame, a
 record and a call of the system.
 """
 
@@ -166,7 +166,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             await self._accepting.park()
         return self._backlog.popleft()
 
-    # What streams ask: see p2p.session.stream.Carrier
+    # For streams: see p2p.session.stream.Carrier
 
     def send(self, stream_id: int, data: bytes | memoryview) -> int:
         """See :meth:`~p2p.session.stream.Carrier.send`."""
@@ -213,7 +213,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._yamux.reset(stream_id)
         self._after(stream_id)
 
-    # What the library asks
+    # For the library
 
     def get_remote_address(self) -> tuple[str, int] | None:
         """IP address and port at the other end."""
@@ -248,7 +248,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             self._unsent = b""
             self._flush()
 
-    # What the hub calls
+    # For the hub
 
     def _receive(self, data: bytes) -> None:
         """Take what has come, nothing at the end."""

@@ -1,4 +1,4 @@
-"""What a session raises; nothing else comes out of one, whatever a peer sends.
+"""The errors of a session; nothing else comes out of one, whatever a peer sends.
 
 Is: errors that are both ours (:mod:`protocol.errors`) and the library's, whose protocols run on our streams.
 Is not: the names of violations; those are counted where they are found.

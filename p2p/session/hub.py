@@ -81,7 +81,7 @@ class Hub:
         if not self._running:
             return False
         if descriptor in self._readers:
-            # Whoever had this number closed its socket without a word.
+            # The wire that had this number closed its socket without a word.
             self.unwatch(descriptor, self._readers[descriptor])
         self._readers[descriptor] = reader
         self._selector.register(descriptor, selectors.EVENT_READ, reader)

@@ -68,7 +68,7 @@ class Handshake:
         return self._step == 3  # noqa: PLR2004 - the pattern has three messages
 
     def start(self) -> bytes:
-        """What goes out before anything comes in: the first message, or nothing from a responder."""
+        """Bytes that go out before anything comes in: the first message, or nothing from a responder."""
         if not self._initiator:
             return b""
         self._step = 1

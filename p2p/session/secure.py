@@ -69,7 +69,7 @@ class SecureConnection(BaseSession):  # type: ignore[misc, unused-ignore] # the 
             self._opened += plaintext
 
     def take_opened(self) -> bytes:
-        """What has come and nobody has read; it is the session's then."""
+        """Bytes that have come and nobody has read; they are the session's then."""
         opened = bytes(self._opened)
         self._opened.clear()
         return opened

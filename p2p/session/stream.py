@@ -28,7 +28,7 @@ NOTED_BYTES: Final = 16 * 1024
 
 
 class Carrier(Protocol):
-    """What a stream asks of its session. :ivar why: why it ended, in few words."""
+    """The session as a stream needs it. :ivar why: why it ended, in few words."""
 
     why: str
 
@@ -180,7 +180,7 @@ class SessionStream(IMuxedStream):  # type: ignore[misc, unused-ignore] # the li
     async def __aenter__(self) -> Self:
         return self
 
-    # What the session tells
+    # For the session
 
     def note_data(self, data: bytes) -> None:
         """Bytes have come."""

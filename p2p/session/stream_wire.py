@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CarryingStream(Protocol):
-    """What is asked of the stream below."""
+    """The stream below, as it is needed."""
 
     async def read(self, n: int | None = None) -> bytes:
         """Some bytes; nothing at the end."""

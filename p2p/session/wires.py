@@ -24,7 +24,7 @@ class Wire(Protocol):
     """Bytes both ways, in order. One task may receive while another sends."""
 
     async def receive(self) -> bytes:
-        """What has come, or nothing at the end. :raises ConnectionLost: it broke or was closed."""
+        """Bytes that have come, none at the end. :raises ConnectionLost: it broke or was closed."""
 
     async def send(self, data: bytes) -> None:
         """Send everything. :raises ConnectionLost: the connection broke or was closed."""

@@ -158,7 +158,7 @@ class Yamux:
         self._tail_bytes = 0
         self._tail_place = 0
 
-    # What comes in
+    # Input
 
     def receive(self, data: bytes) -> list[Event]:
         """Take bytes as they came. Never raises."""
@@ -225,7 +225,7 @@ class Yamux:
         return taken
 
     def _fault_of_data(self, flags: int, stream_id: int, length: int) -> str | None:
-        """What is wrong with a DATA frame; known from its header, before its body is waited for."""
+        """The fault of a DATA frame; known from its header, before its body is waited for."""
         stream = self._streams.get(stream_id)
         if flags & SYN:
             if not self._may_open(stream_id):
@@ -329,7 +329,7 @@ class Yamux:
         self._abandoned.pop(stream_id, None)
         self._growth_bytes -= stream.window_bytes - WINDOW_BYTES
 
-    # What the application does
+    # The application's side
 
     def open_stream(self) -> int | None:
         """Open a stream and return its id, or None when OUTBOUND_STREAMS_MAX are open or all ids are used."""
@@ -450,7 +450,7 @@ class Yamux:
         """Say that the connection ends, in good order."""
         self._queue(GO_AWAY, 0, 0, NORMAL)
 
-    # What goes out
+    # Output
 
     def take_output(self) -> bytes:
         """All that waits to be sent."""
