@@ -37,7 +37,7 @@ def find(address: str, *, network: str = "devnet", data_dir: Path | None = None)
 
 
 def _by_the_node(data_dir: Path | None, account: bytes) -> Any:
-    """What a running node finds; None if there is not one."""
+    """The answer of a running node; None if there is not one."""
     if data_dir is None:
         return None
     try:

@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ChainStatus:
-    """What the chain said last.
+    """The chain's last answer.
 
     :ivar epoch: the latest with a seed; None before the first.
     :ivar miners: with stake in it. :ivar coordinators: likewise.

@@ -17,7 +17,7 @@ class PeerUnknown(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class FindPeer:
-    """What is asked. :ivar account: on-chain address, 20 bytes."""
+    """A question. :ivar account: on-chain address, 20 bytes."""
 
     account: bytes
 

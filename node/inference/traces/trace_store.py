@@ -47,7 +47,7 @@ class TraceCounts:
 
 @dataclass(frozen=True, slots=True)
 class TraceStatus:
-    """What is kept. :ivar stored_bytes: of all together."""
+    """The traces kept. :ivar stored_bytes: of all together."""
 
     traces: int
     stored_bytes: int
