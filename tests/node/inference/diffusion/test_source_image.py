@@ -1,13 +1,14 @@
 """Uploads made into plain PNGs, and plain PNGs read: what is kept, what is dropped, what is refused."""
 
 import io
+import struct
 import zlib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 
 from node.inference.diffusion import source_image
 from node.inference.diffusion.source_image import UPLOAD_PIXELS_MAX, UnreadableImage, plain_png, read_source
@@ -152,3 +153,84 @@ def test_any_source_is_read_or_refused(png):
         assert pixels(png).shape == (32, 32, 3)
     except UnreadableImage as refused:
         assert refused.reason
+
+
+def grey_ramp(transparent=None):
+    """A 16-bit grey PNG, black on the left to white on the right."""
+    levels = np.tile(np.linspace(0, 65_535, 64).astype(np.uint16), (64, 1))
+    options = {} if transparent is None else {"transparency": transparent}
+    return encoded(Image.fromarray(levels), **options)
+
+
+def test_grey_of_sixteen_bits_stays_grey():
+    found = pixels(plain_png(grey_ramp(), 64, 64), 64, 64)
+    expected = np.tile(np.linspace(0, 255, 64)[None, :, None], (64, 1, 3))
+    assert np.abs(found - expected).max() <= 1
+    found = pixels(plain_png(grey_ramp(transparent=0), 64, 64), 64, 64)
+    assert (found[:, 0] == 255).all()
+    assert np.abs(found[:, 1:] - expected[:, 1:]).max() <= 1
+
+
+def exif_of(*entries):
+    """EXIF with orientation 6 and further (tag, type, count, bytes) fields, however odd."""
+    entries = [(0x0112, 3, 1, struct.pack("<H", 6)), *entries]
+    offset, body, data = 8 + 2 + 12 * len(entries) + 4, b"", b""
+    for tag, kind, count, value in entries:
+        held = value
+        if len(value) > 4:
+            held, data = struct.pack("<I", offset + len(data)), data + value
+        body += struct.pack("<HHI", tag, kind, count) + held.ljust(4, b"\0")
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + body + bytes(4) + data
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        (),
+        ((0x011A, 2, 3, b"72\0"),),
+        ((0x0128, 2, 2, b"2\0"),),
+        ((0x0213, 1, 1, b"\1"),),
+        ((0x0100, 2, 3, b"64\0"),),
+        ((0x011A, 10, 1, b"\xff\xff\xff\xff\1\0\0\0"),),
+    ],
+    ids=["nothing", "resolution-as-text", "unit-as-text", "position-as-byte", "width-as-text", "negative"],
+)
+def test_a_photograph_is_turned_whatever_else_its_exif_says(entries):
+    upload = encoded(halves(32, 32), "JPEG", quality=95, exif=exif_of(*entries))
+    found = pixels(plain_png(upload, 32, 32))
+    assert np.abs(found[4, 16] - (255, 0, 0)).max() < 12
+    assert np.abs(found[28, 16] - (0, 0, 255)).max() < 12
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_each_orientation_is_what_pillow_makes_of_it(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upload = encoded(a_corner(), exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(upload)))
+    assert (pixels(plain_png(upload, 32, 32)) == np.asarray(expected)).all()
+
+
+def a_corner():
+    """An image that no turn and no mirror leaves as it is."""
+    image = Image.new("RGB", (32, 32), "white")
+    image.paste((200, 0, 0), (0, 0, 20, 8))
+    return image
+
+
+def test_exif_that_is_none_does_no_harm():
+    upload = encoded(halves(32, 32), "JPEG", exif=b"Exif\0\0not at all")
+    assert pixels(plain_png(upload, 32, 32)).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("width", [40_000, 15_000])
+def test_attack_a_decompression_bomb_is_refused_for_what_it_is(width):
+    head = struct.pack(">IIBBBBB", width, 9_000, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(b"")))
+    chunks = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts
+    )
+    with pytest.raises(UnreadableImage) as caught:
+        plain_png(b"\x89PNG\r\n\x1a\n" + chunks, 32, 32)
+    assert caught.value.reason == "the image has more than 33,554,432 pixels; scale it down"
