@@ -28,6 +28,7 @@ from node.commands.guard import guard
 from node.commands.key import key
 from node.commands.miner import miner
 from node.commands.model import model
+from node.commands.model_names import names
 from node.commands.peer import peer
 from node.commands.stake import COMMANDS
 from node.settings import SETTINGS_OF_ROLE, NodeFlags, RoleSettings, roles_with
@@ -87,6 +88,7 @@ chain.command(deploy_network, name="deploy")
 chain.command(escrow)
 for earnings_command in EARNINGS_COMMANDS:
     miner.command(earnings_command)
+model.command(names)
 app.command(key)
 app.command(chain)
 app.command(guard)

@@ -137,6 +137,8 @@ class CoordinatorSettings(StakedSettings, ModelSettings):
 
     api_port: Annotated[int, _COORDINATOR] = 8420
     """Port of the local API on 127.0.0.1; 0 takes any."""
+    default_model: Annotated[str, _COORDINATOR] = ""
+    """Model of requests that name none: name or id; default: the first of the node's own folders."""
     price_max_micro_cai: Annotated[int, _COORDINATOR] = 1_000_000
     """Most to pay for one image at a model's default size and steps, in millionths of a CAI; more expensive
     offers are ignored."""

@@ -196,6 +196,8 @@ TESTED_ELSEWHERE = {
     "node/exchange/model_pull.py": "tests/node/exchange/test_models.py",
     "node/exchange/protocols.py": "tests/node/exchange/test_models.py",
     "node/inference/diffusion/networks.py": "tests/node/inference/test_calibration.py",
+    "node/inference/packages/errors.py": "tests/node/inference/packages/test_package.py",
+    "node/inference/packages/model.py": "tests/node/inference/packages/test_limits.py",
     "node/inference/pool/process.py": "tests/node/inference/pool/test_pool_faults.py",
     "node/inference/pool/tickets.py": "tests/node/inference/pool/test_pool_time.py",
     "node/inference/pool/workers.py": "tests/node/inference/pool/test_pool_faults.py",

@@ -118,6 +118,9 @@ class Api:
                 "owned_by": "cuckoo",
                 "cuckoo": {
                     "model_id": offered.model_id.hex(),
+                    "sizes": [f"{width}x{height}" for width, height in offered.sizes],
+                    "default_steps": offered.default_steps,
+                    "steps_max": offered.steps_max,
                     "miners": offered.miners,
                     "price_micro_cai": offered.price_micro_cai,
                     "work_kinds": [kind_name(kind) for kind in offered.work_kinds],
@@ -142,9 +145,7 @@ class Api:
             body = await _read_json(request)
             if isinstance(body, errors.ApiError):
                 return body.response()
-            generation = images.parse(
-                body, self._catalogue, self._coordinator.default_model(WorkKind.TEXT_TO_IMAGE)
-            )
+            generation = images.parse(body, images.model_of(body, self._catalogue, WorkKind.TEXT_TO_IMAGE))
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()
         return await self._serve(request, generation)
@@ -156,8 +157,7 @@ class Api:
             if isinstance(body, errors.ApiError):
                 return body.response()
             form = await edits.read_form(request.headers, body)
-            default_model = self._coordinator.default_model(WorkKind.IMAGE_TO_IMAGE)
-            generation = await edits.parse(form, self._catalogue, default_model)
+            generation = await edits.parse(form, self._catalogue)
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()
         return await self._serve(request, generation)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import trio
@@ -20,6 +20,8 @@ from node.api import images
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.requests import STRENGTH_MILLI_MAX, BadRequest
 from node.inference.diffusion.source_image import UnreadableImage, plain_png
+from node.inference.packages.limits import check_shape
+from protocol.work import WorkKind
 
 UPLOAD_BYTES_MAX = 16 * 1024 * 1024
 """Longest file of an upload."""
@@ -108,7 +110,7 @@ def _only_image(files: Mapping[str, bytes]) -> bytes:
     return upload
 
 
-async def parse(form: Form, catalogue: Catalogue, default_model: str) -> images.Generation:
+async def parse(form: Form, catalogue: Catalogue) -> images.Generation:
     """An app's request to edit an image. The image is decoded and scaled in a thread of its own.
 
     :raises BadRequest: a field or the image is wrong; names it.
@@ -118,17 +120,16 @@ async def parse(form: Form, catalogue: Catalogue, default_model: str) -> images.
     strength = body.pop("strength", DEFAULT_STRENGTH)
     # Not 0, which would ask for nothing; and what is no number is out of every range.
     fits = isinstance(strength, float) and 0 < strength <= 1
-    generation = images.parse(body, catalogue, default_model)
-    first = generation.requests[0]
+    milli = max(1, round(strength * STRENGTH_MILLI_MAX)) if fits else 0
+    model = images.model_of(body, catalogue, WorkKind.IMAGE_TO_IMAGE)
+    width, height = images.size_of(body, model)
+    # Before anything is scaled to it.
+    check_shape(model, WorkKind.IMAGE_TO_IMAGE, width, height, 1)
     try:
-        source = await trio.to_thread.run_sync(plain_png, form.upload, first.width, first.height)
+        source = await trio.to_thread.run_sync(plain_png, form.upload, width, height)
     except UnreadableImage as refusal:
         raise BadRequest("image", refusal.reason) from refusal
-    milli = max(1, round(strength * STRENGTH_MILLI_MAX)) if fits else 0
-    return replace(
-        generation,
-        requests=tuple(replace(item, source=source, strength_milli=milli) for item in generation.requests),
-    )
+    return images.parse(body, model, source, milli)
 
 
 def _typed(name: str, text: str) -> Any:

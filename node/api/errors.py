@@ -54,7 +54,7 @@ _ANSWERS: dict[type[Refusal], tuple[int, str, str, str | None]] = {
 def of_refusal(refusal: Refusal) -> ApiError:
     """How an app is told a refusal of ours."""
     if isinstance(refusal, BadRequest):
-        return ApiError(400, "invalid_request_error", "invalid_value", refusal.reason, refusal.parameter)
+        return ApiError(400, "invalid_request_error", "invalid_value", refusal.reason, refusal.field)
     status, kind, code, parameter = _ANSWERS.get(type(refusal), (503, "server_error", "unavailable", None))
     return ApiError(status, kind, code, refusal.reason, parameter)
 

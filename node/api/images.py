@@ -23,6 +23,7 @@ from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
 from node.coordinator.requests import (
     SEED_MAX,
+    STRENGTH_MILLI_MAX,
     Announced,
     BadRequest,
     Delivered,
@@ -31,6 +32,7 @@ from node.coordinator.requests import (
     Preview,
     Progress,
 )
+from node.inference.packages.model import Model
 from node.system.clock import now_ms
 from protocol.errors import Refusal
 from protocol.work import WorkKind
@@ -65,11 +67,33 @@ class Generation:
     stream: bool
 
 
-def parse(body: Mapping[str, Any], catalogue: Catalogue, default_model: str) -> Generation:
-    """An app's request for images.
+def model_of(body: Mapping[str, Any], catalogue: Catalogue, work_kind: WorkKind) -> Model:
+    """The model that a body names, else the default one for the kind of work.
+
+    :raises BadRequest: it is not text, or there is no default.
+    :raises UnknownModel: no such model.
+    """
+    name = _text(body, "model", "")
+    return catalogue.find(name) if name else catalogue.default(work_kind)
+
+
+def size_of(body: Mapping[str, Any], model: Model) -> tuple[int, int]:
+    """Width and height that a body asks for, at most `SIDE_PIXELS_MAX`; the model may not have them.
+
+    :raises BadRequest: it is not a size.
+    """
+    return _size(body, (model.width, model.height))
+
+
+def parse(
+    body: Mapping[str, Any], model: Model, source: bytes = b"", strength_milli: int = STRENGTH_MILLI_MAX
+) -> Generation:
+    """An app's request for images of a model.
+
+    :param source: the image to start from, as a plain PNG; empty for noise.
+    :param strength_milli: how much of the schedule is run from it.
 
     :raises BadRequest: a field is wrong; names it.
-    :raises UnknownModel: no such model.
     """
     unknown = sorted(set(body) - _KNOWN)
     if unknown:
@@ -78,15 +102,14 @@ def parse(body: Mapping[str, Any], catalogue: Catalogue, default_model: str) -> 
         raise BadRequest("response_format", "images are answered as b64_json only")
     if body.get("output_format", "png") != "png":
         raise BadRequest("output_format", "images are answered as png only")
-    model = catalogue.find(_text(body, "model", default_model))
     count = _integer(body, "n", 1, 1, IMAGES_MAX)
     stream = body.get("stream") or False
     if not isinstance(stream, bool):
         raise BadRequest("stream", "stream is not true or false")
     if stream and count > 1:
         raise BadRequest("n", "one image at a time can be streamed")
-    width, height = _size(body, (model.width, model.height))
-    guidance = body.get("guidance", model.default_guidance_milli / 1000)
+    width, height = size_of(body, model)
+    guidance = body.get("guidance", model.card.default_guidance_milli / 1000)
     if not isinstance(guidance, int | float) or isinstance(guidance, bool):
         raise BadRequest("guidance", "guidance is not a number")
     first = ImageRequest(
@@ -95,10 +118,12 @@ def parse(body: Mapping[str, Any], catalogue: Catalogue, default_model: str) -> 
         negative_prompt=_text(body, "negative_prompt", ""),
         width=width,
         height=height,
-        steps=_integer(body, "steps", model.default_steps, 1, model.steps_max),
+        steps=_integer(body, "steps", model.card.default_steps, 1, model.card.steps_max),
         seed=_integer(body, "seed", secrets.randbelow(SEED_MAX), 0, SEED_MAX),
         guidance_milli=_milli(guidance),
         previews=_integer(body, "partial_images", 0, 0, PARTIAL_IMAGES_MAX) if stream else 0,
+        source=source,
+        strength_milli=strength_milli,
     )
     return Generation(
         tuple(replace(first, seed=(first.seed + index) % (SEED_MAX + 1)) for index in range(count)), stream

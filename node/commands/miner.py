@@ -71,7 +71,7 @@ async def _bench(packages: list[ModelPackage], choose: Callable[[], Awaitable[tu
             speed = await measure(pool, package, min(workers * BATCH_MAX, JOBS_WAITING_MAX), _tell)
             together = MS_PER_MINUTE * speed.batch / speed.batch_ms
             print(
-                f"{package.name}: {package.width}x{package.height}, {package.default_steps} steps: "
+                f"{package.name}: {package.width}x{package.height}, {package.card.default_steps} steps: "
                 f"{speed.image_ms} ms an image, {MS_PER_MINUTE / speed.image_ms:.0f} images a minute; "
                 f"{speed.batch} together: {together:.0f} images a minute, {speed.gain:.1f} times as many"
             )

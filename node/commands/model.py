@@ -15,7 +15,7 @@ from node.settings import EMBEDDED_MODELS, embedded_folders
 from protocol.errors import LocalError
 
 if TYPE_CHECKING:
-    from node.inference.packages.package import ModelPackage
+    from node.inference.packages.package import ModelPackage, Settings
     from protocol.work import WorkKind
 
 MODELS_FOLDER = Path("models")
@@ -29,7 +29,7 @@ model = App(name="model", help="Make, check, fetch and look at model packages.")
 
 
 class BadModelId(LocalError):
-    """The text is no model id."""
+    """The text is not a model id."""
 
 
 @model.command
@@ -47,8 +47,9 @@ def pack(
     guidance_max: float = 20.0,
     precision_class: str = "A",
     work_kinds: tuple[str, ...] = ("text-to-image", "image-to-image"),
+    prompt_characters_max: int = 1000,
 ) -> None:
-    """Make a package of a diffusers folder: its table of steps, its manifest, its id.
+    """Make a package of a diffusers folder: its table of steps, its card, its manifest, its id.
 
     Parameters
     ----------
@@ -74,10 +75,11 @@ def pack(
         A: text model and denoiser in fp32. B: in fp16, with a tolerance for each step, measured now.
     work_kinds
         Kinds of work that it is for.
+    prompt_characters_max
+        Longest prompt that a task may have, up to 4000.
     """
     from node.inference.diffusion.prng import PRNG_ID  # noqa: PLC0415
-    from node.inference.packages.package import PRECISION_OF_CLASS, Settings  # noqa: PLC0415 - `--help` should not wait
-    from node.inference.packages.package import pack as pack_folder  # noqa: PLC0415
+    from node.inference.packages.package import Settings  # noqa: PLC0415 - `--help` should not wait
 
     settings = Settings(
         name=name,
@@ -91,17 +93,9 @@ def pack(
         precision_class=precision_class,
         work_kinds=tuple(sorted({_work_kind(name) for name in work_kinds})),
         sizes=tuple(_size(text) for text in sizes),
+        prompt_characters_max=prompt_characters_max,
     )
-    from node.inference.diffusion.scheduling import write_table  # noqa: PLC0415 - torch takes seconds; errors first
-
-    write_table(folder, scheduler, steps_max, PRECISION_OF_CLASS[precision_class])
-    package = pack_folder(folder, settings)
-    if precision_class != "A":
-        from node.inference.calibration import calibrate as calibrate_folder  # noqa: PLC0415
-
-        # The tolerances that the table has so far are those of single precision.
-        package = calibrate_folder(folder, tell=print)
-    _print_line(package)
+    _print_line(_pack(folder, settings))
 
 
 @model.command
@@ -151,7 +145,8 @@ def list_(folder: Path = MODELS_FOLDER, /) -> None:
     folder
         Folder whose subfolders are packages.
     """
-    from node.inference.packages.package import MANIFEST_NAME, load  # noqa: PLC0415
+    from node.inference.packages.manifest import MANIFEST_NAME  # noqa: PLC0415
+    from node.inference.packages.package import load  # noqa: PLC0415
 
     for root in (EMBEDDED_MODELS, folder):
         for manifest in sorted(root.glob(f"*/{MANIFEST_NAME}")):
@@ -172,16 +167,20 @@ def card(folder: Path, /) -> None:
     from protocol.work import kind_name  # noqa: PLC0415
 
     package = load(folder)
+    said = package.card
     _print_line(package)
-    print(f"licence {package.licence}, scheduler {package.scheduler}, seeds by {package.prng}")
-    kinds = ", ".join(kind_name(kind) for kind in package.work_kinds)
-    print(f"class {package.precision_class} ({PRECISION_OF_CLASS[package.precision_class]}), for {kinds}")
+    print(f"licence {said.licence}, {said.family}, scheduler {said.scheduler}, seeds by {said.prng}")
+    kinds = ", ".join(kind_name(kind) for kind in said.work_kinds)
+    print(f"class {said.precision_class} ({PRECISION_OF_CLASS[said.precision_class]}), for {kinds}")
     _print_tolerances(package)
-    print(f"sizes {', '.join(f'{width}x{height}' for width, height in package.sizes)}")
-    print(f"steps {package.default_steps}, at most {package.steps_max}")
-    print(
-        f"guidance {package.default_guidance_milli / 1000:g}, at most {package.guidance_milli_max / 1000:g}"
-    )
+    print(f"sizes {', '.join(f'{width}x{height}' for width, height in said.sizes)}")
+    print(f"steps {said.default_steps}, at most {said.steps_max}")
+    print(f"guidance {said.default_guidance_milli / 1000:g}, at most {said.guidance_milli_max / 1000:g}")
+    print(f"prompts of {said.prompt_characters_max:,} characters and {said.prompt_bytes_max:,} bytes at most")
+    if said.prompt_tokens_max:
+        print(f"of a prompt the model reads {said.prompt_tokens_max:,} tokens")
+    for needed in said.request_files:
+        print(f"needed for requests: {needed.path}, {needed.size_bytes:,} bytes")
     for path, file in sorted(package.files.items()):
         print(f"{file.sha256.hex()} {file.size_bytes:>14,} {path}")
     if CARD_NAME in package.files:
@@ -215,15 +214,42 @@ def pull(
     """
     import trio  # noqa: PLC0415
 
-    try:
-        wanted = bytes.fromhex(model_id)
-    except ValueError:
-        wanted = b""
-    if len(wanted) != MODEL_ID_BYTES:
-        raise BadModelId("a model id is 64 hexadecimal digits")
+    wanted = parse_model_id(model_id)
     from node.exchange.model_pull import pull_package  # noqa: PLC0415
 
     _print_line(trio.run(pull_package, source, wanted, folder, hub_url, _Progress().tell))
+
+
+def parse_model_id(text: str) -> bytes:
+    """The 32 bytes of a model id. :raises BadModelId: it is not 64 hexadecimal digits."""
+    try:
+        model_id = bytes.fromhex(text)
+    except ValueError:
+        model_id = b""
+    if len(model_id) != MODEL_ID_BYTES:
+        raise BadModelId(f"{text!r} is not a model id, which is 64 hexadecimal digits")
+    return model_id
+
+
+def _pack(folder: Path, settings: Settings) -> ModelPackage:
+    """Write table, card and manifest of a folder, after a look at all that can be refused before."""
+    from node.inference.packages.diffusers_folder import require_runnable  # noqa: PLC0415
+    from node.inference.packages.package import PRECISION_OF_CLASS, SCHEDULERS, require_packable  # noqa: PLC0415
+    from node.inference.packages.package import pack as pack_folder  # noqa: PLC0415
+
+    require_packable(folder, settings)
+    require_runnable(folder, settings.scheduler, SCHEDULERS)
+    from node.inference.diffusion.scheduling import write_table  # noqa: PLC0415 - torch takes seconds; errors first
+
+    precision_class = settings.precision_class
+    write_table(folder, settings.scheduler, settings.steps_max, PRECISION_OF_CLASS[precision_class])
+    package = pack_folder(folder, settings)
+    if precision_class != "A":
+        from node.inference.calibration import calibrate as calibrate_folder  # noqa: PLC0415
+
+        # The tolerances that the table has so far are those of single precision.
+        package = calibrate_folder(folder, tell=print)
+    return package
 
 
 def _print_tolerances(package: ModelPackage) -> None:
@@ -232,7 +258,7 @@ def _print_tolerances(package: ModelPackage) -> None:
     from node.inference.diffusion.replay import REPLAY_NAME, read_replay  # noqa: PLC0415
 
     if REPLAY_NAME in package.files:
-        steps = read_replay(package.folder / REPLAY_NAME).steps(package.default_steps)
+        steps = read_replay(package.folder / REPLAY_NAME).steps(package.card.default_steps)
         shown = ", ".join(f"{float(step.tolerance):.1e}" for step in steps)
         measured = "measured" if CALIBRATION_NAME in package.files else "as for all of its class"
         print(f"tolerance of each step ({measured}): {shown}")

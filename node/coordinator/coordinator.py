@@ -20,7 +20,7 @@ from node.coordinator.calling import Caller, reach_by
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.requests import Announced, Busy, ImageRequest, NoMiner
 from node.coordinator.task_stream import TaskStream
-from node.inference.packages.package import ModelPackage
+from node.inference.packages.model import Model
 from node.pay.payer import TaskPay
 from node.pay.purse import Purse
 from node.peer.peer import Peer
@@ -45,9 +45,9 @@ from protocol.messages import (
 from protocol.pay import Price, price_of
 from protocol.receipt import Receipt
 from protocol.rules import tasks
-from protocol.statement import open_statement, unsigned
+from protocol.statement import Statement, open_statement, unsigned
 from protocol.task_input import image_input
-from protocol.work import ImageNumbers, Work, WorkKind
+from protocol.work import ImageNumbers, Work
 
 ACTIVE_TASKS_MAX = 64
 """Most tasks under way at a time."""
@@ -68,13 +68,21 @@ log = structlog.get_logger()
 class OfferedModel:
     """A model that live miners serve.
 
+    :ivar name: what requests call it (`Catalogue.handles`).
+    :ivar sizes: that it draws, in pixels, the default one first.
+    :ivar default_steps: of a request that names no number.
+    :ivar steps_max: most that a request may ask for.
     :ivar miners: how many.
-    :ivar price_micro_cai: the lowest, for its default image; None where its package is not known here.
+    :ivar price_micro_cai: the lowest, for an image at the default size and steps; None where no
+        offer has a price for a kind that is known here.
     :ivar work_kinds: what any of them does with it, ascending.
     """
 
     name: str
     model_id: bytes
+    sizes: tuple[tuple[int, int], ...]
+    default_steps: int
+    steps_max: int
     miners: int
     price_micro_cai: int | None
     work_kinds: tuple[int, ...]
@@ -109,9 +117,7 @@ class Coordinator:
     @property
     def ready(self) -> bool:
         """Whether a task could be drawn now: an epoch is known, and a live offer of a known model."""
-        return self._peer.view.latest is not None and any(
-            self._catalogue.get(model.model_id) for model in self.offered_models()
-        )
+        return self._peer.view.latest is not None and bool(self.offered_models())
 
     def status(self) -> CoordinatorStatus:
         """For people and monitors."""
@@ -123,31 +129,29 @@ class Coordinator:
         )
 
     def offered_models(self) -> list[OfferedModel]:
-        """Models of all live offers, by name; one without a known package goes by its id."""
+        """Models of all live offers whose cards are known, by name."""
         by_id: dict[bytes, list[ModelOffer]] = {}
         for offer in self._live_offers().values():
             for model in offer.models:
                 by_id.setdefault(model.model_id, []).append(model)
+        handles = self._catalogue.handles()
         offered = []
         for model_id, models in by_id.items():
-            package = self._catalogue.get(model_id)
-            name = model_id.hex() if package is None else package.name
+            known = self._catalogue.get(model_id)
+            if known is None:
+                continue
             works = [work for model in models for work in model.works]
-            prices = [] if package is None else [_default_price(package, work) for work in works]
+            prices = [_default_price(known, work) for work in works]
             price = min((price.whole_micro_cai for price in prices if price is not None), default=None)
             kinds = tuple(sorted({work.kind for work in works}))
-            offered.append(OfferedModel(name, model_id, len(models), price, kinds))
+            shape = (known.card.sizes, known.card.default_steps, known.card.steps_max)
+            offered.append(OfferedModel(handles[model_id], model_id, *shape, len(models), price, kinds))
         return sorted(offered, key=lambda model: model.name)
 
-    def default_model(self, work_kind: WorkKind) -> str:
-        """Name of the model for requests of a kind that name none.
-
-        :raises NoMiner: nothing is on offer.
-        """
-        for model in self.offered_models():
-            if work_kind in model.work_kinds and self._catalogue.get(model.model_id):
-                return model.name
-        raise NoMiner("no miner offers a model for this right now")
+    def note_offer(self, offer: Statement[Offer]) -> None:
+        """A valid offer was heard: cards of its models that are missing will be fetched."""
+        for model in offer.message.models:
+            self._catalogue.note_offer(model.model_id, offer.signer.address, now_ms())
 
     def receipt(self, task_id: str) -> Receipt | None:
         """Receipt of a delivered task by its id in hexadecimal, while it is remembered."""
@@ -312,7 +316,7 @@ def _input_of(request: ImageRequest) -> TaskInput:
     )
 
 
-def _default_price(model: ModelPackage, offer: WorkOffer) -> Price | None:
+def _default_price(model: Model, offer: WorkOffer) -> Price | None:
     """Least price of an image at the model's default size and steps; None where the offer has none."""
     return _price(replace(model.default_work, kind=offer.kind), offer)
 

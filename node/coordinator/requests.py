@@ -9,23 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from node.inference.packages.package import ModelPackage
+from node.inference.packages.limits import (
+    SEED_MAX,
+    STRENGTH_MILLI_MAX,
+    BadRequest,
+    RequestedImage,
+    check_request,
+)
+from node.inference.packages.model import Model
 from protocol.errors import Refusal
-from protocol.messages import PROMPT_BYTES_MAX
 from protocol.receipt import Receipt
-from protocol.work import Work, WorkKind, kind_name
+from protocol.work import Work, WorkKind
 
-SEED_MAX = (1 << 64) - 1
-GUIDANCE_MILLI_MAX = 30_000
-STRENGTH_MILLI_MAX = 1000
-
-
-class BadRequest(Refusal):
-    """An app's request cannot be served as it is. :ivar parameter: the one to change."""
-
-    def __init__(self, parameter: str, reason: str) -> None:
-        super().__init__(reason)
-        self.parameter = parameter
+__all__ = ["SEED_MAX", "STRENGTH_MILLI_MAX", "BadRequest"]
 
 
 class Busy(Refusal):
@@ -42,22 +38,22 @@ class TaskFailed(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One image to make.
+    """One image to make, within the limits of its model's card (`limits.check_request`).
 
-    :ivar model: package to run.
-    :ivar prompt: 1 to `PROMPT_BYTES_MAX` bytes of UTF-8.
-    :ivar negative_prompt: up to as much; may be empty.
+    :ivar model: to run.
+    :ivar prompt: what to show.
+    :ivar negative_prompt: what to steer away from; may be empty.
     :ivar width: pixels, one of the model's sizes.
     :ivar height: pixels, likewise.
     :ivar steps: of the schedule, 1 to the model's most.
     :ivar seed: 0 to 2^64-1.
-    :ivar guidance_milli: thousandths, 0 to `GUIDANCE_MILLI_MAX`.
+    :ivar guidance_milli: thousandths, 0 to the model's most.
     :ivar previews: how many unfinished images the app wants to see, 0 for none.
     :ivar source: the image to start from, a plain PNG of this size (`protocol.task_input`); empty for noise.
     :ivar strength_milli: how much of the schedule is run from a source image, in thousandths, 1 to 1000.
     """
 
-    model: ModelPackage
+    model: Model
     prompt: str
     negative_prompt: str
     width: int
@@ -71,25 +67,22 @@ class ImageRequest:
 
     def __post_init__(self) -> None:
         """:raises BadRequest: a value out of its bounds."""
-        if not self.prompt.strip():
-            raise BadRequest("prompt", "the prompt is empty")
-        for name, text in (("prompt", self.prompt), ("negative_prompt", self.negative_prompt)):
-            if len(text.encode(errors="replace")) > PROMPT_BYTES_MAX:
-                raise BadRequest(name, f"{name} is longer than {PROMPT_BYTES_MAX} bytes")
-        if (self.width, self.height) not in self.model.sizes:
-            sizes = ", ".join(f"{width}x{height}" for width, height in self.model.sizes)
-            raise BadRequest("size", f"{self.model.name} draws {sizes}, not {self.width}x{self.height}")
-        for name, value, least, most in (
-            ("steps", self.steps, 1, self.model.steps_max),
-            ("seed", self.seed, 0, SEED_MAX),
-            ("guidance", self.guidance_milli, 0, GUIDANCE_MILLI_MAX),
-            ("strength", self.strength_milli, 1, STRENGTH_MILLI_MAX),
-        ):
-            if not least <= value <= most:
-                raise BadRequest(name, f"{name} is not in its range of {least} to {most}")
-        if self.work_kind not in self.model.work_kinds:
-            kinds = ", ".join(kind_name(kind) for kind in self.model.work_kinds)
-            raise BadRequest("model", f"{self.model.name} does {kinds}, not {kind_name(self.work_kind)}")
+        check_request(
+            self.model,
+            RequestedImage(
+                work_kind=self.work_kind,
+                prompt=self.prompt,
+                negative_prompt=self.negative_prompt,
+                seed=self.seed,
+                width=self.width,
+                height=self.height,
+                schedule_steps=self.steps,
+                run_steps=self.run_steps,
+                guidance_milli=self.guidance_milli,
+                source_png=self.source,
+                strength_milli=self.strength_milli,
+            ),
+        )
 
     @property
     def work_kind(self) -> WorkKind:

@@ -1,7 +1,7 @@
 """Model packages between peers: a miner gives the files that it has, and a newcomer takes them.
 
-Is: `/cuckoo/models/1` (`protocol/README.md`), both sides: the server, and a source for `inference/download`.
-Is not: the check of what came; that is the download's.
+Is: `/cuckoo/models/1` (`protocol/README.md`), both sides: the server, and a source for downloads.
+Is not: the check of what came; that is the download's, or `model_cards`'.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import trio
 
 from node.exchange.protocols import MODELS_PROTOCOL
 from node.inference.packages.download import SourceFailed
-from node.inference.packages.package import MANIFEST_NAME, ModelPackage
+from node.inference.packages.manifest import MANIFEST_NAME
+from node.inference.packages.package import ModelPackage
 from p2p.host import Host
 from p2p.identity import PeerId
 from p2p.streams import DirectStream
 from protocol.errors import ProtocolError, Refusal
-from protocol.transfer import RANGE_BYTES_MAX, ModelRequest
+from protocol.transfer import CARD_WITH_PROOF, RANGE_BYTES_MAX, ModelRequest
 
 PIECE_BYTES: Final = 256 * 1024
 TRANSFERS_MAX: Final = 4
@@ -37,9 +38,16 @@ class NotServed(Refusal):
 
 @dataclass(slots=True)
 class ModelServerCounts:
-    """:ivar served: files sent. :ivar sent_bytes: of them. :ivar unknown: requests for what is not here."""
+    """Counts of requests.
+
+    :ivar served: files sent.
+    :ivar sent_bytes: of these files.
+    :ivar cards: cards sent.
+    :ivar unknown: requests for files and models that are not here.
+    """
 
     served: int = 0
+    cards: int = 0
     unknown: int = 0
     busy: int = 0
     sent_bytes: int = 0
@@ -63,6 +71,12 @@ class ModelServer:
         del peer_id  # whoever it is
         payload = await stream.receive(timeout_ms=REQUEST_TIMEOUT_MS)
         request = ModelRequest.decode(payload or b"")
+        if request.path == CARD_WITH_PROOF and request.model_id in self._packages:
+            # Not counted among the transfers: it is what makes somebody buy, and smaller than a preview.
+            card = self._packages[request.model_id].proved_card().encode()
+            await stream.send(card, timeout_ms=REQUEST_TIMEOUT_MS)
+            self.counts.cards += 1
+            return
         path = self._path(request)
         if self._transfers >= TRANSFERS_MAX:
             self.counts.busy += 1

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -120,7 +120,7 @@ def calibrate(
         deviations.append(measure(package, configuration, device, prompts))
         tell(f"{configuration.name}: off by {max(deviations[-1].steps):.2e} at most")
     replay = read_replay(package.folder / REPLAY_NAME)
-    timesteps = [float(step.timestep) for step in replay.steps(package.default_steps)]
+    timesteps = [float(step.timestep) for step in replay.steps(package.card.default_steps)]
     largest = np.max([deviation.steps for deviation in deviations], axis=0)
     source = max(deviation.source for deviation in deviations)
     span = float(replay.table[:, 0].max())
@@ -131,9 +131,7 @@ def calibrate(
     write_replay(package.folder / REPLAY_NAME, replace(replay, table=table, source_tolerance_ppm=source_ppm))
     document = _document(package, device, len(prompts), timesteps, bands, deviations)
     (package.folder / CALIBRATION_NAME).write_text(json.dumps(document, indent=1) + "\n", encoding="ascii")
-    return pack(
-        package.folder, Settings(**{item.name: getattr(package, item.name) for item in fields(Settings)})
-    )
+    return pack(package.folder, Settings.of(package.card))
 
 
 def measure(
@@ -217,7 +215,7 @@ def _document(
     """The record that goes into the package: what was measured, on what, and what followed."""
     return {
         "format": FORMAT,
-        "precision_class": package.precision_class,
+        "precision_class": package.card.precision_class,
         "device": device,
         "system": f"{os.uname().sysname} {os.uname().machine}",
         "jobs": jobs,

@@ -44,12 +44,12 @@ def jobs_of(package: ModelPackage, prompts: Sequence[str], folder: Path) -> list
             prompt=prompt,
             negative_prompt="",
             seed=seed,
-            steps=package.default_steps,
-            guidance_milli=package.default_guidance_milli,
+            steps=package.card.default_steps,
+            guidance_milli=package.card.default_guidance_milli,
             width=package.width,
             height=package.height,
             preview_every_steps=0,
-            schedule_steps=package.default_steps,
+            schedule_steps=package.card.default_steps,
             source_png=_source(package, seed) if seed % 2 else b"",
             trace_path=str(folder / f"{seed}.trace"),
         )
@@ -59,7 +59,7 @@ def jobs_of(package: ModelPackage, prompts: Sequence[str], folder: Path) -> list
 
 def _source(package: ModelPackage, seed: int) -> bytes:
     """Coloured squares, like no other seed's; none, where the package is not for images."""
-    if WorkKind.IMAGE_TO_IMAGE not in package.work_kinds:
+    if WorkKind.IMAGE_TO_IMAGE not in package.card.work_kinds:
         return b""
     shape = (_SOURCE_SQUARES, _SOURCE_SQUARES, 3)
     colours = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
@@ -83,7 +83,7 @@ def compare(package: ModelPackage, jobs: Sequence[ImageJob]) -> dict[str, Any]:
         latent.
     """
     networks = Networks(package, precision="fp32")
-    steps, source = [0.0] * package.default_steps, 0.0
+    steps, source = [0.0] * package.card.default_steps, 0.0
     for job in jobs:
         shape = networks.noise(job).shape
         prompts, negatives = networks.encode_prompts([job])

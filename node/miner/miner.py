@@ -219,7 +219,7 @@ class Miner:
                             model_id,
                             tuple(
                                 WorkOffer(int(kind), self._prices_wei(package), self._image_ms[model_id])
-                                for kind in package.work_kinds
+                                for kind in package.card.work_kinds
                             ),
                         )
                         for model_id, package in self._packages.items()

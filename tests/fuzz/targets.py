@@ -41,6 +41,7 @@ from protocol.errors import ProtocolError
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document, to_document
 from protocol.messages import MESSAGE_OF, TaskCall, TaskInput, TaskReply
+from protocol.model_card import ModelCard, ProvedCard
 from protocol.pay import SignedVoucher
 from protocol.png import require_picture, require_preview
 from protocol.rules.view import Seen
@@ -247,10 +248,12 @@ def targets() -> list[Target]:
         (ClockQuestion, ClockQuestion(bytes(16)).encode()),
         (ClockAnswer, ClockAnswer(bytes(16), NOW_MS).encode()),
         (ModelRequest, ModelRequest(bytes(32), "unet/config.json", 0).encode()),
+        (ProvedCard, ProvedCard(builders.model_card().encode(), (bytes(32),) * 4).encode()),
     ]
     documents = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_evidence()]
     return [
         Target("cbor", _cbor, (*STATEMENTS, *EVIDENCE)),
+        Target("model card", ModelCard.read, (builders.model_card().encode(),)),
         *(Target(f"decode {struct.__name__}", _decoder(struct), (seed,)) for struct, seed in decoders),
         Target("decode an RPC", _rpc, RPCS),
         Target("gossip router", _router(), RPCS),

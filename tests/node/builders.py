@@ -6,11 +6,14 @@ from node.coordinator.catalogue import Catalogue
 from node.inference.packages.package import ModelPackage
 from node.signing.keys import Key
 from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement
+from protocol.model_card import CARD_FORMAT, ModelCard
 from protocol.statement import Domain
 from protocol.work import Work, WorkKind
 
-PACKAGE = ModelPackage(
+CARD = ModelCard(
+    format=CARD_FORMAT,
     name="cuckoo-icons",
+    family="StableDiffusionPipeline",
     licence="Apache-2.0",
     scheduler="DDIMScheduler",
     prng="test",
@@ -21,10 +24,12 @@ PACKAGE = ModelPackage(
     precision_class="A",
     work_kinds=tuple(WorkKind),
     sizes=((32, 32), (64, 64)),
-    folder=Path("nowhere"),
-    model_id=b"\x07" * 32,
-    files={},
+    prompt_characters_max=1000,
+    prompt_bytes_max=4000,
+    prompt_tokens_max=16,
+    request_files=(),
 )
+PACKAGE = ModelPackage(b"\x07" * 32, CARD, Path("nowhere"), {})
 CATALOGUE = Catalogue([PACKAGE])
 COORDINATOR = Key.of(b"\x01" * 32)
 DOMAIN = Domain(31337, bytes(20))

@@ -15,7 +15,7 @@ import node.run, node.api.app, node.api.server, node.commands.evidence_reports, 
 import node.inference.pool.pool
 from node.coordinator.catalogue import Catalogue
 from node.settings import embedded_folders
-print(Catalogue.of_folders(embedded_folders()).packages()[0].name)
+print(Catalogue.of_folders(embedded_folders()).models()[0].name)
 """
 
 

@@ -35,6 +35,7 @@ from protocol.messages import (
     WorkOffer,
     parts_of,
 )
+from protocol.model_card import CARD_FORMAT, ModelCard, RequestFile
 from protocol.receipt import Receipt
 from protocol.rules.verdicts import AUDITORS_PER_TASK
 from protocol.rules.view import TaskTerms, View
@@ -255,6 +256,30 @@ def next_announcement(**changes: Any) -> TaskAnnouncement:
     """The task after `TASK`, of the same chain."""
     made = announcement(TASK.message.number + 1, previous=TASK.digest)
     return changed(made, **changes)
+
+
+def model_card(**changes: Any) -> ModelCard:
+    """A card of a small model with a tokenizer."""
+    card = ModelCard(
+        format=CARD_FORMAT,
+        name="small",
+        family="StableDiffusionPipeline",
+        licence="Apache-2.0",
+        scheduler="DDIMScheduler",
+        prng="sha256-counter-normal16/1",
+        precision_class="A",
+        work_kinds=(0, 1),
+        sizes=((512, 512), (768, 512)),
+        default_steps=20,
+        steps_max=50,
+        default_guidance_milli=7_500,
+        guidance_milli_max=20_000,
+        prompt_characters_max=1_000,
+        prompt_bytes_max=4_000,
+        prompt_tokens_max=77,
+        request_files=(RequestFile("tokenizer/tokenizer.json", sha256(b"{}"), 2),),
+    )
+    return changed(card, **changes)  # type: ignore[no-any-return]
 
 
 def messages() -> tuple[Message, ...]:

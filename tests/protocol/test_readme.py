@@ -33,6 +33,7 @@ from protocol.messages import (
     TaskReply,
     WorkOffer,
 )
+from protocol.model_card import ModelCard, ProvedCard, RequestFile
 from protocol.pay import SLICES_PER_TASK, SignedVoucher
 from protocol.rules import evidence as evidence_rules
 from protocol.rules import offers, results, tasks, verdicts, view
@@ -76,6 +77,9 @@ STRUCTS = [
     ModelRequest,
     ClockQuestion,
     ClockAnswer,
+    ModelCard,
+    RequestFile,
+    ProvedCard,
     OpeningRequest,
     Opening,
     ProvedLeaf,

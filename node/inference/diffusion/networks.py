@@ -24,7 +24,8 @@ from node.inference.diffusion.device import require_half_precision
 from node.inference.diffusion.prng import PRNG_ID, initial_latent
 from node.inference.diffusion.replay import REPLAY_NAME, Step, read_replay
 from node.inference.diffusion.source_image import read_source
-from node.inference.packages.package import PRECISION_OF_CLASS, PackageError
+from node.inference.packages.errors import PackageError
+from node.inference.packages.package import PRECISION_OF_CLASS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +52,7 @@ class Networks:
 
         :param device: from `device.open_device`, which sees to its precision.
         :param precision: of text model and denoiser, if not the package's own; auditors take ``fp32``.
-        :raises PackageError: it needs another seed rule, or its manifest and its table disagree.
+        :raises PackageError: it needs another seed rule, or its card and its table disagree.
         :raises DeviceError: the device does not compute in the precision that is needed.
         """
         diffusers_logging.set_verbosity_error()
@@ -60,27 +61,27 @@ class Networks:
         transformers_logging.disable_progress_bar()
         self.package = package
         self.replay = read_replay(package.folder / REPLAY_NAME)
-        if {self.replay.prng, package.prng} != {PRNG_ID}:
+        if {self.replay.prng, package.card.prng} != {PRNG_ID}:
             raise PackageError("the package needs a seed rule that is not known here")
-        if self.replay.scheduler != package.scheduler or self.replay.steps_max < package.steps_max:
-            raise PackageError("the package's table of steps is not that of its manifest")
-        if self.replay.precision != PRECISION_OF_CLASS[package.precision_class]:
-            raise PackageError("the package's table of steps is of another precision class than its manifest")
+        if self.replay.scheduler != package.card.scheduler or self.replay.steps_max < package.card.steps_max:
+            raise PackageError("the package's table of steps is not that of its card")
+        if self.replay.precision != PRECISION_OF_CLASS[package.card.precision_class]:
+            raise PackageError("the package's table of steps is of another precision class than its card")
         self._dtype = _DTYPES[precision or self.replay.precision]
         if self._dtype == torch.float16:
             require_half_precision(device)
         self._pipeline = StableDiffusionPipeline.from_pretrained(
             package.folder,
-            dtype=self._dtype,
+            # Never through half precision on the way: an auditor loads the autoencoder's own numbers.
+            dtype={"default": self._dtype, "vae": torch.float32},
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
             use_safetensors=True,
             local_files_only=True,
         )
-        if type(self._pipeline.scheduler).__name__ != package.scheduler:
-            raise PackageError("the package's scheduler is not the one of its manifest")
-        self._pipeline.vae.to(torch.float32)
+        if type(self._pipeline.scheduler).__name__ != package.card.scheduler:
+            raise PackageError("the package's scheduler is not the one of its card")
         self._pipeline.to(device)
         self.memory_bytes = sum(
             tensor.numel() * tensor.element_size()

@@ -27,7 +27,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from node.inference.packages.package import PRECISION_OF_CLASS, SCHEDULERS, STEPS_MAX, PackageError
+from node.inference.packages.errors import PackageError
+from node.inference.packages.package import PRECISION_OF_CLASS, SCHEDULERS
+from protocol.model_card import SCHEDULE_STEPS_MAX
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,7 +107,7 @@ def steps_of_rows(rows: int) -> int:
     while rows > 0:
         count += 1
         rows -= count
-    if rows < 0 or not 1 <= count <= STEPS_MAX:
+    if rows < 0 or not 1 <= count <= SCHEDULE_STEPS_MAX:
         raise PackageError("the package's table of steps has the wrong length")
     return count
 
@@ -176,7 +178,7 @@ def read_replay(path: Path) -> Replay:
 
     :raises PackageError: absent, of another form, or a value out of its bounds.
     """
-    rows_max = STEPS_MAX * (STEPS_MAX + 1) // 2
+    rows_max = SCHEDULE_STEPS_MAX * (SCHEDULE_STEPS_MAX + 1) // 2
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")

@@ -27,7 +27,8 @@ from node.inference.diffusion.replay import (
     Replay,
     write_replay,
 )
-from node.inference.packages.package import SCHEDULERS, PackageError
+from node.inference.packages.errors import PackageError
+from node.inference.packages.package import SCHEDULERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,9 +58,12 @@ def make_table(folder: Path, name: str, steps_max: int) -> NDArray[np.float32]:
 
     :raises PackageError: it is another one, none of `SCHEDULERS`, or does not do what can be replayed.
     """
-    config = diffusers.DDIMScheduler.load_config(folder)
-    if name not in SCHEDULERS or config.get("_class_name") != name:
-        raise PackageError("the package's scheduler cannot be replayed")
+    config = diffusers.DDIMScheduler.load_config(folder, local_files_only=True)
+    found = config.get("_class_name")
+    if name not in SCHEDULERS or found != name:
+        raise PackageError(
+            f"the folder's scheduler is {found}; {name} was asked for, and cannot be replayed so"
+        )
     scheduler = getattr(diffusers, name).from_config(config)
     rows = [_rows(scheduler, count) for count in range(1, steps_max + 1)]
     return np.concatenate(rows)

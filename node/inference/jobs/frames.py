@@ -24,11 +24,11 @@ from node.inference.jobs.job import (
     Preview,
     Progress,
 )
-from node.inference.packages.package import PATH_CHARACTERS_MAX
 from protocol import cbor
 from protocol.errors import DecodeError
 from protocol.messages import SOURCE_BYTES_MAX
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint32, Uint64, from_items, to_items
+from protocol.transfer import PATH_BYTES_MAX
 
 LENGTH_BYTES: Final = 4
 FRAME_BYTES_MIN: Final = 2
@@ -82,7 +82,7 @@ class FileWanted(Encoded):
     """Host to node: send a part of a model's file. :ivar offset: of its first byte."""
 
     model_id: Hash
-    path: Annotated[str, Text(PATH_CHARACTERS_MAX)]
+    path: Annotated[str, Text(PATH_BYTES_MAX)]
     offset: Uint64
 
 

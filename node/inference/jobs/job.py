@@ -9,23 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
+from node.inference.packages.limits import BadRequest, RequestedImage, check_request, check_work
 from protocol.errors import LocalError, Refusal
-from protocol.messages import SOURCE_BYTES_MAX
+from protocol.messages import PROMPT_BYTES_MAX, SOURCE_BYTES_MAX
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32, Uint64
-from protocol.task_input import is_plain_png
 from protocol.trace import STEPS_MAX, TraceLeaf
-from protocol.work import WorkKind
+from protocol.work import Work, WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from node.inference.packages.package import ModelPackage
-    from protocol.work import Work
 
 JOB_ID_BYTES_MAX: Final = 128
-PROMPT_CHARACTERS_MAX: Final = 1000
-"""Longest prompt, and longest negative prompt. The text model cuts far earlier."""
-PROMPT_BYTES_MAX: Final = 4 * PROMPT_CHARACTERS_MAX
 PNG_BYTES_MAX: Final = 16 * 1024 * 1024
 BATCH_MAX: Final = 8
 """Most jobs that are computed as one."""
@@ -167,45 +163,42 @@ def runs_work(package: ModelPackage, work: Work) -> bool:
 
     :param work: whose details are its kind's (`protocol.work.require_form`).
     """
-    if work.kind not in package.work_kinds or not 1 <= work.units <= package.steps_max:
+    try:
+        check_work(package, work)
+    except BadRequest:
         return False
-    return work.image_size() in package.sizes
+    return True
 
 
 def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPackage:
     """Return the package that the job names, if the job may be run with it.
 
-    :raises JobRefused: unknown model, empty or overlong prompt, a source image of another form, or a kind of
-        work, size, step count or guidance that the package does not allow.
+    :raises JobRefused: unknown model, or what `limits.check_request` refuses.
     """
     package = packages.get(job.model_id)
     if package is None:
         raise JobRefused("the model is not loaded here")
-    if not job.prompt.strip():
-        raise JobRefused("the prompt is empty")
-    if max(len(job.prompt), len(job.negative_prompt)) > PROMPT_CHARACTERS_MAX:
-        raise JobRefused("the prompt is too long")
-    if job.work_kind not in package.work_kinds:
-        raise JobRefused("the model does not do this kind of work")
-    if not 1 <= job.steps <= job.schedule_steps <= package.steps_max:
-        raise JobRefused("the model does not allow so many steps")
-    _check_source(job)
-    if (job.width, job.height) not in package.sizes:
-        raise JobRefused("the model does not allow this image size")
-    if not 0 <= job.guidance_milli <= package.guidance_milli_max:
-        raise JobRefused("the model does not allow this guidance")
     try:
+        check_request(package, _requested(job))
         job.encode()
-    except (ValueError, UnicodeError) as error:
-        # Lone surrogates in a prompt, a seed beyond 64 bits: no bytes could carry them.
+    except BadRequest as refused:
+        raise JobRefused(refused.reason) from refused
+    except ValueError as error:
         raise JobRefused("the job is malformed") from error
     return package
 
 
-def _check_source(job: ImageJob) -> None:
-    """:raises JobRefused: the source image is of another form, or is missing where only a part is run."""
-    if job.source_png:
-        if not is_plain_png(job.source_png, job.width, job.height):
-            raise JobRefused("the source image is not a plain PNG of the image's size")
-    elif job.steps != job.schedule_steps:
-        raise JobRefused("without a source image the whole schedule is run")
+def _requested(job: ImageJob) -> RequestedImage:
+    """A job as a request of its model."""
+    return RequestedImage(
+        work_kind=job.work_kind,
+        prompt=job.prompt,
+        negative_prompt=job.negative_prompt,
+        seed=job.seed,
+        width=job.width,
+        height=job.height,
+        schedule_steps=job.schedule_steps,
+        run_steps=job.steps,
+        guidance_milli=job.guidance_milli,
+        source_png=job.source_png,
+    )

@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 import trio
 
-from node.inference.packages.package import (
+from node.inference.packages.errors import PackageError
+from node.inference.packages.manifest import (
     MANIFEST_BYTES_MAX,
     MANIFEST_NAME,
-    READ_BYTES,
-    ModelPackage,
     PackagedFile,
-    PackageError,
-    load,
-    verify,
+    read_manifest,
 )
+from node.inference.packages.package import READ_BYTES, ModelPackage, load, verify
 from node.inference.packages.preflight import require_disk
 from protocol.errors import Refusal
+from protocol.model_card import CARD_BYTES_MAX, CARD_FILE
 
 PARTIAL: Final = ".partial"
 ATTEMPTS_MAX: Final = 5
@@ -71,7 +70,7 @@ async def download(source: Source, model_id: bytes, destination: Path, progress:
         return installed
     partial = destination.with_name(destination.name + PARTIAL)
     partial.mkdir(parents=True, exist_ok=True)
-    package = await _manifest(source, model_id, partial)
+    package = await _manifest_and_card(source, model_id, partial)
     here = {path: _size(partial / path) for path in package.files}
     require_disk(partial, package.size_bytes - sum(here.values()))
     for path, expected in package.files.items():
@@ -87,6 +86,16 @@ async def download(source: Source, model_id: bytes, destination: Path, progress:
     return load(destination)
 
 
+async def download_files(source: Source, files: Mapping[str, PackagedFile], folder: Path) -> None:
+    """Bring some files of a package to `folder`, each held against its hash; those that are there stay.
+
+    :raises SourceFailed, WrongContent, DoesNotFit: as `download`.
+    """
+    require_disk(folder, sum(file.size_bytes for file in files.values()))
+    for path, expected in files.items():
+        await _file(source, path, folder, expected, lambda _: None)
+
+
 def _installed(destination: Path, model_id: bytes) -> ModelPackage | None:
     """What is at the destination already. :raises PackageError: not this package, or not whole."""
     if not destination.exists():
@@ -98,8 +107,8 @@ def _installed(destination: Path, model_id: bytes) -> ModelPackage | None:
     return package
 
 
-async def _manifest(source: Source, model_id: bytes, partial: Path) -> ModelPackage:
-    """The manifest, kept from an earlier try or fetched."""
+async def _manifest_and_card(source: Source, model_id: bytes, partial: Path) -> ModelPackage:
+    """The two, kept from an earlier try or fetched: what cannot run here is refused before weights come."""
     path = partial / MANIFEST_NAME
     if not path.exists():
         data = bytearray()
@@ -110,13 +119,15 @@ async def _manifest(source: Source, model_id: bytes, partial: Path) -> ModelPack
                     raise WrongContent(MANIFEST_NAME, "is too long")
         path.write_bytes(data)
     try:
+        claimed, files = read_manifest(partial)
+        if claimed != model_id:
+            raise WrongContent(MANIFEST_NAME, "is that of another model")
+        if CARD_FILE in files and files[CARD_FILE].size_bytes <= CARD_BYTES_MAX:
+            await _file(source, CARD_FILE, partial, files[CARD_FILE], lambda _: None)
         package = load(partial)
     except PackageError:
         path.unlink()
         raise
-    if package.model_id != model_id:
-        path.unlink()
-        raise WrongContent(MANIFEST_NAME, "is that of another model")
     return package
 
 

@@ -35,7 +35,8 @@ from node.inference.jobs.frames import (
     frame_length,
 )
 from node.inference.jobs.job import REASON_BYTES_MAX, Failed, Finished
-from node.inference.packages.package import MANIFEST_NAME, load
+from node.inference.packages.manifest import MANIFEST_NAME
+from node.inference.packages.package import load
 from node.inference.pool.process import Machine
 from node.inference.ray.ray_host import RayHost
 from node.inference.ray.ray_traces import IncomingTraces

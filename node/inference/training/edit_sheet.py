@@ -55,7 +55,7 @@ def _job(package: ModelPackage, prompt: str, seed: int, steps: int, source: byte
         negative_prompt="",
         seed=seed,
         steps=steps,
-        guidance_milli=package.default_guidance_milli,
+        guidance_milli=package.card.default_guidance_milli,
         width=package.width,
         height=package.height,
         preview_every_steps=0,

@@ -23,9 +23,6 @@ class RefusingCoordinator:
     def __init__(self, outcome):
         self.outcome = outcome
 
-    def default_model(self, work_kind):
-        return "cuckoo-icons"
-
     def submit(self, request):
         raise self.outcome
 

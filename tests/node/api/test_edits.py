@@ -35,7 +35,7 @@ def form(fields=None, files=None):
 
 
 async def parsed(fields=None, files=None):
-    return await parse(await read_form(*form(fields, files)), CATALOGUE, PACKAGE.name)
+    return await parse(await read_form(*form(fields, files)), CATALOGUE)
 
 
 async def test_prompt_and_image_take_the_models_defaults():
@@ -112,7 +112,7 @@ async def test_unknown_model_is_refused():
 async def test_bad_field_is_named(parameter, fields):
     with pytest.raises(BadRequest) as caught:
         await parsed(fields)
-    assert caught.value.parameter == parameter
+    assert caught.value.field == parameter
 
 
 @pytest.mark.parametrize(
@@ -132,18 +132,30 @@ async def test_bad_field_is_named(parameter, fields):
 async def test_bad_file_is_named(parameter, files):
     with pytest.raises(BadRequest) as caught:
         await parsed(files=files)
-    assert caught.value.parameter == parameter
+    assert caught.value.field == parameter
+
+
+async def test_a_model_for_edits_alone_is_asked():
+    from node.coordinator.catalogue import Catalogue
+    from tests.node.inference.builders import with_card
+
+    edits_alone = with_card(PACKAGE, work_kinds=(WorkKind.IMAGE_TO_IMAGE,))
+    generation = await parse(await read_form(*form()), Catalogue([edits_alone]))
+    assert generation.requests[0].model is edits_alone
 
 
 async def test_a_model_for_text_alone_is_not_asked():
-    import dataclasses
-
     from node.coordinator.catalogue import Catalogue
+    from tests.node.inference.builders import with_card
 
-    text_alone = dataclasses.replace(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
+    text_alone = with_card(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
+    catalogue = Catalogue([text_alone])
     with pytest.raises(BadRequest, match="text-to-image, not image-to-image") as caught:
-        await parse(await read_form(*form()), Catalogue([text_alone]), PACKAGE.name)
-    assert caught.value.parameter == "model"
+        await parse(await read_form(*form({"model": PACKAGE.name})), catalogue)
+    assert caught.value.field == "model"
+    with pytest.raises(BadRequest, match="has no default model for image-to-image; name one") as caught:
+        await parse(await read_form(*form()), catalogue)
+    assert caught.value.field == "model"
 
 
 async def test_attack_a_flood_of_fields():
@@ -164,14 +176,14 @@ async def test_attack_a_flood_of_fields():
 async def test_what_is_no_form(content_type, body):
     with pytest.raises(BadRequest) as caught:
         await read_form(Headers({"content-type": content_type}), body)
-    assert caught.value.parameter == "image"
+    assert caught.value.field == "image"
 
 
 @lawful
 @given(mutations(st.just(form()[1])))
 async def test_any_body_gives_requests_or_a_refusal(body):
     try:
-        generation = await parse(await read_form(form()[0], body), CATALOGUE, PACKAGE.name)
+        generation = await parse(await read_form(form()[0], body), CATALOGUE)
     except Refusal as refusal:
         assert refusal.reason
     else:

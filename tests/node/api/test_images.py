@@ -6,16 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.api.images import IMAGES_MAX, PARTIAL_IMAGES_MAX, parse
+from node.api.images import IMAGES_MAX, PARTIAL_IMAGES_MAX, model_of, parse
 from node.coordinator.catalogue import UnknownModel
 from node.coordinator.requests import SEED_MAX, BadRequest
 from protocol.errors import Refusal
-from protocol.messages import PROMPT_BYTES_MAX
+from protocol.work import WorkKind
 from tests.node.builders import CATALOGUE, PACKAGE
 
 
 def parsed(**body):
-    return parse({"prompt": "a red apple"} | body, CATALOGUE, PACKAGE.name)
+    return read({"prompt": "a red apple"} | body)
+
+
+def read(body):
+    return parse(body, model_of(body, CATALOGUE, WorkKind.TEXT_TO_IMAGE))
 
 
 def test_prompt_alone_takes_the_models_defaults():
@@ -69,9 +73,11 @@ def test_unknown_model_is_refused():
         ("prompt", {"prompt": ""}),
         ("prompt", {"prompt": "  \n"}),
         ("prompt", {"prompt": 5}),
-        ("prompt", {"prompt": "x" * (PROMPT_BYTES_MAX + 1)}),
-        ("prompt", {"prompt": "ä" * (PROMPT_BYTES_MAX // 2 + 1)}),
-        ("negative_prompt", {"negative_prompt": "x" * (PROMPT_BYTES_MAX + 1)}),
+        ("prompt", {"prompt": "x" * (PACKAGE.card.prompt_characters_max + 1)}),
+        ("prompt", {"prompt": "ä" * (PACKAGE.card.prompt_characters_max + 1)}),
+        ("prompt", {"prompt": "an apple \ud83c"}),
+        ("negative_prompt", {"negative_prompt": "x" * (PACKAGE.card.prompt_characters_max + 1)}),
+        ("negative_prompt", {"negative_prompt": "\ud83c"}),
         ("n", {"n": 0}),
         ("n", {"n": IMAGES_MAX + 1}),
         ("n", {"n": True}),
@@ -90,6 +96,8 @@ def test_unknown_model_is_refused():
         ("seed", {"seed": SEED_MAX + 1}),
         ("guidance", {"guidance": "much"}),
         ("guidance", {"guidance": -1}),
+        ("guidance", {"guidance": 15.001}),
+        ("guidance", {"guidance": 20}),
         ("guidance", {"guidance": float("nan")}),
         ("guidance", {"guidance": 1e9}),
         ("response_format", {"response_format": "url"}),
@@ -100,7 +108,7 @@ def test_unknown_model_is_refused():
 def test_bad_field_is_named(parameter, body):
     with pytest.raises(BadRequest) as caught:
         parsed(**body)
-    assert caught.value.parameter == parameter
+    assert caught.value.field == parameter
     assert caught.value.reason
 
 
@@ -126,7 +134,7 @@ FIELDS = [
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), VALUES, max_size=6))
 def test_any_body_gives_requests_or_a_refusal(body):
     try:
-        generation = parse(json.loads(json.dumps(body)), CATALOGUE, PACKAGE.name)
+        generation = read(json.loads(json.dumps(body)))
     except Refusal as refusal:
         assert refusal.reason
     else:

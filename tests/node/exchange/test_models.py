@@ -10,11 +10,12 @@ from node.exchange.model_pull import pull_package
 from node.exchange.models import ModelServer, ModelServerCounts, PeerSource
 from node.exchange.protocols import MODELS_PROTOCOL
 from node.inference.packages.download import SourceFailed, WrongContent, download
-from node.inference.packages.package import MANIFEST_NAME, pack, verify
+from node.inference.packages.manifest import MANIFEST_NAME
+from node.inference.packages.package import pack, verify
 from p2p.frames import RemoteAborted
 from protocol.transfer import ModelRequest
 from tests.limits import HANG_S
-from tests.node.inference.builders import SETTINGS
+from tests.node.inference.builders import MODEL_INDEX, SETTINGS
 from tests.p2p.nodes import connect, open_hosts
 
 WEIGHTS = bytes(range(256)) * 4000
@@ -24,7 +25,7 @@ WEIGHTS = bytes(range(256)) * 4000
 def package(tmp_path):
     root = tmp_path / "original"
     (root / "unet").mkdir(parents=True)
-    (root / "model_index.json").write_text("{}")
+    (root / "model_index.json").write_text(MODEL_INDEX)
     (root / "unet" / "weights.safetensors").write_bytes(WEIGHTS)
     (root.parent / "secret.json").write_text("not for others")
     return pack(root, SETTINGS)
@@ -48,7 +49,7 @@ async def test_a_package_from_a_peer(package, tmp_path):
     async with open_pair(package) as (server, miner, newcomer):
         source = PeerSource(newcomer, miner.peer_id, package.model_id)
         verify(await download(source, package.model_id, tmp_path / "copy", quiet))
-        assert server.counts.served == 3
+        assert server.counts.served == 4
         manifest_bytes = (package.folder / MANIFEST_NAME).stat().st_size
         assert server.counts.sent_bytes == package.size_bytes + manifest_bytes
 
@@ -69,8 +70,8 @@ async def test_files_longer_than_one_answer_and_broken_transfers_are_continued(
     async with open_pair(package) as (server, miner, newcomer):
         source = PeerSource(newcomer, miner.peer_id, package.model_id)
         verify(await download(source, package.model_id, tmp_path / "copy", quiet))
-        # Two small files, and the rest of the weights in four answers.
-        assert server.counts.served == 2 + 4
+        # Three small files, and the rest of the weights in four answers.
+        assert server.counts.served == 3 + 4
 
 
 async def test_attack_one_flipped_byte(package, tmp_path):

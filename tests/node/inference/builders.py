@@ -1,18 +1,21 @@
 """Jobs and packages for the tests of inference."""
 
 import io
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from node.inference.jobs.job import ImageJob
 from node.inference.packages.package import ModelPackage, Settings, load
+from protocol.model_card import CARD_FORMAT, ModelCard
 from protocol.work import WorkKind
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EMBEDDED_FOLDER = REPOSITORY / "node" / "inference" / "models" / "cuckoo-icons"
 
+MODEL_INDEX = '{"_class_name": "StableDiffusionPipeline"}'
+"""Least content of a `model_index.json`."""
 SETTINGS = Settings(
     name="test-model",
     licence="MIT",
@@ -26,6 +29,23 @@ SETTINGS = Settings(
     work_kinds=tuple(WorkKind),
     sizes=((32, 32), (64, 32)),
 )
+
+
+def card(settings: Settings = SETTINGS) -> ModelCard:
+    """The card of a package with such settings and no tokenizer."""
+    return ModelCard(
+        format=CARD_FORMAT,
+        family="StableDiffusionPipeline",
+        prompt_bytes_max=4 * settings.prompt_characters_max,
+        prompt_tokens_max=0,
+        request_files=(),
+        **asdict(settings),
+    )
+
+
+def with_card(package: ModelPackage, **changes: object) -> ModelPackage:
+    """The package as if its card said something else."""
+    return replace(package, card=replace(package.card, **changes))  # type: ignore[arg-type]
 
 
 def embedded() -> ModelPackage:

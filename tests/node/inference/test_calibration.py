@@ -22,7 +22,8 @@ from node.inference.calibration import (
 from node.inference.diffusion.checks import distance, first_latent, half_tensor, next_latent
 from node.inference.diffusion.replay import FP32_TOLERANCE, REPLAY_NAME, read_replay
 from node.inference.jobs.job import Finished
-from node.inference.packages.package import PackageError, load, verify
+from node.inference.packages.errors import PackageError
+from node.inference.packages.package import load, verify
 from node.inference.traces.trace_file import TraceFile
 from tests.node.inference.builders import EMBEDDED_FOLDER, a_job, a_source, embedded
 
@@ -105,7 +106,7 @@ class TestClassB:
 
     def test_package_says_what_it_is_and_what_was_measured(self, half, capsys):
         verify(half)
-        assert (half.precision_class, half.model_id != embedded().model_id) == ("B", True)
+        assert (half.card.precision_class, half.model_id != embedded().model_id) == ("B", True)
         replay = read_replay(half.folder / REPLAY_NAME)
         assert replay.precision == "fp16"
         record = json.loads((half.folder / CALIBRATION_NAME).read_text())

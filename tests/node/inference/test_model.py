@@ -70,7 +70,7 @@ async def test_prompts_are_answered():
     answers = []
     async with open_pool([PACKAGE]) as pool:
         for seed, (prompt, _, _) in enumerate(QUESTIONS):
-            job = a_job(PACKAGE.model_id, prompt=prompt, seed=seed, steps=PACKAGE.default_steps)
+            job = a_job(PACKAGE.model_id, prompt=prompt, seed=seed, steps=PACKAGE.card.default_steps)
             async with pool.run(job) as events:
                 answers += [nearest(event.png) async for event in events if isinstance(event, Finished)]
     assert right_answers(answers, QUESTIONS) >= RIGHT_MIN, answers
@@ -90,8 +90,8 @@ def test_package_is_whole_and_small():
         "edits.png",
         CALIBRATION_NAME,
     } <= set(PACKAGE.files)
-    assert {Path(path).suffix for path in PACKAGE.files} <= SUFFIXES | {""}
-    assert (PACKAGE.width, PACKAGE.height, PACKAGE.default_steps) == (32, 32, 20)
+    assert {Path(path).suffix for path in PACKAGE.files} <= SUFFIXES | {"", ".cbor"}
+    assert (PACKAGE.width, PACKAGE.height, PACKAGE.card.default_steps) == (32, 32, 20)
 
 
 def test_weights_are_half_precision_and_finite():

@@ -1,16 +1,15 @@
 """The test of a machine's speed: what it asks of a worker, and that a model that fails is not offered."""
 
-from dataclasses import replace
-
 import pytest
 
 from node.commands import miner as miner_cli
-from node.inference.jobs.job import PROMPT_CHARACTERS_MAX, WorkerError
+from node.inference.jobs.job import WorkerError
+from node.inference.packages.package import PROMPT_CHARACTERS_MAX
 from node.inference.pool import process
 from node.inference.pool.pool import open_pool
 from node.inference.pool.process import LocalWorkers
 from node.inference.speed import Speed, measure, sample_job, try_speed
-from tests.node.inference.builders import embedded
+from tests.node.inference.builders import embedded, with_card
 
 PACKAGE = embedded()
 pytestmark = pytest.mark.process
@@ -27,7 +26,7 @@ async def test_one_image_and_a_closer_look():
         speed = await measure(pool, PACKAGE, batch=4)
         assert (speed.image_ms, speed.batch) == (1, 4)
         # The worker's own model sleeps some milliseconds a step, whatever it says of itself.
-        assert speed.batch_ms >= PACKAGE.default_steps * 10
+        assert speed.batch_ms >= PACKAGE.card.default_steps * 10
         assert pool.statistics().jobs_finished == 2 + 2 + 2 + 3 * 4
 
 
@@ -37,13 +36,14 @@ def test_the_gain_of_batches():
 
 def test_the_sample_is_an_ordinary_job():
     job = sample_job(PACKAGE, "name")
-    assert (job.steps, job.width, job.height) == (PACKAGE.default_steps, PACKAGE.width, PACKAGE.height)
+    assert (job.steps, job.width, job.height) == (PACKAGE.card.default_steps, PACKAGE.width, PACKAGE.height)
     assert sample_job(PACKAGE, "name", steps=1).steps == 1
     assert 0 < len(job.prompt) < PROMPT_CHARACTERS_MAX
 
 
 async def test_a_model_that_fails_its_test_is_not_offered():
-    careless = replace(PACKAGE, default_steps=PACKAGE.steps_max + 1, steps_max=PACKAGE.steps_max + 1)
+    steps = PACKAGE.card.steps_max + 1
+    careless = with_card(PACKAGE, default_steps=steps, steps_max=steps)
     async with open_pool([careless]) as pool:
         with pytest.raises(WorkerError, match="failed its test"):
             await try_speed(pool, careless)

@@ -22,7 +22,8 @@ from node.inference.diffusion.replay import (
     steps_of_rows,
     write_replay,
 )
-from node.inference.packages.package import SCHEDULERS, PackageError
+from node.inference.packages.errors import PackageError
+from node.inference.packages.package import SCHEDULERS
 from tests.node.inference.builders import EMBEDDED_FOLDER
 
 TABLE = np.arange(6 * COLUMNS, dtype=np.float32).reshape(6, COLUMNS)

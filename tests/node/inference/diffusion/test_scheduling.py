@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from node.inference.diffusion.replay import REPLAY_NAME, Replay, advance, noised, read_replay
-from node.inference.packages.package import PackageError, load, verify
+from node.inference.packages.errors import PackageError
+from node.inference.packages.package import load, verify
 
 pytestmark = [
     pytest.mark.process,  # not one, but torch and diffusers take seconds to import
@@ -122,22 +123,27 @@ def test_the_command_packs_a_diffusers_folder(tmp_path, capsys):
     diffusers computes its coefficients in single precision, and processors differ in how they round those.
     """
     import shutil
+    from dataclasses import replace
 
     from node.commands import model as model_cli
+    from protocol.model_card import CARD_FILE
     from tests.node.inference.builders import EMBEDDED_FOLDER, embedded
 
     folder = tmp_path / "copy"
     shutil.copytree(EMBEDDED_FOLDER, folder)
     (folder / "manifest.json").unlink()
+    (folder / "card.cbor").unlink()
     (folder / "replay.safetensors").unlink()
     model_cli.pack(folder, name="again", licence="Apache-2.0", sizes=["32x32"], steps_max=100)
     made, given = load(folder), embedded()
     assert capsys.readouterr().out.startswith(made.model_id.hex() + " 11.7 MB again")
     verify(made)
     assert made.files.keys() == given.files.keys()
-    assert {path for path in made.files if made.files[path] != given.files[path]} <= {REPLAY_NAME}
-    assert (made.scheduler, made.prng, made.sizes) == (given.scheduler, given.prng, given.sizes)
+    assert {path for path in made.files if made.files[path] != given.files[path]} <= {REPLAY_NAME, CARD_FILE}
+    assert made.card == replace(
+        given.card, name="again", default_guidance_milli=7500, guidance_milli_max=20_000
+    )
     tables = (read_replay(item.folder / REPLAY_NAME).table for item in (made, given))
     np.testing.assert_allclose(*tables, rtol=0, atol=1e-6)
-    with pytest.raises(PackageError, match="cannot be replayed"):
+    with pytest.raises(PackageError, match="is for DDIMScheduler, not DPMSolverMultistepScheduler"):
         model_cli.pack(folder, name="again", licence="Apache-2.0", sizes=["32x32"], scheduler=DPM)

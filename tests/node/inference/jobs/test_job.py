@@ -1,12 +1,10 @@
 """What a job may ask for, and that the refusal says why."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from node.inference.jobs.job import (
-    PROMPT_CHARACTERS_MAX,
     Failed,
     Finished,
     JobRefused,
@@ -14,21 +12,16 @@ from node.inference.jobs.job import (
     check_job,
     runs_work,
 )
-from node.inference.packages.package import ModelPackage
+from node.inference.packages.package import PROMPT_CHARACTERS_MAX, ModelPackage
 from protocol.errors import LocalError, Refusal
 from protocol.trace import NO_TENSOR, TraceLeaf
 from protocol.work import Work, WorkKind
-from tests.node.inference.builders import SETTINGS, a_job, a_source
+from tests.node.inference.builders import a_job, a_source, card, with_card
 
 MODEL_ID = b"\x05" * 32
-PACKAGE = ModelPackage(
-    **{name: getattr(SETTINGS, name) for name in SETTINGS.__dataclass_fields__},
-    folder=Path("/nowhere"),
-    model_id=MODEL_ID,
-    files={},
-)
+PACKAGE = ModelPackage(MODEL_ID, card(), Path("/nowhere"), {})
 PACKAGES = {MODEL_ID: PACKAGE}
-FROM_TEXT_ALONE = replace(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
+FROM_TEXT_ALONE = with_card(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
 
 
 @pytest.mark.parametrize(
@@ -57,22 +50,28 @@ def test_allowed(changes):
         ({"model_id": b"\x06" * 32}, "the model is not loaded here"),
         ({"prompt": ""}, "the prompt is empty"),
         ({"prompt": " \n\t"}, "the prompt is empty"),
-        ({"prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)}, "the prompt is too long"),
-        ({"negative_prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)}, "the prompt is too long"),
-        ({"steps": 0}, "the model does not allow so many steps"),
-        ({"steps": 51}, "the model does not allow so many steps"),
-        ({"width": 33}, "the model does not allow this image size"),
-        ({"width": 32, "height": 64}, "the model does not allow this image size"),
-        ({"guidance_milli": 20_001}, "the model does not allow this guidance"),
-        ({"guidance_milli": -1}, "the model does not allow this guidance"),
-        ({"seed": -1}, "the job is malformed"),
-        ({"seed": 2**64}, "the job is malformed"),
-        ({"prompt": "\ud800"}, "the job is malformed"),
+        (
+            {"prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)},
+            "prompt has 1,001 characters, and test-model takes 1,000 at most",
+        ),
+        (
+            {"negative_prompt": "a" * (PROMPT_CHARACTERS_MAX + 1)},
+            "negative_prompt has 1,001 characters, and test-model takes 1,000 at most",
+        ),
+        ({"steps": 0}, "steps is not in its range of 1 to 50"),
+        ({"steps": 51}, "steps is not in its range of 1 to 50"),
+        ({"width": 33}, "test-model draws 32x32, 64x32, not 33x32"),
+        ({"width": 32, "height": 64}, "test-model draws 32x32, 64x32, not 32x64"),
+        ({"guidance_milli": 20_001}, "guidance is not in its range of 0 to 20"),
+        ({"guidance_milli": -1}, "guidance is not in its range of 0 to 20"),
+        ({"seed": -1}, "seed is not in its range of 0 to 18446744073709551615"),
+        ({"seed": 2**64}, "seed is not in its range of 0 to 18446744073709551615"),
+        ({"prompt": "\ud800"}, "prompt is not text: character 1 is half of a surrogate pair"),
         ({"job_id": "a" * 129}, "the job is malformed"),
         ({"preview_every_steps": -1}, "the job is malformed"),
         ({"schedule_steps": 11}, "without a source image the whole schedule is run"),
-        ({"source_png": a_source(), "schedule_steps": 9}, "the model does not allow so many steps"),
-        ({"source_png": a_source(), "schedule_steps": 51}, "the model does not allow so many steps"),
+        ({"source_png": a_source(), "schedule_steps": 9}, "steps is not in its range of 10 to 50"),
+        ({"source_png": a_source(), "schedule_steps": 51}, "steps is not in its range of 10 to 50"),
         ({"source_png": a_source(33)}, "the source image is not a plain PNG of the image's size"),
         ({"source_png": b"GIF89a"}, "the source image is not a plain PNG of the image's size"),
     ],
@@ -84,7 +83,7 @@ def test_refused(changes, reason):
 
 
 def test_a_model_for_one_kind_of_work_refuses_the_other():
-    with pytest.raises(JobRefused, match="kind of work"):
+    with pytest.raises(JobRefused, match="text-to-image, not image-to-image"):
         check_job(a_job(MODEL_ID, source_png=a_source()), {MODEL_ID: FROM_TEXT_ALONE})
 
 

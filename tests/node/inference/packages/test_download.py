@@ -6,9 +6,12 @@ import pytest
 
 from node.inference.packages import preflight
 from node.inference.packages.download import ATTEMPTS_MAX, SourceFailed, WrongContent, download
-from node.inference.packages.package import MANIFEST_NAME, PackageError, load, pack, verify
+from node.inference.packages.errors import PackageError
+from node.inference.packages.manifest import MANIFEST_NAME
+from node.inference.packages.package import load, pack, verify
 from node.inference.packages.preflight import DISK_SPARE_BYTES, DoesNotFit
-from tests.node.inference.builders import SETTINGS
+from protocol.model_card import CARD_FILE
+from tests.node.inference.builders import MODEL_INDEX, SETTINGS
 
 PIECE_BYTES = 100
 
@@ -17,7 +20,7 @@ PIECE_BYTES = 100
 def package(tmp_path):
     root = tmp_path / "original"
     (root / "unet").mkdir(parents=True)
-    (root / "model_index.json").write_text("{}")
+    (root / "model_index.json").write_text(MODEL_INDEX)
     (root / "unet" / "weights.safetensors").write_bytes(bytes(range(250)) * 5)
     (root / "empty.txt").write_bytes(b"")
     return pack(root, SETTINGS)
@@ -97,7 +100,9 @@ async def test_goes_on_in_another_run(package, destination):
 
 
 async def test_gives_up_when_nothing_comes_any_more(package, destination):
-    source = FolderSource(package, alter=lambda path, data: data if path == MANIFEST_NAME else b"")
+    source = FolderSource(
+        package, alter=lambda path, data: data if path in {MANIFEST_NAME, CARD_FILE} else b""
+    )
     with pytest.raises(SourceFailed, match="broke off"):
         await download(source, package.model_id, destination, quiet)
     tried = [path for path, _ in source.reads if path == "model_index.json"]
@@ -119,7 +124,7 @@ async def test_attack_one_flipped_byte(package, destination, at):
 async def test_attack_manifest_of_another_model(package, destination, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    (other / "model_index.json").write_text("{ }")
+    (other / "model_index.json").write_text(MODEL_INDEX + " ")
     with pytest.raises(WrongContent, match="another model"):
         await download(FolderSource(pack(other, SETTINGS)), package.model_id, destination, quiet)
     verify(await download(FolderSource(package), package.model_id, destination, quiet))
@@ -135,7 +140,7 @@ async def test_attack_endless_file_and_endless_manifest(package, destination):
 
 
 async def test_attack_manifest_that_is_none(package, destination):
-    with pytest.raises(PackageError, match="cannot be read"):
+    with pytest.raises(PackageError, match="is not a JSON document"):
         await download(
             FolderSource(package, alter=lambda _path, _data: b"<html>"), package.model_id, destination, quiet
         )
@@ -143,18 +148,19 @@ async def test_attack_manifest_that_is_none(package, destination):
 
 
 async def test_full_disk_is_seen_before(package, destination, monkeypatch):
-    free = DISK_SPARE_BYTES + package.size_bytes - 1
+    card_bytes = package.files[CARD_FILE].size_bytes
+    free = DISK_SPARE_BYTES + package.size_bytes - card_bytes - 1
     monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: type("Usage", (), {"free": free}))
     source = FolderSource(package)
     with pytest.raises(DoesNotFit, match="needs 256 MiB"):
         await download(source, package.model_id, destination, quiet)
-    assert source.reads == [(MANIFEST_NAME, 0)]
+    assert source.reads == [(MANIFEST_NAME, 0), (CARD_FILE, 0)]
 
 
 async def test_destination_that_is_something_else(package, destination, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    (other / "model_index.json").write_text("{ }")
+    (other / "model_index.json").write_text(MODEL_INDEX + " ")
     pack(other, SETTINGS)
     with pytest.raises(PackageError, match="another model"):
         await download(FolderSource(package), package.model_id, other, quiet)

@@ -80,7 +80,7 @@ async def test_two_models_take_turns_in_memory_for_one(tmp_path):
     folder = tmp_path / "other"
     shutil.copytree(PACKAGE.folder, folder)
     (folder / "NOTICE").write_text("another model to the network")
-    other = pack(folder, replace(SETTINGS, name="other", steps_max=PACKAGE.steps_max))
+    other = pack(folder, replace(SETTINGS, name="other", steps_max=PACKAGE.card.steps_max))
     async with open_pool([PACKAGE, other], LocalWorkers(Machine(memory_bytes=30_000_000))) as pool:
         for package in (PACKAGE, other, PACKAGE):
             assert isinstance((await run(pool, job(model_id=package.model_id, steps=1)))[-1], Finished)
@@ -137,7 +137,7 @@ async def _refusals_cost_nothing(pool):
 
 async def _leaving_early_cancels_and_keeps_the_worker(pool):
     before = pool.statistics().jobs_cancelled
-    async with pool.run(job(steps=PACKAGE.steps_max)) as events:
+    async with pool.run(job(steps=PACKAGE.card.steps_max)) as events:
         async for event in events:
             if event.step == 3:
                 break
@@ -149,7 +149,7 @@ async def _leaving_early_cancels_and_keeps_the_worker(pool):
 async def _cancelled_task_cancels_the_job(pool):
     seen = []
     with trio.move_on_after(60) as scope:
-        async with pool.run(job(steps=PACKAGE.steps_max)) as events:
+        async with pool.run(job(steps=PACKAGE.card.steps_max)) as events:
             async for event in events:
                 seen.append(event)
                 if len(seen) == 2:
@@ -176,7 +176,7 @@ async def _jobs_queue(pool):
 async def _killed_worker_fails_its_job_and_is_replaced(pool):
     (process_id,) = pool.statistics().process_ids
     with pytest.raises(WorkerError, match="lost"):
-        await interrupted(pool, job(steps=PACKAGE.steps_max), signal.SIGKILL)
+        await interrupted(pool, job(steps=PACKAGE.card.steps_max), signal.SIGKILL)
     assert isinstance((await run(pool, job(steps=2)))[-1], Finished)
     assert not is_alive(process_id)
     assert pool.statistics().workers_lost == 1

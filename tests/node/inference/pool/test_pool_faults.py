@@ -17,7 +17,7 @@ from node.inference.pool.process import LocalWorkers, Machine
 from node.inference.pool.tickets import EVENTS_BUFFERED_MAX, RUNS_MAX
 from node.inference.worker.work_memory import NO_ROOM
 from tests.limits import HANG_S
-from tests.node.inference.builders import a_job, embedded, is_alive
+from tests.node.inference.builders import a_job, embedded, is_alive, with_card
 from tests.node.inference.fake_worker import STEP_SECONDS
 
 PACKAGE = embedded()
@@ -217,7 +217,7 @@ async def test_jobs_of_a_lost_worker_run_again_on_another_and_progress_goes_forw
 
         async def one(name):
             events = []
-            async with pool.run(job(job_id=name, steps=PACKAGE.steps_max)) as given:
+            async with pool.run(job(job_id=name, steps=PACKAGE.card.steps_max)) as given:
                 async for event in given:
                     events.append(event)
                     if name == "0" and len(events) == 2:
@@ -352,10 +352,10 @@ async def test_too_many_waiting_jobs_are_refused(monkeypatch):
 
 async def test_failed_is_an_answer_not_an_error():
     """A worker refuses what a careless pool let through: both check."""
-    careless = replace(PACKAGE, steps_max=PACKAGE.steps_max + 1)
+    careless = with_card(PACKAGE, steps_max=PACKAGE.card.steps_max + 1)
     async with open_pool([careless]) as pool:
-        events = await run(pool, job(steps=careless.steps_max))
-    assert events == [Failed("job-1", "the model does not allow so many steps", 0)]
+        events = await run(pool, job(steps=careless.card.steps_max))
+    assert events == [Failed("job-1", "steps is not in its range of 1 to 100", 0)]
 
 
 async def test_altered_package_is_not_served(tmp_path, monkeypatch):

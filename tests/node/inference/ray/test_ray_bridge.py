@@ -15,7 +15,7 @@ from node.inference.jobs.frames import (
     encode_frame,
 )
 from node.inference.jobs.job import REASON_BYTES_MAX, Failed
-from node.inference.packages.package import MANIFEST_NAME
+from node.inference.packages.manifest import MANIFEST_NAME
 from node.inference.ray.ray_bridge import Bridge, one_line, slots_of
 from node.inference.worker.worker import Outbox
 from protocol.errors import DecodeError

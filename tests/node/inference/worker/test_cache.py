@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from node.inference.packages.package import PackagedFile
+from node.inference.packages.manifest import PackagedFile
 from node.inference.packages.preflight import WEIGHTS_FACTOR
 from node.inference.worker.cache import CacheCounts, ModelCache
 from tests.node.builders import PACKAGE
