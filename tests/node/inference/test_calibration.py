@@ -3,6 +3,7 @@
 import copy
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from node.inference.diffusion.checks import distance, first_latent, half_tensor,
 from node.inference.diffusion.replay import FP32_TOLERANCE, REPLAY_NAME, read_replay
 from node.inference.jobs.job import Finished
 from node.inference.packages.errors import PackageError
-from node.inference.packages.package import load, verify
+from node.inference.packages.package import Settings, load, pack, verify
 from node.inference.traces.trace_file import TraceFile
 from tests.node.inference.builders import EMBEDDED_FOLDER, a_job, a_source, embedded
 
@@ -113,7 +114,7 @@ class TestClassB:
         assert [item["name"] for item in record["configurations"]] == ["two together"]
         assert record["configurations"][0]["instructions"] == "AVX2"
         worst = np.max([item["deviation_ppm"] for item in record["configurations"]], axis=0) / 1e6
-        tolerances = np.array([float(step.tolerance) for step in replay.steps(half.default_steps)])
+        tolerances = np.array([float(step.tolerance) for step in replay.steps(half.card.default_steps)])
         assert (tolerances >= FACTOR * worst * 0.99).all()
         # They differ from step to step, and all are far below what weights of eight bits change.
         assert tolerances.max() > 1.2 * tolerances.min()
@@ -123,15 +124,39 @@ class TestClassB:
         assert "class B (fp16), for text-to-image, image-to-image" in shown
         assert "tolerance of each step (measured):" in shown
 
-    def test_manifest_and_table_must_agree(self, half, tmp_path):
+    def test_card_and_table_must_agree(self, half, tmp_path):
         from node.inference.diffusion.networks import Networks
 
         folder = tmp_path / "lie"
         shutil.copytree(half.folder, folder)
-        manifest = folder / "manifest.json"
-        manifest.write_text(manifest.read_text().replace('"precision_class": "B"', '"precision_class": "A"'))
-        with pytest.raises(PackageError, match="another precision class"):
-            Networks(load(folder))
+        lie = pack(folder, replace(Settings.of(half.card), precision_class="A"))
+        with pytest.raises(PackageError, match="another precision class than its card"):
+            Networks(lie)
+
+    def test_the_autoencoder_never_goes_through_half_precision(self, half, tmp_path):
+        """Its own weights of single precision are those of diffusers, tensor by tensor and bit by bit."""
+        import torch
+        from diffusers import AutoencoderKL
+        from safetensors.torch import load_file, save_file
+
+        from node.inference.diffusion.networks import Networks
+
+        folder = tmp_path / "single"
+        shutil.copytree(half.folder, folder)
+        weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
+        generator = torch.Generator().manual_seed(1)
+        finer = {
+            name: tensor.float() * (1 + 1e-4 * torch.rand(tensor.shape, generator=generator)) + 1e-7
+            for name, tensor in load_file(weights).items()
+        }
+        save_file(finer, weights)
+        miner = Networks(pack(folder, Settings.of(half.card)))
+        ours = miner._pipeline.vae.state_dict()
+        theirs = AutoencoderKL.from_pretrained(folder / "vae", local_files_only=True).state_dict()
+        assert ours.keys() == theirs.keys() == finer.keys()
+        assert all(tensor.dtype == torch.float32 for tensor in ours.values())
+        assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+        assert miner._pipeline.unet.dtype == miner._pipeline.text_encoder.dtype == torch.float16
 
     def test_weights_and_their_memory_are_halved(self, networks):
         miner, auditor = networks
