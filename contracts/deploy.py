@@ -15,8 +15,8 @@ from contracts.contract import creation_data
 from contracts.deployment import Deployment
 from contracts.errors import BadChainAnswer
 from contracts.libraries import Nonce, Web3, get_create_address
-from contracts.records import WEI_PER_CAI
 from contracts.rpc import address_bytes
+from protocol.amounts import WEI_PER_CAI
 
 if TYPE_CHECKING:
     from contracts.rpc import Receipt, Rpc

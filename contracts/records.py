@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-WEI_PER_CAI: Final = 10**18
+from protocol.amounts import WEI_PER_CAI
+
 METADATA_BYTES_MAX: Final = 512
 """Longest metadata of a node, as the contract has it."""
 VOUCHERS_PER_CALL_MAX: Final = 50

@@ -18,11 +18,11 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.hashing import keccak256
 from protocol.messages import RANKING_MAX, PassedOver, RankedMiner
 from protocol.signature import ADDRESS_BYTES
 
-WEI_PER_MICRO_CAI = 10**12
 AUDITORS_DOMAIN = b"auditors"
 MINERS_MAX = 1 << 20
 """Most miners of one snapshot."""

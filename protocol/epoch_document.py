@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from protocol.draw import WEI_PER_MICRO_CAI, EpochView, Snapshot
+from protocol.amounts import WEI_PER_MICRO_CAI
+from protocol.draw import EpochView, Snapshot
 from protocol.errors import DecodeError
 
 MINERS_MAX = 200_000

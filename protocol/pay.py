@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from protocol.draw import WEI_PER_MICRO_CAI
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.errors import InvalidMessage
 from protocol.messages import TaskAnnouncement
 from protocol.schema import Bytes, Encoded

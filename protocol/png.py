@@ -54,7 +54,7 @@ def require_picture(data: bytes, width: int, height: int) -> None:
     if not data.startswith(PNG_SIGNATURE):
         raise InvalidMessage("picture is not a PNG")
     if not is_plain_png(data, width, height):
-        raise InvalidMessage(f"picture is not an 8-bit RGB PNG of {width} x {height} pixels, not interlaced")
+        raise InvalidMessage("picture is not an 8-bit RGB PNG of the announced size, not interlaced")
     rows = _Rows(width, height)
     for part in _compressed_parts(data):
         rows.take(part)

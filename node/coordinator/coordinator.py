@@ -28,8 +28,9 @@ from node.system.clock import now_ms
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol import task as life
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.bounded import Bounded
-from protocol.draw import WEI_PER_MICRO_CAI, EpochView, rank_for_task, task_seed
+from protocol.draw import EpochView, rank_for_task, task_seed
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
 from protocol.messages import (
     NO_TASK,

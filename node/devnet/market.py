@@ -24,7 +24,7 @@ from contracts.clients import Clients
 from contracts.consent import sign_consent
 from contracts.deploy import DeployParameters, TokenKind, deploy
 from contracts.deployment import Deployment, write_deployment
-from contracts.records import WEI_PER_CAI, Consent, Role
+from contracts.records import Consent, Role
 from contracts.rpc import Rpc
 from contracts.transactions import Sender
 from node.api.app import TOKEN_FILE
@@ -33,6 +33,7 @@ from node.peer.network import read_parameters
 from node.signing.keys import SCRYPT_N_LIGHT, Key, create_keystore
 from node.system.files import write_private
 from node.system.lifetime import KEY_FILE
+from protocol.amounts import WEI_PER_CAI
 from protocol.errors import LocalError
 
 PARAMETERS_FILE = Path(__file__).parents[2] / "bootstrap" / "devnet" / "params.toml"

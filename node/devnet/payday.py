@@ -9,12 +9,12 @@ from __future__ import annotations
 from rich.console import Console
 
 from contracts.clients import Clients
-from contracts.records import WEI_PER_CAI
 from contracts.transactions import Sender
 from node.devnet.market import Market
 from node.devnet.report import short
 from node.pay.earnings import EARNINGS_FILE, Account, open_earnings
 from node.pay.vouchers import EscrowDomain
+from protocol.amounts import format_cai
 from protocol.errors import CuckooError
 from protocol.receipt import Receipt
 
@@ -35,7 +35,7 @@ async def show_pay(market: Market, console: Console, receipt: Receipt) -> None:
         raise NotPaid("the miner holds no voucher for the task")
     console.print(
         f"\n[bold]The miner is paid[/bold]: {market.names[miner]} holds a voucher of the coordinator\n"
-        f"  for this task {_cai(task_wei)} CAI, in all {_cai(held.amount_wei)} CAI, "
+        f"  for this task {format_cai(task_wei)}, in all {format_cai(held.amount_wei)}, "
         f"signature {short(held.signature)}"
     )
     clients, sender = Clients(market.rpc, market.deployment), Sender(market.rpc, market.reporter)
@@ -50,8 +50,8 @@ async def show_pay(market: Market, console: Console, receipt: Receipt) -> None:
     has_wei = await clients.token.balance(node.owner)
     console.print(
         f"  redeemed in transaction 0x{redeemed.transaction_hash.hex()}, {redeemed.gas_used:,} gas: "
-        f"the deposit went from {_cai(deposit_wei)} to {_cai(left_wei)} CAI\n"
-        f"  its owner had {_cai(had_wei)} and has {_cai(has_wei)} CAI: nine tenths; "
+        f"the deposit went from {format_cai(deposit_wei)} to {format_cai(left_wei)}\n"
+        f"  its owner had {format_cai(had_wei)} and has {format_cai(has_wei)}: nine tenths; "
         f"one tenth is for those who stake behind it"
     )
     if deposit_wei - left_wei != held.amount_wei or has_wei - had_wei != pay_wei or not pay_wei:
@@ -62,7 +62,3 @@ def _voucher(market: Market, miner: bytes, coordinator: bytes, task_id: bytes) -
     path = market.folder / market.names[miner] / EARNINGS_FILE
     with open_earnings(path, miner, EscrowDomain.of(market.deployment)) as earnings:
         return earnings.account(coordinator), earnings.claimed_wei(task_id)
-
-
-def _cai(wei: int) -> str:
-    return f"{wei / WEI_PER_CAI:,.6g}" if wei < WEI_PER_CAI else f"{wei / WEI_PER_CAI:,.3f}"

@@ -17,11 +17,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from contracts.records import WEI_PER_CAI, SlashOutcome
+from contracts.records import SlashOutcome
+from protocol.amounts import WEI_PER_MICRO_CAI, format_cai
 from protocol.draw import task_seed
 from protocol.receipt import Receipt
 
-MICRO_CAI_PER_CAI = 1_000_000
 HEX_SHOWN = 10
 PICTURE_COLUMNS_MAX = 64
 
@@ -39,7 +39,7 @@ def print_draw(console: Console, receipt: Receipt, names: Mapping[bytes, str]) -
         f"\n[bold]Who was drawn, and why[/bold]: epoch {epoch.number}, task seed {short(seed)}\n"
         f"= Keccak-256(epoch seed, coordinator, number {task.number}); chances follow the stakes"
     )
-    table = Table("rank", "miner", "address", "stake (CAI)", "chance", "then")
+    table = Table("rank", "miner", "address", "stake", "chance", "then")
     worker = receipt.commitment.signer.address
     rank = 0
     for place in task.ranking:
@@ -54,7 +54,7 @@ def print_draw(console: Console, receipt: Receipt, names: Mapping[bytes, str]) -
             shown,
             names.get(place.miner, "?"),
             short(place.miner),
-            f"{weight / MICRO_CAI_PER_CAI:,.0f}",
+            format_cai(weight * WEI_PER_MICRO_CAI),
             f"{100 * weight / epoch.miners.total:.1f} %",
             outcome,
         )
@@ -86,14 +86,14 @@ def print_slash(
     console: Console, before: Mapping[str, int], after: Mapping[str, int], outcome: SlashOutcome
 ) -> None:
     """The amounts that a slash took, from whom, and where they went. :param before: wei by owner."""
-    table = Table("stake behind the cheat", "before (CAI)", "after (CAI)")
+    table = Table("stake behind the cheat", "before", "after")
     for owner, wei in before.items():
-        table.add_row(owner, f"{wei / WEI_PER_CAI:,.0f}", f"{after[owner] / WEI_PER_CAI:,.0f}")
+        table.add_row(owner, format_cai(wei), format_cai(after[owner]))
     console.print("\n[bold]Slashed[/bold], by the contract, from the two signatures alone")
     console.print(table)
     console.print(
-        f"for the reporter: {outcome.reward_wei / WEI_PER_CAI:,.0f} CAI, "
-        f"burned: {outcome.burned_wei / WEI_PER_CAI:,.0f} CAI, transaction 0x{outcome.transaction_hash.hex()}"
+        f"for the reporter: {format_cai(outcome.reward_wei)}, "
+        f"burned: {format_cai(outcome.burned_wei)}, transaction 0x{outcome.transaction_hash.hex()}"
     )
 
 

@@ -26,7 +26,7 @@ from node.pay.vouchers import EscrowDomain
 from node.peer.peer import Peer
 from node.settings import MinerSettings
 from node.system.lifetime import node_file
-from protocol.draw import WEI_PER_MICRO_CAI
+from protocol.amounts import WEI_PER_MICRO_CAI
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from node.pay.earnings import Account, Earnings, EarningsUnavailable
 from node.pay.meter import TaskMeter
 from node.pay.redeemer import Redeemer, RedeemerCounts
 from node.pay.standing import Exposure, Standings, why_no_credit
-from protocol.draw import WEI_PER_MICRO_CAI
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.errors import Refusal
 from protocol.messages import TaskAnnouncement
 from protocol.statement import Statement

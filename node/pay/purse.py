@@ -17,9 +17,10 @@ import trio
 
 from contracts.errors import ChainError, ContractReverted
 from contracts.escrow import EscrowClient
-from contracts.records import WEI_PER_CAI, Deposit
+from contracts.records import Deposit
 from node.pay.ledger import Ledger, MustNotPromise
 from node.pay.vouchers import HeldVoucher
+from protocol.amounts import format_cai
 from protocol.errors import Refusal
 
 ACCOUNTS_PER_REFRESH = 32
@@ -37,8 +38,8 @@ class DepositUsedUp(Refusal):
 
     def __init__(self, coordinator: bytes, needed_wei: int, free_wei: int) -> None:
         super().__init__(
-            f"the coordinator's deposit is used up: the task may cost {_cai(needed_wei)} CAI and "
-            f"{_cai(max(0, free_wei))} CAI are free; its owner adds to it with: "
+            f"the coordinator's deposit is used up: the task may cost {format_cai(needed_wei)} and "
+            f"{format_cai(max(0, free_wei))} are free; its owner adds to it with: "
             f"cuckoo-peer chain escrow deposit 0x{coordinator.hex()} AMOUNT"
         )
         self.needed_wei = needed_wei
@@ -188,7 +189,3 @@ class Reservation:
         voucher = self._purse.promise(miner, amount_wei)
         self.left_wei -= amount_wei
         return voucher
-
-
-def _cai(wei: int) -> str:
-    return f"{wei / WEI_PER_CAI:.6g}"

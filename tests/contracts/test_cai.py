@@ -5,7 +5,7 @@ import pytest
 from contracts.cai import TokenClient
 from contracts.contract import creation_data
 from contracts.errors import ContractReverted
-from contracts.records import WEI_PER_CAI
+from protocol.amounts import WEI_PER_CAI
 
 pytestmark = pytest.mark.process
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from contracts.errors import ContractReverted
-from contracts.records import WEI_PER_CAI, Epoch
+from contracts.records import Epoch
+from protocol.amounts import WEI_PER_CAI
 from protocol.hashing import keccak256
 from tests.contracts.world import (
     EPOCH_BLOCKS,

@@ -9,7 +9,8 @@ import pytest
 from contracts.contract import Contract
 from contracts.errors import ContractReverted
 from contracts.escrow import voucher_data
-from contracts.records import WEI_PER_CAI, Role, Voucher
+from contracts.records import Role, Voucher
+from protocol.amounts import WEI_PER_CAI
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
     NODE,

@@ -17,7 +17,8 @@ from contracts.events import (
     EventFeed,
     PageSize,
 )
-from contracts.records import WEI_PER_CAI, Role
+from contracts.records import Role
+from protocol.amounts import WEI_PER_CAI
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
     NODE,

@@ -6,8 +6,9 @@ import pytest
 
 from contracts.contract import Contract
 from contracts.escrow import voucher_data
-from contracts.records import WEI_PER_CAI, Role, Voucher
+from contracts.records import Role, Voucher
 from contracts.transactions import Sender
+from protocol.amounts import WEI_PER_CAI
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
     NODE,

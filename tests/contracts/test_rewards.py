@@ -6,7 +6,7 @@ import pytest
 
 from contracts.contract import Contract
 from contracts.errors import ContractReverted
-from contracts.records import WEI_PER_CAI
+from protocol.amounts import WEI_PER_CAI
 from tests.contracts.world import MINER_STAKE_WEI, NODE, OTHER_NODE, OTHER_NODE_SECRET
 
 pytestmark = pytest.mark.process

@@ -6,7 +6,8 @@ import pytest
 from contracts.consent import consent_digest, sign_consent
 from contracts.contract import Contract
 from contracts.errors import ContractReverted
-from contracts.records import METADATA_BYTES_MAX, WEI_PER_CAI, Role
+from contracts.records import METADATA_BYTES_MAX, Role
+from protocol.amounts import WEI_PER_CAI
 from protocol.hashing import keccak256
 from tests.contracts.world import (
     MINER_STAKE_WEI,

@@ -19,12 +19,13 @@ from contracts.deployment import Deployment
 from contracts.disputes import DisputesClient
 from contracts.epochs import EpochsClient
 from contracts.escrow import EscrowClient
-from contracts.records import WEI_PER_CAI, Consent, Role
+from contracts.records import Consent, Role
 from contracts.rewards import RewardsClient
 from contracts.rpc import connect
 from contracts.slashing import SlashingClient
 from contracts.staking import StakingClient
 from contracts.transactions import Sender
+from protocol.amounts import WEI_PER_CAI
 from protocol.hashing import keccak256
 from protocol.signature import sign_digest
 from protocol.statement import Domain

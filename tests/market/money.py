@@ -11,13 +11,12 @@ from pathlib import Path
 import trio
 
 from contracts.clients import Clients
-from contracts.records import WEI_PER_CAI
 from contracts.rpc import connect
 from node.devnet.market import DEPOSIT_CAI, OWNER_KEY_FILE
 from node.pay.earnings import EARNINGS_FILE, open_earnings
 from node.pay.vouchers import EscrowDomain
 from node.peer.network import load_network
-from protocol.draw import WEI_PER_MICRO_CAI
+from protocol.amounts import WEI_PER_CAI, WEI_PER_MICRO_CAI
 from tests.limits import CHILD_TIMEOUT_S
 
 DEPOSIT_WEI = DEPOSIT_CAI * WEI_PER_CAI

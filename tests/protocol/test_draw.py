@@ -7,16 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import draw
-from protocol.draw import (
-    WEI_PER_MICRO_CAI,
-    Snapshot,
-    auditors,
-    auditors_seed,
-    follows_draw,
-    rank_for_task,
-    ranking,
-    task_seed,
-)
+from protocol.amounts import WEI_PER_MICRO_CAI
+from protocol.draw import Snapshot, auditors, auditors_seed, follows_draw, rank_for_task, ranking, task_seed
 from protocol.hashing import keccak256
 from protocol.messages import RANKING_MAX, PassedOver, RankedMiner
 from tests.protocol.builders import everybody

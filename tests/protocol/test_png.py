@@ -46,7 +46,7 @@ def refused(data, reason, width=WIDTH, height=HEIGHT, check=require_picture):
     assert str(caught.value) == reason
 
 
-NOT_OF_THE_SIZE = f"picture is not an 8-bit RGB PNG of {WIDTH} x {HEIGHT} pixels, not interlaced"
+NOT_OF_THE_SIZE = "picture is not an 8-bit RGB PNG of the announced size, not interlaced"
 LESS = "picture inflates to less than its size has"
 MORE = "picture inflates to more than its size has"
 BEHIND = "picture has data after its rows"

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from protocol import cbor, draw, receipt, trace
-from protocol.draw import WEI_PER_MICRO_CAI, EpochView, Snapshot
+from protocol.amounts import WEI_PER_MICRO_CAI
+from protocol.draw import EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document

@@ -4,7 +4,7 @@ from contracts.errors import ChainUnreachable
 from contracts.records import Deposit, PairAccount, Voucher
 from node.pay.vouchers import EscrowDomain
 from node.signing.keys import Key
-from protocol.draw import WEI_PER_MICRO_CAI
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.pay import SignedVoucher
 
 COORDINATOR, MINER, OTHER_MINER = (Key.of(bytes([number]) * 32) for number in (1, 2, 3))
