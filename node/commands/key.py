@@ -33,8 +33,17 @@ def new(path: Path, /, *, password_file: Path | None = None, light: bool = False
 
 
 @key.command
-def address(path: Path, /) -> None:
-    """Show the address of a key, without its password."""
-    from node.signing.keys import keystore_address  # noqa: PLC0415
+def address(path: Path, /, *, password_file: Path | None = None) -> None:
+    """Show the address of a key. Keystores name it; one that does not has to be opened for it.
 
-    print(f"0x{keystore_address(path).hex()}")
+    Parameters
+    ----------
+    path
+        Keystore file.
+    password_file
+        File (mode 0600) with the password in its first line, for a keystore that does not name its address;
+        without it, the password is asked for.
+    """
+    from node.signing.keys import find_address  # noqa: PLC0415
+
+    print(f"0x{find_address(path, password_file).hex()}")

@@ -86,16 +86,19 @@ def open_keystore(path: Path, password: bytes) -> Key:
     :raises KeyUnusable: no such file, not a keystore, or a wrong password.
     :raises UnsafeFile: others may read it.
     """
-    if not path.is_file():
-        message = f"there is no key at {path}; make one with: cuckoo-peer key new {path}"
-        raise KeyUnusable(message)
-    require_private(path)
-    if path.stat().st_size > KEYSTORE_BYTES_MAX:
-        message = f"{path} is too long for a keystore"
-        raise KeyUnusable(message)
     try:
+        if not path.is_file():
+            message = f"there is no key at {path}; make one with: cuckoo-peer key new {path}"
+            raise KeyUnusable(message)
+        require_private(path)
+        if path.stat().st_size > KEYSTORE_BYTES_MAX:
+            message = f"{path} is too long for a keystore"
+            raise KeyUnusable(message)
         document = json.loads(path.read_bytes())
         return Key.of(bytes(eth_keyfile.decode_keyfile_json(document, password)))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise KeyUnusable(message) from error
     except (ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
         message = f"{path} does not open: {error}; is the password right?"
         raise KeyUnusable(message) from error
@@ -104,28 +107,50 @@ def open_keystore(path: Path, password: bytes) -> Key:
 def read_password(password_file: Path | None, *, confirm: bool = False) -> bytes:
     """Password from the first line of a file, or asked for on the terminal.
 
-    :raises KeyUnusable: neither a file nor a terminal, or the two entries differ.
+    :raises KeyUnusable: neither a file nor a terminal, a file that cannot be read, an empty password, or the
+        two entries differ.
     :raises UnsafeFile: others may read the file.
     """
     if password_file is not None:
-        if not password_file.is_file():
-            message = f"there is no password file at {password_file}"
-            raise KeyUnusable(message)
-        require_private(password_file)
-        with password_file.open("rb") as file:
-            return file.readline(PASSWORD_BYTES_MAX).rstrip(b"\r\n")
+        return _password_in(password_file)
     if not sys.stdin.isatty():
         message = "no terminal to ask for the password; name a file with --password-file"
         raise KeyUnusable(message)
     password = getpass.getpass("Password of the key: ")
+    if not password:
+        message = "the password is empty"
+        raise KeyUnusable(message)
     if confirm and getpass.getpass("Once more: ") != password:
         message = "the two passwords differ"
         raise KeyUnusable(message)
     return password.encode()
 
 
-def keystore_address(path: Path) -> bytes:
-    """Address, 20 bytes, that a keystore file names; the key stays locked.
+def _password_in(file: Path) -> bytes:
+    try:
+        if not file.is_file():
+            message = f"there is no password file at {file}"
+            raise KeyUnusable(message)
+        require_private(file)
+        with file.open("rb") as opened:
+            line = opened.readline(PASSWORD_BYTES_MAX + len(b"\r\n"))
+    except OSError as error:
+        message = f"the password file {file} cannot be read: {error.strerror}"
+        raise KeyUnusable(message) from error
+    password = line.rstrip(b"\r\n")
+    if not password:
+        message = f"the first line of the password file {file} is empty; it has to hold the password"
+        raise KeyUnusable(message)
+    if len(password) > PASSWORD_BYTES_MAX:
+        message = f"the first line of the password file {file} is longer than {PASSWORD_BYTES_MAX} bytes"
+        raise KeyUnusable(message)
+    return password
+
+
+def keystore_address(path: Path) -> bytes | None:
+    """Address, 20 bytes, that a keystore file names; None if it names none. The key stays locked.
+
+    The field is optional (Web3 Secret Storage): geth writes it, other tools leave it out.
 
     :raises KeyUnusable: no such file, or not a keystore.
     """
@@ -133,11 +158,29 @@ def keystore_address(path: Path) -> bytes:
         if path.stat().st_size > KEYSTORE_BYTES_MAX:
             message = f"{path} is too long for a keystore"
             raise KeyUnusable(message)
-        address = bytes.fromhex(json.loads(path.read_bytes())["address"].removeprefix("0x"))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        message = f"{path} is not a keystore: {error}"
+        document = json.loads(path.read_bytes())
+        named = document.get("address")
+        if not named:
+            # Then it is what is locked that makes it a keystore.
+            document["crypto" if "crypto" in document else "Crypto"]["ciphertext"]
+            return None
+        address = bytes.fromhex(named.lower().removeprefix("0x"))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise KeyUnusable(message) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = f"{path} is not a keystore"
         raise KeyUnusable(message) from error
     if len(address) != ADDRESS_BYTES:
-        message = f"{path} names no address"
+        message = f"{path} names an address that is not {ADDRESS_BYTES} bytes"
         raise KeyUnusable(message)
     return address
+
+
+def find_address(path: Path, password_file: Path | None = None) -> bytes:
+    """Address, 20 bytes, of the key in a keystore file, which is opened only if it does not name it.
+
+    :param password_file: see `read_password`.
+    :raises KeyUnusable: no such file, not a keystore, or it has to be opened and does not.
+    """
+    return keystore_address(path) or open_keystore(path, read_password(password_file)).address
