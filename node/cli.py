@@ -30,6 +30,7 @@ from node.commands.miner import miner
 from node.commands.model import model
 from node.commands.model_names import names
 from node.commands.peer import peer
+from node.commands.receipt import receipt
 from node.commands.stake import COMMANDS
 from node.settings import SETTINGS_OF_ROLE, NodeFlags, RoleSettings, roles_with
 
@@ -95,6 +96,7 @@ app.command(guard)
 app.command(miner)
 app.command(model)
 app.command(peer)
+app.command(receipt)
 
 
 @app.default

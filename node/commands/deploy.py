@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from node.commands.chain import parse_address
+from node.commands.chain_access import KeyOptions, parse_address
 from protocol.errors import LocalError
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ def deploy_network(
     /,
     *,
     token: str,
-    owner_key: Path,
-    password_file: Path | None = None,
+    key: KeyOptions,
     rpc_url: str | None = None,
     unbonding_days: float = 14,
     epoch_blocks: int = 300,
@@ -37,6 +36,8 @@ def deploy_network(
 ) -> None:
     """Deploy a network's contracts, and write their addresses to FOLDER/contracts.json.
 
+    The account that pays the gas has no rights afterwards.
+
     Parameters
     ----------
     folder
@@ -44,10 +45,6 @@ def deploy_network(
     token
         What is staked: `wrapped` where the chain's own coin is CAI, `development` for a token with a faucet,
         `supply` for one whose supply is the deployer's, or the address of an existing one.
-    owner_key
-        Keystore of the account that pays the gas; it has no rights afterwards.
-    password_file
-        File (mode 0600) with the key's password in its first line; without it, the password is asked for.
     rpc_url
         JSON-RPC URL of a node of the chain; default: the network's.
     unbonding_days
@@ -68,28 +65,25 @@ def deploy_network(
         seed_delay_blocks=seed_delay_blocks,
         priority_blocks=priority_blocks,
     )
-    _deploy(folder, parameters, owner_key, password_file, rpc_url)
+    _deploy(folder, parameters, key, rpc_url)
 
 
 def _deploy(
     folder: Path,
     parameters: DeployParameters,
-    owner_key: Path,
-    password_file: Path | None,
+    key: KeyOptions,
     rpc_url: str | None,
 ) -> None:
     import trio  # noqa: PLC0415
 
-    from contracts.account import Account  # noqa: PLC0415
     from contracts.deploy import deploy  # noqa: PLC0415
     from contracts.deployment import CONTRACTS, write_deployment  # noqa: PLC0415
     from contracts.rpc import connect  # noqa: PLC0415
     from contracts.transactions import Sender  # noqa: PLC0415
     from node.peer.network import read_parameters  # noqa: PLC0415
-    from node.signing.keys import open_keystore, read_password  # noqa: PLC0415
 
     network = read_parameters(folder / "params.toml")
-    deployer = Account(open_keystore(owner_key, read_password(password_file)).secret)
+    deployer = key.account()
 
     async def work() -> None:
         async with connect(rpc_url or network.default_rpc_url, chain_id=network.chain_id) as rpc:

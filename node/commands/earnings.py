@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contracts.records import VOUCHERS_PER_CALL_MAX
-from node.commands.chain import Chain, Owner, Place, run_command, show_cai
+from node.commands.chain_access import Chain, ChainOptions, SignerOptions, run_on_chain
+from protocol.amounts import format_cai
 
 if TYPE_CHECKING:
     from contracts.deployment import Deployment
@@ -22,17 +23,17 @@ def _read(data_dirs: Sequence[Path], deployment: Deployment) -> Iterator[tuple[b
     """Each miner's address, and the best voucher of each coordinator that has paid it."""
     from node.pay.earnings import EARNINGS_FILE, read_earnings  # noqa: PLC0415
     from node.pay.vouchers import EscrowDomain  # noqa: PLC0415
-    from node.signing.keys import keystore_address  # noqa: PLC0415 - `--help` should not wait for it
+    from node.signing.keys import find_address  # noqa: PLC0415 - `--help` should not wait for it
     from node.system.lifetime import KEY_FILE  # noqa: PLC0415
 
     domain = EscrowDomain.of(deployment)
     for data_dir in data_dirs:
-        miner = keystore_address(data_dir / KEY_FILE)
+        miner = find_address(data_dir / KEY_FILE)
         accounts = read_earnings(data_dir / EARNINGS_FILE, miner, domain)
         yield miner, [account.best for account in accounts if account.best is not None]
 
 
-def earnings(*data_dirs: Path, place: Place = Place()) -> None:
+def earnings(*data_dirs: Path, options: ChainOptions = ChainOptions()) -> None:
     """Show what coordinators have promised miners, and what of it is redeemed and collected.
 
     :param data_dirs: of the nodes, which may run meanwhile.
@@ -46,16 +47,16 @@ def earnings(*data_dirs: Path, place: Place = Place()) -> None:
                 coordinator = held.voucher.coordinator
                 chain = await escrow.account(coordinator, miner)
                 print(f"  of coordinator 0x{coordinator.hex()}")
-                print(f"  earned       {show_cai(max(held.amount_wei, chain.promised_wei))}")
-                print(f"  unredeemed   {show_cai(max(0, held.amount_wei - chain.paid_wei))}")
-                print(f"  redeemed     {show_cai(chain.paid_wei)}")
-                print(f"  collected    {show_cai(chain.collected_wei)}")
-                print(f"  its deposit  {show_cai((await escrow.deposit_of(coordinator)).balance_wei)}")
+                print(f"  earned       {format_cai(max(held.amount_wei, chain.promised_wei))}")
+                print(f"  unredeemed   {format_cai(max(0, held.amount_wei - chain.paid_wei))}")
+                print(f"  redeemed     {format_cai(chain.paid_wei)}")
+                print(f"  collected    {format_cai(chain.collected_wei)}")
+                print(f"  its deposit  {format_cai((await escrow.deposit_of(coordinator)).balance_wei)}")
 
-    run_command(place, work)
+    run_on_chain(options, work)
 
 
-def redeem(*data_dirs: Path, owner: Owner) -> None:
+def redeem(*data_dirs: Path, signer: SignerOptions) -> None:
     """Have miners' vouchers booked in the escrow; whoever sends it pays the gas.
 
     :param data_dirs: of the nodes, which may run meanwhile.
@@ -78,14 +79,14 @@ def redeem(*data_dirs: Path, owner: Owner) -> None:
             for held, before_wei in batch:
                 account = await escrow.account(held.voucher.coordinator, held.voucher.miner)
                 print(
-                    f"redeemed {show_cai(account.paid_wei - before_wei)} for miner "
-                    f"0x{held.voucher.miner.hex()}; the coordinator owes it {show_cai(account.debt_wei)}"
+                    f"redeemed {format_cai(account.paid_wei - before_wei)} for miner "
+                    f"0x{held.voucher.miner.hex()}; the coordinator owes it {format_cai(account.debt_wei)}"
                 )
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def collect(*data_dirs: Path, owner: Owner) -> None:
+def collect(*data_dirs: Path, signer: SignerOptions) -> None:
     """Have what was redeemed sent to the miners' owners, less the tenth for those who stake behind them.
 
     :param data_dirs: of the nodes.
@@ -104,17 +105,18 @@ def collect(*data_dirs: Path, owner: Owner) -> None:
             for start in range(0, len(booked), VOUCHERS_PER_CALL_MAX):
                 batch = booked[start : start + VOUCHERS_PER_CALL_MAX]
                 pay_wei = await escrow.collect(opened.sender, miner, batch)
-                print(f"collected {show_cai(pay_wei)} for the owner of miner 0x{miner.hex()}")
+                print(f"collected {format_cai(pay_wei)} for the owner of miner 0x{miner.hex()}")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def report_bounced(*data_dirs: Path, owner: Owner) -> None:
+def report_bounced(*data_dirs: Path, signer: SignerOptions) -> None:
     """Have coordinators slashed that left vouchers unpaid beyond the grace; miners' owners get a part of it.
 
     :param data_dirs: of the nodes.
     """
     from contracts.errors import ContractReverted  # noqa: PLC0415
+    from node.commands.contract_refusals import in_words  # noqa: PLC0415
 
     async def work(opened: Chain) -> None:
         escrow = opened.clients.escrow
@@ -124,15 +126,15 @@ def report_bounced(*data_dirs: Path, owner: Owner) -> None:
                 debt_wei = (await escrow.account(coordinator, miner)).debt_wei
                 if not debt_wei:
                     continue
-                named = f"coordinator 0x{coordinator.hex()}, which owes {show_cai(debt_wei)}"
+                named = f"coordinator 0x{coordinator.hex()}, which owes {format_cai(debt_wei)}"
                 try:
                     await escrow.report_bounced(opened.sender, coordinator, miner)
                 except ContractReverted as refused:
-                    print(f"not reported: {named}: {refused.name}")
+                    print(f"not reported: {named}: {in_words(refused.name, refused.arguments)}")
                 else:
                     print(f"reported: {named}")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
 COMMANDS = (earnings, redeem, collect, report_bounced)

@@ -12,12 +12,9 @@ from pathlib import Path
 
 import trio
 
-from contracts.account import Account
 from contracts.clients import Clients
-from contracts.deployment import Deployment
 from contracts.errors import ContractReverted
 from contracts.records import SlashOutcome
-from contracts.rpc import Rpc
 from contracts.transactions import Sender
 from protocol.errors import DecodeError, InvalidMessage, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
@@ -54,7 +51,7 @@ def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
 
 
 async def submit_evidence(
-    rpc: Rpc, deployment: Deployment, reporter: Account, domain: Domain, evidence: Evidence
+    clients: Clients, reporter: Sender, domain: Domain, evidence: Evidence
 ) -> SlashOutcome:
     """Send evidence; the contract checks it by itself and slashes at once.
 
@@ -63,6 +60,7 @@ async def submit_evidence(
     :raises WrongNetwork: the evidence is for another chain or contract.
     :raises ContractReverted: the contract refused, for example because this offence is slashed already.
     """
+    deployment = clients.deployment
     if (domain.chain_id, domain.verifying_contract) != (deployment.chain_id, deployment.slashing):
         message = (
             f"the evidence is for chain {domain.chain_id}, contract 0x{domain.verifying_contract.hex()}; "
@@ -73,8 +71,8 @@ async def submit_evidence(
     pair = offence.pair
     if pair is None:
         raise InvalidMessage("the contract cannot judge this offence")
-    return await Clients(rpc, deployment).slashing.submit_equivocation(
-        Sender(rpc, reporter),
+    return await clients.slashing.submit_equivocation(
+        reporter,
         kind=offence.kind,
         slot=offence.slot,
         body_a=pair.first_body_hash,
@@ -84,20 +82,18 @@ async def submit_evidence(
     )
 
 
-async def claim_reward(
-    rpc: Rpc, deployment: Deployment, payer: Account, offence: Offence, tell: Callable[[str], None]
-) -> int:
+async def claim_reward(clients: Clients, payer: Sender, offence: Offence, tell: Callable[[str], None]) -> int:
     """Have the reward for a reported offence paid, waiting until it may be; returns wei.
 
     :param payer: pays the gas; the reward is the reporter's all the same.
     :param tell: hears what is waited for.
     :raises ContractReverted: it was not reported, or paid before.
     """
-    slashing, sender = Clients(rpc, deployment).slashing, Sender(rpc, payer)
+    slashing = clients.slashing
     key = await slashing.evidence_key(offence.signer, offence.kind, offence.slot)
     while True:
         try:
-            return await slashing.claim_reward(sender, key)
+            return await slashing.claim_reward(payer, key)
         except ContractReverted as refusal:
             if refusal.name != "PriorityOpen":
                 raise

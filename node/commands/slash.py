@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import cyclopts
 from cyclopts import App, Parameter
 
+from node.commands.chain_access import Chain, SignerOptions, run_on_chain
 from node.commands.errors import show_errors
-
-if TYPE_CHECKING:
-    from contracts.account import Account
-    from contracts.deployment import Deployment
-    from contracts.rpc import Rpc
+from protocol.amounts import format_cai
 
 app = App(
     name="cuckoo-slash",
@@ -65,41 +61,15 @@ def verify(file: Path, /) -> None:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Reporter:
-    """The account that reports, and the chain it reports to."""
+class ReporterOptions(SignerOptions):
+    """Where the contracts are, and the account that reports."""
 
-    network: str
-    """Folder of the network, or the name of one that comes with the package."""
-    reporter_key: Path
+    key_file: Annotated[Path, Parameter(name="--reporter-key")]
     """Keystore of the account that pays the gas, and whose reward it is when it submits."""
-    password_file: Path | None = None
-    """File (mode 0600) with the key's password in its first line; without it, the password is asked for."""
-    rpc_url: str | None = None
-    """JSON-RPC URL of a node of the chain; default: the network's."""
-
-
-def _on_chain(reporter: Reporter, work: Callable[[Rpc, Deployment, Account], Awaitable[None]]) -> None:
-    """Do one command's work on an open chain."""
-    import trio  # noqa: PLC0415
-
-    from contracts.account import Account  # noqa: PLC0415
-    from contracts.rpc import connect  # noqa: PLC0415
-    from node.peer.network import load_network  # noqa: PLC0415
-    from node.signing.keys import open_keystore, read_password  # noqa: PLC0415
-
-    joined = load_network(reporter.network)
-    account = Account(open_keystore(reporter.reporter_key, read_password(reporter.password_file)).secret)
-
-    async def main() -> None:
-        url = reporter.rpc_url or joined.parameters.default_rpc_url
-        async with connect(url, chain_id=joined.deployment.chain_id) as rpc:
-            await work(rpc, joined.deployment, account)
-
-    trio.run(main)
 
 
 @app.command
-def submit(file: Path, /, *, reporter: Reporter) -> None:
+def submit(file: Path, /, *, reporter: ReporterOptions) -> None:
     """Send evidence to the chain. The contract checks both signatures by itself and slashes at once.
 
     Parameters
@@ -107,25 +77,24 @@ def submit(file: Path, /, *, reporter: Reporter) -> None:
     file
         Evidence that a peer has written to the folder `evidence` of its data directory.
     """
-    from contracts.records import WEI_PER_CAI  # noqa: PLC0415
     from node.commands.evidence_reports import read_evidence, submit_evidence  # noqa: PLC0415
 
     domain, evidence, _ = read_evidence(file)
 
-    async def send(rpc: Rpc, deployment: Deployment, account: Account) -> None:
-        done = await submit_evidence(rpc, deployment, account, domain, evidence)
-        print(f"slashed: 0x{done.signer.hex()} lost {done.taken_wei / WEI_PER_CAI:,.2f} CAI")
-        print(f"  of which unbonding {done.unbonding_taken_wei / WEI_PER_CAI:,.2f} CAI")
-        print(f"  yours              {done.reward_wei / WEI_PER_CAI:,.2f} CAI")
-        print(f"  burned             {done.burned_wei / WEI_PER_CAI:,.2f} CAI")
+    async def send(opened: Chain) -> None:
+        done = await submit_evidence(opened.clients, opened.sender, domain, evidence)
+        print(f"slashed: 0x{done.signer.hex()} lost {format_cai(done.taken_wei)}")
+        print(f"  of which unbonding {format_cai(done.unbonding_taken_wei)}")
+        print(f"  yours              {format_cai(done.reward_wei)}")
+        print(f"  burned             {format_cai(done.burned_wei)}")
         print(f"  transaction        0x{done.transaction_hash.hex()}")
         print(f"next: cuckoo-slash claim {file}")
 
-    _on_chain(reporter, send)
+    run_on_chain(reporter, send)
 
 
 @app.command
-def claim(file: Path, /, *, reporter: Reporter) -> None:
+def claim(file: Path, /, *, reporter: ReporterOptions) -> None:
     """Take the reward for evidence that was submitted, when nobody can show an earlier commitment any more.
 
     Waits for that block; the reward goes to whoever reported, whoever asks for it.
@@ -135,16 +104,15 @@ def claim(file: Path, /, *, reporter: Reporter) -> None:
     file
         The evidence.
     """
-    from contracts.records import WEI_PER_CAI  # noqa: PLC0415
     from node.commands.evidence_reports import claim_reward, read_evidence  # noqa: PLC0415
 
     _, _, offence = read_evidence(file)
 
-    async def take(rpc: Rpc, deployment: Deployment, account: Account) -> None:
-        reward_wei = await claim_reward(rpc, deployment, account, offence, print)
-        print(f"paid to the reporter: {reward_wei / WEI_PER_CAI:,.2f} CAI")
+    async def take(opened: Chain) -> None:
+        reward_wei = await claim_reward(opened.clients, opened.sender, offence, print)
+        print(f"paid to the reporter: {format_cai(reward_wei)}")
 
-    _on_chain(reporter, take)
+    run_on_chain(reporter, take)
 
 
 def main() -> None:

@@ -6,12 +6,21 @@ Is not: a wallet for stakes of value: there, let your own wallet sign.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from node.commands.chain import Chain, Owner, Place, parse_address, parse_wei, run_command, show_cai
+from node.commands.chain_access import (
+    Chain,
+    ChainOptions,
+    SignerOptions,
+    format_time,
+    parse_address,
+    run_on_chain,
+)
+from protocol.amounts import format_cai, parse_cai
 from protocol.errors import LocalError
 
 CONSENT_LIFE_S = 3600
@@ -21,7 +30,7 @@ BASIS_POINTS_PER_PERCENT = 100
 
 def register(
     *,
-    owner: Owner,
+    signer: SignerOptions,
     role: Literal["miner", "coordinator"],
     node_key: Path,
     stake: str,
@@ -49,8 +58,8 @@ def register(
     from contracts.records import Consent, Role  # noqa: PLC0415
     from node.signing.keys import open_keystore, read_password  # noqa: PLC0415
 
-    amount_wei = parse_wei(stake)
-    key = open_keystore(node_key, read_password(node_password_file or owner.password_file))
+    amount_wei = parse_cai(stake)
+    key = open_keystore(node_key, read_password(node_password_file or signer.password_file))
 
     async def work(opened: Chain) -> None:
         consent = Consent(
@@ -62,10 +71,10 @@ def register(
         signature = sign_consent(key.secret, consent, opened.deployment.chain_id, opened.deployment.staking)
         await _stake(opened, key.address, amount_wei)
         await opened.clients.staking.register(opened.sender, consent, signature, metadata=metadata)
-        print(f"registered: {role} 0x{key.address.hex()} with {show_cai(amount_wei)}")
+        print(f"registered: {role} 0x{key.address.hex()} with {format_cai(amount_wei)}")
         print("it takes part from the next epoch on")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
 async def _stake(opened: Chain, node: bytes, amount_wei: int) -> int:
@@ -73,88 +82,162 @@ async def _stake(opened: Chain, node: bytes, amount_wei: int) -> int:
     return await opened.clients.staking.stake(opened.sender, node, amount_wei)
 
 
-def stake(node: str, amount: str, /, *, owner: Owner) -> None:
+def stake(node: str, amount: str, /, *, signer: SignerOptions) -> None:
     """Add to the own stake behind a node of one's own."""
 
     async def work(opened: Chain) -> None:
-        amount_wei = parse_wei(amount)
+        amount_wei = parse_cai(amount)
         shares = await _stake(opened, parse_address(node), amount_wei)
-        print(f"staked {show_cai(amount_wei)}; your new shares: {shares}")
+        print(f"staked {format_cai(amount_wei)}; your new shares: {shares}")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def vote(node: str, amount: str, /, *, owner: Owner) -> None:
+def vote(node: str, amount: str, /, *, signer: SignerOptions) -> None:
     """Stake behind somebody else's node; it is slashed with the node's own."""
 
     async def work(opened: Chain) -> None:
-        amount_wei = parse_wei(amount)
+        amount_wei = parse_cai(amount)
         await opened.clients.token.approve(opened.sender, opened.deployment.staking, amount_wei)
         shares = await opened.clients.staking.vote(opened.sender, parse_address(node), amount_wei)
-        print(f"voted with {show_cai(amount_wei)}; your shares: {shares}")
+        print(f"voted with {format_cai(amount_wei)}; your shares: {shares}")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def unvote(node: str, /, *, owner: Owner) -> None:
-    """Begin to take back all stake behind a node, one's own or a vote; it stays slashable until released."""
+def unvote(
+    node: str,
+    amount: str,
+    /,
+    *,
+    signer: SignerOptions,
+    yes: Annotated[bool, Parameter(negative=(), help="Do not ask first.")] = False,
+) -> None:
+    """Begin to take stake back from behind a node, one's own or a vote; it stays slashable until released.
+
+    Example:
+
+    cuckoo-peer chain unvote 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 5000
+
+    Parameters
+    ----------
+    node
+        Address of its key.
+    amount
+        In CAI, or `all`.
+    """
+    wanted_wei = None if amount == "all" else parse_cai(amount)
 
     async def work(opened: Chain) -> None:
-        address = parse_address(node)
-        shares = await opened.clients.staking.shares(address, opened.sender.address)
-        request = await opened.clients.staking.unvote(opened.sender, address, shares)
+        address, staking = parse_address(node), opened.clients.staking
+        shares = await staking.shares(address, opened.sender.address)
+        staked_wei = await staking.stake_of(address, opened.sender.address)
+        if not shares:
+            raise LocalError(f"0x{opened.sender.address.hex()} has no stake behind {node}")
+        if wanted_wei is not None and wanted_wei > staked_wei:
+            raise LocalError(
+                f"you have {format_cai(staked_wei)} behind it, and asked for {format_cai(wanted_wei)}"
+            )
+        if wanted_wei is not None:
+            # Rounded up, as far as there are shares: what leaves is not less than what was asked for.
+            shares = min(shares, -(-shares * wanted_wei // staked_wei))
+        shown = format_cai(staked_wei if wanted_wei is None else wanted_wei)
+        _confirm(
+            f"{shown} of your {format_cai(staked_wei)} begin to leave {node}, and earn nothing more", yes=yes
+        )
+        request = await staking.unvote(opened.sender, address, shares)
         print(
-            f"request {request.request_id}: {show_cai(request.amount_wei)}, "
-            f"released at Unix time {request.release_time_s}"
+            f"request {request.request_id}: {format_cai(request.amount_wei)}, "
+            f"released at {format_time(request.release_time_s)}\n"
+            f"then take it with: cuckoo-peer chain withdraw {node} {request.request_id}"
         )
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def withdraw(node: str, request_id: int, /, *, owner: Owner) -> None:
+def _confirm(what: str, *, yes: bool) -> None:
+    """:raises LocalError: the answer is no, or there is nobody to ask."""
+    print(what)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise LocalError("no terminal to ask at; repeat the command with --yes")
+    if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise LocalError("nothing was done")
+
+
+def withdraw(node: str, request_id: int, /, *, signer: SignerOptions) -> None:
     """Take stake whose time of unbonding is over."""
 
     async def work(opened: Chain) -> None:
         amount_wei = await opened.clients.staking.withdraw(opened.sender, parse_address(node), request_id)
-        print(f"withdrawn: {show_cai(amount_wei)}")
+        print(f"withdrawn: {format_cai(amount_wei)}")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def claim(node: str, /, *, owner: Owner) -> None:
+def claim(node: str, /, *, signer: SignerOptions) -> None:
     """Take what was earned behind a node, as its owner or as a voter."""
 
     async def work(opened: Chain) -> None:
-        print(f"claimed: {show_cai(await opened.clients.rewards.claim(opened.sender, parse_address(node)))}")
+        print(
+            f"claimed: {format_cai(await opened.clients.rewards.claim(opened.sender, parse_address(node)))}"
+        )
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def rewards(*, place: Place = Place()) -> None:
+def claimable(node: str, account: str, /, *, options: ChainOptions = ChainOptions()) -> None:
+    """Show what an account has staked behind a node, and what it can claim now.
+
+    Example:
+
+    cuckoo-peer chain claimable 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1
+    0xffcf8fdee72ac11b5c542428b35eef5769c409f0
+
+    Parameters
+    ----------
+    node
+        Address of its key.
+    account
+        Address of the owner or voter.
+    """
+
+    async def work(opened: Chain) -> None:
+        address, staker = parse_address(node), parse_address(account)
+        if await opened.clients.staking.node_info(address) is None:
+            raise LocalError(f"{node} is not registered")
+        print(f"staked     {format_cai(await opened.clients.staking.stake_of(address, staker))}")
+        print(f"claimable  {format_cai(await opened.clients.rewards.claimable(address, staker))}")
+
+    run_on_chain(options, work)
+
+
+def rewards(*, options: ChainOptions = ChainOptions()) -> None:
     """Show the stream of rewards that flows to all active stake."""
 
     async def work(opened: Chain) -> None:
         stream = await opened.clients.rewards.stream()
-        print(f"flows      {show_cai(stream.wei_per_s)} per second, until Unix time {stream.end_time_s}")
-        print(f"remaining  {show_cai(stream.remaining_wei)}")
-        print(f"carried    {show_cai(stream.carried_wei)}")
+        print(f"flows      {format_cai(stream.wei_per_s)} per second, until {format_time(stream.end_time_s)}")
+        print(f"remaining  {format_cai(stream.remaining_wei)}")
+        print(f"carried    {format_cai(stream.carried_wei)}")
 
-    run_command(place, work)
+    run_on_chain(options, work)
 
 
-def fund(amount: str, /, *, owner: Owner) -> None:
+def fund(amount: str, /, *, signer: SignerOptions) -> None:
     """Add to the stream of rewards."""
 
     async def work(opened: Chain) -> None:
-        amount_wei = parse_wei(amount)
+        amount_wei = parse_cai(amount)
         await opened.clients.token.approve(opened.sender, opened.deployment.staking, amount_wei)
         stream = await opened.clients.rewards.fund(opened.sender, amount_wei)
-        print(f"flows: {show_cai(stream.wei_per_s)} per second, until Unix time {stream.end_time_s}")
+        print(f"flows: {format_cai(stream.wei_per_s)} per second, until {format_time(stream.end_time_s)}")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def commission(node: str, percent: float, /, *, owner: Owner) -> None:
+def commission(node: str, percent: float, /, *, signer: SignerOptions) -> None:
     """Set the owner's part of what a node of one's own earns. It falls at once and rises after a notice."""
     basis_points = round(percent * BASIS_POINTS_PER_PERCENT)
     if basis_points < 0 or basis_points != percent * BASIS_POINTS_PER_PERCENT:
@@ -167,29 +250,64 @@ def commission(node: str, percent: float, /, *, owner: Owner) -> None:
         print(f"commission: {found.now / BASIS_POINTS_PER_PERCENT:g} %")
         if found.next_from_s:
             later = found.next / BASIS_POINTS_PER_PERCENT
-            print(f"it rises to {later:g} % from Unix time {found.next_from_s} on")
+            print(f"it rises to {later:g} % from {format_time(found.next_from_s)} on")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def unjail(node: str, /, *, owner: Owner) -> None:
+def metadata(node: str, text: str, /, *, signer: SignerOptions) -> None:
+    """Replace what introduces a node of one's own: a name, a URL, its models.
+
+    Example:
+
+    cuckoo-peer chain metadata 0x90f8bf6a479f320ead074411a4b0e7944ea8c9c1 'icons, day and night'
+
+    Parameters
+    ----------
+    node
+        Address of its key.
+    text
+        At most 512 bytes.
+    """
+
+    async def work(opened: Chain) -> None:
+        await opened.clients.staking.set_metadata(opened.sender, parse_address(node), text)
+        print(f"metadata: {text!r}")
+
+    run_on_chain(signer, work)
+
+
+def burn_slashed(*, signer: SignerOptions) -> None:
+    """Burn what slashes have taken and nobody is owed; anybody may, and pays the gas.
+
+    Example:
+    cuckoo-peer chain burn-slashed --owner-key staker.json
+    """
+
+    async def work(opened: Chain) -> None:
+        print(f"burned: {format_cai(await opened.clients.staking.burn_slashed(opened.sender))}")
+
+    run_on_chain(signer, work)
+
+
+def unjail(node: str, /, *, signer: SignerOptions) -> None:
     """Take a node of one's own out of jail when its time is over."""
 
     async def work(opened: Chain) -> None:
         await opened.clients.staking.unjail(opened.sender, parse_address(node))
         print("out of jail; it takes part again from the next epoch on, if its own stake is enough")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
-def deregister(node: str, /, *, owner: Owner) -> None:
+def deregister(node: str, /, *, signer: SignerOptions) -> None:
     """Take a node of one's own off the network, for good; then `unvote` to take its stake."""
 
     async def work(opened: Chain) -> None:
         await opened.clients.staking.deregister(opened.sender, parse_address(node))
         print("it has left; its key never registers again")
 
-    run_command(owner, work)
+    run_on_chain(signer, work)
 
 
 COMMANDS = (
@@ -198,10 +316,13 @@ COMMANDS = (
     vote,
     unvote,
     withdraw,
+    claimable,
     claim,
     rewards,
     fund,
     commission,
+    metadata,
+    burn_slashed,
     unjail,
     deregister,
 )

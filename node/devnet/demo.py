@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from contracts.clients import Clients
-from contracts.records import WEI_PER_CAI, Role
+from contracts.records import Role
 from contracts.staking import StakingClient
 from contracts.transactions import Sender
 from node.commands.evidence_reports import read_evidence, submit_evidence
@@ -27,6 +27,7 @@ from node.devnet import report
 from node.devnet.market import Market, NodePlan
 from node.devnet.patience import Activity, Patience
 from node.devnet.payday import show_pay
+from protocol.amounts import WEI_PER_CAI
 from protocol.errors import CuckooError
 from protocol.receipt import Receipt, verify_document
 
@@ -186,7 +187,9 @@ async def show_equivocation(market: Market, console: Console) -> None:
         f"{offence.kind.name.lower()} in slot {report.short(offence.slot)}"
     )
     before = await staked.now()
-    outcome = await submit_evidence(market.rpc, market.deployment, market.reporter, domain, evidence)
+    outcome = await submit_evidence(
+        Clients(market.rpc, market.deployment), Sender(market.rpc, market.reporter), domain, evidence
+    )
     after = await staked.now()
     if any(after.values()):
         raise DemonstrationFailed("the cheat or its voter still has stake")

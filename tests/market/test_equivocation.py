@@ -59,7 +59,7 @@ def evidence_file(cheated):
     cheat = cheated.description["addresses"]["cheat"]
     chain(cheated, "faucet", "100000")
     chain(cheated, "vote", cheat, "60000")
-    chain(cheated, "unvote", cheat)
+    chain(cheated, "unvote", cheat, "all", "--yes")
     chain(cheated, "vote", cheat, "40000")
     before = chain(cheated, "node", cheat, owner=False)
     assert "with votes 540,000 CAI" in before
@@ -84,8 +84,8 @@ def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_f
 
     slashed = submit(cheated, evidence_file)
     assert slashed.returncode == 0, slashed.stderr
-    assert "lost 600,000.00 CAI" in slashed.stdout
-    assert "unbonding 60,000.00 CAI" in slashed.stdout
+    assert "lost 600,000 CAI" in slashed.stdout
+    assert "unbonding 60,000 CAI" in slashed.stdout
     after = chain(cheated, "node", cheat, owner=False)
     assert "own stake  0 CAI" in after
     assert "with votes 0 CAI" in after
@@ -97,7 +97,7 @@ def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_f
     assert "EvidenceSpent" in again.stderr
     claimed = reporter_command(cheated, "claim", evidence_file)
     assert claimed.returncode == 0, claimed.stderr
-    assert "paid to the reporter: 60,000.00 CAI" in claimed.stdout
+    assert "paid to the reporter: 60,000 CAI" in claimed.stdout
     assert "NothingToClaim" in reporter_command(cheated, "claim", evidence_file).stderr
 
 

@@ -10,6 +10,7 @@ from node import cli
 from node.commands import key as key_cli
 from node.commands import slash as slash_cli
 from node.settings import InferenceSettings
+from node.system.files import write_private
 from protocol.errors import LocalError
 from tests.limits import CHILD_TIMEOUT_S
 
@@ -63,7 +64,7 @@ def test_file_for_nodes_does_not_disturb_other_commands(tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cuckoo.toml").write_text('role = "miner"\ndata_dir = "file"\n')
     monkeypatch.setattr("node.commands.key.print", print, raising=False)
-    (tmp_path / "password").touch(mode=0o600)
+    write_private(tmp_path / "password", b"password\n")
     run("key", "new", "key.json", "--light", "--password-file", "password")
     run("key", "address", "key.json")
     first, second = capsys.readouterr().out.split()

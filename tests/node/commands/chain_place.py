@@ -11,7 +11,7 @@ import trio
 from contracts.anvil import Anvil
 from contracts.deployment import write_deployment
 from contracts.rpc import connect
-from node.commands.chain import Owner, Place
+from node.commands.chain_access import ChainOptions, SignerOptions
 from node.signing.keys import SCRYPT_N_LIGHT, create_keystore
 from node.system.files import write_private
 from tests.contracts.world import visit
@@ -21,11 +21,11 @@ PARAMETERS = Path(__file__).parents[3] / "bootstrap" / "devnet" / "params.toml"
 
 @dataclass(frozen=True)
 class Town:
-    """:ivar owner: for commands that send; :ivar place: for those that look. :ivar do: runs an async function
-    of the world, and gives what it returns."""
+    """:ivar signer: for commands that send. :ivar options: for those that look. :ivar do: runs an async
+    function of the world, and gives what it returns."""
 
-    owner: Owner
-    place: Place
+    signer: SignerOptions
+    options: ChainOptions
     folder: Path
     do: object
 
@@ -43,7 +43,7 @@ def town(chain_process, deployment, folder):
         folder / "owner.json", b"password", secret=chain_process.secrets[0], scrypt_n=SCRYPT_N_LIGHT
     )
     where = {"network": str(network), "rpc_url": chain_process.endpoint}
-    owner = Owner(owner_key=folder / "owner.json", password_file=folder / "password", **where)
+    signer = SignerOptions(key_file=folder / "owner.json", password_file=folder / "password", **where)
 
     def do(work):
         async def main():
@@ -59,6 +59,6 @@ def town(chain_process, deployment, folder):
 
     taken = trio.run(snapshot)
     try:
-        yield Town(owner, Place(**where), folder, do)
+        yield Town(signer, ChainOptions(**where), folder, do)
     finally:
         trio.run(snapshot, taken)
