@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from protocol import work
-from protocol.draw import WEI_PER_MICRO_CAI
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.pay import (
     PRICE_MICRO_CAI_MAX,
