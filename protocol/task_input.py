@@ -7,19 +7,14 @@ Is not: the pixels; they are read where the model is (`node/inference/source_ima
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import sha256
 from protocol.merkle import merkle_proof, proves
 from protocol.messages import PublicInput, SealedInput, Source, TaskAnnouncement, TaskInput
+from protocol.png import is_plain_png
 from protocol.work import ImageNumbers, SourceRole, spec_of
-
-PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_HEADER_LENGTH_AND_NAME: Final = b"\x00\x00\x00\x0dIHDR"
-_EIGHT_BIT_RGB: Final = bytes([8, 2, 0, 0, 0])
-"""Bit depth 8, colour type 2, deflate, adaptive filters, not interlaced (PNG, 11.2.1)."""
-PNG_HEADER_BYTES: Final = 29
 
 
 def image_input(
@@ -88,13 +83,3 @@ def require_source(task: TaskAnnouncement, source: Source, data: bytes) -> None:
         raise InvalidMessage("source is not the one of the input")
     if source.role == SourceRole.IMAGE and not is_plain_png(data, *task.work.image_size()):
         raise InvalidMessage("source image is not a plain PNG of the announced size")
-
-
-def is_plain_png(data: bytes, width: int, height: int) -> bool:
-    """Whether `data` begins as a PNG of so many pixels, 8-bit RGB, not interlaced.
-
-    So whoever decodes it knows beforehand how much memory that takes, whatever its compressed bytes promise.
-    """
-    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    expected = PNG_SIGNATURE + _HEADER_LENGTH_AND_NAME + size + _EIGHT_BIT_RGB
-    return data[:PNG_HEADER_BYTES] == expected

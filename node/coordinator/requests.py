@@ -49,7 +49,7 @@ class ImageRequest:
     :ivar seed: 0 to 2^64-1.
     :ivar guidance_milli: thousandths, 0 to the model's most.
     :ivar previews: how many unfinished images the app wants to see, 0 for none.
-    :ivar source: the image to start from, a plain PNG of this size (`protocol.task_input`); empty for noise.
+    :ivar source: the image to start from, a plain PNG of this size (`protocol.png`); empty for noise.
     :ivar strength_milli: how much of the schedule is run from a source image, in thousandths, 1 to 1000.
     """
 

@@ -10,14 +10,8 @@ from PIL import Image
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.merkle import leaf_hash, merkle_root
 from protocol.messages import Source, TaskInput
-from protocol.task_input import (
-    PNG_HEADER_BYTES,
-    is_plain_png,
-    prove_public,
-    require_input,
-    require_source,
-    verify_public,
-)
+from protocol.png import PNG_HEADER_BYTES, is_plain_png
+from protocol.task_input import prove_public, require_input, require_source, verify_public
 from protocol.work import ImageNumbers, UnknownKind, Work, WorkKind
 from tests.protocol import builders
 from tests.protocol.builders import STEPS

@@ -2,7 +2,7 @@
 
 Is: Pillow, with limits before anything is decoded. A coordinator makes a plain PNG of an upload: 8-bit RGB,
 of the task's size, without metadata; a worker reads it. Is not: the form itself, which is the protocol's
-(`protocol.task_input`).
+(`protocol.png`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from protocol.errors import Refusal
 from protocol.messages import SOURCE_BYTES_MAX
-from protocol.task_input import is_plain_png
+from protocol.png import is_plain_png
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage

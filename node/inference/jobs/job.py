@@ -59,7 +59,7 @@ class ImageJob(Encoded):
     :ivar preview_every_steps: a preview after each so many steps; 0 for none.
     :ivar schedule_steps: steps of the schedule, of which `steps` are the last; as many without a source
         image.
-    :ivar source_png: the image to start from, a PNG of this size (`protocol.task_input`); empty to start
+    :ivar source_png: the image to start from, a PNG of this size (`protocol.png`); empty to start
         from noise.
     :ivar trace_path: where the worker writes the job's trace (`trace_file`); empty for nowhere.
     """

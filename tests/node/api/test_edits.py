@@ -15,7 +15,7 @@ from node.coordinator.catalogue import UnknownModel
 from node.coordinator.requests import BadRequest, NoMiner
 from protocol.errors import Refusal
 from protocol.messages import PROMPT_BYTES_MAX
-from protocol.task_input import is_plain_png
+from protocol.png import is_plain_png
 from protocol.work import WorkKind
 from tests.node.api.test_app import client
 from tests.node.builders import CATALOGUE, PACKAGE

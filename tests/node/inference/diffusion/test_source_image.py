@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 
 from node.inference.diffusion import source_image
 from node.inference.diffusion.source_image import UPLOAD_PIXELS_MAX, UnreadableImage, plain_png, read_source
-from protocol.task_input import is_plain_png
+from protocol.png import is_plain_png
 from tests.node.inference.builders import a_source
 from tests.protocol.strategies import lawful, mutations
 
