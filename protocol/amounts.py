@@ -16,7 +16,7 @@ WEI_PER_CAI: Final = 10**CAI_DECIMALS
 WEI_PER_MICRO_CAI: Final = 10**12
 """Prices and weights are in micro-CAI."""
 AMOUNT_WEI_MAX: Final = 2**256 - 1
-"""What a contract's number holds."""
+"""The greatest number of a contract."""
 AMOUNT_TEXT_MAX: Final = 120
 """Characters of an amount: the greatest one, with marks between thousands, has 97."""
 _AMOUNT: Final = re.compile(
