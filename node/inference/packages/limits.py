@@ -11,7 +11,7 @@ from typing import Final
 
 from node.inference.packages.model import Model
 from protocol.errors import Refusal
-from protocol.task_input import is_plain_png
+from protocol.png import is_plain_png
 from protocol.work import SPECS, Work, kind_name
 
 SEED_MAX: Final = (1 << 64) - 1
