@@ -79,10 +79,12 @@ def test_coordinator_then_miner_then_staker(place):
     output = type_in(place, "setup", "miner")
     assert "registered: miner" in output
     assert '"role": "miner"' in output
+    assert "metadata   'my miner'" in output
     assert "taken: " in type_in(place, "setup", "move")
     output = type_in(place, "setup", "staker")
-    assert "voted with 10,000" in output
-    assert "'my miner'" in output
+    assert "voted with 10,000 CAI" in output
+    assert "request 1: 5,000 CAI, released at " in output
+    assert "staked     5,000 CAI" in output
 
 
 def test_slasher(tmp_path):
