@@ -388,20 +388,24 @@ class DeclineKind(enum.IntEnum):
     NOBODY = 0
     """No miner that runs this model can do it: it is the task that must change."""
     NOT_HERE = 1
-    """Not this miner, or not now; another one may."""
+    """Not this miner; another one may."""
+    BUSY = 2
+    """Not this miner now: its slots are taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDecline(Encoded):
-    """A miner, on the task stream, in place of its next statement: "I shall not do this".
+    """A miner, on the task stream, in place of its acceptance or a later statement: "I shall not do this".
 
-    Unsigned, as neither pay nor stake hangs on it. It ends the miner's turn; what it has shown until then is
-    paid.
+    Unsigned, as no pay or stake hangs on it; the stream is authenticated. It ends the miner's turn; what it
+    has shown until then is paid.
 
+    :ivar task_id: digest of the announcement.
     :ivar decline_kind: a `DeclineKind`.
     :ivar reason: for the app, in a sentence.
     """
 
+    task_id: Hash
     decline_kind: Annotated[int, Uint(max(DeclineKind))]
     reason: Annotated[str, Text(REASON_BYTES_MAX)]
 

@@ -139,6 +139,7 @@ class KindSpec:
         prompt); the others are owed evenly with the units.
     :ivar may_end_early: whether a result may have fewer units than announced, which are then all that is
         paid.
+    :ivar makes_picture: whether the output is a PNG of the size in the details.
     :ivar fits: whether units and details make sense by themselves, whatever the model.
     """
 
@@ -151,6 +152,7 @@ class KindSpec:
     quantities: Callable[[int, Any], tuple[int, ...]]
     upfront: int
     may_end_early: bool
+    makes_picture: bool
     fits: Callable[[int, Any], bool]
 
 
@@ -173,6 +175,7 @@ def _image_kind(name: str, roles: tuple[SourceRole, ...]) -> KindSpec:
         quantities=_image_quantities,
         upfront=0,
         may_end_early=False,
+        makes_picture=True,
         fits=_image_fits,
     )
 

@@ -42,7 +42,7 @@ from protocol.statement import Envelope
 from protocol.task import AUDITOR as AUDITOR_TABLE
 from protocol.task import COORDINATOR as COORDINATOR_TABLE
 from protocol.task import MINER as MINER_TABLE
-from protocol.task import mermaid
+from protocol.task import ORDER, TURN, mermaid
 from protocol.trace import Opening, OpeningRequest, ProvedLeaf, TraceLeaf
 from protocol.transfer import ModelRequest
 from protocol.work import SPECS, UNITS_MAX, ImageDetails, ImageNumbers, Work
@@ -208,7 +208,7 @@ def test_each_topic_has_its_rules_in_order(topic):
     assert rows == rules_of(functions[0])
 
 
-@pytest.mark.parametrize("table", [COORDINATOR_TABLE, MINER_TABLE, AUDITOR_TABLE])
+@pytest.mark.parametrize("table", [ORDER, COORDINATOR_TABLE, TURN, MINER_TABLE, AUDITOR_TABLE])
 def test_the_diagrams_are_the_generated_ones(table):
     assert f"```mermaid\n{mermaid(table)}\n```" in section("The life of a task")
 

@@ -7,6 +7,8 @@ from protocol.task import (
     AUDITOR,
     COORDINATOR,
     MINER,
+    ORDER,
+    TURN,
     AuditorState,
     CoordinatorEvent,
     CoordinatorState,
@@ -14,11 +16,13 @@ from protocol.task import (
     Life,
     MinerEvent,
     MinerState,
+    OrderState,
+    TurnState,
     after,
     mermaid,
 )
 
-TABLES = {"coordinator": COORDINATOR, "miner": MINER, "auditor": AUDITOR}
+TABLES = {"order": ORDER, "coordinator": COORDINATOR, "turn": TURN, "miner": MINER, "auditor": AUDITOR}
 EVERY_TABLE = pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 
 
@@ -65,10 +69,18 @@ def test_a_pair_of_the_table_leads_on_and_every_other_is_our_own_bug(table, stat
 def test_the_ended_states():
     assert COORDINATOR.ended == {
         CoordinatorState.DELIVERED,
+        CoordinatorState.EXHAUSTED,
         CoordinatorState.EXPIRED,
         CoordinatorState.CANCELLED,
     }
-    assert MINER.ended == {MinerState.DELIVERED, MinerState.NOT_NEEDED, MinerState.GIVEN_UP}
+    assert ORDER.ended == {OrderState.DELIVERED, OrderState.FAILED, OrderState.CANCELLED}
+    assert TURN.ended == {TurnState.ENDED, TurnState.DELIVERED}
+    assert MINER.ended == {
+        MinerState.DELIVERED,
+        MinerState.NOT_NEEDED,
+        MinerState.DECLINED,
+        MinerState.GIVEN_UP,
+    }
     assert AUDITOR.ended == {AuditorState.PUBLISHED, AuditorState.EXPIRED}
 
 
@@ -100,13 +112,13 @@ def test_a_miner_can_always_give_up_and_always_be_told_that_it_is_not_needed():
         assert after(MINER, state, MinerEvent.HEAR_NOT_NEEDED) is MinerState.NOT_NEEDED
 
 
-@pytest.mark.parametrize(
-    ("table", "state"),
-    [(COORDINATOR, CoordinatorState.COMMITTED), (AUDITOR, AuditorState.JUDGED)],
-    ids=["a result that was committed", "a verdict that was signed"],
-)
-def test_what_is_never_thrown_away(table, state):
-    assert len([event for before, event in table.transitions if before is state]) == 1
+def test_a_verdict_that_was_signed_is_never_thrown_away():
+    assert len([event for before, event in AUDITOR.transitions if before is AuditorState.JUDGED]) == 1
+
+
+def test_a_task_is_exhausted_only_while_nobody_works():
+    before = {state for state, event in COORDINATOR.transitions if event is CoordinatorEvent.EXHAUST}
+    assert before == {CoordinatorState.ANNOUNCED, CoordinatorState.FAILED_OVER}
 
 
 def test_no_work_is_delivered_without_a_commitment():
@@ -117,7 +129,13 @@ def test_no_work_is_delivered_without_a_commitment():
 
 def test_a_life_moves_by_its_table():
     life = Life(MINER)
-    for event in (MinerEvent.ACCEPT, MinerEvent.GET_INPUT, MinerEvent.COMMIT, MinerEvent.HEAR_RECEIVED):
+    for event in (
+        MinerEvent.TRUST,
+        MinerEvent.ACCEPT,
+        MinerEvent.GET_INPUT,
+        MinerEvent.COMMIT,
+        MinerEvent.HEAR_RECEIVED,
+    ):
         assert not life.over
         life.move(event)
     assert life.over
@@ -135,4 +153,4 @@ def test_the_diagram_has_every_transition_once(table):
 
 
 def test_states_of_two_words_are_one_name():
-    assert "    running --> failed_over: lose miner" in mermaid(COORDINATOR).splitlines()
+    assert "    running --> failed_over: end turn" in mermaid(COORDINATOR).splitlines()
