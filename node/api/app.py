@@ -11,6 +11,7 @@ import hmac
 import json
 import secrets
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +26,26 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from node.api import edits, errors, images
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
+from node.coordinator.requests import BadRequest
 from node.system.context import NodeContext
 from node.system.files import require_private, write_private
 from node.system.health_page import probe_answers
 from protocol.errors import Refusal
+from protocol.hashing import sha256
 from protocol.receipt import to_document
 from protocol.work import WorkKind, kind_name
 
 BODY_BYTES_MAX = 64 * 1024
+KEY_HEADER_BYTES_MAX = 200
+"""Longest `Idempotency-Key`."""
 log = structlog.get_logger()
 
 TOKEN_FILE = "api-token"  # noqa: S105 - the name of a file
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 """For probes, which have no token."""
+_NO_TASK = errors.ApiError(
+    404, "invalid_request_error", "task_not_found", "no finished task of that id is remembered"
+)
 
 
 def load_token(data_dir: Path) -> str:
@@ -93,6 +101,7 @@ class Api:
             Route("/v1/images/generations", self.generate, methods=["POST"]),
             Route("/v1/images/edits", self.edit, methods=["POST"]),
             Route("/v1/cuckoo/tasks/{task_id}", self.receipt),
+            Route("/v1/cuckoo/tasks/{task_id}/output", self.output),
             Route("/v1/cuckoo/status", self.status),
         ]
         return Gate(Starlette(routes=routes, exception_handlers=handlers), token)
@@ -132,20 +141,23 @@ class Api:
 
     async def receipt(self, request: Request) -> Response:
         """`GET /v1/cuckoo/tasks/{id}`: the receipt of a finished task."""
-        receipt = self._coordinator.receipt(request.path_params["task_id"])
-        if receipt is None:
-            return errors.ApiError(
-                404, "invalid_request_error", "task_not_found", "no finished task of that id is remembered"
-            ).response()
-        return JSONResponse(to_document(receipt))
+        receipt = self._coordinator.receipt(_task_id(request))
+        return _NO_TASK.response() if receipt is None else JSONResponse(to_document(receipt))
+
+    async def output(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/tasks/{id}/output`: the result of a finished task, while it is kept."""
+        output = self._coordinator.output(_task_id(request))
+        return _NO_TASK.response() if output is None else Response(output, media_type="image/png")
 
     async def generate(self, request: Request) -> Response:
         """`POST /v1/images/generations`."""
         try:
-            body = await _read_json(request)
-            if isinstance(body, errors.ApiError):
-                return body.response()
-            generation = images.parse(body, images.model_of(body, self._catalogue, WorkKind.TEXT_TO_IMAGE))
+            data = await _read_body(request, BODY_BYTES_MAX)
+            body = _json(data) if isinstance(data, bytes) else data
+            if isinstance(body, errors.ApiError) or isinstance(data, errors.ApiError):
+                return (body if isinstance(body, errors.ApiError) else errors.CUT_OFF).response()
+            model = images.model_of(body, self._catalogue, WorkKind.TEXT_TO_IMAGE)
+            generation = _named(request, data, images.parse(body, model))
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()
         return await self._serve(request, generation)
@@ -157,14 +169,14 @@ class Api:
             if isinstance(body, errors.ApiError):
                 return body.response()
             form = await edits.read_form(request.headers, body)
-            generation = await edits.parse(form, self._catalogue)
+            generation = _named(request, body, await edits.parse(form, self._catalogue))
         except Refusal as refusal:
             return errors.of_refusal(refusal).response()
         return await self._serve(request, generation)
 
     async def _serve(self, request: Request, generation: images.Generation) -> Response:
         if generation.stream:
-            return images.GenerationStream(self._coordinator, generation.requests[0])
+            return images.GenerationStream(self._coordinator, generation)
         return await _until_disconnect(request, self._coordinator, generation)
 
 
@@ -199,10 +211,26 @@ async def _read_body(request: Request, bytes_max: int) -> bytes | errors.ApiErro
     return bytes(body)
 
 
-async def _read_json(request: Request) -> dict[str, Any] | errors.ApiError:
-    body = await _read_body(request, BODY_BYTES_MAX)
-    if isinstance(body, errors.ApiError):
-        return body
+def _named(request: Request, body: bytes, generation: images.Generation) -> images.Generation:
+    """The generation under the name that the app gives it, if it does.
+
+    :raises BadRequest: the name is too long.
+    """
+    key = request.headers.get("idempotency-key", "")
+    if len(key.encode()) > KEY_HEADER_BYTES_MAX:
+        raise BadRequest("Idempotency-Key", f"Idempotency-Key is longer than {KEY_HEADER_BYTES_MAX} bytes")
+    return replace(generation, key=key, body_hash=sha256(request.url.path.encode() + b"\0" + body))
+
+
+def _task_id(request: Request) -> bytes:
+    """The task of a path; an id that is not one is nobody's."""
+    try:
+        return bytes.fromhex(request.path_params["task_id"])
+    except ValueError:
+        return b""
+
+
+def _json(body: bytes) -> dict[str, Any] | errors.ApiError:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

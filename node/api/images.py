@@ -21,17 +21,9 @@ from starlette.types import Receive, Scope, Send
 from node.api import errors
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
-from node.coordinator.requests import (
-    SEED_MAX,
-    STRENGTH_MILLI_MAX,
-    Announced,
-    BadRequest,
-    Delivered,
-    FailedOver,
-    ImageRequest,
-    Preview,
-    Progress,
-)
+from node.coordinator.outcomes import Announced, Delivered, FailedOver, Preview, Progress
+from node.coordinator.requests import SEED_MAX, STRENGTH_MILLI_MAX, BadRequest, ImageRequest
+from node.coordinator.watching import Watch
 from node.inference.packages.model import Model
 from node.system.clock import now_ms
 from protocol.errors import Refusal
@@ -61,10 +53,22 @@ _KNOWN = _IGNORED | {
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """A parsed request. :ivar requests: one an image. :ivar stream: whether to answer as events."""
+    """A parsed request.
+
+    :ivar requests: one an image.
+    :ivar stream: whether to answer as events.
+    :ivar key: the app's name for it (`Idempotency-Key`); empty for none.
+    :ivar body_hash: SHA-256 of its body, to tell a repetition from another request of that name.
+    """
 
     requests: tuple[ImageRequest, ...]
     stream: bool
+    key: str = ""
+    body_hash: bytes = b""
+
+    def key_of(self, index: int) -> str:
+        """The name of one of its images; empty for none."""
+        return f"{self.key}/{index}" if self.key else ""
 
 
 def model_of(body: Mapping[str, Any], catalogue: Catalogue, work_kind: WorkKind) -> Model:
@@ -170,8 +174,9 @@ async def answer(coordinator: Coordinator, generation: Generation) -> Response:
 
     async def make(index: int, request: ImageRequest) -> None:
         try:
-            async with coordinator.submit(request) as task:
-                delivered[index] = await task.outcome()
+            order = coordinator.submit(request, key=generation.key_of(index), body_hash=generation.body_hash)
+            async with order as watch:
+                delivered[index] = await watch.outcome()
         except Refusal as refusal:
             refused.append(refusal)
             nursery.cancel_scope.cancel()
@@ -186,7 +191,7 @@ async def answer(coordinator: Coordinator, generation: Generation) -> Response:
     return JSONResponse(
         {
             "created": now_ms() // 1000,
-            "data": [{"b64_json": _base64(image.png)} for image in images],
+            "data": [{"b64_json": _base64(image.output)} for image in images],
             "output_format": "png",
             "size": f"{first.width}x{first.height}",
             "cuckoo": {"tasks": [image.receipt.announcement.digest.hex() for image in images]},
@@ -205,10 +210,11 @@ class GenerationStream(Response):
     cancelled safely when the app goes away.
     """
 
-    def __init__(self, coordinator: Coordinator, request: ImageRequest) -> None:
+    def __init__(self, coordinator: Coordinator, generation: Generation) -> None:
         super().__init__()
         self._coordinator = coordinator
-        self._request = request
+        self._generation = generation
+        self._request = request = generation.requests[0]
         is_edit = request.work_kind == WorkKind.IMAGE_TO_IMAGE
         self._event = "image_edit" if is_edit else "image_generation"
 
@@ -229,10 +235,13 @@ class GenerationStream(Response):
     async def _serve(self, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
         try:
-            async with self._coordinator.submit(self._request) as task:
+            order = self._coordinator.submit(
+                self._request, key=self._generation.key_of(0), body_hash=self._generation.body_hash
+            )
+            async with order as watch:
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
                 try:
-                    await self._send_events(send, task)
+                    await self._send_events(send, watch)
                 except Refusal as refusal:
                     await _send_event(send, "error", {"type": "error"} | errors.of_refusal(refusal).body())
         except Refusal as refusal:
@@ -249,7 +258,7 @@ class GenerationStream(Response):
             return
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_events(self, send: Send, task: Any) -> None:
+    async def _send_events(self, send: Send, watch: Watch) -> None:
         shared = {
             "size": f"{self._request.width}x{self._request.height}",
             "quality": "auto",
@@ -257,7 +266,7 @@ class GenerationStream(Response):
             "output_format": "png",
         }
         previews = 0
-        async for event in task.events:
+        async for event in watch.events:
             match event:
                 case Preview(png=png) if previews < self._request.previews:
                     partial = {"partial_image_index": previews, "b64_json": _base64(png)}
@@ -267,19 +276,19 @@ class GenerationStream(Response):
                         f"{self._event}.partial_image",
                         shared | partial | {"created_at": now_ms() // 1000},
                     )
-                case Progress(miner=miner, step=step, steps=steps):
+                case Progress(miner=miner, units=step, units_all=steps):
                     await _send_comment(send, f"step {step} of {steps} by 0x{miner.hex()}")
                 case Announced(task_id=task_id):
                     await _send_comment(send, f"task {task_id.hex()}")
                 case FailedOver(miner=miner, reason=reason):
                     await _send_comment(send, f"lost 0x{miner.hex()}: {reason}")
-        image = await task.outcome()
+        image = await watch.outcome()
         await _send_event(
             send,
             f"{self._event}.completed",
             shared
             | {
-                "b64_json": _base64(image.png),
+                "b64_json": _base64(image.output),
                 "created_at": now_ms() // 1000,
                 "usage": {
                     "input_tokens": 0,

@@ -1,339 +1,404 @@
-"""The coordinator: turns an app's request into a task of the network and the result into an answer.
+"""The coordinator: places apps' orders with its engine, and does what the engine asks.
 
-Is: the draw, the announcement, the miners' streams and the receipt.
-Is not: HTTP (`api/`), gossip rules (`protocol/rules`) or inference.
+Is: streams, calls, gossip, the chain's answers and the clock around :mod:`node.coordinator.engine`; and what
+apps see of it: models, orders, receipts.
+Is not: HTTP (`api/`), gossip rules (`protocol/rules`), or a decision about a task.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
+from typing import Final
 
 import structlog
 import trio
 
-from node.coordinator.active_task import ActiveTask, require_drawn
-from node.coordinator.calling import Caller, reach_by
+from contracts.errors import ChainError, ContractReverted
+from node.coordinator.actions import (
+    Accuse,
+    Action,
+    AskChain,
+    Call,
+    CloseStream,
+    Failure,
+    Finish,
+    Publish,
+    Send,
+    SendInput,
+    Tell,
+)
+from node.coordinator.calling import call_miner
 from node.coordinator.catalogue import Catalogue
-from node.coordinator.requests import Announced, Busy, ImageRequest, NoMiner
-from node.coordinator.task_stream import TaskStream
-from node.inference.packages.model import Model
-from node.pay.payer import TaskPay
+from node.coordinator.engine import TICK_MS, CoordinatorEngine, EngineCounts, EngineParameters, NotReady
+from node.coordinator.journal import EndedOrder, Journal, JournalUnavailable
+from node.coordinator.miner_stream import MinerStream
+from node.coordinator.offered import OfferedModel, offered_models
+from node.coordinator.outcomes import Announced, Delivered, FailedOver, OrderEvent
+from node.coordinator.peer_ports import PeerMarket, PeerSigner
+from node.coordinator.records import FailureKind, OrderPlaced
+from node.coordinator.requests import ImageRequest
+from node.coordinator.watching import Watch
 from node.pay.purse import Purse
 from node.peer.peer import Peer
+from node.system import events
 from node.system.clock import now_ms
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
-from protocol import task as life
-from protocol.amounts import WEI_PER_MICRO_CAI
-from protocol.bounded import Bounded
-from protocol.draw import EpochView, rank_for_task, task_seed
-from protocol.errors import InvalidMessage, ProtocolError, Refusal
-from protocol.messages import (
-    NO_TASK,
-    Kind,
-    ModelOffer,
-    Offer,
-    PassedOver,
-    TaskAcceptance,
-    TaskAnnouncement,
-    TaskInput,
-    WorkOffer,
-)
-from protocol.pay import Price, price_of
+from protocol.errors import CuckooError, LocalError, Refusal
+from protocol.hashing import sha256
+from protocol.messages import Offer, Source
 from protocol.receipt import Receipt
 from protocol.rules import tasks
-from protocol.statement import Statement, open_statement, unsigned
-from protocol.task_input import image_input
-from protocol.work import ImageNumbers, Work
+from protocol.statement import Statement
+from protocol.work import SourceRole
 
-ACTIVE_TASKS_MAX = 64
-"""Most tasks under way at a time."""
-RECEIPTS_MAX = 1_000
-"""Receipts remembered for `GET /v1/cuckoo/tasks/{id}`."""
-ACCEPTANCE_TIMEOUT_MS = 5_000
+ACCEPTANCE_TIMEOUT_MS: Final = 5_000
 """How long a new stream may take to say what it is about."""
-PRICE_MAX_MICRO_CAI = 1_000_000
-"""Offers that ask for more for an image are not considered, if nobody says otherwise."""
-
-EXPIRY_POLL_S = 0.1
-"""How late a task's end by deadline may be noticed."""
+CHAIN_TIMEOUT_S: Final = 2.0
+"""How long the chain may take to say what a miner was paid; then the miner's turn ends, with that reason."""
+NO_DEPOSIT: Final = "no_deposit"
+NO_OFFER: Final = "no_offer"
+TOLD_OTHERWISE: Final = frozenset({NO_DEPOSIT, NO_OFFER, "starting"})
+"""Reasons of readiness that a request hears by an error of its own, or that keep nobody from announcing."""
+ERRANDS_MAX: Final = 1_024
+"""Announcements, calls and questions to the chain that wait to be begun."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class OfferedModel:
-    """A model that live miners serve.
+class CoordinatorStatus:
+    """How the role is.
 
-    :ivar name: what requests call it (`Catalogue.handles`).
-    :ivar sizes: that it draws, in pixels, the default one first.
-    :ivar default_steps: of a request that names no number.
-    :ivar steps_max: most that a request may ask for.
-    :ivar miners: how many.
-    :ivar price_micro_cai: the lowest, for an image at the default size and steps; None where no
-        offer has a price for a kind that is known here.
-    :ivar work_kinds: what any of them does with it, ascending.
+    :ivar live_offers: miners whose offer has not lapsed.
+    :ivar orders: that are not over; each with a live task counts among `tasks_active`.
+    :ivar miners_passed_over: for what this coordinator saw of them.
+    :ivar counts: since the start.
     """
 
-    name: str
-    model_id: bytes
-    sizes: tuple[tuple[int, int], ...]
-    default_steps: int
-    steps_max: int
-    miners: int
-    price_micro_cai: int | None
-    work_kinds: tuple[int, ...]
+    live_offers: int
+    orders: int
+    tasks_active: int
+    miners_passed_over: int
+    counts: EngineCounts
 
 
 @dataclass(frozen=True, slots=True)
-class CoordinatorStatus:
-    """:ivar live_offers: miners whose offer has not lapsed. :ivar receipts: that are remembered."""
+class CancelTask:
+    """What the act `cancel` takes. :ivar task_id: in hexadecimal."""
 
-    live_offers: int
-    tasks_active: int
-    tasks_announced: int
-    receipts: int
+    task_id: str
+
+
+class KeyConflict(Refusal):
+    """An app's name for an order stands for another request."""
 
 
 class Coordinator:
-    """The role's state: tasks under way, and receipts of those that ended."""
+    """The role's state."""
 
     def __init__(
-        self, peer: Peer, catalogue: Catalogue, purse: Purse, price_max_micro_cai: int = PRICE_MAX_MICRO_CAI
+        self, peer: Peer, catalogue: Catalogue, purse: Purse, journal: Journal, price_max_micro_cai: int
     ) -> None:
-        """:param price_max_micro_cai: of offers, for an image at the model's default size and steps."""
+        """:param price_max_micro_cai: most that is paid for a model's default work."""
         self._peer = peer
         self._purse = purse
-        self._price_max_micro_cai = price_max_micro_cai
+        self._journal = journal
         self._catalogue = catalogue
-        self._active: dict[bytes, ActiveTask] = {}
-        self._receipts: Bounded[str, Receipt] = Bounded(RECEIPTS_MAX)
-        self._published = 0
-        self.caller = Caller(reach_by(peer.host, peer.seen.offers.get))
+        self._price_max_micro_cai = price_max_micro_cai
+        parameters = peer.network.parameters
+        self.engine = CoordinatorEngine(
+            EngineParameters(parameters.assigned_miners, parameters.progress_timeout_ms),
+            PeerMarket(peer, self.reason_not_ready),
+            PeerSigner(peer),
+            purse,
+            journal,
+            lambda: os.urandom(32),
+        )
+        self._stream_ids = itertools.count(1)
+        self._streams: dict[int, MinerStream] = {}
+        self._watches: dict[bytes, list[Watch]] = {}
+        self._errands, self._errands_todo = trio.open_memory_channel[Publish | Call | AskChain](ERRANDS_MAX)
 
-    @property
-    def ready(self) -> bool:
-        """Whether a task could be drawn now: an epoch is known, and a live offer of a known model."""
-        return self._peer.view.latest is not None and bool(self.offered_models())
+    # What apps see
+
+    def reason_not_ready(self) -> str | None:
+        """Why an order could not be announced now; None if it could."""
+        latest = self._peer.view.latest
+        if latest is None:
+            return "the chain has no epoch seed yet"
+        if not latest.coordinators.weight_of(self._peer.key.address):
+            return "this node is not a coordinator of the current epoch: register it and have it staked for"
+        reasons = self._peer.context.readiness.status().reasons
+        return next((reason for name, reason in reasons.items() if name not in TOLD_OTHERWISE), None)
 
     def status(self) -> CoordinatorStatus:
         """For people and monitors."""
+        engine = self.engine
         return CoordinatorStatus(
-            live_offers=len(self._live_offers()),
-            tasks_active=len(self._active),
-            tasks_announced=self._published,
-            receipts=len(self._receipts),
+            live_offers=sum(offer.valid_until_ms > now_ms() for _, offer in engine.market.offers()),
+            orders=len(engine.book.orders),
+            tasks_active=len(engine.book.tasks),
+            miners_passed_over=len(engine.experience),
+            counts=replace(engine.counts),
         )
 
     def offered_models(self) -> list[OfferedModel]:
-        """Models of all live offers whose cards are known, by name."""
-        by_id: dict[bytes, list[ModelOffer]] = {}
-        for offer in self._live_offers().values():
-            for model in offer.models:
-                by_id.setdefault(model.model_id, []).append(model)
-        handles = self._catalogue.handles()
-        offered = []
-        for model_id, models in by_id.items():
-            known = self._catalogue.get(model_id)
-            if known is None:
-                continue
-            works = [work for model in models for work in model.works]
-            prices = [_default_price(known, work) for work in works]
-            price = min((price.whole_micro_cai for price in prices if price is not None), default=None)
-            kinds = tuple(sorted({work.kind for work in works}))
-            shape = (known.card.sizes, known.card.default_steps, known.card.steps_max)
-            offered.append(OfferedModel(handles[model_id], model_id, *shape, len(models), price, kinds))
-        return sorted(offered, key=lambda model: model.name)
+        """Models of all live offers, by name."""
+        return offered_models(self.engine.market.offers(), self._catalogue, now_ms())
 
     def note_offer(self, offer: Statement[Offer]) -> None:
         """A valid offer was heard: cards of its models that are missing will be fetched."""
         for model in offer.message.models:
             self._catalogue.note_offer(model.model_id, offer.signer.address, now_ms())
 
-    def receipt(self, task_id: str) -> Receipt | None:
-        """Receipt of a delivered task by its id in hexadecimal, while it is remembered."""
-        return self._receipts.get(task_id)
+    def receipt(self, task_id: bytes) -> Receipt | None:
+        """Receipt of a delivered task, while it is remembered."""
+        ended = self._journal.find_task(task_id)
+        return None if ended is None else ended.receipt
+
+    def output(self, task_id: bytes) -> bytes | None:
+        """Result of a delivered task, while it is kept."""
+        ended = self._journal.find_task(task_id)
+        return None if ended is None or ended.delivered is None else ended.delivered.output
 
     @asynccontextmanager
-    async def submit(self, request: ImageRequest) -> AsyncIterator[ActiveTask]:
-        """Announce a task for `request`; leaving the context before its outcome cancels it.
+    async def submit(
+        self, request: ImageRequest, *, key: str = "", body_hash: bytes = b""
+    ) -> AsyncIterator[Watch]:
+        """Place an order and watch it; leaving before its outcome cancels it, unless it has a name.
 
-        :raises NoMiner: no epoch yet, or nobody with a live offer was drawn.
-        :raises Busy: `ACTIVE_TASKS_MAX` are under way.
-        :raises DepositUsedUp: the deposit does not cover the task's price.
+        :param key: the app's name for the order; asking again under it finds the order, or what it came to.
+        :param body_hash: SHA-256 of the app's request.
+        :raises KeyConflict: the name stands for another request.
+        :raises Refusal: as `CoordinatorEngine.place`.
         """
-        task = self._make_task(request)
-        announcement = task.announcement
-        self._active[announcement.digest] = task
-        # Whoever still works when the app goes holds the reservation too, until it is paid.
-        with task.pay.reservation.held():
+        watch = self._find(key, body_hash) if key else None
+        if watch is None:
+            watch = self._place(request, key, body_hash)
+        try:
+            yield watch
+        finally:
+            watches = self._watches.get(watch.order_id, [])
+            if watch in watches:
+                watches.remove(watch)
+            if not watches:
+                self._watches.pop(watch.order_id, None)
+            if not watch.over and not key:
+                self.cancel(watch.order_id, "the app went away")
+
+    async def cancel_task(self, task: CancelTask) -> dict[str, bool]:
+        """The operator does not want a live task any more: whether there was one of that id."""
+        order = self.engine.book.tasks.get(_bytes_of(task.task_id))
+        if order is not None:
+            reason = "the operator of this node cancelled it"
+            self.perform(self.engine.fail(order, FailureKind.CANCELLED, reason, now_ms()))
+        await trio.lowlevel.checkpoint()
+        return {"cancelled": order is not None}
+
+    def cancel(self, order_id: bytes, reason: str) -> None:
+        """The app does not want an order any more. Nothing happens if it is over."""
+        self.perform(self.engine.cancel(order_id, reason, now_ms()))
+
+    def _place(self, request: ImageRequest, key: str, body_hash: bytes) -> Watch:
+        sources = {sha256(source): source for source in (request.source,) if source}
+        placed = OrderPlaced(
+            order_id=os.urandom(32),
+            key=key,
+            body_hash=body_hash,
+            request=request.order(self._price_max_micro_cai),
+            sources=tuple(Source(SourceRole.IMAGE, len(data), digest) for digest, data in sources.items()),
+            placed_at_ms=now_ms(),
+        )
+        watch = self._watch(placed.order_id)
+        try:
+            self.perform(self.engine.place(placed, sources, placed.placed_at_ms))
+        except JournalUnavailable as error:
+            del self._watches[placed.order_id]
+            raise NotReady(f"this node cannot write down what it takes: {error}") from error
+        except Refusal:
+            del self._watches[placed.order_id]
+            raise
+        return watch
+
+    def _find(self, key: str, body_hash: bytes) -> Watch | None:
+        """A watch on the order of that name: live, or delivered. One that failed may be placed again."""
+        for order in self.engine.book.orders.values():
+            if order.key == key:
+                _require_same(order.body_hash, body_hash)
+                watch = self._watch(order.order_id)
+                if order.task is not None:
+                    watch.tell(Announced(order.task.task_id, order.task.message.assigned))
+                return watch
+        ended: EndedOrder | None = self._journal.find_key(key)
+        if ended is None or ended.delivered is None:
+            return None
+        _require_same(ended.body_hash, body_hash)
+        watch = Watch(ended.order_id)
+        task = ended.delivered.receipt.announcement
+        watch.tell(Announced(task.digest, task.message.assigned))
+        watch.finish(ended.delivered)
+        return watch
+
+    def _watch(self, order_id: bytes) -> Watch:
+        watch = Watch(order_id)
+        self._watches.setdefault(order_id, []).append(watch)
+        return watch
+
+    # What the engine asks for
+
+    def perform(self, actions: Iterable[Action]) -> None:
+        """Do what the engine asks for: at once what needs no waiting, the rest in tasks of `run`."""
+        for action in actions:
+            match action:
+                case Send() | SendInput() | CloseStream():
+                    self._put(action)
+                case Publish() | Call() | AskChain():
+                    self._begin(action)
+                case Tell(order_id=order_id, task_id=task_id, event=event):
+                    self._emit(task_id, event)
+                    for watch in self._watches.get(order_id, ()):
+                        watch.tell(event)
+                case Finish(order_id=order_id, task_id=task_id, outcome=outcome):
+                    self._emit_end(task_id, outcome)
+                    for watch in self._watches.pop(order_id, ()):
+                        watch.finish(outcome)
+                case Accuse(evidence=evidence):
+                    self._peer.accuse(evidence)
+
+    def _emit(self, task_id: bytes, event: OrderEvent) -> None:
+        """Let the node's bus hear of what an order's watchers hear."""
+        publish = self._peer.context.events.publish
+        if isinstance(event, Announced):
+            order = self.engine.book.tasks.get(task_id)
+            model_id = b"" if order is None else order.request.model_id
+            publish(events.TaskAnnounced(task_id, model_id, event.assigned))
+        elif isinstance(event, FailedOver):
+            publish(events.MinerLost(task_id, event.miner, event.reason))
+
+    def _emit_end(self, task_id: bytes, outcome: Delivered | Failure) -> None:
+        publish = self._peer.context.events.publish
+        if isinstance(outcome, Delivered):
+            miner = outcome.receipt.commitment.signer.address
+            log.info("task delivered", task=task_id.hex(), miner=miner.hex(), bytes=len(outcome.output))
+            publish(events.TaskDelivered(task_id, miner))
+        else:
+            log.info("order failed", task=task_id.hex(), reason=outcome.reason)
+            publish(events.TaskFailed(task_id, outcome.reason))
+
+    def _put(self, action: Send | SendInput | CloseStream) -> None:
+        stream = self._streams.get(action.stream_id)
+        if stream is not None:
             try:
-                await self._peer.publish(tasks.TOPIC, announcement.encoded)
-                self._published += 1
-                log.info("task announced", task=announcement.digest.hex(), steps=request.run_steps)
-                task.tell(Announced(announcement.digest, announcement.message.assigned))
-                yield task
-            finally:
-                task.fail(life.CoordinatorEvent.CANCEL, "the app went away")
-                del self._active[announcement.digest]
+                stream.put(action)
+            except Refusal as refusal:
+                self.perform(self.engine.stream_lost(action.stream_id, refusal.reason, now_ms()))
 
-    def _make_task(self, request: ImageRequest) -> ActiveTask:
-        """Draw and sign. Synchronous: what is checked here still holds when it is signed."""
-        if len(self._active) >= ACTIVE_TASKS_MAX:
-            raise Busy("as many tasks are under way as this node carries at a time")
-        peer, parameters = self._peer, self._peer.network.parameters
-        epoch = peer.view.latest
-        if epoch is None:
-            raise NoMiner("the chain has no epoch seed yet")
-        task_input = _input_of(request)
-        number, previous = self._next_number(epoch)
-        prices: dict[bytes, Price] = {}
+    def _begin(self, errand: Publish | Call | AskChain) -> None:
+        try:
+            self._errands.send_nowait(errand)
+        except trio.WouldBlock:
+            # A miner that was not called comes by itself, a chain that was not asked is asked again.
+            self.engine.counts.errands_dropped += 1
+            if isinstance(errand, Publish):
+                reason = "too much waits to be announced"
+                self.perform(self.engine.publish_failed(errand.task_id, reason, now_ms()))
 
-        def judge(miner: bytes) -> PassedOver:
-            reason, price = self._judge(live.get(miner), request)
-            if price is not None:
-                prices[miner] = price
-            return reason
+    async def run(self) -> None:
+        """Read the journal, and serve the engine until cancelled.
 
-        live = self._live_offers()
-        seed = task_seed(epoch.seed, peer.key.address, number)
-        ranking = rank_for_task(epoch.miners, seed, judge, parameters.assigned_miners)
-        assigned = [place.miner for place in ranking if not place.passed_over]
-        if not assigned:
-            raise NoMiner(f"no miner with a live offer for {request.model.name} was drawn")
-        price = reduce(Price.raised_to, (prices[miner] for miner in assigned))
-        announced_at_ms = now_ms()
-        announcement = TaskAnnouncement(
-            coordinator=peer.key.address,
-            epoch=epoch.number,
-            number=number,
-            previous=previous,
-            model_id=request.model.model_id,
-            work=request.work,
-            input_commitment=task_input.commitment(),
-            price_micro_cai=price.whole_micro_cai,
-            upfront_micro_cai=price.upfront_micro_cai,
-            announced_at_ms=announced_at_ms,
-            deadline_ms=announced_at_ms + parameters.task_life_ms,
-            ranking=ranking,
-            multiaddrs=peer.multiaddrs(),
-        )
-        self._purse.require(announcement.price_micro_cai * WEI_PER_MICRO_CAI)
-        statement = peer.seal(announcement)
-        pay = TaskPay(self._purse, announcement)
-        sources = (request.source,) if request.source else ()
-        return ActiveTask(statement, epoch, task_input.encode(), pay, sources)
-
-    def _next_number(self, epoch: EpochView) -> tuple[int, bytes]:
-        """Number of the next announcement in its epoch, and the predecessor that it names.
-
-        Both come from the guard and so survive `kill -9`.
-
-        :raises NoMiner: the chain's epoch is before that of the last announcement; it will catch up.
+        :raises JournalUnavailable: the journal failed; what was written is read at the next start.
         """
-        body = self._peer.guard.last_statement(Kind.TASK_ANNOUNCEMENT)
-        if body is None:
-            return 0, NO_TASK
-        last = TaskAnnouncement.decode(body)
-        if last.epoch > epoch.number:
-            raise NoMiner("the chain's epoch is before that of the last task")
-        last_id = unsigned(self._peer.domain, last).digest
-        if last.epoch == epoch.number:
-            return last.number + 1, last_id
-        return 0, last_id if last.epoch + 1 == epoch.number else NO_TASK
+        self._journal.load(self.engine.book)
+        async with trio.open_nursery() as nursery:
+            self.perform(self.engine.resume(now_ms()))
+            nursery.start_soon(self._tick)
+            async for errand in self._errands_todo:
+                nursery.start_soon(self._run_errand, errand)
 
-    async def expire_tasks(self) -> None:
-        """End tasks whose deadline has passed, for as long as the role runs."""
+    async def _tick(self) -> None:
         while True:
-            now = now_ms()
-            for task in self._active.values():
-                if task.announcement.message.deadline_ms <= now:
-                    task.fail(life.CoordinatorEvent.EXPIRE, "no miner finished it before its deadline")
-            await trio.sleep(EXPIRY_POLL_S)
+            await trio.sleep(TICK_MS / 1000)
+            self.perform(self.engine.tick(now_ms()))
 
-    def _live_offers(self) -> dict[bytes, Offer]:
-        """Offers by miner that have not lapsed."""
-        now = now_ms()
-        return {
-            miner: offer.message
-            for miner, offer in self._peer.seen.offers.items()
-            if offer.message.valid_until_ms > now
-        }
+    async def _run_errand(self, errand: Publish | Call | AskChain) -> None:
+        match errand:
+            case Publish(task_id=task_id, data=data):
+                log.info("task announced", task=task_id.hex())
+                try:
+                    await self._peer.publish(tasks.TOPIC, data)
+                except LocalError as error:
+                    self.perform(self.engine.publish_failed(task_id, str(error), now_ms()))
+            case Call(task_id=task_id, miner=miner):
+                try:
+                    await call_miner(self._peer.host, self._peer.seen.offers.get, miner, task_id)
+                    self.engine.counts.calls_heard += 1
+                except CuckooError as error:
+                    self.engine.counts.calls_not_heard += 1
+                    log.info("call not heard", task=task_id.hex(), miner=miner.hex(), error=str(error))
+            case AskChain(miner=miner):
+                failure = "the chain does not answer"
+                with trio.move_on_after(CHAIN_TIMEOUT_S):
+                    try:
+                        await self._purse.load_account(miner)
+                        failure = ""
+                    except (ChainError, ContractReverted) as error:
+                        failure = str(error)
+                self.perform(self.engine.chain_answered(miner, failure, now_ms()))
 
-    def _judge(self, offer: Offer | None, request: ImageRequest) -> tuple[PassedOver, Price | None]:
-        """Why a miner is passed over, or the least price of `request` at which its offer stands."""
-        model_id = request.model.model_id
-        works = (
-            model.work_offer(request.work_kind)
-            for model in (offer.models if offer is not None else ())
-            if model.model_id == model_id
-        )
-        work_offer = next(works, None)
-        if work_offer is None:
-            return PassedOver.NO_OFFER, None
-        default, asked = _default_price(request.model, work_offer), _price(request.work, work_offer)
-        if default is None or asked is None or default.whole_micro_cai > self._price_max_micro_cai:
-            return PassedOver.TOO_EXPENSIVE, None
-        return PassedOver.ASSIGNED, asked
+    # Miners' streams
+
+    def is_assigned(self, peer_id: PeerId) -> bool:
+        """Whether a live task waits for this peer, so that it may open a task stream."""
+        try:
+            return self.engine.is_assigned(address_of_peer(peer_id))
+        except CuckooError:
+            return False
 
     async def handle_stream(self, stream: DirectStream, peer_id: PeerId) -> None:
         """Serve one miner's stream; whatever it sends, only this stream ends.
 
         :raises ProtocolError: the miner broke the protocol.
-        :raises Refusal: it may not have this task (it hears why), fell silent or went away.
+        :raises Refusal: it may not have this task (it hears why), or went away.
         """
         payload = await stream.receive(timeout_ms=ACCEPTANCE_TIMEOUT_MS)
-        acceptance = open_statement(self._peer.domain, payload or b"", TaskAcceptance)
-        if acceptance.signer.address != address_of_peer(peer_id):
-            raise InvalidMessage("acceptance is signed by somebody else than the peer")
-        task = self._active.get(acceptance.message.task_id)
-        if task is None:
-            raise Refusal("this task is over or was never here")
-        require_drawn(task.announcement.message, acceptance)
-        end = TaskStream(self._peer, stream, task, acceptance)
-        with task.pay.reservation.held():
-            try:
-                async with task.turn(acceptance) as granted:
-                    if granted:
-                        delivered = await end.employ()
-                        self._receipts[delivered.receipt.announcement.digest.hex()] = delivered.receipt
-                        task.deliver(delivered)
-            finally:
-                self.caller.note_lost(task)
-            await end.dismiss()
+        stream_id = next(self._stream_ids)
+        self._streams[stream_id] = mine = MinerStream(stream, self._journal.source)
+        reason = "its stream ended"
+        try:
+            self.perform(
+                self.engine.stream_opened(stream_id, address_of_peer(peer_id), payload or b"", now_ms())
+            )
+            await mine.serve(lambda heard: self.perform(self.engine.stream_heard(stream_id, heard, now_ms())))
+        except CuckooError as error:
+            reason = str(error)
+            raise
+        finally:
+            del self._streams[stream_id]
+            self.perform(self.engine.stream_lost(stream_id, reason, now_ms()))
 
 
-def _input_of(request: ImageRequest) -> TaskInput:
-    return image_input(
-        ImageNumbers(request.seed, request.guidance_milli, request.steps),
-        (request.prompt, request.negative_prompt),
-        os.urandom(32),
-        request.preview_every_steps,
-        request.source,
-    )
-
-
-def _default_price(model: Model, offer: WorkOffer) -> Price | None:
-    """Least price of an image at the model's default size and steps; None where the offer has none."""
-    return _price(replace(model.default_work, kind=offer.kind), offer)
-
-
-def _price(work: Work, offer: WorkOffer) -> Price | None:
-    """Least price of `work` at which the offer stands; None where its prices are not those of the kind."""
+def _bytes_of(text: str) -> bytes:
+    """Bytes of hexadecimal; of anything else, none."""
     try:
-        return price_of(work, offer.prices_wei)
-    except ProtocolError:
-        return None
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        return b""
+
+
+def _require_same(known: bytes, body_hash: bytes) -> None:
+    """:raises KeyConflict: they differ."""
+    if known != body_hash:
+        raise KeyConflict("this name was given to another request; give each request a name of its own")
 
 
 async def run_coordinator(coordinator: Coordinator, peer: Peer, purse: Purse) -> None:
-    """Keep the role's own tasks running until cancelled: deadlines, calls, money, and the epochs' seeds."""
+    """Keep the role's own tasks running until cancelled: orders, money, and the epochs' seeds."""
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(coordinator.expire_tasks)
-        nursery.start_soon(coordinator.caller.run)
+        nursery.start_soon(coordinator.run)
         nursery.start_soon(purse.run, peer.network.parameters.chain_poll_ms / 1000)
         nursery.start_soon(peer.chain.record_seeds, peer.sender)

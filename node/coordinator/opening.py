@@ -1,6 +1,6 @@
 """Opens the coordinator that its settings describe.
 
-Is: from settings to a catalogue, a ledger and a purse, and the coordinator on top of them.
+Is: from settings to a catalogue, a journal and a purse, and the coordinator on top of them.
 Is not: the coordinator (`coordinator`), or the API before it, which `run` serves.
 """
 
@@ -8,24 +8,32 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import trio
 
 from node.coordinator.card_fetching import fetch_over, keep_fetching
 from node.coordinator.catalogue import Catalogue
-from node.coordinator.coordinator import Coordinator, run_coordinator
+from node.coordinator.coordinator import NO_DEPOSIT, NO_OFFER, CancelTask, Coordinator, run_coordinator
+from node.coordinator.journal import JOURNAL_FILE, Journal, open_journal
 from node.coordinator.model_names import open_model_names
 from node.exchange.protocols import TASK_PROTOCOL
-from node.pay.ledger import LEDGER_FILE, open_ledger
+from node.pay.ledger import LEDGER_SCHEMA, Ledger
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
 from node.peer.peer import Peer
 from node.settings import CoordinatorSettings
 from node.system.clock import now_ms
+from p2p.admission import CLOSED, Admission, Share
 from protocol.rules import offers
 
-NO_DEPOSIT = "nothing of the deposit is free; its owner adds to it with: cuckoo-peer chain escrow deposit"
-NO_OFFER = "no live offer of a miner is known for a model whose card is here"
+LATECOMERS: Final = Share(per_peer_max=1, total_max=32)
+"""Streams of staked peers that no live task waits for: they hear that their task is over."""
+
+DEPOSIT_MISSING = (
+    "nothing of the deposit is free; its owner adds to it with: cuckoo-peer chain escrow deposit"
+)
+OFFER_MISSING = "no live offer of a miner is known for a model whose card is here"
 
 
 @asynccontextmanager
@@ -34,20 +42,26 @@ async def open_coordinator(
 ) -> AsyncIterator[tuple[Coordinator, Catalogue]]:
     """A running coordinator and its models, until the context ends.
 
-    :raises LocalError: the ledger is held by another process, the chain does not answer, or a folder is not a
-        package.
+    :raises LocalError: the journal is held by another process, the chain does not answer, or a folder is not
+        a package.
     """
     domain = EscrowDomain.of(peer.network.deployment)
+    address = peer.key.address
     with (
-        open_ledger(settings.data_dir / LEDGER_FILE, peer.key, domain) as ledger,
+        open_journal(settings.data_dir / JOURNAL_FILE, peer.domain, address, LEDGER_SCHEMA) as opened,
         open_model_names(settings.data_dir) as names,
     ):
+        journal, connection = opened
         catalogue = Catalogue.of_folders(settings.model_folders, names, settings.default_model)
-        purse = Purse(ledger, peer.clients.escrow, peer.key.address)
+        purse = Purse(Ledger(connection, peer.key, domain), peer.clients.escrow, address)
         await purse.refresh()
-        coordinator = Coordinator(peer, catalogue, purse, settings.price_max_micro_cai)
-        peer.host.handle_direct_streams(TASK_PROTOCOL, coordinator.handle_stream)
-        _show(peer, coordinator, purse)
+        coordinator = Coordinator(peer, catalogue, purse, journal, settings.price_max_micro_cai)
+        peer.host.handle_direct_streams(
+            TASK_PROTOCOL,
+            coordinator.handle_stream,
+            admission=Admission(is_assigned=coordinator.is_assigned, staked=LATECOMERS, strangers=CLOSED),
+        )
+        _show(peer, coordinator, purse, journal)
         peer.listen(offers.TOPIC, coordinator.note_offer)
         async with trio.open_nursery() as nursery:
             fetch = fetch_over(peer.host, peer.lookup)
@@ -57,11 +71,12 @@ async def open_coordinator(
             nursery.cancel_scope.cancel()
 
 
-def _show(peer: Peer, coordinator: Coordinator, purse: Purse) -> None:
-    """Register what is to be seen of the role, and what keeps it from working."""
+def _show(peer: Peer, coordinator: Coordinator, purse: Purse, journal: Journal) -> None:
+    """Register what is to be seen of the role, what can be asked of it, and what keeps it from working."""
     observable, readiness = peer.context.observable, peer.context.readiness
     observable.register("coordinator", coordinator.status)
-    observable.register("calls", lambda: coordinator.caller.counts)
+    observable.register("journal", journal.statistics)
     observable.register("pay", purse.status)
-    readiness.register("no_deposit", lambda: None if purse.free_wei > 0 else NO_DEPOSIT)
-    readiness.register("no_offer", lambda: None if coordinator.ready else NO_OFFER)
+    readiness.register(NO_DEPOSIT, lambda: None if purse.free_wei > 0 else DEPOSIT_MISSING)
+    readiness.register(NO_OFFER, lambda: None if coordinator.offered_models() else OFFER_MISSING)
+    peer.context.control.register("cancel", CancelTask, coordinator.cancel_task)

@@ -1,4 +1,4 @@
-"""What an app asks of its coordinator, and what it hears back; between `api` and `roles/coordinator`.
+"""What an app asks of its coordinator: between the local API and orders.
 
 Is: plain values with their bounds.
 Is not: HTTP, or the protocol's messages.
@@ -6,9 +6,9 @@ Is not: HTTP, or the protocol's messages.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
 
+from node.coordinator.records import OrderRequest
 from node.inference.packages.limits import (
     SEED_MAX,
     STRENGTH_MILLI_MAX,
@@ -17,23 +17,10 @@ from node.inference.packages.limits import (
     check_request,
 )
 from node.inference.packages.model import Model
-from protocol.errors import Refusal
-from protocol.receipt import Receipt
-from protocol.work import Work, WorkKind
+from protocol.pay import price_of, unit_price_wei
+from protocol.work import ImageNumbers, Work, WorkKind
 
 __all__ = ["SEED_MAX", "STRENGTH_MILLI_MAX", "BadRequest"]
-
-
-class Busy(Refusal):
-    """As many tasks are under way as this node carries at a time."""
-
-
-class NoMiner(Refusal):
-    """Nobody who could do it is here right now; asking again later may help."""
-
-
-class TaskFailed(Refusal):
-    """The task ended without a result; the reason says how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,46 +93,20 @@ class ImageRequest:
         """So many steps between previews that `previews` of them fit before the end; 0 for none."""
         return max(1, self.run_steps // (self.previews + 1)) if self.previews else 0
 
+    def order(self, price_max_micro_cai: int) -> OrderRequest:
+        """What is ordered of the network for it.
 
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """The task is public. :ivar task_id: 32 bytes. :ivar assigned: drawn miners, in order."""
-
-    task_id: bytes
-    assigned: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A miner has done `step` of `steps`. :ivar miner: its address."""
-
-    miner: bytes
-    step: int
-    steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """The unfinished image after `step`. :ivar png: the whole file."""
-
-    step: int
-    png: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class FailedOver:
-    """A miner was lost; the next in the ranking has the turn. :ivar miner: the lost one's address."""
-
-    miner: bytes
-    reason: str
-
-
-TaskEvent: TypeAlias = Announced | Progress | Preview | FailedOver
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """How a task should end. :ivar png: the image. :ivar receipt: the proof, verified."""
-
-    png: bytes
-    receipt: Receipt
+        :param price_max_micro_cai: most that is paid for the model's default work.
+        """
+        default = replace(self.model.default_work, kind=int(self.work_kind))
+        price_max_wei = unit_price_wei(price_max_micro_cai, default)
+        (quantity,), (default_quantity,) = self.work.quantities(), default.quantities()
+        return OrderRequest(
+            model_id=self.model.model_id,
+            work=self.work,
+            numbers=ImageNumbers(self.seed, self.guidance_milli, self.steps).encode(),
+            prompts=(self.prompt, self.negative_prompt),
+            preview_every_units=self.preview_every_steps,
+            price_max_micro_cai=price_of(self.work, (price_max_wei,)).whole_micro_cai,
+            typical_permille=-(-1000 * quantity // default_quantity),
+        )

@@ -258,6 +258,7 @@ class Miner:
     ) -> None:
         with self._payee.task(task, self._peer.network.parameters.progress_timeout_ms) as meter:
             await self._payee.require_credit(task.message)
+            life.move(MinerEvent.TRUST)
             coordinator = await reach_coordinator(self._peer.host, self._peer.lookup, task)
             async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
                 await self._converse(task, rank, life, stream, meter)

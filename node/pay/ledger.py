@@ -10,22 +10,15 @@ Called synchronously on purpose, as the guard is: nothing can come between the r
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from contracts.records import PairAccount, Voucher
 from node.pay.vouchers import EscrowDomain, HeldVoucher
-from node.signing.held_database import hold_database
 from node.signing.keys import Key
 from protocol.errors import LocalError
 from protocol.pay import WEI_BYTES, WEI_MAX
 
-LEDGER_FILE = "ledger.sqlite"
-"""In a coordinator's data directory. It moves with the node's key."""
-
-_SCHEMA = f"""
+LEDGER_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS promised (
     escrow BLOB NOT NULL, miner BLOB NOT NULL,
     promised BLOB NOT NULL CHECK (length(promised) = {WEI_BYTES}),
@@ -41,7 +34,7 @@ ON CONFLICT (escrow, miner) DO UPDATE SET
 
 
 class LedgerUnavailable(LocalError):
-    """The ledger's file cannot be opened, or another process holds it."""
+    """The ledger cannot be read."""
 
 
 class MustNotPromise(LocalError):
@@ -62,7 +55,7 @@ class Entry:
 
 
 class Ledger:
-    """Promises of one coordinator under one escrow contract. Made by `open_ledger`."""
+    """Promises of one coordinator under one escrow contract, in the tables of `LEDGER_SCHEMA`."""
 
     def __init__(self, connection: sqlite3.Connection, key: Key, domain: EscrowDomain) -> None:
         """:raises LedgerUnavailable: the file cannot be read."""
@@ -91,17 +84,19 @@ class Ledger:
         """The ledger's entry of one miner."""
         return self._entries.get(miner)
 
-    def promise(self, miner: bytes, amount_wei: int) -> HeldVoucher:
-        """Promise so much more, and sign the voucher for all that was ever promised.
+    def promise(self, miner: bytes, total_wei: int) -> HeldVoucher:
+        """Promise so much in all, and sign the voucher for it.
 
-        :param amount_wei: 0 for the newest voucher again.
+        A total that was promised before is signed again in the same words; what is promised never falls.
+
+        :param total_wei: all that this coordinator ever promised the miner, with what is added now.
         :raises MustNotPromise: the file failed, or the sum is more than the contract can keep.
         """
         known = self._entries.get(miner, Entry())
-        total_wei = known.promised_wei + amount_wei
-        if amount_wei < 0 or total_wei > WEI_MAX:
-            raise MustNotPromise(f"{amount_wei} wei more is no amount of a voucher; nothing was signed")
-        self._record(miner, Entry(total_wei, known.paid_wei))
+        if not 0 <= total_wei <= WEI_MAX:
+            raise MustNotPromise(f"{total_wei} wei is not an amount of a voucher; nothing was signed")
+        if total_wei > known.promised_wei or miner not in self._entries:
+            self._record(miner, Entry(max(total_wei, known.promised_wei), known.paid_wei))
         voucher = Voucher(coordinator=self._key.address, miner=miner, cumulative_amount_wei=total_wei)
         return HeldVoucher(voucher, self._domain.sign(self._key, voucher))
 
@@ -130,13 +125,3 @@ class Ledger:
 
 def _integer(amount: bytes) -> int:
     return int.from_bytes(amount, "big")
-
-
-@contextmanager
-def open_ledger(path: Path, key: Key, domain: EscrowDomain) -> Iterator[Ledger]:
-    """The ledger on the file at `path`, held exclusively until the context ends.
-
-    :raises LedgerUnavailable: another process holds it, or it is not a ledger.
-    """
-    with hold_database(path, _SCHEMA, "the ledger of vouchers", LedgerUnavailable) as connection:
-        yield Ledger(connection, key, domain)

@@ -1,14 +1,12 @@
 """The coordinator's purse: what of its deposit is still free to be promised.
 
 Is: the deposit as the chain has it, less what vouchers can still draw, less what tasks under way may come to.
-Whatever is promised was reserved before, so all vouchers together never exceed the deposit.
+Whatever is promised was held before, so all vouchers together never exceed the deposit.
 Is not: the record of promises (`ledger`) or the rule of pay (`protocol/pay`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -18,10 +16,10 @@ import trio
 from contracts.errors import ChainError, ContractReverted
 from contracts.escrow import EscrowClient
 from contracts.records import Deposit
-from node.pay.ledger import Ledger, MustNotPromise
-from node.pay.vouchers import HeldVoucher
+from node.pay.ledger import Ledger
 from protocol.amounts import format_cai
 from protocol.errors import Refusal
+from protocol.pay import SignedVoucher
 
 ACCOUNTS_PER_REFRESH = 32
 """Most miners whose account is asked for at a time. One that is not asked for counts as unpaid: too much is
@@ -48,12 +46,15 @@ class DepositUsedUp(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class PurseStatus:
-    """:ivar leaving_wei: by an announced withdrawal. :ivar outstanding_wei: promised and not redeemed."""
+    """:ivar leaving_wei: by an announced withdrawal. :ivar outstanding_wei: promised and not redeemed.
+
+    :ivar held_wei: set aside for live tasks.
+    """
 
     deposit_wei: int
     leaving_wei: int
     outstanding_wei: int
-    reserved_wei: int
+    held_wei: int
     free_wei: int
 
 
@@ -65,17 +66,17 @@ class Purse:
         self._escrow = escrow
         self._coordinator = coordinator
         self._deposit = Deposit(balance_wei=0, leaving_wei=0, withdrawable_from_s=0, withdrawable_until_s=0)
-        self._reserved_wei = 0
+        self._held_wei = 0
         self._asked = 0
 
     @property
     def free_wei(self) -> int:
-        """Wei that may be reserved; below zero when a withdrawal was announced of promised wei.
+        """Wei that may be set aside; below zero when a withdrawal was announced of promised wei.
 
         A withdrawal that has been announced counts as gone.
         """
         deposit = self._deposit
-        return deposit.balance_wei - deposit.leaving_wei - self._ledger.outstanding_wei - self._reserved_wei
+        return deposit.balance_wei - deposit.leaving_wei - self._ledger.outstanding_wei - self._held_wei
 
     def status(self) -> PurseStatus:
         """For people and monitors."""
@@ -83,7 +84,7 @@ class Purse:
             deposit_wei=self._deposit.balance_wei,
             leaving_wei=self._deposit.leaving_wei,
             outstanding_wei=self._ledger.outstanding_wei,
-            reserved_wei=self._reserved_wei,
+            held_wei=self._held_wei,
             free_wei=self.free_wei,
         )
 
@@ -92,17 +93,37 @@ class Purse:
         if amount_wei > self.free_wei:
             raise DepositUsedUp(self._coordinator, amount_wei, self.free_wei)
 
-    def reserve(self, amount_wei: int) -> Reservation:
-        """Set so much aside for one task, until the last who holds the reservation lets it go.
+    def hold(self, amount_wei: int) -> None:
+        """Set so much aside for a task, whether it is free or not: ask `require` first."""
+        self._held_wei += amount_wei
 
-        :raises DepositUsedUp: so much is not free.
+    def release(self, amount_wei: int) -> None:
+        """Set free what was held."""
+        self._held_wei -= amount_wei
+
+    def knows(self, miner: bytes) -> bool:
+        """Whether it is known what this miner was ever promised."""
+        return self._ledger.entry(miner) is not None
+
+    def total_after(self, miner: bytes, amount_wei: int) -> int:
+        """What the miner will ever have been promised after so much more, in wei."""
+        entry = self._ledger.entry(miner)
+        return amount_wei + (0 if entry is None else entry.promised_wei)
+
+    def promise(self, miner: bytes, total_wei: int, amount_wei: int, task_wei: int) -> SignedVoucher:
+        """Promise so much of what is held, and sign the voucher for all that was ever promised.
+
+        Promising a total again takes nothing: a promise that was written down may be made twice.
+
+        :param task_wei: of the total for the task at hand.
+        :raises MustNotPromise: the ledger failed; nothing was signed.
         """
-        self.require(amount_wei)
-        self._reserved_wei += amount_wei
-        return Reservation(self, amount_wei)
+        held = self._ledger.promise(miner, total_wei)
+        self._held_wei -= amount_wei
+        return SignedVoucher.of(task_wei, held.amount_wei, held.signature)
 
     async def load_account(self, miner: bytes) -> None:
-        """Load a miner's account from the chain if the ledger has none, before anything is promised.
+        """Learn what the chain knows of a miner that the ledger does not know, before promising anything.
 
         :raises ChainError: the chain does not answer.
         """
@@ -138,54 +159,3 @@ class Purse:
                     log.warning("the deposit cannot be asked for; what was known stays", error=str(error))
                 reachable = False
             await trio.sleep(poll_s)
-
-    # For reservations alone
-
-    def take_back(self, amount_wei: int) -> None:
-        """Set free again what was reserved."""
-        self._reserved_wei -= amount_wei
-
-    def promise(self, miner: bytes, amount_wei: int) -> HeldVoucher:
-        """Turn a part of what is reserved into a promise. :raises MustNotPromise: the ledger failed."""
-        voucher = self._ledger.promise(miner, amount_wei)
-        self._reserved_wei -= amount_wei
-        return voucher
-
-
-class Reservation:
-    """The reservation of one task. :ivar left_wei: of it, not promised yet."""
-
-    def __init__(self, purse: Purse, amount_wei: int) -> None:
-        self._purse = purse
-        self.left_wei = amount_wei
-        self._holders = 0
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep it for the time of the context; with the last holder it ends, and the rest is free again."""
-        self._holders += 1
-        try:
-            yield
-        finally:
-            self._holders -= 1
-            if not self._holders:
-                self._purse.take_back(self.left_wei)
-                self.left_wei = 0
-
-    def raise_to(self, amount_wei: int) -> None:
-        """Have at least so much left. :raises DepositUsedUp: what is missing is not free."""
-        missing_wei = amount_wei - self.left_wei
-        if missing_wei > 0:
-            self._purse.reserve(missing_wei)
-            self.left_wei = amount_wei
-
-    def promise(self, miner: bytes, amount_wei: int) -> HeldVoucher:
-        """Promise a part of it.
-
-        :raises MustNotPromise: more than `left_wei`, or the ledger failed. Nothing was signed.
-        """
-        if amount_wei > self.left_wei:
-            raise MustNotPromise(f"{amount_wei} wei are more than was reserved; nothing was signed")
-        voucher = self._purse.promise(miner, amount_wei)
-        self.left_wei -= amount_wei
-        return voucher

@@ -12,14 +12,17 @@ from pathlib import Path
 
 from contracts.records import Role, Voucher
 from node import cli
+from node.coordinator.actions import Action, Send
+from node.coordinator.orders import Order
+from node.coordinator.turns import Turns, reply
 from node.devnet import __main__ as devnet
 from node.devnet.market import NodePlan
 from node.pay.ledger import Ledger
 from node.pay.meter import TaskMeter
-from node.pay.payer import TaskPay
 from node.pay.vouchers import EscrowDomain, HeldVoucher
 from node.signing.keys import Key
 from protocol.errors import Refusal
+from protocol.messages import ReplyKind, TaskReply
 from protocol.pay import SignedVoucher
 
 MODULE = "tests.market.hostile"
@@ -32,7 +35,8 @@ PLAN = (
     NodePlan("miner-2", Role.MINER, 100_000),
     NodePlan(THIEF, Role.MINER, 150_000, module=MODULE),
 )
-honest_promise, honest_show, honest_take = Ledger.promise, TaskPay.show, TaskMeter.take
+honest_promise, honest_pay, honest_take = Ledger.promise, Turns._pay, TaskMeter.take
+FIRST_VOUCHERS: dict[bytes, SignedVoucher] = {}
 
 
 def orders() -> str:
@@ -41,40 +45,49 @@ def orders() -> str:
     return path.read_text() if path.exists() else ""
 
 
-def promise(ledger: Ledger, miner: bytes, amount_wei: int) -> HeldVoucher:
+def promise(ledger: Ledger, miner: bytes, total_wei: int) -> HeldVoucher:
     """Sign for another chain, if so ordered."""
-    held = honest_promise(ledger, miner, amount_wei)
+    held = honest_promise(ledger, miner, total_wei)
     if orders() != "foreign chain":
         return held
     foreign = EscrowDomain(1, ledger._domain.escrow)
     return HeldVoucher(held.voucher, foreign.sign(ledger._key, held.voucher))
 
 
-def _signed(voucher: SignedVoucher, pay: TaskPay, miner: bytes, amount_wei: int, key: Key) -> SignedVoucher:
-    domain, coordinator = pay._purse._ledger._domain, pay._purse._ledger._key.address
-    forged = Voucher(coordinator=coordinator, miner=miner, cumulative_amount_wei=amount_wei)
-    return SignedVoucher.of(voucher.task_wei, amount_wei, domain.sign(key, forged))
+def _signed(voucher: SignedVoucher, ledger: Ledger, miner: bytes, amount_wei: int, key: Key) -> SignedVoucher:
+    forged = Voucher(coordinator=ledger._key.address, miner=miner, cumulative_amount_wei=amount_wei)
+    return SignedVoucher.of(voucher.task_wei, amount_wei, ledger._domain.sign(key, forged))
 
 
 SPOILT = {
-    "never pays": lambda _voucher, _pay, _miner: None,
-    "wrong signature": lambda voucher, pay, miner: _signed(
-        voucher, pay, miner, voucher.cumulative_wei, Key.of(b"\x01" * 32)
+    "never pays": lambda _voucher, _ledger, _miner: None,
+    "wrong signature": lambda voucher, ledger, miner: _signed(
+        voucher, ledger, miner, voucher.cumulative_wei, Key.of(b"\x01" * 32)
     ),
-    "wrong amount": lambda voucher, _pay, _miner: dataclasses.replace(voucher, task_amount=b"\xff" * 12),
-    "falling amount": lambda voucher, pay, miner: _signed(
-        voucher, pay, miner, voucher.task_wei // 2, pay._purse._ledger._key
+    "wrong amount": lambda voucher, _ledger, _miner: dataclasses.replace(voucher, task_amount=b"\xff" * 12),
+    "falling amount": lambda voucher, ledger, miner: _signed(
+        voucher, ledger, miner, voucher.task_wei // 2, ledger._key
     ),
-    "replayed voucher": lambda voucher, pay, miner: vars(pay).setdefault(f"first {miner.hex()}", voucher),
-    "garbage": lambda _voucher, _pay, _miner: SignedVoucher(bytes(12), b"\xff" * 12, bytes(65)),
+    "replayed voucher": lambda voucher, _ledger, miner: FIRST_VOUCHERS.setdefault(miner, voucher),
+    "garbage": lambda _voucher, _ledger, _miner: SignedVoucher(bytes(12), b"\xff" * 12, bytes(65)),
 }
 
 
-def show(pay: TaskPay, miner: bytes, step: int) -> SignedVoucher | None:
+def pay(turns: Turns, order: Order, rank: int, units: int) -> list[Action]:
     """Spoil the voucher that is due, if so ordered."""
-    voucher = honest_show(pay, miner, step)
+    miner = order.live_task.turns[rank].miner
+    actions = honest_pay(turns, order, rank, units)
     spoil = SPOILT.get(orders())
-    return voucher if voucher is None or spoil is None else spoil(voucher, pay, miner)
+    if spoil is None:
+        return actions
+    spoilt: list[Action] = []
+    for action in actions:
+        assert isinstance(action, Send)
+        voucher = SignedVoucher.decode(TaskReply.decode(action.replies[0]).payload)
+        false = spoil(voucher, turns._engine.purse._ledger, miner)
+        if false is not None:
+            spoilt.append(Send(action.stream_id, (reply(ReplyKind.VOUCHER, false.encode()),)))
+    return spoilt
 
 
 def take(meter: TaskMeter, signed: SignedVoucher) -> None:
@@ -86,7 +99,7 @@ def take(meter: TaskMeter, signed: SignedVoucher) -> None:
 
 if __name__ == "__main__":
     if "--role" in sys.argv:
-        Ledger.promise, TaskPay.show, TaskMeter.take = promise, show, take
+        Ledger.promise, Turns._pay, TaskMeter.take = promise, pay, take
         cli.main()
     else:
         devnet.DEFAULT_PLAN = PLAN

@@ -115,7 +115,7 @@ class Money:
             lost_wei = purse["outstanding_wei"] + paid_wei - sum(held)
             # A coordinator asks what was paid before it asks for the deposit: of a redemption between the two
             # it knows the one half, and the other at its next look.
-            if not purse["reserved_wei"] and purse["deposit_wei"] == balance_wei and lost_wei <= LOST_WEI_MAX:
+            if not purse["held_wei"] and purse["deposit_wei"] == balance_wei and lost_wei <= LOST_WEI_MAX:
                 break
             assert time.monotonic() < deadline, (purse, balance_wei, paid_wei, held)
             time.sleep(0.2)

@@ -6,7 +6,10 @@ import httpx2
 import pytest
 
 from node.api.app import Api, load_token
-from node.coordinator.requests import Busy, NoMiner
+from node.coordinator.coordinator import KeyConflict
+from node.coordinator.engine import NotReady
+from node.coordinator.outcomes import Busy, NoMiner, OrderLost
+from node.coordinator.records import FailureKind
 from node.pay.purse import DepositUsedUp
 from node.system.files import UnsafeFile
 from node.system.observable import Observable
@@ -23,7 +26,7 @@ class RefusingCoordinator:
     def __init__(self, outcome):
         self.outcome = outcome
 
-    def submit(self, request):
+    def submit(self, request, *, key="", body_hash=b""):
         raise self.outcome
 
 
@@ -47,7 +50,14 @@ def client(outcome, context=None):
     [
         (NoMiner("nobody is here"), 503, "no_miner_available", True),
         (Busy("as many as we carry"), 429, "too_many_requests", True),
+        (NotReady("the chain has no epoch seed yet"), 503, "node_not_ready", True),
         (DepositUsedUp(bytes(20), 2, 1), 402, "deposit_used_up", False),
+        (KeyConflict("of another request"), 422, "idempotency_key_reused", False),
+        (OrderLost(FailureKind.REFUSED, "the prompt is too long"), 400, "refused_by_miners", False),
+        (OrderLost(FailureKind.FAILED, "out of memory"), 502, "task_failed", False),
+        (OrderLost(FailureKind.EXPIRED, "too late"), 504, "task_expired", False),
+        (OrderLost(FailureKind.UNPAID, "nothing is left"), 402, "deposit_used_up", False),
+        (OrderLost(FailureKind.NO_MINER, "nobody is here"), 503, "no_miner_available", True),
         (LocalError("our disk is full: /secret/path"), 500, "internal_error", False),
     ],
 )
@@ -56,6 +66,7 @@ async def test_outcomes_are_told_in_the_openai_shape(outcome, status, code, retr
         response = await http.post("/v1/images/generations", json={"prompt": "a cat"})
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert ("retry-after" in response.headers) is retry
+    assert (response.headers.get("x-should-retry") == "false") is not retry or status == 500
     assert "secret" not in response.text
 
 

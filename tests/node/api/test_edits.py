@@ -12,7 +12,8 @@ from starlette.datastructures import Headers
 from node.api.app import BODY_BYTES_MAX
 from node.api.edits import FIELDS_MAX, FORM_BYTES_MAX, UPLOAD_BYTES_MAX, parse, read_form
 from node.coordinator.catalogue import UnknownModel
-from node.coordinator.requests import BadRequest, NoMiner
+from node.coordinator.outcomes import NoMiner
+from node.coordinator.requests import BadRequest
 from protocol.errors import Refusal
 from protocol.messages import PROMPT_BYTES_MAX
 from protocol.png import is_plain_png

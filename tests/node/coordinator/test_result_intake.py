@@ -1,9 +1,12 @@
 """What a coordinator takes from a miner's stream, and each thing that it refuses."""
 
+import random
+from dataclasses import replace
+
 import pytest
 
-from node.coordinator.requests import Preview, Progress
-from node.coordinator.result_intake import CHUNKS_PER_UNIT_MAX, PNG_SIGNATURE, FalseImage, ResultIntake
+from node.coordinator.outcomes import Preview, Progress
+from node.coordinator.result_intake import CHUNKS_PER_UNIT_MAX, FalseOutput, ResultIntake
 from node.signing.keys import Key
 from protocol.errors import DecodeError, InvalidMessage, SignatureError
 from protocol.evidence import Fault, verify_evidence
@@ -12,27 +15,35 @@ from protocol.merkle import merkle_root
 from protocol.messages import (
     CHUNK_BYTES_MAX,
     ChunkKind,
+    DeclineKind,
     RankedMiner,
     ResultChunk,
     ResultCommitment,
     TaskAcceptance,
     TaskAnnouncement,
+    TaskDecline,
+    parts_of,
 )
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
+from protocol.work import Work, WorkKind
 from tests.node.builders import COORDINATOR, DOMAIN, STEPS, announcement
+from tests.node.coordinator.desk import png
 
 MINER, STRANGER = (Key.of(bytes([number]) * 32) for number in (2, 3))
-PARTS = (PNG_SIGNATURE.ljust(CHUNK_BYTES_MAX, b"p"), b"second")
+SIDE = 320
+"""Pixels: enough for an image of two parts, if nothing in it repeats."""
+PARTS = parts_of(png(SIDE, SIDE, rows=random.Random(1).randbytes(3 * SIDE * SIDE)))
 
 
 def sealed(message, key=MINER):
     return seal(DOMAIN, message, lambda statement: sign_digest(key.secret, statement.digest))
 
 
-TASK = open_statement(
-    DOMAIN, sealed(announcement(RankedMiner(MINER.address, 0)), COORDINATOR), TaskAnnouncement
+ANNOUNCEMENT = replace(
+    announcement(RankedMiner(MINER.address, 0)), work=Work.image(WorkKind.TEXT_TO_IMAGE, SIDE, SIDE, STEPS)
 )
+TASK = open_statement(DOMAIN, sealed(ANNOUNCEMENT, COORDINATOR), TaskAnnouncement)
 
 
 def chunk(index, kind=ChunkKind.PROGRESS, step=0, payload=b"", task_id=TASK.digest, part=0):
@@ -68,14 +79,14 @@ def send_parts(intake, parts=PARTS):
 
 def test_whole_stream_gives_events_and_the_image(intake):
     assert intake.receive(sealed(chunk(0, step=1))) == Progress(MINER.address, 1, STEPS)
-    preview = PNG_SIGNATURE + b"unfinished"
+    preview = png(SIDE, SIDE)
     assert intake.receive(sealed(chunk(1, ChunkKind.PREVIEW, 1, preview))) == Preview(1, preview)
     for number, part in enumerate(PARTS):
         assert intake.receive(sealed(image_part(2 + number, part, number))) is None
     assert intake.commitment is None
     assert intake.receive(sealed(commitment())) is None
     assert intake.commitment.message == commitment()
-    assert intake.image == b"".join(PARTS)
+    assert intake.output == b"".join(PARTS)
 
 
 def refused(intake, payload, reason):
@@ -134,7 +145,11 @@ def test_flood_of_progress(intake):
 
 
 def test_preview_that_is_no_png(intake):
-    refused(intake, sealed(chunk(0, ChunkKind.PREVIEW, 1, b"GIF89a")), "preview is not a PNG")
+    refused(
+        intake,
+        sealed(chunk(0, ChunkKind.PREVIEW, 1, b"GIF89a")),
+        "picture is not a PNG",
+    )
 
 
 def test_progress_after_the_image_began(intake):
@@ -143,11 +158,11 @@ def test_progress_after_the_image_began(intake):
 
 
 def test_empty_part(intake):
-    refused(intake, sealed(image_part(0, b"", 0)), "image is not in its parts")
+    refused(intake, sealed(image_part(0, b"", 0)), "output is not in its parts")
 
 
 def test_part_under_another_number(intake):
-    refused(intake, sealed(image_part(0, PARTS[0], 1)), "image is not in its parts")
+    refused(intake, sealed(image_part(0, PARTS[0], 1)), "output is not in its parts")
 
 
 def test_part_after_one_that_is_not_full(intake):
@@ -170,8 +185,8 @@ def test_statement_after_the_commitment(intake):
     ("changes", "reason"),
     [
         ({"units_done": STEPS - 1}, "not all units were done"),
-        ({"output_bytes": 1}, "image is not the committed one"),
-        ({"output_hash": bytes(32)}, "image is not the committed one"),
+        ({"output_bytes": 1}, "output is not the committed one"),
+        ({"output_hash": bytes(32)}, "output is not the committed one"),
         ({"output_root": bytes(32)}, "parts are not the committed ones"),
     ],
 )
@@ -181,22 +196,30 @@ def test_commitment_that_does_not_fit(intake, changes, reason):
     assert intake.commitment is None
 
 
-def test_commitment_without_an_image(intake):
-    refused(intake, sealed(commitment(parts=())), "image is not a PNG")
+def test_commitment_without_an_output(intake):
+    refused(intake, sealed(commitment(parts=(), units_done=0)), "not all units were done")
 
 
-SMALL = (PNG_SIGNATURE + b"small",)
+def test_commitment_to_another_picture_than_the_announced(intake):
+    parts = (png(SIDE, SIDE - 1),)
+    send_parts(intake, parts)
+    with pytest.raises(InvalidMessage):
+        intake.receive(sealed(commitment(parts)))
+    assert intake.commitment is None
+
+
+SMALL = (png(SIDE, SIDE),)
 
 
 def false_image(intake, **changes):
     send_parts(intake, SMALL)
-    with pytest.raises(FalseImage) as caught:
+    with pytest.raises(FalseOutput) as caught:
         intake.receive(sealed(commitment(SMALL, **changes)))
     return caught.value.evidence
 
 
 def test_image_of_one_part_that_is_not_the_committed_one__is_evidence(intake):
-    other = PNG_SIGNATURE + b"other"
+    other = png(SIDE, SIDE, colour=b"abc")
     for changes in (
         {"output_root": merkle_root([other])},
         {"output_root": bytes(32), "output_hash": bytes(32)},
@@ -214,7 +237,17 @@ def test_commitment_to_more_parts_than_were_sent__proves_nothing_yet(intake):
 
 
 def test_an_image_does_not_end_early(intake):
-    refused(intake, sealed(chunk(0, ChunkKind.LAST_UNIT, 1)), "an image does not end early")
+    refused(intake, sealed(chunk(0, ChunkKind.LAST_UNIT, 1)), "not all units were done")
+
+
+def test_a_decline_is_heard_in_place_of_a_statement(intake):
+    decline = TaskDecline(TASK.digest, DeclineKind.NOT_HERE, "out of memory")
+    assert intake.receive(decline.encode()) == decline
+
+
+def test_a_decline_of_another_task(intake):
+    decline = TaskDecline(bytes(32), DeclineKind.NOT_HERE, "out of memory")
+    refused(intake, decline.encode(), "decline is of another task")
 
 
 def test_a_step_beyond_what_is_paid_for_is_refused(intake):

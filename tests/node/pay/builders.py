@@ -1,8 +1,12 @@
 """What the tests of pay share: keys, a chain's answers without a chain, and a coordinator's voucher."""
 
+from contextlib import contextmanager
+
 from contracts.errors import ChainUnreachable
 from contracts.records import Deposit, PairAccount, Voucher
+from node.pay.ledger import LEDGER_SCHEMA, Ledger, LedgerUnavailable
 from node.pay.vouchers import EscrowDomain
+from node.signing.held_database import hold_database
 from node.signing.keys import Key
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.pay import SignedVoucher
@@ -64,3 +68,16 @@ def account(promised_wei, paid_wei):
         bounced_at_s=0,
         defaulted=False,
     )
+
+
+@contextmanager
+def open_ledger(path, key=COORDINATOR, domain=DOMAIN):
+    """A ledger on a file of its own."""
+    with hold_database(path, LEDGER_SCHEMA, "the ledger of vouchers", LedgerUnavailable) as connection:
+        yield Ledger(connection, key, domain)
+
+
+def promise_more(ledger, miner, amount_wei):
+    """Promise a miner so much more than before."""
+    entry = ledger.entry(miner)
+    return ledger.promise(miner, amount_wei + (0 if entry is None else entry.promised_wei))

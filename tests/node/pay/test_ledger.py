@@ -9,11 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.pay.ledger import LedgerUnavailable, MustNotPromise, open_ledger
+from node.pay.ledger import LedgerUnavailable, MustNotPromise
 from node.pay.vouchers import EscrowDomain
 from protocol.pay import WEI_MAX
 from tests.limits import CHILD_TIMEOUT_S
-from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, OTHER_MINER, account
+from tests.node.pay.builders import (
+    COORDINATOR,
+    DOMAIN,
+    MINER,
+    OTHER_MINER,
+    account,
+    open_ledger,
+    promise_more,
+)
 from tests.protocol.strategies import lawful
 
 
@@ -29,34 +37,43 @@ def opened(path, key=COORDINATOR, domain=DOMAIN):
 def test_vouchers_are_signed_by_the_key_and_add_up(path):
     with opened(path) as ledger:
         for amount, total in ((5, 5), (0, 5), (7, 12)):
-            held = ledger.promise(MINER.address, amount)
+            held = promise_more(ledger, MINER.address, amount)
             assert held.amount_wei == total
             DOMAIN.verify(held.voucher, held.signature)
-        assert ledger.promise(OTHER_MINER.address, 1).amount_wei == 1
+        assert promise_more(ledger, OTHER_MINER.address, 1).amount_wei == 1
         assert ledger.outstanding_wei == 13
+
+
+def test_a_total_that_was_promised_is_signed_again_and_takes_nothing(path):
+    with opened(path) as ledger:
+        first = ledger.promise(MINER.address, 5)
+        later = ledger.promise(MINER.address, 9)
+        assert ledger.promise(MINER.address, 5) == first
+        assert ledger.promise(MINER.address, 9) == later
+        assert ledger.outstanding_wei == 9
 
 
 def test_amounts_survive_a_restart_and_the_same_voucher_is_signed_again(path):
     with opened(path) as ledger:
-        first = ledger.promise(MINER.address, 2**80)
+        first = promise_more(ledger, MINER.address, 2**80)
     with opened(path) as ledger:
         assert ledger.outstanding_wei == 2**80
-        assert ledger.promise(MINER.address, 0) == first
+        assert promise_more(ledger, MINER.address, 0) == first
 
 
 def test_each_escrow_has_promises_of_its_own(path):
     with opened(path) as ledger:
-        ledger.promise(MINER.address, 5)
+        promise_more(ledger, MINER.address, 5)
     with opened(path, domain=EscrowDomain(1, b"\x01" * 20)) as ledger:
         assert ledger.outstanding_wei == 0
-        assert ledger.promise(MINER.address, 1).amount_wei == 1
+        assert promise_more(ledger, MINER.address, 1).amount_wei == 1
     with opened(path) as ledger:
         assert ledger.outstanding_wei == 5
 
 
 def test_what_the_chain_has_paid_is_not_outstanding(path):
     with opened(path) as ledger:
-        ledger.promise(MINER.address, 10)
+        promise_more(ledger, MINER.address, 10)
         ledger.learn(MINER.address, account(8, 8))
         assert ledger.outstanding_wei == 2
         # An older answer takes nothing back.
@@ -70,29 +87,29 @@ def test_a_lost_ledger_finds_back_what_was_redeemed(path):
     with opened(path) as ledger:
         ledger.learn(MINER.address, account(100, 60))
         assert ledger.outstanding_wei == 40
-        assert ledger.promise(MINER.address, 1).amount_wei == 101
+        assert promise_more(ledger, MINER.address, 1).amount_wei == 101
 
 
 @pytest.mark.parametrize("amount", [-1, WEI_MAX + 1])
 def test_impossible_amounts_are_not_signed(path, amount):
     with opened(path) as ledger, pytest.raises(MustNotPromise):
-        ledger.promise(MINER.address, amount)
+        promise_more(ledger, MINER.address, amount)
 
 
 def test_a_sum_that_the_contract_cannot_keep_is_not_signed(path):
     with opened(path) as ledger:
-        ledger.promise(MINER.address, WEI_MAX)
+        promise_more(ledger, MINER.address, WEI_MAX)
         with pytest.raises(MustNotPromise):
-            ledger.promise(MINER.address, 1)
+            promise_more(ledger, MINER.address, 1)
         assert ledger.outstanding_wei == WEI_MAX
 
 
 def test_io_error_means_do_not_sign(path):
     with opened(path) as ledger:
-        ledger.promise(MINER.address, 5)
+        promise_more(ledger, MINER.address, 5)
         ledger._connection.execute("PRAGMA query_only = ON")
         with pytest.raises(MustNotPromise):
-            ledger.promise(MINER.address, 1)
+            promise_more(ledger, MINER.address, 1)
         assert ledger.outstanding_wei == 5
 
 
@@ -120,7 +137,7 @@ def test_outstanding_is_promised_less_paid_whatever_happens(tmp_path_factory, ev
     with opened(path) as ledger:
         for miner, amount, redeemed in events:
             promised[miner.address] += amount
-            assert ledger.promise(miner.address, amount).amount_wei == promised[miner.address]
+            assert promise_more(ledger, miner.address, amount).amount_wei == promised[miner.address]
             if redeemed:
                 paid[miner.address] = promised[miner.address]
                 ledger.learn(miner.address, account(paid[miner.address], paid[miner.address]))
@@ -132,11 +149,10 @@ def test_outstanding_is_promised_less_paid_whatever_happens(tmp_path_factory, ev
 PROMISE = """
 import sys
 from pathlib import Path
-from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER
-from node.pay.ledger import open_ledger
+from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, open_ledger, promise_more
 with open_ledger(Path(sys.argv[1]), COORDINATOR, DOMAIN) as ledger:
     while True:
-        print(ledger.promise(MINER.address, 3).amount_wei, flush=True)
+        print(promise_more(ledger, MINER.address, 3).amount_wei, flush=True)
 """
 
 
@@ -155,4 +171,4 @@ def test_what_was_signed_before_a_kill_is_known_after_it(path):
         child.stdout.close()
     with opened(path) as ledger:
         assert ledger.entry(MINER.address).promised_wei >= signed
-        assert ledger.promise(MINER.address, 0).amount_wei in {signed, signed + 3}
+        assert promise_more(ledger, MINER.address, 0).amount_wei in {signed, signed + 3}

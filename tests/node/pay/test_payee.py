@@ -9,7 +9,6 @@ from contracts.records import Role
 from contracts.transactions import Sender
 from node.pay import redeemer
 from node.pay.earnings import open_earnings
-from node.pay.ledger import open_ledger
 from node.pay.payee import REFUSAL_AGE_MAX_S, CreditTerms, NoCredit, Payee
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
@@ -24,7 +23,7 @@ from tests.contracts.world import COORDINATOR_STAKE_WEI, NODE, NODE_SECRET, OTHE
 from tests.limits import HANG_S
 from tests.node.builders import DOMAIN as STATEMENTS
 from tests.node.builders import announcement
-from tests.node.pay.builders import PRICE_WEI, signed
+from tests.node.pay.builders import PRICE_WEI, open_ledger, promise_more, signed
 
 pytestmark = pytest.mark.process
 __all__ = ["chain_process", "deployment", "world"]
@@ -101,7 +100,7 @@ async def test_it_redeems_when_half_of_the_credit_is_used_and_goes_on(payee):
             await work(payee, number)
         await until_paid(payee, CREDIT_TASKS * PRICE_WEI)
         nursery.cancel_scope.cancel()
-    assert payee.status().tasks.tasks_paid == CREDIT_TASKS
+    assert payee.status()["pay"]["tasks_paid"] == CREDIT_TASKS
 
 
 async def test_without_redeeming_the_credit_ends(payee):
@@ -109,7 +108,7 @@ async def test_without_redeeming_the_credit_ends(payee):
         await work(payee, number)
     with pytest.raises(NoCredit, match="used up"):
         await work(payee, CREDIT_TASKS)
-    assert payee.counts.tasks_refused == 1
+    assert payee.counts["tasks_refused"] == 1
 
 
 async def test_tasks_at_the_same_time_share_the_credit(payee):
@@ -150,7 +149,7 @@ async def test_a_coordinator_that_never_pays_costs_one_task(payee):
     await work(payee, 1, paid=False)
     with pytest.raises(NoCredit, match="more unpaid"):
         await work(payee, 2, paid=False)
-    assert payee.status().coordinators[OTHER_NODE].unpaid_micro_cai == 20_000
+    assert payee.status()[f"coordinator 0x{OTHER_NODE.hex()}"]["unpaid_micro_cai"] == 20_000
 
 
 async def test_it_redeems_before_a_deposit_leaves(payee):
@@ -187,14 +186,14 @@ async def test_a_coordinator_that_lost_its_ledger_finds_back_in_the_contract_wha
         async with trio.open_nursery() as nursery:
             nursery.start_soon(payee.run, 60_000)
             await purse.load_account(NODE)
-            forgetful = ledger.promise(NODE, PRICE_WEI // 2)
+            forgetful = promise_more(ledger, NODE, PRICE_WEI // 2)
             voucher = SignedVoucher.of(PRICE_WEI // 2, forgetful.amount_wei, forgetful.signature)
             with pytest.raises(InvalidMessage), payee.task(task(1), 1_000) as meter:  # noqa: PT012
                 meter.shown = 2
                 meter.take(voucher)
             await until_paid(payee, PRICE_WEI)
             await purse.refresh()
-            healed = ledger.promise(NODE, PRICE_WEI)
+            healed = promise_more(ledger, NODE, PRICE_WEI)
             with payee.task(task(2), 1_000) as meter:
                 meter.take(SignedVoucher.of(PRICE_WEI, healed.amount_wei, healed.signature))
             nursery.cancel_scope.cancel()

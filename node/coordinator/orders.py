@@ -1,0 +1,364 @@
+"""Orders, their live task and its turns: the coordinator's state, and how each record of the journal changes
+it.
+
+Is: `Book.apply`, the only place where this state changes for good, through the tables of `protocol.task`; and
+the snapshot of an order, which a later engine takes over without its records.
+Is not: a decision (`engine`), I/O, or what of a task is forgotten at a restart: streams, and who is on one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from node.coordinator.records import (
+    OrderCancelled,
+    OrderFailed,
+    OrderPlaced,
+    OrderRequest,
+    OrderSnapshot,
+    Record,
+    ResultReceived,
+    TaskDrawn,
+    TaskEnded,
+    TaskEnding,
+    TaskSigned,
+    TurnBegun,
+    TurnEnded,
+    TurnEnding,
+    TurnSnapshot,
+    VoucherPromised,
+    wei_bytes,
+    wei_of,
+)
+from protocol.errors import LocalError
+from protocol.messages import DeclineKind, Source, TaskAcceptance, TaskAnnouncement
+from protocol.pay import PaySchedule
+from protocol.statement import Domain, Statement, open_statement, unsigned
+from protocol.task import (
+    COORDINATOR,
+    ORDER,
+    TURN,
+    CoordinatorEvent,
+    CoordinatorState,
+    Life,
+    OrderEvent,
+    OrderState,
+    TurnEvent,
+    TurnState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.coordinator.result_intake import ResultIntake
+
+_TURN_EVENTS = {
+    TurnEnding.DECLINED: TurnEvent.DECLINE,
+    TurnEnding.LOST: TurnEvent.LOSE,
+    TurnEnding.INTERRUPTED: TurnEvent.INTERRUPT,
+}
+_TASK_EVENTS = {
+    TaskEnding.EXHAUSTED: CoordinatorEvent.EXHAUST,
+    TaskEnding.EXPIRED: CoordinatorEvent.EXPIRE,
+    TaskEnding.CANCELLED: CoordinatorEvent.CANCEL,
+}
+
+
+@dataclass
+class Turn:
+    """One assigned miner and a task.
+
+    :ivar miner: 20 bytes.
+    :ivar acceptance: its envelope, once it works.
+    :ivar paid_wei: promised to it for this task.
+    :ivar total_wei: of the last voucher for it: all that it was ever promised by this coordinator.
+    :ivar decline_kind, reason: how its turn ended, in its words or ours.
+    :ivar called_at_ms: when it was asked to come; None if it was not. This and what follows is forgotten at a
+        restart.
+    :ivar stream_id: of its stream; None without one.
+    :ivar offered: the acceptance that came on the stream, not written down before it works.
+    :ivar intake: what it sends, while it works.
+    :ivar heard_at_ms: when it last sent something, while it works.
+    """
+
+    miner: bytes
+    life: Life[TurnState, TurnEvent] = field(default_factory=lambda: Life(TURN))
+    acceptance: bytes = b""
+    paid_wei: int = 0
+    total_wei: int = 0
+    decline_kind: DeclineKind | None = None
+    reason: str = ""
+    called_at_ms: int | None = None
+    stream_id: int | None = None
+    offered: Statement[TaskAcceptance] | None = None
+    intake: ResultIntake | None = None
+    heard_at_ms: int = 0
+    asks_chain: bool = False
+
+    @property
+    def state(self) -> TurnState:
+        """Where it is."""
+        return self.life.state
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for it: it has ended, or has not come by its time."""
+        return self.life.over or self.state is TurnState.PASSED
+
+
+@dataclass
+class Task:
+    """The live task of an order.
+
+    :ivar task_id: digest of the announcement.
+    :ivar message: the announcement.
+    :ivar input: encoded `TaskInput`.
+    :ivar statement: the signed announcement, once it is.
+    :ivar reserved_wei: of the deposit, not promised yet.
+    :ivar turns: of the assigned, by rank.
+    """
+
+    task_id: bytes
+    message: TaskAnnouncement
+    input: bytes
+    reserved_wei: int
+    turns: list[Turn]
+    life: Life[CoordinatorState, CoordinatorEvent] = field(default_factory=lambda: Life(COORDINATOR))
+    statement: Statement[TaskAnnouncement] | None = None
+
+    @property
+    def schedule(self) -> PaySchedule:
+        """What is owed for it."""
+        return PaySchedule.of_task(self.message)
+
+    @property
+    def working(self) -> int | None:
+        """Rank of the miner that has the input."""
+        return next((rank for rank, turn in enumerate(self.turns) if turn.state is TurnState.WORKING), None)
+
+
+@dataclass
+class Order:
+    """What an app wants.
+
+    :ivar key, body_hash: how the app calls it, and what it then said.
+    :ivar attempts: tasks drawn for it so far.
+    :ivar retry_at_ms: it is not drawn again before.
+    :ivar tried: miners whose turn for it has ended.
+    :ivar task: the live one.
+    """
+
+    order_id: bytes
+    key: str
+    body_hash: bytes
+    request: OrderRequest
+    sources: tuple[Source, ...]
+    placed_at_ms: int
+    life: Life[OrderState, OrderEvent] = field(default_factory=lambda: Life(ORDER))
+    attempts: int = 0
+    retry_at_ms: int = 0
+    tried: set[bytes] = field(default_factory=set)
+    task: Task | None = None
+
+    @property
+    def live_task(self) -> Task:
+        """The live task. :raises LocalError: there is none; our bug."""
+        if self.task is None:
+            message = "an order without a live task was asked for it"
+            raise LocalError(message)
+        return self.task
+
+
+class Book:
+    """All orders that are not over, and their tasks.
+
+    :ivar orders: by id, in the order of their placing.
+    :ivar tasks: order of each live task, by task id.
+    """
+
+    def __init__(self, domain: Domain) -> None:
+        self._domain = domain
+        self.orders: dict[bytes, Order] = {}
+        self.tasks: dict[bytes, Order] = {}
+
+    def apply(self, record: Record) -> Order:  # noqa: C901 - one case for each record
+        """Change the state by what has happened; returns the order, which is gone from the book if it is
+        over.
+
+        :raises IllegalTransition: the records contradict the tables.
+        """
+        if isinstance(record, OrderPlaced):
+            order = Order(
+                record.order_id,
+                record.key,
+                record.body_hash,
+                record.request,
+                record.sources,
+                record.placed_at_ms,
+            )
+            self.orders[record.order_id] = order
+            return order
+        order = self.orders[record.order_id]
+        match record:
+            case TaskDrawn():
+                self._draw(order, record)
+            case TaskSigned(announcement=encoded):
+                order.live_task.statement = open_statement(self._domain, encoded, TaskAnnouncement)
+                order.live_task.life.move(CoordinatorEvent.ANNOUNCE)
+            case TurnBegun():
+                _begin_turn(order.live_task, record)
+            case TurnEnded():
+                _end_turn(order, record)
+            case VoucherPromised(rank=rank):
+                task, turn = order.live_task, order.live_task.turns[rank]
+                task.reserved_wei -= wei_of(record.task_wei) - turn.paid_wei
+                turn.paid_wei, turn.total_wei = wei_of(record.task_wei), wei_of(record.total_wei)
+            case ResultReceived(rank=rank):
+                order.live_task.turns[rank].life.move(TurnEvent.DELIVER)
+                order.live_task.life.move(CoordinatorEvent.DELIVER)
+                self._end(order, OrderEvent.DELIVER)
+            case TaskEnded(ending=ending):
+                order.live_task.life.move(_TASK_EVENTS[TaskEnding(ending)])
+                self._forget_task(order)
+                order.retry_at_ms = record.retry_at_ms
+                order.life.move(OrderEvent.RETURN)
+            case OrderFailed():
+                self._end(order, OrderEvent.FAIL)
+            case OrderCancelled():
+                self._end(order, OrderEvent.CANCEL)
+        return order
+
+    def _draw(self, order: Order, record: TaskDrawn) -> None:
+        message = TaskAnnouncement.decode(record.body)
+        turns = [Turn(miner) for miner in message.assigned]
+        task = Task(record.task_id, message, record.input, 0, turns)
+        task.reserved_wei = task.schedule.price_wei
+        order.task = task
+        order.attempts += 1
+        order.life.move(OrderEvent.DRAW)
+        self.tasks[task.task_id] = order
+
+    def _end(self, order: Order, event: OrderEvent) -> None:
+        if order.task is not None and not order.task.life.over:
+            order.task.life.move(CoordinatorEvent.CANCEL)
+        self._forget_task(order)
+        order.life.move(event)
+        del self.orders[order.order_id]
+
+    def _forget_task(self, order: Order) -> None:
+        if order.task is not None:
+            del self.tasks[order.task.task_id]
+            order.task = None
+
+    def restore(self, snapshot: OrderSnapshot, task_id_of: Callable[[TaskAnnouncement], bytes]) -> Order:
+        """Take over an order as a snapshot tells it.
+
+        :param task_id_of: digest of an announcement.
+        """
+        order = Order(
+            snapshot.order_id,
+            snapshot.key,
+            snapshot.body_hash,
+            snapshot.request,
+            snapshot.sources,
+            snapshot.placed_at_ms,
+            attempts=snapshot.attempts,
+            retry_at_ms=snapshot.retry_at_ms,
+            tried=set(snapshot.tried),
+        )
+        order.life.state = OrderState(snapshot.state)
+        self.orders[order.order_id] = order
+        if snapshot.task_body:
+            message = TaskAnnouncement.decode(snapshot.task_body)
+            task = Task(
+                task_id_of(message),
+                message,
+                snapshot.task_input,
+                wei_of(snapshot.reserved),
+                [_restore_turn(turn) for turn in snapshot.turns],
+            )
+            task.life.state = CoordinatorState(snapshot.task_state)
+            if snapshot.announcement:
+                task.statement = open_statement(self._domain, snapshot.announcement, TaskAnnouncement)
+            order.task = task
+            self.tasks[task.task_id] = order
+        return order
+
+
+def task_id_of(domain: Domain, message: TaskAnnouncement) -> bytes:
+    """Id of the task that an announcement makes: the digest that is signed."""
+    return unsigned(domain, message).digest
+
+
+def snapshot_of(order: Order) -> OrderSnapshot:
+    """An order that is not over, as a later engine takes it over."""
+    task = order.task
+    return OrderSnapshot(
+        order_id=order.order_id,
+        key=order.key,
+        body_hash=order.body_hash,
+        request=order.request,
+        sources=order.sources,
+        placed_at_ms=order.placed_at_ms,
+        state=order.life.state.value,
+        attempts=order.attempts,
+        retry_at_ms=order.retry_at_ms,
+        tried=tuple(sorted(order.tried)),
+        task_state="" if task is None else task.life.state.value,
+        task_body=b"" if task is None else task.message.encode(),
+        task_input=b"" if task is None else task.input,
+        announcement=b"" if task is None or task.statement is None else task.statement.encoded,
+        reserved=wei_bytes(0 if task is None else task.reserved_wei),
+        turns=() if task is None else tuple(_snapshot_turn(turn) for turn in task.turns),
+    )
+
+
+def _snapshot_turn(turn: Turn) -> TurnSnapshot:
+    # Who is on a stream is forgotten: to a later engine it has not come.
+    is_here = turn.state is TurnState.HERE
+    return TurnSnapshot(
+        miner=turn.miner,
+        state=(TurnState.AWAITED if is_here else turn.state).value,
+        acceptance=turn.acceptance,
+        paid=wei_bytes(turn.paid_wei),
+        total=wei_bytes(turn.total_wei),
+        declined=0 if turn.decline_kind is None else turn.decline_kind + 1,
+        reason=turn.reason,
+    )
+
+
+def _restore_turn(snapshot: TurnSnapshot) -> Turn:
+    turn = Turn(
+        snapshot.miner,
+        acceptance=snapshot.acceptance,
+        paid_wei=wei_of(snapshot.paid),
+        total_wei=wei_of(snapshot.total),
+        decline_kind=DeclineKind(snapshot.declined - 1) if snapshot.declined else None,
+        reason=snapshot.reason,
+    )
+    turn.life.state = TurnState(snapshot.state)
+    return turn
+
+
+def _begin_turn(task: Task, record: TurnBegun) -> None:
+    turn = task.turns[record.rank]
+    if turn.state is not TurnState.HERE:  # its coming is no record
+        turn.life.move(TurnEvent.COME)
+    turn.life.move(TurnEvent.GIVE_INPUT)
+    turn.acceptance = record.acceptance
+    task.reserved_wei = wei_of(record.reserved)
+    task.life.move(CoordinatorEvent.GIVE_INPUT)
+
+
+def _end_turn(order: Order, record: TurnEnded) -> None:
+    task, turn = order.live_task, order.live_task.turns[record.rank]
+    was_working = turn.state is TurnState.WORKING
+    ending = TurnEnding(record.ending)
+    turn.life.move(_TURN_EVENTS[ending])
+    turn.reason = record.reason
+    turn.decline_kind = DeclineKind(record.decline_kind) if ending is TurnEnding.DECLINED else None
+    if ending is TurnEnding.LOST or turn.decline_kind in (DeclineKind.NOBODY, DeclineKind.NOT_HERE):
+        order.tried.add(turn.miner)
+    if was_working:
+        task.life.move(CoordinatorEvent.END_TURN)

@@ -1,0 +1,404 @@
+"""The turns of a task's assigned miners: whose it is, what they send, what they are paid, and how a turn
+ends.
+
+Is: the engine's half that speaks with miners. The lowest rank that is here works, once its head start is over
+or it was called; one works at a time; whoever ends its turn gives it to the next, which is called at once.
+Is not: drawing, or the end of an order (`engine`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from node.coordinator.actions import (
+    Accuse,
+    Action,
+    AskChain,
+    Call,
+    CloseStream,
+    Finish,
+    Send,
+    SendInput,
+    Tell,
+)
+from node.coordinator.outcomes import Delivered, FailedOver
+from node.coordinator.records import (
+    FailureKind,
+    ResultReceived,
+    TurnBegun,
+    TurnEnded,
+    TurnEnding,
+    VoucherPromised,
+    wei_bytes,
+)
+from node.coordinator.result_intake import FalseOutput, LastUnit, ResultIntake
+from node.pay.purse import DepositUsedUp
+from protocol.errors import DecodeError, InvalidMessage, ProtocolError, Refusal
+from protocol.hashing import sha256
+from protocol.messages import (
+    REASON_BYTES_MAX,
+    DeclineKind,
+    ReplyKind,
+    ResultCommitment,
+    TaskAcceptance,
+    TaskDecline,
+    TaskReply,
+)
+from protocol.receipt import Receipt
+from protocol.statement import Statement, open_statement
+from protocol.task import TurnEvent, TurnState
+
+if TYPE_CHECKING:
+    from node.coordinator.engine import CoordinatorEngine
+    from node.coordinator.orders import Order, Turn
+    from protocol.pay import SignedVoucher
+
+ARRIVAL_MS: Final = 1_000
+"""Time for a miner to come when it was called; then the next one is called as well. Without a call, it has
+the length of a head start."""
+
+
+def reply(kind: ReplyKind, payload: bytes = b"", reason: str = "") -> bytes:
+    """An encoded `TaskReply`; a longer reason is cut."""
+    return TaskReply(kind, payload, cut(reason)).encode()
+
+
+def cut(reason: str) -> str:
+    """A reason no longer than the wire takes."""
+    return reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
+
+
+class Turns:
+    """All streams of miners, and what follows from what comes on them."""
+
+    def __init__(self, engine: CoordinatorEngine) -> None:
+        self._engine = engine
+        self._streams: dict[int, tuple[bytes, int]] = {}
+
+    # Events
+
+    def open(self, stream_id: int, miner: bytes, payload: bytes, now_ms: int) -> list[Action]:
+        """See `CoordinatorEngine.stream_opened`."""
+        acceptance = self._first_payload(payload)
+        if isinstance(acceptance, TaskDecline):
+            task_id = acceptance.task_id
+        else:
+            task_id = acceptance.message.task_id
+            if acceptance.signer.address != miner:
+                raise InvalidMessage("acceptance is signed by somebody else than the peer")
+        order = self._engine.book.tasks.get(task_id)
+        if order is None:
+            return _not_needed(stream_id, "this task is over or was never here")
+        turns = order.live_task.turns
+        rank = next((rank for rank, turn in enumerate(turns) if turn.miner == miner), None)
+        if rank is None or (not isinstance(acceptance, TaskDecline) and acceptance.message.rank != rank):
+            raise Refusal("you were not drawn for this task at this rank")
+        turn = turns[rank]
+        if turn.life.over:
+            return _not_needed(stream_id, "your turn is over")
+        if turn.stream_id is not None:
+            raise Refusal("this rank has a stream already")
+        if isinstance(acceptance, TaskDecline):
+            actions = self._decline(order, rank, acceptance)
+            return [*actions, CloseStream(stream_id), *self.go_on(order, now_ms)]
+        turn.life.move(TurnEvent.COME)
+        turn.stream_id, turn.offered = stream_id, acceptance
+        self._streams[stream_id] = (task_id, rank)
+        return self.go_on(order, now_ms)
+
+    def hear(self, stream_id: int, payload: bytes, now_ms: int) -> list[Action]:
+        """See `CoordinatorEngine.stream_heard`."""
+        found = self._find(stream_id)
+        if found is None:
+            return []
+        order, rank = found
+        turn = order.live_task.turns[rank]
+        turn.heard_at_ms = now_ms
+        try:
+            if turn.intake is None:
+                decline = TaskDecline.decode(payload)
+                if decline.task_id != order.live_task.task_id:
+                    raise InvalidMessage("decline is of another task")
+                return self._decline_on_stream(order, rank, decline, now_ms)
+            return self._take(order, rank, turn.intake, payload, now_ms)
+        except ProtocolError as error:
+            reason = f"it broke the protocol: {error}"
+            if turn.intake is None:
+                decline = TaskDecline(order.live_task.task_id, DeclineKind.NOT_HERE, cut(reason))
+                return self._decline_on_stream(order, rank, decline, now_ms)
+            actions: list[Action] = [Accuse(error.evidence)] if isinstance(error, FalseOutput) else []
+            return [*actions, *self._lose(order, rank, reason, now_ms)]
+
+    def lose_stream(self, stream_id: int, reason: str, now_ms: int) -> list[Action]:
+        """See `CoordinatorEngine.stream_lost`."""
+        found = self._find(stream_id)
+        if found is None:
+            return []
+        order, rank = found
+        turn = order.live_task.turns[rank]
+        if turn.state is TurnState.WORKING:
+            return self._lose(order, rank, reason, now_ms)
+        turn.life.move(TurnEvent.LEAVE)
+        self._forget_stream(turn)
+        return self.go_on(order, now_ms)
+
+    def chain_answered(self, miner: bytes, failure: str, now_ms: int) -> list[Action]:
+        """See `CoordinatorEngine.chain_answered`."""
+        actions: list[Action] = []
+        for order in list(self._engine.book.tasks.values()):
+            for rank, turn in enumerate(order.live_task.turns):
+                if turn.miner != miner or not turn.asks_chain:
+                    continue
+                turn.asks_chain = False
+                if failure and turn.state is TurnState.HERE:
+                    reason = f"what it was paid so far is not known: {failure}"
+                    decline = TaskDecline(order.live_task.task_id, DeclineKind.NOT_HERE, cut(reason))
+                    actions += self._decline_on_stream(order, rank, decline, now_ms)
+                else:
+                    actions += self.go_on(order, now_ms)
+                break
+        return actions
+
+    def tick(self, order: Order, now_ms: int) -> list[Action]:
+        """What the time has brought for the miners of one order's task."""
+        task = order.live_task
+        silent_ms = self._engine.parameters.progress_timeout_ms
+        rank = task.working
+        if rank is not None:
+            if now_ms >= task.turns[rank].heard_at_ms + silent_ms:
+                return self._lose(order, rank, f"it was silent for {silent_ms // 1000} s", now_ms)
+            return []
+        for turn in task.turns:
+            if turn.state is TurnState.AWAITED and now_ms >= self._passed_ms(order, turn):
+                turn.life.move(TurnEvent.PASS)
+        return self.go_on(order, now_ms)
+
+    # What follows
+
+    def go_on(self, order: Order, now_ms: int) -> list[Action]:
+        """Give the turn to whoever may have it, or call somebody, or end a task that nobody is left for."""
+        task = order.task
+        if task is None or task.working is not None:
+            return []
+        here = [
+            rank
+            for rank, turn in enumerate(task.turns)
+            if turn.state is TurnState.HERE and now_ms >= self._due_ms(order, turn)
+        ]
+        if here:
+            return self._give_turn(order, here[0], now_ms)
+        if any(turn.state is TurnState.HERE and turn.called_at_ms is None for turn in task.turns):
+            # Somebody is here before its time, and everybody before it is out: it need not be called twice.
+            early = next(turn for turn in task.turns if not turn.over)
+            if early.state is TurnState.HERE:
+                early.called_at_ms = now_ms
+                return self.go_on(order, now_ms)
+        return self._call_or_exhaust(order, now_ms)
+
+    def dismiss(self, order: Order, reason: str) -> list[Action]:
+        """The task ends: whoever is on a stream hears it, and who works is paid for what it has shown."""
+        actions: list[Action] = []
+        for rank, turn in enumerate(order.live_task.turns):
+            if turn.stream_id is None:
+                continue
+            stream_id = turn.stream_id
+            if turn.intake is not None:
+                actions += self._pay(order, rank, turn.intake.units)
+            self._forget_stream(turn)
+            actions += _not_needed(stream_id, reason)
+        return actions
+
+    def _call_or_exhaust(self, order: Order, now_ms: int) -> list[Action]:
+        task = order.live_task
+        # The first of them was called by the announcement; whoever was called is on its way.
+        on_their_way = [
+            turn
+            for rank, turn in enumerate(task.turns)
+            if not turn.over and (rank == 0 or turn.called_at_ms is not None)
+        ]
+        if any(now_ms < self._passed_ms(order, turn) for turn in on_their_way):
+            return []
+        uncalled = [
+            turn
+            for turn in task.turns
+            if not turn.life.over and turn.called_at_ms is None and turn.stream_id is None
+        ]
+        if uncalled:
+            turn = uncalled[0]
+            turn.called_at_ms = now_ms
+            return [Call(task.task_id, turn.miner)]
+        if all(turn.over for turn in task.turns):
+            last_ms = max(self._due_ms(order, turn) for turn in task.turns)
+            all_said = all(turn.life.over for turn in task.turns)
+            if all_said or now_ms >= last_ms + self._engine.parameters.progress_timeout_ms:
+                return self._engine.exhaust(order, now_ms)
+        return []
+
+    def _due_ms(self, order: Order, turn: Turn) -> int:
+        """From when on a miner may have the turn: it was called, or its head start is over."""
+        task = order.live_task
+        rank = task.turns.index(turn)
+        starts_at_ms = self._engine.market.view.terms.starts_at_ms(task.message, rank)
+        return starts_at_ms if turn.called_at_ms is None else turn.called_at_ms
+
+    def _passed_ms(self, order: Order, turn: Turn) -> int:
+        """When nobody waits any more for a miner that has not come."""
+        head_start_ms = self._engine.market.view.terms.head_start_ms
+        return self._due_ms(order, turn) + (head_start_ms if turn.called_at_ms is None else ARRIVAL_MS)
+
+    def _give_turn(self, order: Order, rank: int, now_ms: int) -> list[Action]:
+        """Give a miner that is here the input, if it is known what it was paid and if it can be paid."""
+        task, turn, purse = order.live_task, order.live_task.turns[rank], self._engine.purse
+        if not purse.knows(turn.miner):
+            if turn.asks_chain:
+                return []
+            turn.asks_chain = True
+            return [AskChain(turn.miner)]
+        # What others were paid for the task is theirs: the whole price is set aside again for this one.
+        missing_wei = max(0, task.schedule.price_wei - turn.paid_wei - task.reserved_wei)
+        try:
+            purse.require(missing_wei)
+        except DepositUsedUp as refusal:
+            return self._engine.fail(order, FailureKind.UNPAID, refusal.reason, now_ms)
+        purse.hold(missing_wei)
+        assert turn.offered is not None
+        assert turn.stream_id is not None
+        assert task.statement is not None
+        reserved = wei_bytes(task.reserved_wei + missing_wei)
+        self._engine.record(TurnBegun(order.order_id, rank, turn.offered.encoded, reserved))
+        turn.intake = ResultIntake(self._engine.signer.domain, task.statement, turn.miner)
+        turn.intake.unit_limit = task.schedule.unit_limit(turn.paid_wei)
+        turn.heard_at_ms = now_ms
+        actions: list[Action] = []
+        if turn.paid_wei:
+            # The last voucher may have been lost with the stream or with us.
+            total_wei = purse.total_after(turn.miner, 0)
+            actions.append(_voucher(turn.stream_id, purse.promise(turn.miner, total_wei, 0, turn.paid_wei)))
+        return [*actions, SendInput(turn.stream_id, task.input, order.sources)]
+
+    def _take(
+        self, order: Order, rank: int, intake: ResultIntake, payload: bytes, now_ms: int
+    ) -> list[Action]:
+        """Something of a working miner. :raises ProtocolError: no honest miner sends it."""
+        event = intake.receive(payload)
+        if intake.commitment is not None:
+            return self._deliver(order, rank, intake, intake.commitment, now_ms)
+        if isinstance(event, TaskDecline):
+            return self._decline_on_stream(order, rank, event, now_ms)
+        actions: list[Action] = []
+        if event is not None and not isinstance(event, LastUnit):
+            actions.append(Tell(order.order_id, order.live_task.task_id, event))
+        if isinstance(event, LastUnit) or intake.units >= intake.unit_limit:
+            actions += self._pay(order, rank, intake.units)
+        return actions
+
+    def _pay(self, order: Order, rank: int, units: int) -> list[Action]:
+        """The voucher for what a miner has shown and was not paid for, if there is something."""
+        task, turn, purse = order.live_task, order.live_task.turns[rank], self._engine.purse
+        due_wei = task.schedule.due_wei(units)
+        amount_wei = due_wei - turn.paid_wei
+        if amount_wei <= 0:
+            return []
+        total_wei = purse.total_after(turn.miner, amount_wei)
+        self._engine.record(VoucherPromised(order.order_id, rank, wei_bytes(due_wei), wei_bytes(total_wei)))
+        voucher = purse.promise(turn.miner, total_wei, amount_wei, due_wei)
+        if turn.intake is not None:
+            turn.intake.unit_limit = task.schedule.unit_limit(due_wei)
+        return [] if turn.stream_id is None else [_voucher(turn.stream_id, voucher)]
+
+    def _deliver(
+        self,
+        order: Order,
+        rank: int,
+        intake: ResultIntake,
+        commitment: Statement[ResultCommitment],
+        now_ms: int,
+    ) -> list[Action]:
+        engine, task, turn, output = self._engine, order.live_task, order.live_task.turns[rank], intake.output
+        actions = self._pay(order, rank, intake.units)
+        acceptance = open_statement(engine.signer.domain, turn.acceptance, TaskAcceptance)
+        assert turn.stream_id is not None
+        assert task.statement is not None
+        receipt = Receipt(
+            engine.signer.domain, engine.epoch_of(task.message), task.statement, acceptance, commitment
+        )
+        stream_id, reserved_wei = turn.stream_id, task.reserved_wei
+        self._forget_stream(turn)
+        actions += [Send(stream_id, (reply(ReplyKind.RECEIVED),)), CloseStream(stream_id)]
+        actions += self.dismiss(order, "the task is delivered")
+        received = ResultReceived(order.order_id, rank, commitment.encoded, now_ms)
+        engine.record(received, {sha256(output): output})
+        engine.purse.release(reserved_wei)
+        engine.experience.note_success(turn.miner)
+        engine.counts.orders_delivered += 1
+        return [
+            Finish(order.order_id, task.task_id, Delivered(output, receipt)),
+            *actions,
+            *engine.draw_queued(now_ms),
+        ]
+
+    def _decline_on_stream(self, order: Order, rank: int, decline: TaskDecline, now_ms: int) -> list[Action]:
+        turn = order.live_task.turns[rank]
+        stream_id = turn.stream_id
+        actions = [] if turn.intake is None else self._pay(order, rank, turn.intake.units)
+        actions += self._decline(order, rank, decline)
+        self._forget_stream(turn)
+        if stream_id is not None:
+            actions.append(CloseStream(stream_id))
+        return [*actions, *self.go_on(order, now_ms)]
+
+    def _decline(self, order: Order, rank: int, decline: TaskDecline) -> list[Action]:
+        miner = order.live_task.turns[rank].miner
+        ended = TurnEnded(
+            order.order_id,
+            rank,
+            TurnEnding.DECLINED,
+            decline.decline_kind,
+            decline.reason or "it gave no reason",
+        )
+        self._engine.record(ended)
+        self._engine.counts.turns_declined += 1
+        return [Tell(order.order_id, order.live_task.task_id, FailedOver(miner, ended.reason))]
+
+    def _lose(self, order: Order, rank: int, reason: str, now_ms: int) -> list[Action]:
+        """A working miner is lost: the next has the turn, and this one is passed over for a while."""
+        turn = order.live_task.turns[rank]
+        stream_id = turn.stream_id
+        self._engine.record(TurnEnded(order.order_id, rank, TurnEnding.LOST, 0, cut(reason)))
+        self._engine.experience.note_failure(turn.miner, now_ms)
+        self._engine.counts.turns_lost += 1
+        self._forget_stream(turn)
+        actions: list[Action] = [
+            Tell(order.order_id, order.live_task.task_id, FailedOver(turn.miner, cut(reason)))
+        ]
+        if stream_id is not None:
+            actions.append(CloseStream(stream_id, reason))
+        return [*actions, *self.go_on(order, now_ms)]
+
+    # Streams
+
+    def _first_payload(self, payload: bytes) -> Statement[TaskAcceptance] | TaskDecline:
+        """:raises ProtocolError: neither an acceptance nor a decline."""
+        try:
+            return open_statement(self._engine.signer.domain, payload, TaskAcceptance)
+        except DecodeError:
+            return TaskDecline.decode(payload)
+
+    def _find(self, stream_id: int) -> tuple[Order, int] | None:
+        task_id, rank = self._streams.get(stream_id, (b"", 0))
+        order = self._engine.book.tasks.get(task_id)
+        return None if order is None else (order, rank)
+
+    def _forget_stream(self, turn: Turn) -> None:
+        if turn.stream_id is not None:
+            del self._streams[turn.stream_id]
+        turn.stream_id, turn.offered, turn.intake = None, None, None
+        turn.asks_chain = False
+
+
+def _voucher(stream_id: int, voucher: SignedVoucher) -> Send:
+    return Send(stream_id, (reply(ReplyKind.VOUCHER, voucher.encode()),))
+
+
+def _not_needed(stream_id: int, reason: str) -> list[Action]:
+    return [Send(stream_id, (reply(ReplyKind.NOT_NEEDED, reason=reason),)), CloseStream(stream_id)]
