@@ -34,7 +34,7 @@ class OrderState(enum.Enum):
 
 
 class OrderEvent(enum.Enum):
-    """What can happen to an order."""
+    """Events in an order's life."""
 
     DRAW = "draw"
     RETURN = "return"
@@ -94,7 +94,7 @@ class TurnState(enum.Enum):
 
 
 class TurnEvent(enum.Enum):
-    """What can happen to an assigned miner's turn."""
+    """Events in an assigned miner's turn."""
 
     PASS = "pass"  # noqa: S105 - not a password
     COME = "come"

@@ -1,4 +1,4 @@
-"""What the coordinator's engine asks its shell to do, and what an order's watcher hears.
+"""Actions: the coordinator's engine asks its shell to do them.
 
 Is: the engine's output as values.
 Is not: a decision; :mod:`node.coordinator.engine` makes them.

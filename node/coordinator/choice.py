@@ -1,5 +1,5 @@
-"""Whom a coordinator passes over, and why: live offers, prices, what works for it already, and its own
-experience.
+"""The miners that a coordinator passes over, and why: live offers, prices, what works for it already, and
+its own experience.
 
 Is: the judgement behind `RankedMiner.passed_over`, pure.
 Is not: the draw (`protocol/draw`), which it cannot change: a miner is passed over where the draw has put it.
@@ -44,7 +44,7 @@ class Candidate:
 
 
 class Experience:
-    """What this coordinator saw of miners: who took pay and gave nothing, or nothing usable."""
+    """Miners that took pay from this coordinator and gave nothing, or nothing usable."""
 
     def __init__(self) -> None:
         self._failures: Bounded[bytes, tuple[int, int]] = Bounded(EXPERIENCE_MINERS_MAX)
@@ -140,7 +140,7 @@ class Choice:
         return self._busy[miner] >= self._found[miner].capacity
 
     def price(self, assigned: Iterable[bytes]) -> Price:
-        """What covers the offers of all assigned."""
+        """The least price that covers the offers of all assigned."""
         price = Price(0, 0)
         for miner in assigned:
             price = price.raised_to(self._found[miner].price)

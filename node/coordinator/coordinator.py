@@ -89,7 +89,7 @@ class CoordinatorStatus:
 
 @dataclass(frozen=True, slots=True)
 class CancelTask:
-    """What the act `cancel` takes. :ivar task_id: in hexadecimal."""
+    """The argument of the act `cancel`. :ivar task_id: in hexadecimal."""
 
     task_id: str
 

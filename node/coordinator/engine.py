@@ -74,7 +74,7 @@ TICK_MS: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class EngineParameters:
-    """What the engine takes from the network.
+    """The network's parameters that the engine needs.
 
     :ivar assigned_miners: wanted for each task.
     :ivar progress_timeout_ms: how long a working miner may be silent.
@@ -85,11 +85,11 @@ class EngineParameters:
 
 
 class MarketPort(Protocol):
-    """What the node knows of the market now; synchronous."""
+    """The market as the node knows it now; synchronous."""
 
     @property
     def view(self) -> View:
-        """What the chain says."""
+        """The chain, as this node last read it."""
 
     def offers(self) -> Iterable[tuple[bytes, Offer]]:
         """Newest offer of each miner, live or not."""
@@ -103,7 +103,7 @@ class MarketPort(Protocol):
 
 @dataclass(slots=True)
 class EngineCounts:
-    """What happened since the start."""
+    """Counts since the start."""
 
     tasks_announced: int = 0
     orders_delivered: int = 0
@@ -204,7 +204,7 @@ class CoordinatorEngine:
         return self._turns.lose_stream(stream_id, reason, now_ms)
 
     def chain_answered(self, miner: bytes, failure: str, now_ms: int) -> list[Action]:
-        """What the chain knows of a miner is known now, or is not to be had. :param failure: empty, or
+        """The chain has answered what it knows of a miner, or does not answer. :param failure: empty, or
         why.
         """
         return self._turns.chain_answered(miner, failure, now_ms)
@@ -230,7 +230,7 @@ class CoordinatorEngine:
     # What time does
 
     def tick(self, now_ms: int) -> list[Action]:
-        """Whatever the time has brought since the last tick; call it every `TICK_MS`."""
+        """Act on the time that has passed since the last tick; call it every `TICK_MS`."""
         actions: list[Action] = []
         for order in list(self.book.orders.values()):
             if order.order_id not in self.book.orders:

@@ -91,7 +91,7 @@ class JournalUnavailable(LocalError):
 
 @dataclass(frozen=True, slots=True)
 class EndedOrder:
-    """What an ended order came to.
+    """An ended order, and its outcome.
 
     :ivar body_hash: of the app's request.
     :ivar delivered: its result, if it has one and its bytes are still kept.

@@ -63,7 +63,7 @@ def offered_models(
 
 
 def _default_price(model: Model, offer: WorkOffer) -> int | None:
-    """What the model's default work costs at least, in micro-CAI; None of a kind that is not known."""
+    """Least price of the model's default work, in micro-CAI; None of a kind that is not known."""
     try:
         return price_of(replace(model.default_work, kind=offer.kind), offer.prices_wei).whole_micro_cai
     except ProtocolError:

@@ -129,7 +129,7 @@ class Task:
 
     @property
     def schedule(self) -> PaySchedule:
-        """What is owed for it."""
+        """The pay that is owed for it."""
         return PaySchedule.of_task(self.message)
 
     @property
@@ -140,7 +140,7 @@ class Task:
 
 @dataclass
 class Order:
-    """What an app wants.
+    """An app's wish, until it is over.
 
     :ivar key, body_hash: how the app calls it, and what it then said.
     :ivar attempts: tasks drawn for it so far.

@@ -1,4 +1,4 @@
-"""What an app hears of its order: events on the way, the result, or why there is none.
+"""An order as its app sees it: events on the way, the result, or why there is none.
 
 Is: plain values between the engine and whoever watches an order.
 Is not: HTTP, or the protocol's messages.

@@ -1,4 +1,4 @@
-"""What the coordinator's engine stands on: a signer, a purse, a journal; each also as a twin in memory.
+"""Ports of the coordinator's engine: a signer, a purse, a journal; each also as a twin in memory.
 
 Is: narrow interfaces whose methods are synchronous: nothing comes between a check, its record and what
 follows. Is not: the engine, or the files behind the interfaces (`signing/guard`, `pay/purse`, `journal`).
@@ -57,7 +57,7 @@ class PursePort(Protocol):
         """Whether it is known what this miner was ever promised."""
 
     def total_after(self, miner: bytes, amount_wei: int) -> int:
-        """What the miner will ever have been promised after so much more, in wei."""
+        """The miner's whole promise after so much more, in wei: all that it was ever promised."""
 
     def promise(self, miner: bytes, total_wei: int, amount_wei: int, task_wei: int) -> SignedVoucher:
         """Promise so much of what is held, and sign the voucher for all that was ever promised.
@@ -132,7 +132,7 @@ class MemoryPurse:
 
     @property
     def free_wei(self) -> int:
-        """What may still be held."""
+        """Wei that may still be held."""
         return self.deposit_wei - self.held_wei - sum(self.promised_wei.values())
 
     def require(self, amount_wei: int) -> None:

@@ -1,4 +1,4 @@
-"""What the coordinator's journal holds: facts about orders and tasks, each written down before its effect.
+"""Records of the coordinator's journal: facts about orders and tasks, each written down before its effect.
 
 Is: the frozen structs, their tags and their encoding.
 Is not: what they mean for an order (`orders`), or the file (`journal`).
@@ -79,7 +79,7 @@ class FailureKind(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest(Encoded):
-    """What an app orders, as everything behind the API knows it; the bytes of its sources stand beside it.
+    """An app's order, as everything behind the API knows it; the bytes of its sources stand beside it.
 
     :ivar model_id: package to run.
     :ivar work: kind, units and what the kind adds.

@@ -1,4 +1,4 @@
-"""What an app asks of its coordinator: between the local API and orders.
+"""Requests of apps to their coordinator: between the local API and orders.
 
 Is: plain values with their bounds.
 Is not: HTTP, or the protocol's messages.
@@ -78,7 +78,7 @@ class ImageRequest:
 
     @property
     def work(self) -> Work:
-        """What its announcement says of it."""
+        """Its description in the announcement."""
         return Work.image(self.work_kind, self.width, self.height, self.run_steps)
 
     @property
@@ -94,7 +94,7 @@ class ImageRequest:
         return max(1, self.run_steps // (self.previews + 1)) if self.previews else 0
 
     def order(self, price_max_micro_cai: int) -> OrderRequest:
-        """What is ordered of the network for it.
+        """The order that it makes.
 
         :param price_max_micro_cai: most that is paid for the model's default work.
         """

@@ -1,4 +1,4 @@
-"""What a coordinator takes from a working miner's stream: chunks, then the commitment, all verified.
+"""Intake of a working miner's stream: chunks, then the commitment, all verified.
 
 Is: a state machine without I/O; feed it payloads, it gives events and at last the output.
 Is not: patience; silence and closed streams are the engine's matter.

@@ -160,7 +160,7 @@ class Turns:
         return actions
 
     def tick(self, order: Order, now_ms: int) -> list[Action]:
-        """What the time has brought for the miners of one order's task."""
+        """Act on the time that has passed for the miners of one order's task."""
         task = order.live_task
         silent_ms = self._engine.parameters.progress_timeout_ms
         rank = task.working

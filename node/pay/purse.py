@@ -106,7 +106,7 @@ class Purse:
         return self._ledger.entry(miner) is not None
 
     def total_after(self, miner: bytes, amount_wei: int) -> int:
-        """What the miner will ever have been promised after so much more, in wei."""
+        """The miner's whole promise after so much more, in wei: all that it was ever promised."""
         entry = self._ledger.entry(miner)
         return amount_wei + (0 if entry is None else entry.promised_wei)
 

@@ -6,9 +6,8 @@ import pytest
 
 from node.coordinator.actions import Accuse, Call, CloseStream, Failure, Publish, Send, SendInput, Tell
 from node.coordinator.engine import BUSY_RETRY_MS, ORDERS_MAX, WAIT_MS_MAX, NotReady
-from node.coordinator.orders import Book
 from node.coordinator.outcomes import Announced, Busy, Delivered, FailedOver, NoMiner, Preview, Progress
-from node.coordinator.records import FailureKind, TaskDrawn, TurnEnded
+from node.coordinator.records import FailureKind, TurnEnded
 from node.coordinator.turns import ARRIVAL_MS
 from node.pay.purse import DepositUsedUp
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
@@ -18,7 +17,6 @@ from protocol.messages import (
     DeclineKind,
     PassedOver,
     TaskAcceptance,
-    TaskAnnouncement,
     TaskInput,
 )
 from protocol.pay import PaySchedule
@@ -522,67 +520,6 @@ def test_a_chain_that_does_not_answer_is_said(desk):
     outcome = desk.finished(order_id)
     assert outcome.kind == FailureKind.FAILED
     assert "what it was paid so far is not known: the chain is silent" in outcome.reason
-
-
-def replayed(desk):
-    """What a restart makes of the journal."""
-    book = Book(DOMAIN)
-    for record in desk.journal.records:
-        book.apply(record)
-    return book
-
-
-def restarted(desk):
-    again = Desk(journal=desk.journal, signer=desk.signer, purse=desk.purse, market=desk.market)
-    again.now_ms, again.salts, again.streams = desk.now_ms, desk.salts, desk.streams
-    again.purse.held_wei = 0
-    again.engine.book = replayed(desk)
-    again.did(again.engine.resume(again.now_ms))
-    return again
-
-
-def test_a_restart_goes_on_under_the_same_words(desk):
-    order_id = desk.place()
-    first = desk.miner(0)
-    first.come()
-    first.show(5)
-    again = restarted(desk)
-    assert again.announced().encoded == first.task.encoded
-    back = again.miner(0)
-    back.come()
-    assert back.replies[:2] == ["VOUCHER", "INPUT"]  # the last one may have been lost
-    back.deliver()
-    assert isinstance(again.finished(order_id), Delivered)
-    assert again.purse.promised_wei[first.key.address] == PRICE_WEI
-    assert again.purse.held_wei == 0
-
-
-def test_a_restart_between_drawing_and_signing_signs_what_was_drawn(desk):
-    desk.place()
-    first = desk.announced()
-    while not isinstance(desk.journal.records[-1], TaskDrawn):
-        desk.journal.records.pop()
-    again = restarted(desk)
-    assert again.announced().encoded == first.encoded
-
-
-def test_a_restart_between_writing_a_promise_and_making_it(desk):
-    desk.place()
-    miner = desk.miner(0)
-    miner.come()
-    miner.show(2)
-    promised_wei = desk.purse.promised_wei[miner.key.address]
-    desk.purse.promised_wei[miner.key.address] = 0  # written down, and then the power went
-    again = restarted(desk)
-    assert again.purse.promised_wei[miner.key.address] == promised_wei
-
-
-def test_an_announcement_that_no_peer_takes_any_more_is_drawn_again(desk):
-    desk.place()
-    task = desk.announced()
-    desk.did(desk.engine.publish_failed(task.digest, "task is over", desk.now_ms))
-    assert desk.announced().digest != task.digest
-    assert TaskAnnouncement.decode(desk.announced().message.encode()).number == 1
 
 
 def test_only_assigned_miners_of_live_tasks_may_open_streams(desk):
