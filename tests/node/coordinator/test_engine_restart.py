@@ -1,4 +1,5 @@
-"""The coordinator's engine after a restart: what was drawn, signed and promised stands; nothing is done twice."""
+"""The coordinator's engine after a restart: what was drawn, signed and promised stands; nothing is done
+twice."""
 
 import pytest
 
