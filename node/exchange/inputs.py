@@ -1,56 +1,91 @@
-"""The input of a task on its direct stream: the coordinator's side sends it, the miner's takes it.
+"""The input of a task on its direct stream: what the coordinator sends of it, and how the miner takes it.
 
-Is: the `TaskReply`s that carry an input and its sources, and their checks.
-Is not: when a miner gets it (`roles/coordinator`), or what it does with it (`roles/miner`).
+Is: the `TaskReply`s that carry an input and its sources, and their checks, over bytes alone.
+Is not: when a miner gets it (`node/coordinator`), or what it does with it (`node/miner`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from p2p.streams import DirectStream
 from protocol.errors import InvalidMessage
-from protocol.messages import CHUNK_BYTES_MAX, ReplyKind, TaskAnnouncement, TaskInput, TaskReply, parts_of
+from protocol.messages import (
+    CHUNK_BYTES_MAX,
+    ReplyKind,
+    Source,
+    TaskAnnouncement,
+    TaskInput,
+    TaskReply,
+    parts_of,
+)
 from protocol.task_input import require_input, require_source
 
 
+def input_payloads(input_encoded: bytes, sources: Iterable[bytes]) -> Iterator[bytes]:
+    """An input, and behind it each source in its parts: payloads of the task's stream, in their order."""
+    yield TaskReply(ReplyKind.INPUT, input_encoded, "").encode()
+    for source in sources:
+        for part in parts_of(source):
+            yield TaskReply(ReplyKind.SOURCE_PART, part, "").encode()
+
+
 async def send_input(stream: DirectStream, input_encoded: bytes, sources: Iterable[bytes]) -> None:
-    """Send an input, and behind it each source in its parts.
+    """Send an input and its sources.
 
     :raises Refusal: as `DirectStream.send`.
     """
-    await stream.send(TaskReply(ReplyKind.INPUT, input_encoded, "").encode())
-    for source in sources:
-        for part in parts_of(source):
-            await stream.send(TaskReply(ReplyKind.SOURCE_PART, part, "").encode())
+    for payload in input_payloads(input_encoded, sources):
+        await stream.send(payload)
 
 
-async def take_input(
-    task: TaskAnnouncement, reply: TaskReply, hear: Callable[[], Awaitable[TaskReply]]
-) -> tuple[TaskInput, tuple[bytes, ...]]:
-    """The input in an INPUT reply, and the sources, in their order, in the replies that follow it.
+class InputIntake:
+    """The miner's end: an input that comes in, part by part. No more is taken than was announced.
 
-    :param hear: gives the next reply on the stream.
-    :raises ProtocolError: not what was announced; nothing beyond the announced length is taken.
-    :raises Refusal: as `hear`.
+    :ivar task_input: the input.
+    :ivar numbers: its public numbers, the struct of the task's kind.
+    :ivar sources: those that are here whole, in the input's order.
     """
-    task_input = TaskInput.decode(reply.payload)
-    require_input(task, task_input)
-    sources = []
-    for source in task_input.public.sources:
-        data = await _take_source(source.size_bytes, hear)
-        require_source(task, source, data)
-        sources.append(data)
-    return task_input, tuple(sources)
 
+    def __init__(self, task: TaskAnnouncement, payload: bytes) -> None:
+        """Begin with the payload of an INPUT reply.
 
-async def _take_source(missing: int, hear: Callable[[], Awaitable[TaskReply]]) -> bytes:
-    parts: list[bytes] = []
-    while missing:
-        reply = await hear()
-        expected = min(missing, CHUNK_BYTES_MAX)
-        if reply.reply_kind != ReplyKind.SOURCE_PART or len(reply.payload) != expected:
+        :raises ProtocolError: not the input that was announced.
+        """
+        self.task_input = TaskInput.decode(payload)
+        self.numbers: Any = require_input(task, self.task_input)
+        self.sources: tuple[bytes, ...] = ()
+        self._task = task
+        self._parts: list[bytes] = []
+        self._missing = self.task_input.public.sources[0].size_bytes if self.task_input.public.sources else 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is here."""
+        return len(self.sources) == len(self.task_input.public.sources)
+
+    @property
+    def bytes_max(self) -> int:
+        """Bytes of all sources together once they are here."""
+        return sum(source.size_bytes for source in self.task_input.public.sources)
+
+    def take_part(self, payload: bytes) -> None:
+        """Take the payload of a SOURCE_PART reply.
+
+        :raises InvalidMessage: not the next part, or not of the source that was announced.
+        """
+        if self.complete or len(payload) != min(self._missing, CHUNK_BYTES_MAX):
             raise InvalidMessage("source is not in its parts")
-        parts.append(reply.payload)
-        missing -= expected
-    return b"".join(parts)
+        self._parts.append(payload)
+        self._missing -= len(payload)
+        if not self._missing:
+            self._end_source(self.task_input.public.sources[len(self.sources)])
+
+    def _end_source(self, source: Source) -> None:
+        data = b"".join(self._parts)
+        require_source(self._task, source, data)
+        self.sources += (data,)
+        self._parts.clear()
+        if not self.complete:
+            self._missing = self.task_input.public.sources[len(self.sources)].size_bytes

@@ -17,7 +17,8 @@ from node.inference.packages import package
 from node.inference.pool.pool import open_pool
 from node.miner.accelerators import find_accelerator
 from node.miner.load_monitor import LoadMonitor
-from node.miner.miner import Miner, Terms
+from node.miner.miner import Miner
+from node.miner.terms import ModelTerms
 from node.miner.throttle import Throttle
 from node.miner.work_policy import WorkPolicy, parse_hours
 from node.pay.earnings import EARNINGS_FILE, open_earnings
@@ -52,8 +53,8 @@ async def open_miner(
     async with open_pool(packages, backend, count) as workers:
         await workers.ready()
         with _open_payee(settings, peer) as payee:
-            terms = Terms(settings.price_micro_cai, settings.capacity, throttle)
-            miner = make_miner(peer, workers, packages, terms, payee)
+            terms = ModelTerms(packages, settings.price_micro_cai, settings.capacity)
+            miner = make_miner(peer, workers, packages, terms, throttle, payee)
             miner.show(peer.context)
             yield miner
 

@@ -24,7 +24,7 @@ SHOWN: Final = (
     "miner",
     "traces",
     "openings",
-    "calls",
+    "tasks",
     "models_given",
     "pay",
     "chain",

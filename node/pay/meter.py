@@ -1,19 +1,16 @@
-"""The miner's side of one task's pay: how far it may go, and that it is paid before it goes further.
+"""The miner's side of one task's pay: how far it may show its work, and how long it waits to be paid.
 
-Is: the rule of `protocol/pay` around one stream, and the waiting for the coordinator's vouchers.
-Is not: the stream; the role passes on what comes, and asks before it sends.
+Is: the rule of `protocol/pay` at one stream after another, as state without I/O or clock.
+Is not: the vouchers, which `earnings` checks and keeps, or the decision to give a task up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
-import trio
-
-from node.pay.earnings import Earnings
-from protocol.errors import InvalidMessage, Refusal
+from protocol.errors import Refusal
 from protocol.messages import TaskAnnouncement
-from protocol.pay import PaySchedule, SignedVoucher
+from protocol.pay import PaySchedule
 from protocol.statement import Statement
 
 
@@ -25,71 +22,80 @@ class Unpaid(Refusal):
         self.unpaid_wei = unpaid_wei
 
 
+@dataclass(frozen=True, slots=True)
+class TaskAccount:
+    """The end of one task's pay.
+
+    :ivar task: its announcement.
+    :ivar showed_anything: whether there was anything to pay for.
+    :ivar unpaid_wei: of what was shown.
+    :ivar doubtful: a voucher was good, and worth less than it said.
+    """
+
+    task: Statement[TaskAnnouncement]
+    showed_anything: bool
+    unpaid_wei: int
+    doubtful: bool
+
+
 class TaskMeter:
     """The pay of one task at its miner.
 
     :ivar paid_wei: what vouchers have paid for it.
-    :ivar shown: how many units the coordinator was shown.
+    :ivar shown: how many units the coordinator was shown on the present stream.
     :ivar doubtful: a voucher was good, and worth less than it said.
+    :ivar due_at_ms: when the patience with a voucher that is due ends; None while nothing waits for one.
     """
 
-    def __init__(self, earnings: Earnings, task: Statement[TaskAnnouncement], timeout_ms: int) -> None:
-        """:param timeout_ms: how long a voucher that is due may take."""
-        self._earnings = earnings
-        self._coordinator = task.message.coordinator
-        self._task_id = task.digest
+    def __init__(self, task: Statement[TaskAnnouncement], paid_wei: int, patience_ms: int) -> None:
+        """:param paid_wei: what vouchers have paid for the task before, on any stream and before any restart.
+
+        :param patience_ms: how long a voucher that is due may take.
+        """
         self._schedule = PaySchedule.of_task(task.message)
-        self._timeout_ms = timeout_ms
-        self._paid_more = trio.Event()
-        self.paid_wei = earnings.claimed_wei(task.digest)
+        self._task = task
+        self._patience_ms = patience_ms
+        self._most_shown = 0
+        self.paid_wei = paid_wei
         self.shown = 0
         self.doubtful = False
+        self.due_at_ms: int | None = None
+
+    @property
+    def unit_limit(self) -> int:
+        """How many units may be shown before more is paid."""
+        return self._schedule.unit_limit(self.paid_wei)
 
     @property
     def unpaid_wei(self) -> int:
-        """Owed for what was shown."""
-        return max(0, self._schedule.due_wei(self.shown) - self.paid_wei)
+        """Owed for what was shown, on whatever stream."""
+        return max(0, self._schedule.due_wei(self._most_shown) - self.paid_wei)
 
-    def take(self, signed: SignedVoucher) -> None:
-        """Take a voucher that came on the task's stream.
+    def covers(self, units: int) -> bool:
+        """Whether all that so many units cost is paid."""
+        return self.paid_wei >= self._schedule.due_wei(units)
 
-        :raises SignatureError: it is somebody else's, or for another miner, contract or chain.
-        :raises InvalidMessage: it is worth less than it says, or less than the one before.
-        :raises EarningsUnavailable: it cannot be kept on this machine's disk.
-        """
-        try:
-            self._earnings.take(self._coordinator, self._task_id, signed)
-        except InvalidMessage:
-            self.doubtful = True
-            raise
-        self.paid_wei = signed.task_wei
-        self._paid_more.set()
-        self._paid_more = trio.Event()
+    def show(self, units: int) -> None:
+        """So many units in all are shown now; within `unit_limit`."""
+        self.shown = units
+        self._most_shown = max(self._most_shown, units)
+        self.due_at_ms = None
 
-    async def next_units(self, units: int) -> int:
-        """How many units to show next on the way to `units`, when what was shown before is paid for.
+    def pay(self, paid_wei: int) -> None:
+        """A voucher has paid so much for the task in all."""
+        self.paid_wei = paid_wei
+        self.due_at_ms = None
 
-        :param units: beyond `shown`.
-        :raises Unpaid: the voucher that is due does not come in time.
-        """
-        await self._wait_for(lambda: self._schedule.unit_limit(self.paid_wei) > self.shown)
-        return min(units, self._schedule.unit_limit(self.paid_wei))
+    def wait(self, now_ms: int) -> None:
+        """Something waits to be paid for; the patience begins unless it has begun."""
+        if self.due_at_ms is None:
+            self.due_at_ms = now_ms + self._patience_ms
 
-    async def all_paid(self) -> None:
-        """Wait for the whole price. :raises Unpaid: the voucher does not come in time."""
-        await self._wait_for(lambda: self.paid_wei >= self._schedule.price_wei)
+    def account(self) -> TaskAccount:
+        """The account as it is now."""
+        return TaskAccount(self._task, self._most_shown > 0, self.unpaid_wei, self.doubtful)
 
-    async def _wait_for(self, paid_enough: Callable[[], bool]) -> None:
-        with trio.move_on_after(self._timeout_ms / 1000):
-            while not paid_enough():
-                await self._paid_more.wait()
-            return
-        raise Unpaid(self.unpaid_wei)
-
-    def close(self) -> None:
-        """The task is over: what it leaves unpaid is remembered of its coordinator.
-
-        :raises EarningsUnavailable: not beyond the next start.
-        """
-        if self.unpaid_wei:
-            self._earnings.note_unpaid(self._coordinator, self.unpaid_wei)
+    def begin_stream(self) -> None:
+        """The coordinator has a new stream, on which it was shown nothing yet."""
+        self.shown = 0
+        self.due_at_ms = None

@@ -7,8 +7,7 @@ Is not: the checks themselves (`earnings`, `standing`, `meter`, `redeemer`).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -18,12 +17,13 @@ from contracts.clients import Clients
 from contracts.errors import ChainError
 from contracts.transactions import Sender
 from node.pay.earnings import Account, Earnings, EarningsUnavailable
-from node.pay.meter import TaskMeter
+from node.pay.meter import TaskAccount
 from node.pay.redeemer import Redeemer, RedeemerCounts
-from node.pay.standing import Exposure, Standings, why_no_credit
+from node.pay.standing import Exposure, Standing, Standings, why_no_credit
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.errors import Refusal
 from protocol.messages import TaskAnnouncement
+from protocol.pay import SignedVoucher
 from protocol.statement import Statement
 
 STANDING_AGE_MAX_S = 30.0
@@ -39,10 +39,6 @@ REDEEM_AT_END_S = 3.0
 """How long a miner that stops may take to redeem: as long as a block or two."""
 
 log = structlog.get_logger()
-
-
-class NoCredit(Refusal):
-    """A coordinator's task is not accepted; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,61 +104,90 @@ class Payee:
             least_wei=terms.least_wei,
         )
 
-    def _exposure(self, coordinator: bytes) -> Exposure:
+    def _exposure(self, coordinator: bytes, more_wei: int = 0) -> Exposure:
         account = self._earnings.account(coordinator)
-        return Exposure(account.promised_wei, self._committed_wei[coordinator], account.unpaid_wei)
+        committed_wei = self._committed_wei[coordinator] + more_wei
+        return Exposure(account.promised_wei, committed_wei, account.unpaid_wei)
 
-    async def require_credit(self, task: TaskAnnouncement) -> None:
-        """Look at the chain before a task is accepted; within the context of `task`, which counts its price.
-
-        :raises NoCredit: its coordinator may not pay.
-        """
+    async def why_no_credit(self, task: TaskAnnouncement) -> str | None:
+        """Look at the chain before a task is followed: why its coordinator may not pay, or None."""
         price_wei = task.price_micro_cai * WEI_PER_MICRO_CAI
         if not price_wei:
-            return
+            return None
         try:
-            reason = await self._why_no_credit(task.coordinator, price_wei, STANDING_AGE_MAX_S)
+            reason = await self._look(task.coordinator, price_wei, STANDING_AGE_MAX_S)
             if reason is not None:
-                reason = await self._why_no_credit(task.coordinator, price_wei, REFUSAL_AGE_MAX_S)
+                reason = await self._look(task.coordinator, price_wei, REFUSAL_AGE_MAX_S)
         except ChainError:
             reason = "the coordinator's deposit cannot be asked for at the moment"
         if reason is not None:
-            self.counts.tasks_refused += 1
-            self.redeemer.kick()
-            raise NoCredit(reason)
+            self._refuse()
+        return reason
 
-    async def _why_no_credit(self, coordinator: bytes, price_wei: int, age_max_s: float) -> str | None:
+    async def _look(self, coordinator: bytes, price_wei: int, age_max_s: float) -> str | None:
         standing = await self._standings.of(coordinator, age_max_s)
-        return why_no_credit(standing, self._exposure(coordinator), price_wei, self._terms.limit_wei)
+        return self._why_no_credit(standing, coordinator, price_wei)
 
-    @contextmanager
-    def task(self, task: Statement[TaskAnnouncement], progress_timeout_ms: int) -> Iterator[TaskMeter]:
-        """The pay of a task from its acceptance to its end; its price counts as credit meanwhile.
+    def _why_no_credit(self, standing: Standing, coordinator: bytes, price_wei: int) -> str | None:
+        try:
+            exposure = self._exposure(coordinator, price_wei)
+        except Refusal as refusal:
+            return refusal.reason
+        return why_no_credit(standing, exposure, price_wei, self._terms.limit_wei)
 
-        :param progress_timeout_ms: the network's.
+    def _refuse(self) -> None:
+        self.counts.tasks_refused += 1
+        self.redeemer.kick()
+
+    def claimed_wei(self, task_id: bytes) -> int:
+        """Wei that vouchers have paid for a task. :raises EarningsUnavailable: the file fails."""
+        return self._earnings.claimed_wei(task_id)
+
+    def take(self, coordinator: bytes, task_id: bytes, voucher: SignedVoucher) -> None:
+        """Take a voucher that came on a task's stream; errors as :meth:`Earnings.take`'s."""
+        self._earnings.take(coordinator, task_id, voucher)
+
+    def begin(self, task: Statement[TaskAnnouncement]) -> str | None:
+        """Work begins: the task's price counts as credit until `end`.
+
+        :returns: why there is no credit for it any more, by what the chain said last; None if there is.
         """
         coordinator = task.message.coordinator
         price_wei = task.message.price_micro_cai * WEI_PER_MICRO_CAI
-        meter = TaskMeter(self._earnings, task, progress_timeout_ms // PATIENCE_DIVISOR)
+        standing = self._standings.known(coordinator)
+        if price_wei and standing is not None:
+            reason = self._why_no_credit(standing, coordinator, price_wei)
+            if reason is not None:
+                self._refuse()
+                return reason
         self._committed_wei[coordinator] += price_wei
+        return None
+
+    def end(self, account: TaskAccount) -> None:
+        """A task that has begun is over: what it leaves unpaid is remembered of its coordinator."""
+        message = account.task.message
+        coordinator = message.coordinator
+        self._committed_wei[coordinator] -= message.price_micro_cai * WEI_PER_MICRO_CAI
+        if not self._committed_wei[coordinator]:
+            del self._committed_wei[coordinator]
+        if account.showed_anything:
+            if account.unpaid_wei:
+                self.counts.tasks_unpaid += 1
+            else:
+                self.counts.tasks_paid += 1
+        if account.unpaid_wei:
+            self._note_unpaid(coordinator, account.unpaid_wei)
+        if account.doubtful:
+            self.redeemer.urge(coordinator)
+        self._kick_when_due(coordinator)
+
+    def _note_unpaid(self, coordinator: bytes, unpaid_wei: int) -> None:
         try:
-            yield meter
-        finally:
-            self._committed_wei[coordinator] -= price_wei
-            if not self._committed_wei[coordinator]:
-                del self._committed_wei[coordinator]
-            if meter.shown:
-                if meter.unpaid_wei:
-                    self.counts.tasks_unpaid += 1
-                else:
-                    self.counts.tasks_paid += 1
-            try:
-                meter.close()
-            except EarningsUnavailable as error:
-                log.warning("forgotten at the next start", error=str(error))
-            if meter.doubtful:
-                self.redeemer.urge(coordinator)
-            self._kick_when_due(coordinator)
+            self._earnings.note_unpaid(coordinator, unpaid_wei)
+        except EarningsUnavailable as error:
+            log.warning("forgotten at the next start", error=str(error))
+        except Refusal as refusal:
+            log.warning("what was left unpaid is not remembered", reason=refusal.reason)
 
     def _kick_when_due(self, coordinator: bytes) -> None:
         standing = self._standings.known(coordinator)

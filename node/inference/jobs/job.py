@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
-from node.inference.packages.limits import BadRequest, RequestedImage, check_request, check_work
+from node.inference.packages.limits import BadRequest, RequestedImage, check_request
 from protocol.errors import LocalError, Refusal
 from protocol.messages import PROMPT_BYTES_MAX, SOURCE_BYTES_MAX
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32, Uint64
 from protocol.trace import STEPS_MAX, TraceLeaf
-from protocol.work import Work, WorkKind
+from protocol.work import WorkKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,18 +156,6 @@ class Failed(Encoded):
 
 
 JobEvent: TypeAlias = Progress | Preview | Finished | Failed
-
-
-def runs_work(package: ModelPackage, work: Work) -> bool:
-    """Whether a package allows such work; known before the input is.
-
-    :param work: whose details are its kind's (`protocol.work.require_form`).
-    """
-    try:
-        check_work(package, work)
-    except BadRequest:
-        return False
-    return True
 
 
 def check_job(job: ImageJob, packages: Mapping[bytes, ModelPackage]) -> ModelPackage:

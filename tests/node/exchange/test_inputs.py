@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from node.exchange.inputs import send_input, take_input
+from node.exchange.inputs import InputIntake, input_payloads, send_input
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.messages import CHUNK_BYTES_MAX, SOURCE_BYTES_MAX, ReplyKind, Source, TaskReply
 from protocol.task_input import image_input
@@ -28,80 +28,85 @@ def the_task(task_input):
     )
 
 
-class Replies:
-    """What a coordinator sends, taken one by one."""
-
-    def __init__(self):
-        self.sent = []
-
-    async def send(self, payload):
-        assert len(payload) <= CHUNK_BYTES_MAX + 1024
-        self.sent.append(TaskReply.decode(payload))
-
-    async def hear(self):
-        return self.sent.pop(0)
+def sent(source, task_input=None):
+    """The replies that a coordinator sends."""
+    encoded = (task_input or the_input(source)).encode()
+    payloads = list(input_payloads(encoded, (source,) if source else ()))
+    assert all(len(payload) <= CHUNK_BYTES_MAX + 1024 for payload in payloads)
+    return [TaskReply.decode(payload) for payload in payloads]
 
 
-async def sent(source, task_input=None):
-    replies = Replies()
-    await send_input(replies, (task_input or the_input(source)).encode(), (source,) if source else ())
-    return replies
+def taken(task, replies):
+    intake = InputIntake(task, replies[0].payload)
+    for reply in replies[1:]:
+        assert not intake.complete
+        assert reply.reply_kind == ReplyKind.SOURCE_PART
+        intake.take_part(reply.payload)
+    return intake
 
 
 @pytest.mark.parametrize("source", [b"", PLAIN, LONG], ids=["none", "one part", "two parts"])
-async def test_what_is_sent_arrives(source):
-    replies, task_input = await sent(source), the_input(source)
-    assert len(replies.sent) == 1 + -(-len(source) // CHUNK_BYTES_MAX)
-    taken = await take_input(the_task(task_input), await replies.hear(), replies.hear)
-    assert taken == (task_input, (source,) if source else ())
-    assert replies.sent == []
+def test_what_is_sent_arrives(source):
+    task_input, replies = the_input(source), sent(source)
+    assert len(replies) == 1 + -(-len(source) // CHUNK_BYTES_MAX)
+    intake = taken(the_task(task_input), replies)
+    assert intake.complete
+    assert (intake.task_input, intake.sources) == (task_input, (source,) if source else ())
+    assert intake.numbers == ImageNumbers(1, 1000, STEPS)
+    assert intake.bytes_max == len(source)
 
 
-async def test_attack_another_input():
-    replies = await sent(b"", the_input(b"", seed=2))
+async def test_a_stream_gets_the_payloads_in_order():
+    class Stream:
+        def __init__(self):
+            self.payloads = []
+
+        async def send(self, payload):
+            self.payloads.append(payload)
+
+    stream, encoded = Stream(), the_input(LONG).encode()
+    await send_input(stream, encoded, (LONG,))
+    assert stream.payloads == list(input_payloads(encoded, (LONG,)))
+
+
+def test_attack_another_input():
     with pytest.raises(InvalidMessage, match="not the one that was announced"):
-        await take_input(the_task(the_input(b"")), await replies.hear(), replies.hear)
+        taken(the_task(the_input(b"")), sent(b"", the_input(b"", seed=2)))
 
 
-async def test_attack_bytes_that_are_no_input():
+def test_attack_bytes_that_are_no_input():
     with pytest.raises(DecodeError):
-        await take_input(the_task(the_input(b"")), TaskReply(ReplyKind.INPUT, b"x", ""), None)
+        InputIntake(the_task(the_input(b"")), b"x")
 
 
-async def test_attack_more_bytes_than_a_source_image_may_have():
+def test_attack_more_bytes_than_a_source_image_may_have():
     with pytest.raises(ValueError, match="size_bytes"):
         Source(SourceRole.IMAGE, SOURCE_BYTES_MAX + 1, bytes(32)).encode()
 
 
-@pytest.mark.parametrize(
-    "lie",
-    [
-        TaskReply(ReplyKind.SOURCE_PART, bytes(CHUNK_BYTES_MAX - 1), ""),
-        TaskReply(ReplyKind.SOURCE_PART, b"", ""),
-        TaskReply(ReplyKind.RECEIVED, bytes(CHUNK_BYTES_MAX), ""),
-    ],
-    ids=["short", "empty", "another kind"],
-)
-async def test_attack_parts_that_are_none(lie):
-    replies = await sent(LONG)
-    first = await replies.hear()
-    replies.sent[0] = lie
+@pytest.mark.parametrize("lie", [bytes(CHUNK_BYTES_MAX - 1), b""], ids=["short", "empty"])
+def test_attack_parts_that_are_none(lie):
+    replies = sent(LONG)
+    replies[1] = TaskReply(ReplyKind.SOURCE_PART, lie, "")
     with pytest.raises(InvalidMessage, match="not in its parts"):
-        await take_input(the_task(the_input(LONG)), first, replies.hear)
+        taken(the_task(the_input(LONG)), replies)
 
 
-async def test_attack_another_source_image_of_the_same_length():
-    replies = await sent(PLAIN)
-    first = await replies.hear()
-    part = replies.sent[0]
-    replies.sent[0] = TaskReply(part.reply_kind, part.payload[:-1] + b"!", "")
+def test_attack_a_part_after_the_last():
+    intake = taken(the_task(the_input(PLAIN)), sent(PLAIN))
+    with pytest.raises(InvalidMessage, match="not in its parts"):
+        intake.take_part(b"more")
+
+
+def test_attack_another_source_image_of_the_same_length():
+    replies = sent(PLAIN)
+    replies[1] = TaskReply(ReplyKind.SOURCE_PART, replies[1].payload[:-1] + b"!", "")
     with pytest.raises(InvalidMessage, match="not the one of the input"):
-        await take_input(the_task(the_input(PLAIN)), first, replies.hear)
+        taken(the_task(the_input(PLAIN)), replies)
 
 
-async def test_attack_a_bomb_is_not_even_decoded():
+def test_attack_a_bomb_is_not_even_decoded():
     """The hash is right, and the bytes say 100,000 x 100,000 pixels."""
     bomb = PLAIN[:16] + (100_000).to_bytes(4, "big") * 2 + PLAIN[24:]
-    replies = await sent(bomb)
     with pytest.raises(InvalidMessage, match="plain PNG"):
-        await take_input(the_task(the_input(bomb)), await replies.hear(), replies.hear)
+        taken(the_task(the_input(bomb)), sent(bomb))

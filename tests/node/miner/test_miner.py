@@ -1,72 +1,303 @@
-"""A miner that pauses: paused, it takes nothing and promises nothing; what it has promised, it does."""
+"""The miner's shell around its engine: a whole task, a call, a lost stream and a stop, without a network."""
 
-from dataclasses import replace
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
 import trio
 import trio.testing
 
-from node.miner.miner import Miner, Terms
-from node.signing.keys import Key
-from node.system.clock import now_ms
-from protocol.messages import RankedMiner
-from protocol.rules.view import TaskTerms
-from protocol.signature import sign_digest
-from protocol.statement import open_statement, seal
-from tests.node.builders import COORDINATOR, DOMAIN, PACKAGE, announcement
+from node.inference.pool.tickets import Counts
+from node.miner import miner as module
+from node.miner.actions import Finished
+from node.miner.jobs import Made
+from node.miner.miner import Miner
+from node.miner.ports import Decline, MemoryPay, MemorySeal
+from node.miner.terms import ModelTerms
+from node.miner.work_policy import PauseReason
+from node.system.observable import Observable
+from p2p.identity import peer_id_from_public_key
+from p2p.streams import StreamBroken
+from protocol.errors import Refusal
+from protocol.messages import DeclineKind, ReplyKind, ResultCommitment, TaskAcceptance, TaskCall
+from protocol.rules import results, tasks
+from protocol.work import Work, WorkKind
+from tests.node.builders import PACKAGE
+from tests.node.miner.engine_world import (
+    COORDINATOR,
+    DOMAIN,
+    MINER,
+    OTHERS,
+    OUTPUT,
+    START_MS,
+    TERMS,
+    announce,
+    decoded,
+    input_of,
+    reply,
+)
 
-MINER = Key.of(b"\x02" * 32)
+UNITS = 20
 
 
-def announced(**changes):
-    message = replace(
-        announcement(RankedMiner(MINER.address, 0)),
-        model_id=PACKAGE.model_id,
-        announced_at_ms=now_ms(),
-        deadline_ms=now_ms() + 60_000,
-        **changes,
-    )
-    encoded = seal(DOMAIN, message, lambda statement: sign_digest(COORDINATOR.secret, statement.digest))
-    return open_statement(DOMAIN, encoded, type(message))
+def now_ms():
+    return START_MS + int(1_000 * trio.current_time())
+
+
+class Stream:
+    """The coordinator's end of one task stream."""
+
+    def __init__(self):
+        self.sent, self.to_miner = [], trio.open_memory_channel(100)
+        self.ended = None
+
+    async def send(self, payload):
+        self.sent.append(decoded(payload))
+
+    async def receive(self, *, timeout_ms):
+        del timeout_ms
+        said = await self.to_miner[1].receive()
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    def say(self, what):
+        self.to_miner[0].send_nowait(what)
+
+
+class Host:
+    """Where streams are opened and handlers hung up. :ivar streams: that were opened."""
+
+    def __init__(self):
+        self.handlers, self.streams, self.reachable = {}, [], True
+
+    def handle_direct_streams(self, protocol, handler, **_):
+        self.handlers[protocol] = handler
+
+    def is_connected(self, peer_id):
+        return self.reachable
+
+    @asynccontextmanager
+    async def open_direct_stream(self, peer_id, protocol):
+        assert peer_id == peer_id_from_public_key(announce().signer.public_key)
+        stream = Stream()
+        self.streams.append(stream)
+        try:
+            yield stream
+        except Refusal as refusal:
+            stream.ended = refusal.reason
+            raise
+        stream.ended = stream.ended or ""
+
+
+class Payee(MemoryPay):
+    """Pay in memory, with the chain's side of it."""
+
+    async def why_no_credit(self, task):
+        return None
+
+    async def run(self, chain_poll_ms):
+        await trio.sleep_forever()
+
+    def status(self):
+        return {"pay": {}}
+
+
+class Throttle:
+    """Never pauses."""
+
+    pause_reason, temperatures = PauseReason.NONE, {}
+
+    async def update(self, workers):
+        pass
 
 
 @pytest.fixture
-def miner(tmp_path):
-    """A miner without a network; whatever it would do there is noted instead."""
-    peer = SimpleNamespace(data_dir=tmp_path, key=MINER, view=SimpleNamespace(terms=TaskTerms(1_000, 60_000)))
-    throttle = SimpleNamespace(pause_reason="")
-    miner = Miner(peer, None, [PACKAGE], Terms(1, 1, throttle), None)
-    miner.throttle, miner.served, miner.go_on = throttle, [], trio.Event()
+async def world(tmp_path, monkeypatch, autojump_clock, nursery):
+    """A miner that runs by trio's clock, and everything around it."""
+    monkeypatch.setattr(module, "now_ms", now_ms)
+    host, listeners, published, jobs = Host(), {}, [], []
 
-    async def serve(task, rank, life):
-        miner.served.append("begun")
-        await miner.go_on.wait()
-        miner.served.append("done")
+    async def publish(topic, data):
+        published.append((topic, decoded(data)))
 
-    miner._serve = serve
-    return miner
+    async def try_speed(workers, package):
+        return 250
+
+    async def run_job(workers, start, miner, trace_path, tell):
+        jobs.append(start)
+        tell(Made(UNITS))
+        trace_path.write_bytes(b"trace")
+        return await world.outcome(start)
+
+    monkeypatch.setattr(module, "try_speed", try_speed)
+    monkeypatch.setattr(module, "run_job", run_job)
+    peer = SimpleNamespace(
+        key=MINER,
+        data_dir=tmp_path,
+        host=host,
+        lookup=None,
+        view=SimpleNamespace(terms=TERMS, latest=None, domain=DOMAIN),
+        network=SimpleNamespace(
+            parameters=SimpleNamespace(
+                progress_timeout_ms=5_000, chain_poll_ms=500, offer_interval_ms=2_000, offer_life_ms=20_000
+            )
+        ),
+        seal=MemorySeal(DOMAIN, MINER.secret),
+        context=SimpleNamespace(observable=Observable(), started=lambda: None),
+        listen=listeners.__setitem__,
+        publish=publish,
+    )
+    workers = SimpleNamespace(statistics=Counts().snapshot)
+    payee = Payee()
+    miner = Miner(peer, workers, [PACKAGE], ModelTerms([PACKAGE], 0, 1), Throttle(), payee)
+
+    async def finish(start):
+        return Finished(OUTPUT, UNITS, bytes(32))
+
+    world = SimpleNamespace(
+        miner=miner, host=host, listeners=listeners, published=published, jobs=jobs, payee=payee
+    )
+    world.outcome = finish
+    world.scope = trio.CancelScope()
+
+    async def run():
+        with world.scope:
+            await miner.run()
+
+    nursery.start_soon(run)
+    await trio.testing.wait_all_tasks_blocked()
+    return world
 
 
-def test_paused_it_wants_nothing(miner):
-    task = announced().message
-    assert miner._wants(task)
-    miner.throttle.pause_reason = "on battery"
-    assert not miner._wants(task)
+def task(**changes):
+    fields = {"work": Work.image(WorkKind.TEXT_TO_IMAGE, 64, 64, UNITS), "price": 0, "at_ms": now_ms()}
+    return announce(**(fields | changes))
 
 
-async def test_paused_while_it_waits_for_its_rank_it_promises_nothing(miner):
-    miner.throttle.pause_reason = "on battery"
-    miner._following = 1
-    await miner._follow(announced())
-    assert miner.served == []
-    assert miner._following == 0
+async def settle():
+    await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_paused_in_mid_task_it_finishes(miner):
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(miner._follow, announced())
-        await trio.testing.wait_all_tasks_blocked()
-        miner.throttle.pause_reason = "on battery"
-        miner.go_on.set()
-    assert miner.served == ["begun", "done"]
+async def test_whole_task(world):
+    announced = task()
+    world.listeners[tasks.TOPIC](announced)
+    await settle()
+    (stream,) = world.host.streams
+    assert stream.sent == [TaskAcceptance(announced.digest, 0)]
+    stream.say(reply(ReplyKind.INPUT, input_of().encode()))
+    await settle()
+    assert [start.task for start in world.jobs] == [announced]
+    assert isinstance(stream.sent[-1], ResultCommitment)
+    assert world.published == [(results.TOPIC, stream.sent[-1])]
+    stream.say(reply(ReplyKind.RECEIVED))
+    await settle()
+    assert stream.ended == ""
+    assert world.payee.accounts[0].unpaid_wei == 0
+    assert len(world.miner._traces) == 1
+
+
+async def test_a_worker_that_refuses_is_heard_by_the_coordinator(world):
+    async def refuse(start):
+        return Decline(DeclineKind.NOBODY, "the prompt is too long")
+
+    world.outcome = refuse
+    world.listeners[tasks.TOPIC](task())
+    await settle()
+    (stream,) = world.host.streams
+    stream.say(reply(ReplyKind.INPUT, input_of().encode()))
+    await settle()
+    assert (stream.sent[-1].decline_kind, stream.sent[-1].reason) == (
+        DeclineKind.NOBODY,
+        "the prompt is too long",
+    )
+    assert stream.ended == ""
+
+
+async def test_a_call_makes_it_come(world):
+    announced = task(rank=2)
+    world.listeners[tasks.TOPIC](announced)
+    await settle()
+    assert world.host.streams == []
+    await call(world, announced, COORDINATOR)
+    await settle()
+    assert len(world.host.streams) == 1
+
+
+async def test_a_call_by_a_stranger_is_refused(world):
+    announced = task(rank=2)
+    world.listeners[tasks.TOPIC](announced)
+    with pytest.raises(Refusal, match="no task of yours waits here"):
+        await call(world, announced, OTHERS[0])
+    assert world.host.streams == []
+
+
+async def call(world, announced, key):
+    stream = Stream()
+    stream.say(TaskCall(announced.digest).encode())
+    (handler,) = [one for protocol, one in world.host.handlers.items() if "calls" in protocol]
+    signed = announce(coordinator=key)
+    await handler(stream, peer_id_from_public_key(signed.signer.public_key))
+
+
+async def test_a_lost_stream_is_opened_again_and_the_result_delivered(world, autojump_clock):
+    world.listeners[tasks.TOPIC](task())
+    await settle()
+    first = world.host.streams[0]
+    first.say(reply(ReplyKind.INPUT, input_of().encode()))
+    await settle()
+    first.say(StreamBroken("the stream broke"))
+    await trio.sleep(1)
+    second = world.host.streams[1]
+    second.say(reply(ReplyKind.INPUT, input_of().encode()))
+    await settle()
+    assert second.sent == first.sent
+    assert len(world.jobs) == 1
+
+
+async def test_a_job_that_is_not_needed_any_more_is_stopped(world):
+    stopped = []
+
+    async def hang(start):
+        try:
+            await trio.sleep_forever()
+        finally:
+            stopped.append(start)
+
+    world.outcome = hang
+    world.listeners[tasks.TOPIC](task())
+    await settle()
+    (stream,) = world.host.streams
+    stream.say(reply(ReplyKind.INPUT, input_of().encode()))
+    await settle()
+    stream.say(reply(ReplyKind.NOT_NEEDED))
+    await settle()
+    assert len(stopped) == 1
+    assert world.miner._jobs == {}
+
+
+async def test_a_coordinator_that_cannot_be_reached_is_tried_again(world, monkeypatch, autojump_clock):
+    attempts = []
+
+    async def reach(host, lookup, announced):
+        attempts.append(announced)
+        if len(attempts) < 2:
+            raise Refusal("nobody answers")
+        return peer_id_from_public_key(announced.signer.public_key)
+
+    monkeypatch.setattr(module, "reach_coordinator", reach)
+    world.listeners[tasks.TOPIC](task())
+    await trio.sleep(1)
+    assert len(attempts) == 2
+    assert len(world.host.streams) == 1
+
+
+async def test_what_is_unpaid_when_it_stops_is_remembered(world):
+    world.listeners[tasks.TOPIC](task(price=10_000))
+    await settle()
+    (stream,) = world.host.streams
+    stream.say(reply(ReplyKind.INPUT, input_of().encode()))
+    await settle()
+    world.scope.cancel()
+    await settle()
+    assert world.payee.accounts[0].unpaid_wei > 0

@@ -3,25 +3,22 @@
 import dataclasses
 
 import pytest
-import trio
 
-from node.coordinator.result_intake import PNG_SIGNATURE, ResultIntake
+from node.coordinator.result_intake import ResultIntake
 from node.miner.result_sender import ResultSender
-from node.pay.earnings import open_earnings
-from node.pay.meter import TaskMeter, Unpaid
-from protocol.hashing import sha256
-from protocol.merkle import merkle_root
-from protocol.messages import CHUNK_BYTES_MAX, ChunkKind, RankedMiner, ResultChunk, ResultCommitment
+from node.pay.meter import TaskMeter
+from protocol.messages import CHUNK_BYTES_MAX, ChunkKind, RankedMiner
 from protocol.pay import PaySchedule
+from protocol.png import PNG_SIGNATURE
 from protocol.signature import sign_digest
-from protocol.statement import open_statement, read_envelope, seal
+from protocol.statement import open_statement, seal
 from tests.node.builders import DOMAIN as STATEMENTS
 from tests.node.builders import announcement, image_work
-from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, PRICE_WEI, signed
+from tests.node.pay.builders import COORDINATOR, MINER, PRICE_WEI
 
-STEPS = 20
-SCHEDULE = PaySchedule(PRICE_WEI, 0, STEPS)
-PARTS = (PNG_SIGNATURE.ljust(CHUNK_BYTES_MAX, b"p"), b"second")
+UNITS = 20
+OUTPUT = PNG_SIGNATURE.ljust(CHUNK_BYTES_MAX, b"p") + b"second"
+SCHEDULE = PaySchedule(PRICE_WEI, 0, UNITS)
 
 
 def sealed(message, key):
@@ -31,98 +28,109 @@ def sealed(message, key):
 
 TASK = sealed(
     dataclasses.replace(
-        announcement(RankedMiner(MINER.address, 0)), work=image_work(STEPS), price_micro_cai=10_000
+        announcement(RankedMiner(MINER.address, 0)), work=image_work(UNITS), price_micro_cai=10_000
     ),
     COORDINATOR,
 )
-COMMITMENT = sealed(
-    ResultCommitment(
-        TASK.digest,
-        merkle_root(PARTS),
-        sum(map(len, PARTS)),
-        sha256(b"".join(PARTS)),
-        bytes(32),
-        STEPS,
-    ),
-    MINER,
-)
-
-
-class Coordinator:
-    """Stands at both ends of the stream: takes what is sent by the rules, and pays for it, or not."""
-
-    def __init__(self, meter, pays):
-        self.meter, self.pays = meter, pays
-        self.intake = ResultIntake(STATEMENTS, TASK, MINER.address)
-        self.chunks = []
-
-    def seal(self, message):
-        return sealed(message, MINER)
-
-    async def send(self, payload):
-        paid_wei = self.meter.paid_wei
-        self.intake.unit_limit = SCHEDULE.unit_limit(paid_wei)
-        self.intake.receive(payload)
-        _, message = read_envelope(payload)
-        if isinstance(message, ResultChunk):
-            self.chunks.append((ChunkKind(message.chunk_kind).name, message.units))
-        await trio.lowlevel.checkpoint()
-        if self.pays and self.intake.units >= self.intake.unit_limit:
-            due_wei = SCHEDULE.due_wei(self.intake.units)
-            self.meter.take(signed(due_wei, due_wei))
 
 
 @pytest.fixture
-def meter(tmp_path):
-    with open_earnings(tmp_path / "earnings.sqlite", MINER.address, DOMAIN) as earnings:
-        yield TaskMeter(earnings, TASK, timeout_ms=2_000)
+def meter():
+    return TaskMeter(TASK, 0, 2_500)
 
 
-def ends(meter, *, pays):
-    coordinator = Coordinator(meter, pays)
-    return coordinator, ResultSender(coordinator, coordinator, TASK, meter)
+@pytest.fixture
+def sender(meter):
+    return ResultSender(TASK, meter)
 
 
-async def test_step_by_step_with_a_voucher_for_each_slice(meter):
-    coordinator, sender = ends(meter, pays=True)
-    for step in range(1, STEPS + 1):
-        await sender.progress(step)
-    await sender.preview(STEPS, PNG_SIGNATURE)
-    await sender.image(PARTS)
-    await sender.commitment(COMMITMENT)
-    assert coordinator.chunks[:STEPS] == [("PROGRESS", step) for step in range(1, STEPS + 1)]
-    assert coordinator.intake.image == b"".join(PARTS)
-    assert coordinator.intake.commitment is not None
-    assert meter.paid_wei == PRICE_WEI
+def leave(sender):
+    """What leaves now, for comparison."""
+    return [(ChunkKind(chunk.chunk_kind).name, chunk.units) for chunk in sender.due_chunks()]
 
 
-async def test_progress_that_was_dropped_is_made_up_for_in_slices(meter):
-    coordinator, sender = ends(meter, pays=True)
-    await sender.preview(7, PNG_SIGNATURE)
-    await sender.image(PARTS)
-    steps = [step for kind, step in coordinator.chunks if kind == "PROGRESS"]
-    assert steps == [2, 4, 6, 7, *range(8, STEPS + 1, 2)]
-    assert ("PREVIEW", 7) in coordinator.chunks
+def pay(meter, units):
+    meter.pay(SCHEDULE.due_wei(units))
 
 
-async def test_who_does_not_pay_sees_a_slice(meter, autojump_clock):
-    coordinator, sender = ends(meter, pays=False)
-    with pytest.raises(Unpaid):
-        await sender.image(PARTS)
-    assert coordinator.chunks == [("PROGRESS", 2)]
+def test_units_leave_as_they_are_paid(sender, meter):
+    sender.progress(1)
+    assert leave(sender) == [("PROGRESS", 1)]
+    sender.progress(7)
+    assert leave(sender) == [("PROGRESS", 2)]
+    assert sender.waits_for_pay
+    pay(meter, 2)
+    assert leave(sender) == [("PROGRESS", 4)]
+    pay(meter, 6)
+    assert leave(sender) == [("PROGRESS", 7)]
+    assert not sender.waits_for_pay
 
 
-async def test_the_last_part_is_kept_until_all_is_paid(meter, autojump_clock):
-    coordinator, sender = ends(meter, pays=True)
-    await sender.progress(STEPS - 1)
-    coordinator.pays = False
-    with pytest.raises(Unpaid):
-        await sender.image(PARTS)
-    assert [kind for kind, _ in coordinator.chunks if kind == "OUTPUT_PART"] == ["OUTPUT_PART"]
+def test_progress_never_goes_back_nor_beyond_the_task(sender, meter):
+    pay(meter, UNITS)
+    sender.progress(5)
+    sender.progress(3)
+    sender.progress(UNITS + 9)
+    assert leave(sender) == [("PROGRESS", UNITS)]
 
 
-async def test_a_preview_of_a_step_that_is_behind_is_not_sent(meter):
-    coordinator, sender = ends(meter, pays=True)
-    await sender.progress(5)
-    await sender.preview(4, PNG_SIGNATURE)
-    assert ("PREVIEW", 4) not in coordinator.chunks
+def test_a_preview_comes_after_its_unit(sender, meter):
+    pay(meter, 10)
+    sender.progress(2)
+    sender.preview(3, PNG_SIGNATURE)
+    sender.progress(5)
+    assert leave(sender) == [("PROGRESS", 3), ("PREVIEW", 3), ("PROGRESS", 5)] or leave(sender) == []
+
+
+def test_a_preview_of_a_unit_that_is_shown_already_leaves_at_once(sender):
+    sender.progress(2)
+    leave(sender)
+    sender.preview(2, PNG_SIGNATURE)
+    assert leave(sender) == [("PREVIEW", 2)]
+
+
+def test_only_the_newest_preview_waits(sender, meter):
+    for units in (3, 4, 5):
+        sender.preview(units, b"x" * units)
+    pay(meter, 10)
+    assert leave(sender) == [("PROGRESS", 5), ("PREVIEW", 5)]
+
+
+@pytest.mark.parametrize("png", [b"", bytes(CHUNK_BYTES_MAX + 1)], ids=["empty", "too long"])
+def test_a_preview_that_does_not_fit_a_chunk_is_left_out(sender, png):
+    sender.preview(1, png)
+    assert leave(sender) == [("PROGRESS", 1)]
+
+
+def test_the_last_part_is_kept_until_all_is_paid(sender, meter):
+    sender.finish(OUTPUT, UNITS)
+    pay(meter, UNITS - 1)
+    assert leave(sender) == [("PROGRESS", UNITS), ("OUTPUT_PART", UNITS)]
+    assert sender.waits_for_pay
+    assert not sender.complete
+    pay(meter, UNITS)
+    assert leave(sender) == [("OUTPUT_PART", UNITS)]
+    assert sender.complete
+    assert not sender.waits_for_pay
+
+
+def test_a_new_stream_gets_everything_again_under_the_same_numbers(sender, meter):
+    pay(meter, UNITS)
+    sender.finish(OUTPUT, UNITS)
+    before = list(sender.due_chunks())
+    sender.begin_stream()
+    meter.begin_stream()
+    assert not sender.complete
+    assert list(sender.due_chunks()) == before
+    assert [chunk.index for chunk in before] == list(range(len(before)))
+
+
+def test_a_coordinator_takes_what_leaves(sender, meter):
+    intake = ResultIntake(STATEMENTS, TASK, MINER.address)
+    pay(meter, UNITS)
+    sender.progress(7)
+    chunks = list(sender.due_chunks())
+    sender.finish(OUTPUT, UNITS)
+    for chunk in (*chunks, *sender.due_chunks()):
+        intake.receive(sealed(chunk, MINER).encoded)
+    assert b"".join(intake._parts) == OUTPUT

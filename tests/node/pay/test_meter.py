@@ -1,108 +1,100 @@
-"""A miner's side of one task: it goes a slice further than it is paid, and no step more."""
+"""A miner's side of one task: it goes a slice further than it is paid, and no unit more."""
 
 import dataclasses
 
 import pytest
-import trio
 
-from node.pay.earnings import open_earnings
-from node.pay.meter import TaskMeter, Unpaid
-from protocol.errors import InvalidMessage
+from node.pay.meter import TaskAccount, TaskMeter, Unpaid
 from protocol.messages import RankedMiner
 from protocol.signature import sign_digest
 from protocol.statement import open_statement, seal
 from tests.node.builders import DOMAIN as STATEMENTS
 from tests.node.builders import announcement, image_work
-from tests.node.pay.builders import COORDINATOR, DOMAIN, MINER, PRICE_WEI, signed
+from tests.node.pay.builders import COORDINATOR, MINER, PRICE_WEI
 
-STEPS = 20
+UNITS = 20
+SLICE = 2
 MESSAGE = dataclasses.replace(
-    announcement(RankedMiner(MINER.address, 0)), work=image_work(STEPS), price_micro_cai=10_000
+    announcement(RankedMiner(MINER.address, 0)), work=image_work(UNITS), price_micro_cai=10_000
 )
-TASK = open_statement(
-    STATEMENTS,
-    seal(STATEMENTS, MESSAGE, lambda statement: sign_digest(COORDINATOR.secret, statement.digest)),
-    type(MESSAGE),
-)
-STEP_WEI = PRICE_WEI // STEPS
+UNIT_WEI = PRICE_WEI // UNITS
+PATIENCE_MS = 5_000
+
+
+def task_of(message):
+    encoded = seal(STATEMENTS, message, lambda unsigned: sign_digest(COORDINATOR.secret, unsigned.digest))
+    return open_statement(STATEMENTS, encoded, type(message))
+
+
+TASK = task_of(MESSAGE)
 
 
 @pytest.fixture
-def earnings(tmp_path):
-    with open_earnings(tmp_path / "earnings.sqlite", MINER.address, DOMAIN) as opened:
-        yield opened
+def meter():
+    return TaskMeter(TASK, 0, PATIENCE_MS)
 
 
-@pytest.fixture
-def meter(earnings):
-    return TaskMeter(earnings, TASK, timeout_ms=5_000)
+def test_a_slice_may_be_shown_before_the_first_voucher(meter):
+    assert meter.unit_limit == SLICE
+    meter.show(SLICE)
+    assert meter.unit_limit == SLICE
+    assert meter.unpaid_wei == SLICE * UNIT_WEI
 
 
-def paid_for(step):
-    return signed(step * STEP_WEI, step * STEP_WEI)
-
-
-async def test_it_shows_a_slice_before_the_first_voucher_then_waits(meter, autojump_clock):
-    assert await meter.next_units(1) == 1
-    meter.shown = 1
-    assert await meter.next_units(7) == 2
-    meter.shown = 2
-    started = trio.current_time()
-    with pytest.raises(Unpaid) as caught:
-        await meter.next_units(3)
-    assert caught.value.unpaid_wei == 2 * STEP_WEI
-    assert trio.current_time() - started == 5
-
-
-async def test_each_voucher_lets_it_go_on(meter, autojump_clock):
-    meter.shown = 2
-    async with trio.open_nursery() as nursery:
-
-        async def pay():
-            await trio.sleep(1)
-            meter.take(paid_for(2))
-
-        nursery.start_soon(pay)
-        assert await meter.next_units(20) == 4
-
-
-async def test_the_last_part_waits_for_the_whole_price(meter, autojump_clock):
-    meter.shown = STEPS
-    meter.take(paid_for(STEPS - 1))
-    with pytest.raises(Unpaid):
-        await meter.all_paid()
-    meter.take(paid_for(STEPS))
-    await meter.all_paid()
+def test_each_voucher_lets_it_go_on(meter):
+    meter.show(SLICE)
+    meter.pay(SLICE * UNIT_WEI)
+    assert meter.unit_limit == 2 * SLICE
     assert meter.unpaid_wei == 0
 
 
-async def test_what_is_left_unpaid_is_remembered_of_the_coordinator(meter, earnings):
-    meter.shown = 3
-    meter.take(paid_for(2))
-    meter.close()
-    assert earnings.account(COORDINATOR.address).unpaid_wei == STEP_WEI
+def test_what_was_paid_before_a_restart_counts():
+    assert TaskMeter(TASK, 6 * UNIT_WEI, PATIENCE_MS).unit_limit == 6 + SLICE
 
 
-async def test_a_task_that_is_started_again_counts_on(meter, earnings):
-    meter.take(paid_for(6))
-    again = TaskMeter(earnings, TASK, timeout_ms=5_000)
-    assert again.paid_wei == 6 * STEP_WEI
-    again.take(paid_for(6))
-    assert await again.next_units(20) == 8
-    with pytest.raises(InvalidMessage):
-        again.take(paid_for(5))
+def test_all_units_are_covered_by_the_whole_price_alone(meter):
+    meter.pay(PRICE_WEI - 1)
+    assert not meter.covers(UNITS)
+    meter.pay(PRICE_WEI)
+    assert meter.covers(UNITS)
 
 
-async def test_a_task_for_nothing_waits_for_nobody(earnings):
-    free = open_statement(
-        STATEMENTS,
-        seal(
-            STATEMENTS,
-            dataclasses.replace(MESSAGE, price_micro_cai=0),
-            lambda statement: sign_digest(COORDINATOR.secret, statement.digest),
-        ),
-        type(MESSAGE),
-    )
-    meter = TaskMeter(earnings, free, timeout_ms=5_000)
-    assert await meter.next_units(STEPS) == STEPS
-    await meter.all_paid()
+def test_the_patience_begins_once_and_anew_with_every_step_on(meter):
+    assert meter.due_at_ms is None
+    meter.wait(100)
+    meter.wait(200)
+    assert meter.due_at_ms == 100 + PATIENCE_MS
+    meter.pay(UNIT_WEI)
+    assert meter.due_at_ms is None
+    meter.wait(300)
+    meter.show(1)
+    assert meter.due_at_ms is None
+    meter.wait(400)
+    assert meter.due_at_ms == 400 + PATIENCE_MS
+
+
+def test_a_new_stream_is_shown_all_again_and_what_is_owed_stays(meter):
+    meter.show(SLICE)
+    meter.wait(1)
+    meter.begin_stream()
+    assert (meter.shown, meter.due_at_ms) == (0, None)
+    assert meter.unpaid_wei == SLICE * UNIT_WEI
+
+
+def test_the_account_says_what_was_left_unpaid(meter):
+    assert meter.account() == TaskAccount(TASK, showed_anything=False, unpaid_wei=0, doubtful=False)
+    meter.show(SLICE)
+    meter.pay(UNIT_WEI)
+    meter.doubtful = True
+    assert meter.account() == TaskAccount(TASK, showed_anything=True, unpaid_wei=UNIT_WEI, doubtful=True)
+
+
+def test_a_task_for_nothing_waits_for_nobody():
+    meter = TaskMeter(task_of(dataclasses.replace(MESSAGE, price_micro_cai=0)), 0, PATIENCE_MS)
+    assert meter.unit_limit == UNITS
+    assert meter.covers(UNITS)
+
+
+def test_unpaid_says_so_to_the_coordinator():
+    error = Unpaid(5)
+    assert (error.reason, error.unpaid_wei) == ("you have not paid for what you were shown", 5)

@@ -9,7 +9,8 @@ from contracts.records import Role
 from contracts.transactions import Sender
 from node.pay import redeemer
 from node.pay.earnings import open_earnings
-from node.pay.payee import REFUSAL_AGE_MAX_S, CreditTerms, NoCredit, Payee
+from node.pay.meter import TaskAccount
+from node.pay.payee import REFUSAL_AGE_MAX_S, CreditTerms, Payee
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
 from node.signing.keys import Key
@@ -60,23 +61,36 @@ def task(number=0, price_micro_cai=10_000):
     return open_statement(STATEMENTS, encoded, type(message))
 
 
+class NoCredit(Exception):
+    """The miner does not do the task."""
+
+
+def voucher(payee, task_wei, total_wei):
+    return signed(
+        task_wei, total_wei, key=COORDINATOR, coordinator=COORDINATOR, miner=MINER, domain=payee.domain
+    )
+
+
+async def begin(payee, announced):
+    """Look at the credit, as the engine has it done, and begin; :raises NoCredit: with the reason."""
+    reason = await payee.why_no_credit(announced.message) or payee.begin(announced)
+    if reason is not None:
+        raise NoCredit(reason)
+
+
+def end(payee, announced, unpaid_wei=0, *, doubtful=False):
+    payee.end(TaskAccount(announced, showed_anything=True, unpaid_wei=unpaid_wei, doubtful=doubtful))
+
+
 async def work(payee, number, paid=True):
     """Do one task, from the look at the credit to the last voucher."""
-    with payee.task(task(number), 1_000) as meter:
-        await payee.require_credit(task(number).message)
-        meter.shown = 4
-        if paid:
-            total_wei = payee.earnings.account(OTHER_NODE).promised_wei + PRICE_WEI
-            meter.take(
-                signed(
-                    PRICE_WEI,
-                    total_wei,
-                    key=COORDINATOR,
-                    coordinator=COORDINATOR,
-                    miner=MINER,
-                    domain=payee.domain,
-                )
-            )
+    announced = task(number)
+    await begin(payee, announced)
+    if paid:
+        total_wei = payee.earnings.account(OTHER_NODE).promised_wei + PRICE_WEI
+        payee.take(OTHER_NODE, announced.digest, voucher(payee, PRICE_WEI, total_wei))
+        assert payee.claimed_wei(announced.digest) == PRICE_WEI
+    end(payee, announced, 0 if paid else PRICE_WEI)
 
 
 async def paid_wei(payee):
@@ -100,7 +114,7 @@ async def test_it_redeems_when_half_of_the_credit_is_used_and_goes_on(payee):
             await work(payee, number)
         await until_paid(payee, CREDIT_TASKS * PRICE_WEI)
         nursery.cancel_scope.cancel()
-    assert payee.status()["pay"]["tasks_paid"] == CREDIT_TASKS
+    assert payee.status().tasks.tasks_paid == CREDIT_TASKS
 
 
 async def test_without_redeeming_the_credit_ends(payee):
@@ -108,22 +122,17 @@ async def test_without_redeeming_the_credit_ends(payee):
         await work(payee, number)
     with pytest.raises(NoCredit, match="used up"):
         await work(payee, CREDIT_TASKS)
-    assert payee.counts["tasks_refused"] == 1
+    assert payee.counts.tasks_refused == 1
 
 
 async def test_tasks_at_the_same_time_share_the_credit(payee):
-    refused = []
-
-    async def one(number):
-        try:
-            await work(payee, number, paid=False)
-        except NoCredit:
-            refused.append(number)
-
-    async with trio.open_nursery() as nursery:
-        for number in range(CREDIT_TASKS + 3):
-            nursery.start_soon(one, number)
-    assert len(refused) >= 3
+    tasks = [task(number) for number in range(CREDIT_TASKS + 3)]
+    looks = [await payee.why_no_credit(one.message) for one in tasks]
+    assert set(looks) == {None}
+    refused = [one for one in tasks if payee.begin(one) is not None]
+    assert refused == tasks[CREDIT_TASKS:]
+    end(payee, tasks[0])
+    assert payee.begin(refused[0]) is None
 
 
 async def test_a_coordinator_without_a_deposit_is_refused(payee):
@@ -149,7 +158,7 @@ async def test_a_coordinator_that_never_pays_costs_one_task(payee):
     await work(payee, 1, paid=False)
     with pytest.raises(NoCredit, match="more unpaid"):
         await work(payee, 2, paid=False)
-    assert payee.status()[f"coordinator 0x{OTHER_NODE.hex()}"]["unpaid_micro_cai"] == 20_000
+    assert payee.status().coordinators[OTHER_NODE].unpaid_micro_cai == 20_000
 
 
 async def test_it_redeems_before_a_deposit_leaves(payee):
@@ -188,14 +197,19 @@ async def test_a_coordinator_that_lost_its_ledger_finds_back_in_the_contract_wha
             await purse.load_account(NODE)
             forgetful = promise_more(ledger, NODE, PRICE_WEI // 2)
             voucher = SignedVoucher.of(PRICE_WEI // 2, forgetful.amount_wei, forgetful.signature)
-            with pytest.raises(InvalidMessage), payee.task(task(1), 1_000) as meter:  # noqa: PT012
-                meter.shown = 2
-                meter.take(voucher)
+            doubted = task(1)
+            assert payee.begin(doubted) is None
+            with pytest.raises(InvalidMessage):
+                payee.take(OTHER_NODE, doubted.digest, voucher)
+            end(payee, doubted, PRICE_WEI // 2, doubtful=True)
             await until_paid(payee, PRICE_WEI)
             await purse.refresh()
             healed = promise_more(ledger, NODE, PRICE_WEI)
-            with payee.task(task(2), 1_000) as meter:
-                meter.take(SignedVoucher.of(PRICE_WEI, healed.amount_wei, healed.signature))
+            payee.take(
+                OTHER_NODE,
+                task(2).digest,
+                SignedVoucher.of(PRICE_WEI, healed.amount_wei, healed.signature),
+            )
             nursery.cancel_scope.cancel()
 
 
@@ -233,4 +247,5 @@ async def test_a_chain_that_is_away_stops_new_tasks_and_nothing_else(payee, monk
 
 
 async def test_a_task_for_nothing_needs_no_credit(payee):
-    await payee.require_credit(task(price_micro_cai=0).message)
+    assert await payee.why_no_credit(task(price_micro_cai=0).message) is None
+    assert payee.begin(task(price_micro_cai=0)) is None

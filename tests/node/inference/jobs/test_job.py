@@ -10,12 +10,11 @@ from node.inference.jobs.job import (
     JobRefused,
     WorkerError,
     check_job,
-    runs_work,
 )
 from node.inference.packages.package import PROMPT_CHARACTERS_MAX, ModelPackage
 from protocol.errors import LocalError, Refusal
 from protocol.trace import NO_TENSOR, TraceLeaf
-from protocol.work import Work, WorkKind
+from protocol.work import WorkKind
 from tests.node.inference.builders import a_job, a_source, card, with_card
 
 MODEL_ID = b"\x05" * 32
@@ -107,14 +106,6 @@ def test_what_is_computed_together():
     ):
         assert a_job(MODEL_ID, **other).shape != job.shape
     assert a_job(bytes(32)).shape != job.shape
-
-
-def test_what_is_known_before_the_input():
-    for kind in WorkKind:
-        assert runs_work(PACKAGE, Work.image(kind, 64, 32, 50))
-        for width, height, steps in ((33, 32, 5), (32, 64, 5), (32, 32, 0), (32, 32, 51)):
-            assert not runs_work(PACKAGE, Work.image(kind, width, height, steps))
-    assert not runs_work(FROM_TEXT_ALONE, Work.image(WorkKind.IMAGE_TO_IMAGE, 64, 32, 50))
 
 
 def test_whose_fault_it_is():
