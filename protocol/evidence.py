@@ -41,7 +41,7 @@ ChunkStatementBytes = Annotated[bytes, Bytes(1, CHUNK_STATEMENT_BYTES_MAX)]
 
 
 class Fault(enum.IntEnum):
-    """What is proved. The number is the first item of the encoding and never reused."""
+    """The fault that is proved. The number is the first item of the encoding and never reused."""
 
     EQUIVOCATION = 1
     """Two different statements in one slot."""
@@ -163,7 +163,7 @@ class SignedPair:
 
 @dataclass(frozen=True, slots=True)
 class Offence:
-    """What verified evidence proves.
+    """The offence that verified evidence proves.
 
     :ivar fault: of what sort.
     :ivar signer: 20 bytes, the culprit.
@@ -208,7 +208,7 @@ def decode_evidence(data: bytes) -> Evidence:
 
 
 def verify_evidence(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochView]) -> Offence:
-    """What `evidence` proves on the network `domain`.
+    """The offence that `evidence` proves on the network `domain`.
 
     :param epochs: by number, as the chain tells them; only a wrong ranking needs one.
     :raises DecodeError: a statement does not decode, or is of another kind.

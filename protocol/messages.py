@@ -38,13 +38,13 @@ WORK_KINDS_MAX = 8
 """Most kinds of work of one model."""
 REASON_BYTES_MAX = 200
 NO_TASK = bytes(32)
-"""What an announcement names as its predecessor when it is its coordinator's first."""
+"""The predecessor that an announcement names when its coordinator made none in the epoch before."""
 NOT_SLASHABLE_KINDS_START = 64
 """Kinds from here on are signed, but two statements in one slot are no offence."""
 
 
 class Kind(enum.IntEnum):
-    """What a statement is about. The number is part of the signed digest and never reused."""
+    """The kind of a statement. The number is part of the signed digest and never reused."""
 
     OFFER = 1
     TASK_ANNOUNCEMENT = 2
@@ -117,7 +117,7 @@ class ModelOffer(Encoded):
     works: Annotated[tuple[WorkOffer, ...], Items(WorkOffer, 1, WORK_KINDS_MAX)]
 
     def work_offer(self, kind: int) -> WorkOffer | None:
-        """What it offers of one kind of work."""
+        """Its offer of one kind of work."""
         return next((offer for offer in self.works if offer.kind == kind), None)
 
 
@@ -246,7 +246,7 @@ class ResultCommitment(Encoded):
 
 
 class ChunkKind(enum.IntEnum):
-    """What the payload of a `ResultChunk` is."""
+    """The kind of payload in a `ResultChunk`."""
 
     PROGRESS = 0
     """Nothing: the count of units is the message."""
@@ -338,7 +338,7 @@ class SealedInput(Encoded):
 
 @dataclass(frozen=True, slots=True)
 class TaskInput(Encoded):
-    """What a task is about; only the working miner and auditors see it. The announcement commits to it.
+    """The input of a task; only the working miner and auditors see it. The announcement commits to it.
 
     :ivar public: numbers and hashes.
     :ivar sealed: salt and prompts.
@@ -353,7 +353,7 @@ class TaskInput(Encoded):
 
 
 class ReplyKind(enum.IntEnum):
-    """What a coordinator answers on a miner's task stream."""
+    """The kind of a coordinator's answer on a miner's task stream."""
 
     INPUT = 0
     """The payload is the encoded `TaskInput`: start."""
@@ -383,7 +383,7 @@ class TaskReply(Encoded):
 
 
 class DeclineKind(enum.IntEnum):
-    """What a miner's "no" says of others."""
+    """The reach of a miner's "no": whom else it holds for."""
 
     NOBODY = 0
     """No miner that runs this model can do it: it is the task that must change."""

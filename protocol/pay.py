@@ -1,4 +1,4 @@
-"""What a miner is owed for the units that it has shown, and the voucher that pays for them.
+"""Pay: the price of a task, what is owed for the units that were shown, and the voucher that pays for them.
 
 Is: the price of a task, pay by the unit, slices, and how a voucher travels. Integers only.
 Is not: the signature of a voucher, which is the contract's matter (`contracts/escrow`), nor the deposit
@@ -31,7 +31,7 @@ WeiBytes = Annotated[bytes, Bytes(WEI_BYTES, WEI_BYTES)]
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What a task costs at most.
+    """The price of a task: what it costs at most.
 
     :ivar whole_micro_cai: for all units.
     :ivar upfront_micro_cai: of that, owed with the first unit that is shown.
@@ -85,7 +85,7 @@ def unit_price_wei(price_micro_cai: int, work: Work) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PaySchedule:
-    """What is owed for one miner's work on one task, unit by unit.
+    """The pay that is owed for one miner's work on one task, unit by unit.
 
     :ivar price_wei: for all of it, at least 0.
     :ivar upfront_wei: of that, owed with the first unit; 0 to `price_wei`.

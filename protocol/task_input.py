@@ -56,7 +56,9 @@ def require_input(task: TaskAnnouncement, task_input: TaskInput) -> Any:
 
 
 def prove_public(task_input: TaskInput) -> tuple[bytes, ...]:
-    """What proves the public half of an input against its commitment, and shows nothing of the sealed one."""
+    """A proof of the public half of an input against its commitment, which shows nothing of the sealed
+    one.
+    """
     return merkle_proof((task_input.public.encode(), task_input.sealed.encode()), 0)
 
 

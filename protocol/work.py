@@ -1,4 +1,4 @@
-"""What a task asks for: its kind, how many units of work it is, and what that kind adds.
+"""The description of a task's work: its kind, how many units of work it is, and what that kind adds.
 
 Is: the one description of work, from the app to the worker: the part that everybody sees (`Work`), and one
 table row for each kind. The part that only the working miner and auditors see is `messages.TaskInput`.
@@ -30,7 +30,7 @@ PRICES_MAX: Final = 4
 
 
 class WorkKind(enum.IntEnum):
-    """What kind of work a task is. Public, so that miners, prices and rules know it before any input."""
+    """The kind of a task's work. Public, so that miners, prices and rules know it before any input."""
 
     TEXT_TO_IMAGE = 0
     """An image from a prompt and noise."""
@@ -39,7 +39,7 @@ class WorkKind(enum.IntEnum):
 
 
 class SourceRole(enum.IntEnum):
-    """What a source file of an input is for."""
+    """The role of a source file of an input."""
 
     IMAGE = 0
     """The picture to start from."""
@@ -47,7 +47,7 @@ class SourceRole(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImageDetails(Encoded):
-    """What the two image kinds add to an announcement. Their units are denoising steps that are run.
+    """Details that the two image kinds add to an announcement. Their units are denoising steps that are run.
 
     :ivar width: pixels.
     :ivar height: pixels.
@@ -126,7 +126,7 @@ class UnknownKind(InvalidMessage):
 
 @dataclass(frozen=True, slots=True)
 class KindSpec:
-    """What differs from one kind of work to another.
+    """The differences between kinds of work, as a row of `SPECS`.
 
     :ivar name: for people and for the local API.
     :ivar unit: what a unit is called, in the plural.
@@ -211,7 +211,7 @@ def kind_named(name: str) -> WorkKind:
 
 
 def require_form(work: Work) -> None:
-    """What work alone shows, whatever the model. Work of an unknown kind needs a unit, and no more.
+    """The form of work alone, whatever the model. Work of an unknown kind needs a unit, and no more.
 
     :raises InvalidMessage: no honest coordinator announces this.
     """

@@ -1,4 +1,4 @@
-"""What every command on the chain begins with: which network, whose key, and a connection to both.
+"""The beginning of every command on the chain: which network, whose key, and a connection to both.
 
 Is: the flags that such commands share, and the opening of the chain for one command.
 Is not: any command; nor a wallet for stakes of value: there, let your own wallet sign.

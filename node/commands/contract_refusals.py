@@ -1,4 +1,4 @@
-"""What our contracts say no with, in words that tell what to do: amounts in CAI, dates, commands.
+"""Refusals of our contracts, in words that tell what to do: amounts in CAI, dates, commands.
 
 Is: a table from the name of a contract's error to a sentence over its arguments.
 Is not: the decoding of errors (`contracts.reverts`). A name that is missing here is shown as it is.

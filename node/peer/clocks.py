@@ -61,7 +61,7 @@ class ClockSample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClockStatus:
-    """What is known of this node's clock.
+    """This node's clock, as far as it is known.
 
     :ivar owners: whose nodes have answered of late.
     :ivar enough_owners: whether they are `OWNERS_WANTED` or more; with fewer, fewer lies are enough.
@@ -144,7 +144,7 @@ class ClockEstimate:
         self._samples.clear()
 
     def status(self, now_ms: int, steady_ms: int) -> ClockStatus:
-        """What the answers say. :param now_ms: our clock, Unix. :param steady_ms: the steady clock."""
+        """The verdict of the answers. :param now_ms: our clock, Unix. :param steady_ms: the steady clock."""
         live = [
             sample for sample in self._samples.values() if steady_ms - sample.taken_at_ms <= SAMPLE_LIFE_MS
         ]

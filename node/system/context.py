@@ -1,4 +1,4 @@
-"""What every part of a node can reach, whatever the role: what is seen, what happens, what is asked for.
+"""The context that every part of a node can reach: what is seen, what happens, what is asked for.
 
 Is: the observable, the readiness, the bus and the control socket of one node, opened together with its page.
 Is not: any of the work; a part that has something to show or to do registers it here.
@@ -25,7 +25,7 @@ from node.system.observable import Observable
 from node.system.readiness import DiskSpace, Readiness
 
 SHOWN_TO_ALL: Final = ("node", "readiness")
-"""What the page of a coordinator or a miner shows; their money is shown by the control socket only."""
+"""Shown by the page of a coordinator or a miner; their money is shown by the control socket only."""
 
 
 @dataclass(frozen=True, slots=True)

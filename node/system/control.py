@@ -59,7 +59,7 @@ class BadRequest(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Act(Generic[T]):
-    """What a caller can have done.
+    """An act that a caller can ask for.
 
     :ivar argument: a dataclass of str, int, bool and bytes, the last as 0x and hexadecimal digits.
     :ivar run: does it; a CuckooError of its is the caller's answer.

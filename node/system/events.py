@@ -1,4 +1,4 @@
-"""What happens in a node, as typed events that others may follow.
+"""Events of a node, typed, for others to follow.
 
 Is: the events, and a bus. Publishing is synchronous and never waits; each subscriber has a bounded queue. If
 a slow one does not keep up, the oldest events are dropped from it and counted.

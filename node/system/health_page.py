@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What there is to show.
+    """The content of the page.
 
     :ivar title: of the page for people.
     :ivar readiness: answers `/readyz`.
@@ -52,7 +52,7 @@ class Page:
 
 
 def probe_answers(readiness: Readiness) -> dict[str, tuple[int, dict[str, Any]]]:
-    """What probes hear, by path: an HTTP status and a JSON document. The API answers the same."""
+    """Answers to probes, by path: an HTTP status and a JSON document. The API answers the same."""
     status = readiness.status()
     return {
         "/healthz": (STATUS_OK, {"alive": True}),

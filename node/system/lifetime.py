@@ -1,4 +1,4 @@
-"""What every node does around its work, whatever its role: say where it runs, and stop at a signal.
+"""The frame around every node's work, whatever its role: it says where it runs, and stops at a signal.
 
 Is: the file that tells others where a running node is, and the end by SIGINT or SIGTERM. Light: the bootstrap
 peer, which must stay small, imports it too.
@@ -78,7 +78,7 @@ def leave_startup_uncollected() -> None:
 async def stopped_by_signals() -> AsyncIterator[None]:
     """Cancel the body at SIGINT or SIGTERM; the context then ends without an error.
 
-    What fails in the body from then on is a consequence, and logged only: Ctrl-C may reach a child process
+    A failure in the body from then on is a consequence, and logged only: Ctrl-C may reach a child process
     before us, and its death is no news then.
     """
     stopping = False

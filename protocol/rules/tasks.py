@@ -72,7 +72,7 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
 
 
 def check_form(task: TaskAnnouncement) -> None:
-    """What the announcement alone shows; the cheap rules.
+    """The cheap rules, which need the announcement alone.
 
     :raises GossipReject: no honest coordinator says this.
     """
@@ -111,7 +111,7 @@ def check_sequence(seen: Seen, statement: Statement[TaskAnnouncement]) -> None:
 
 
 def _of_epoch_before(seen: Seen, first: TaskAnnouncement) -> list[Statement[TaskAnnouncement] | None]:
-    """What may show that the first announcement of an epoch does not name the last of the epoch before.
+    """Announcements that may show that the first one of an epoch does not name the last of the epoch before.
 
     It does not if it names nothing and there is one, or if another one follows the one that it names.
     """

@@ -68,7 +68,7 @@ def _seed(task: Statement[TaskAnnouncement], epoch_seed: bytes) -> bytes:
 
 
 def check_form(verdict: AuditVerdict) -> None:
-    """What the verdict alone shows; the cheap rule.
+    """The cheap rule, which needs the verdict alone.
 
     :raises GossipReject: no honest auditor says this.
     """

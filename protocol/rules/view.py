@@ -1,4 +1,4 @@
-"""What a peer knows when it judges a message: the chain's facts, and what was said before.
+"""A peer's knowledge when it judges a message: the chain's facts, and what was said before.
 
 Is: values; `node` fills a `View` from the chain, `Seen` fills itself through the rules.
 Is not: a cache of the chain or a store; both are forgotten when the process ends.
@@ -49,7 +49,7 @@ class TaskTerms:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the chain and the network's parameters say now.
+    """The chain and the network's parameters, as of now.
 
     :ivar domain: of this network's signatures.
     :ivar epochs: by number; the latest and the one before, which announcements may still name.
@@ -68,7 +68,7 @@ class View:
 
 @dataclass(slots=True)
 class Seen:
-    """What was accepted before, each mapping bounded; one instance a peer.
+    """Messages that were accepted before, each mapping bounded; one instance a peer.
 
     :ivar messages: by SHA-256 of the whole message, what it was read as: where a duplicate ends.
     :ivar statements: envelope first said by (kind, signer's address, slot); the memory behind evidence.
@@ -134,7 +134,7 @@ class Misranked(GossipReject):
 
 
 def check_size_and_novelty(seen: Seen, data: bytes, expected: object) -> None:
-    """What is decided before a byte is decoded.
+    """The checks that come before a byte is decoded.
 
     :param expected: what it would be read as; the same bytes may be wrong on another topic.
     :raises GossipReject: too long.

@@ -43,7 +43,7 @@ class SourceFailed(Refusal):
 
 
 class WrongContent(PackageError):
-    """What came is not what was asked for. :ivar path: the file; the manifest or one of its files."""
+    """Another file came than was asked for. :ivar path: the file; the manifest or one of its files."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path} {why}")
@@ -63,7 +63,7 @@ async def download(source: Source, model_id: bytes, destination: Path, progress:
     :raises SourceFailed: the source cannot give all of it; what came stays for the next try.
     :raises WrongContent: a file, or the manifest, is not the one that the id stands for; it was removed.
     :raises DoesNotFit: the disk is too full.
-    :raises PackageError: `destination` is something else already, or the manifest is none.
+    :raises PackageError: `destination` is something else already, or the manifest is not a manifest.
     """
     installed = _installed(destination, model_id)
     if installed is not None:
@@ -97,7 +97,7 @@ async def download_files(source: Source, files: Mapping[str, PackagedFile], fold
 
 
 def _installed(destination: Path, model_id: bytes) -> ModelPackage | None:
-    """What is at the destination already. :raises PackageError: not this package, or not whole."""
+    """The package at the destination. :raises PackageError: not this package, or not whole."""
     if not destination.exists():
         return None
     package = load(destination)
@@ -184,7 +184,7 @@ def _digest(path: Path) -> bytes:
 
 
 def _remove_unlisted(folder: Path, package: ModelPackage) -> None:
-    """What an earlier manifest may have brought."""
+    """Files that an earlier manifest may have brought."""
     for path in folder.iterdir():
         listed = {MANIFEST_NAME, *(name.split("/", maxsplit=1)[0] for name in package.files)}
         if path.name not in listed:

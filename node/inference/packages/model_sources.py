@@ -37,7 +37,7 @@ class HubId:
 
     @classmethod
     def parse(cls, text: str) -> HubId:
-        """:raises BadHubId: it is none."""
+        """:raises BadHubId: it is not one."""
         match = _ID.fullmatch(text)
         if match is None or ".." in text:
             raise BadHubId(f"{text!r} is no hub id such as owner/name or owner/name@revision")
@@ -75,7 +75,7 @@ class HubSource:
 
 
 async def _skipping(pieces: AsyncIterator[bytes], skip: int) -> AsyncGenerator[bytes, None]:
-    """What follows the first `skip` bytes: for a hub that knows no ranges."""
+    """The bytes after the first `skip`: for a hub that knows no ranges."""
     async for piece in pieces:
         if skip >= len(piece):
             skip -= len(piece)

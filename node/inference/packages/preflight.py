@@ -55,7 +55,9 @@ def free_memory_bytes() -> int:
 
 
 def _container_bytes() -> int | None:
-    """What this container's limit leaves, by the kernel's control groups, version 2; None without a limit."""
+    """Bytes that this container's limit leaves, by the kernel's control groups, version 2; None without a
+    limit.
+    """
     try:
         limit = (CONTAINER / "memory.max").read_text(encoding="ascii").strip()
         if not limit.isdecimal():
