@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contracts.cai import TokenClient
 from contracts.contract import Contract
-from contracts.deployment import CONTRACTS, BadDeployment, Deployment
+from contracts.deployment import NOBODY, BadDeployment, Deployment
 from contracts.disputes import DisputesClient
 from contracts.epochs import EpochsClient
 from contracts.escrow import EscrowClient
@@ -66,7 +66,10 @@ class Clients:
 
     @cached_property
     def disputes(self) -> DisputesClient:
-        """Accusations that a jury judges."""
+        """Accusations that a jury judges. :raises BadDeployment: this network has none."""
+        if self.deployment.disputes is None:
+            message = "this network has no disputes"
+            raise BadDeployment(message)
         return DisputesClient(self.rpc, self.deployment.disputes)
 
     @cached_property
@@ -90,8 +93,8 @@ async def check_deployment(rpc: Rpc, deployment: Deployment) -> None:
     if rpc.chain_id != deployment.chain_id:
         message = f"the contracts are on chain {deployment.chain_id}, the RPC serves {rpc.chain_id}"
         raise BadDeployment(message)
-    for name in CONTRACTS:
-        if not await rpc.code(getattr(deployment, name)):
+    for name, address in deployment.contracts().items():
+        if not await rpc.code(address):
             message = f"there is no contract at the address of {name}"
             raise BadDeployment(message)
     staking = Contract(rpc, deployment.staking, "Staking")
@@ -102,9 +105,10 @@ async def check_deployment(rpc: Rpc, deployment: Deployment) -> None:
     ]
     for name in ("slashing", "escrow", "disputes"):
         address = getattr(deployment, name)
-        other = Contract(rpc, address, name.capitalize())
-        linked.append(await staking.read(name.upper()) == address)
-        linked.append(await other.read("STAKING") == deployment.staking)
+        linked.append(await staking.read(name.upper()) == (NOBODY if address is None else address))
+        if address is not None:
+            other = Contract(rpc, address, name.capitalize())
+            linked.append(await other.read("STAKING") == deployment.staking)
     if not all(linked):
         message = "the contracts do not belong to each other"
         raise BadDeployment(message)

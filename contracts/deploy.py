@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from contracts.clients import check_deployment
 from contracts.contract import creation_data
-from contracts.deployment import Deployment
+from contracts.deployment import NOBODY, Deployment
 from contracts.errors import BadChainAnswer
 from contracts.libraries import Nonce, Web3, get_create_address
 from contracts.rpc import address_bytes
@@ -59,6 +59,9 @@ class DeployParameters:
     """Of a coordinator's deposit; longer than a miner may be away with vouchers."""
     debt_grace_s: int = 24 * 3600
     """In which a debt is paid without a penalty; with twice the notice shorter than unbonding."""
+    disputes: bool = False
+    """Whether juries may slash. Nodes do not vote as jurors yet: where they may be drawn, those who do vote
+    decide alone, and the others lose stake for their absence."""
     dispute_age_s: int = 7 * 24 * 3600
     """Of a fault, when it may still be disputed; with draw and vote shorter than unbonding."""
     dispute_draw_s: int = 24 * 3600
@@ -75,6 +78,7 @@ class DeployParameters:
         epoch_blocks: int,
         seed_delay_blocks: int,
         priority_blocks: int = 256,
+        disputes: bool = False,
     ) -> DeployParameters:
         """All delays as fractions of the longest, which the contracts want to outlast the others."""
         return cls(
@@ -83,6 +87,7 @@ class DeployParameters:
             epoch_blocks=epoch_blocks,
             seed_delay_blocks=seed_delay_blocks,
             priority_blocks=priority_blocks,
+            disputes=disputes,
             withdrawal_notice_s=unbonding_delay_s * 3 // 14,
             debt_grace_s=unbonding_delay_s // 14,
             dispute_age_s=unbonding_delay_s // 2,
@@ -111,7 +116,7 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
     settings = (
         cai,
         slashing_next,
-        disputes_next,
+        disputes_next if parameters.disputes else NOBODY,
         escrow_next,
         parameters.unbonding_delay_s,
         parameters.epoch_blocks,
@@ -123,7 +128,9 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
     delays = (parameters.withdrawal_notice_s, parameters.debt_grace_s)
     escrow = _created(await _create(rpc, sender, "Escrow", staking, *delays))
     periods = (parameters.dispute_age_s, parameters.dispute_draw_s, parameters.dispute_vote_s)
-    disputes = _created(await _create(rpc, sender, "Disputes", staking, *periods))
+    disputes = None
+    if parameters.disputes:
+        disputes = _created(await _create(rpc, sender, "Disputes", staking, *periods))
     deployment = Deployment(
         chain_id=rpc.chain_id,
         cai=cai,

@@ -17,8 +17,11 @@ from protocol.signature import ADDRESS_BYTES
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONTRACTS: Final = ("cai", "staking", "epoch_seeds", "slashing", "escrow", "disputes")
-"""Names of the contracts, as fields of `Deployment` and of ``contracts.json``."""
+CONTRACTS: Final = ("cai", "staking", "epoch_seeds", "slashing", "escrow")
+"""Names of the contracts of every network, as fields of `Deployment` and of ``contracts.json``."""
+
+NOBODY: Final = bytes(ADDRESS_BYTES)
+"""In the place of a contract that there is not: nobody calls from this address."""
 
 
 class BadDeployment(LocalError):
@@ -35,16 +38,23 @@ class Deployment:
     epoch_seeds: bytes
     slashing: bytes
     escrow: bytes
-    disputes: bytes
+    disputes: bytes | None
+    """``None`` where nobody is judged: then no address may slash for it. ``null`` in the file."""
     deployed_at_block: int
     """In the RPC's numbers: events need not be looked for before it."""
+
+    def contracts(self) -> dict[str, bytes]:
+        """Addresses of the contracts that there are, by name."""
+        found: dict[str, bytes] = {name: getattr(self, name) for name in CONTRACTS}
+        return found if self.disputes is None else found | {"disputes": self.disputes}
 
 
 def write_deployment(path: Path, deployment: Deployment) -> None:
     """Write ``contracts.json``; addresses in hexadecimal."""
     fields = {
         "chain_id": deployment.chain_id,
-        **{name: "0x" + getattr(deployment, name).hex() for name in CONTRACTS},
+        "disputes": None,
+        **{name: "0x" + address.hex() for name, address in deployment.contracts().items()},
         "deployed_at_block": deployment.deployed_at_block,
     }
     path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
@@ -60,6 +70,7 @@ def read_deployment(path: Path) -> Deployment:
         return Deployment(
             chain_id=_number(fields["chain_id"]),
             **{name: _address(fields[name]) for name in CONTRACTS},
+            disputes=None if fields["disputes"] is None else _address(fields["disputes"]),
             deployed_at_block=_number(fields["deployed_at_block"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -117,6 +117,40 @@ class RewardStream:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Equivocation:
+    """Two different bodies that one node has signed for one kind and slot."""
+
+    kind: int
+    """Below 64."""
+    slot: bytes
+    """32 bytes."""
+    body_a: bytes
+    """32 bytes, Keccak-256 of the first body's bytes."""
+    signature_a: bytes
+    """65 bytes over the first statement."""
+    body_b: bytes
+    """As `body_a`, of the second."""
+    signature_b: bytes
+    """As `signature_a`, of the second."""
+
+    def arguments(self) -> tuple[int, bytes, bytes, bytes, bytes, bytes]:
+        """As the contract takes them."""
+        return (self.kind, self.slot, self.body_a, self.signature_a, self.body_b, self.signature_b)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedOffence:
+    """An offence that somebody has shown."""
+
+    reporter: bytes
+    """Whose the reward is as it stands, 20 bytes."""
+    since_block: int
+    """Of the report, or of the commitment by which it was taken over."""
+    reward_wei: int
+    """0 once it is claimed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SlashOutcome:
     """The effects of reporting an equivocation. The stake taken is reward, burned, and dust."""
 

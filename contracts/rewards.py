@@ -56,5 +56,17 @@ class RewardsClient:
 
     async def commission(self, node: bytes) -> Commission:
         """The commission of a node."""
-        now, following, following_from_s = await self._contract.read("nodeRewards", node)
+        now, following, following_from_s, _fees = await self._contract.read("nodeRewards", node)
         return Commission(now=now, next=following, next_from_s=following_from_s)
+
+    async def flowing_fees(self, node: bytes) -> int:
+        """Fees of a node that have been collected and have not flowed to owner and voters yet, in wei."""
+        fees_wei: int = (await self._contract.read("nodeRewards", node))[3]
+        return fees_wei
+
+    async def sync_leaf(self, sender: Sender, node: bytes) -> Receipt:
+        """Bring a node's leaf to what it weighs, if that stayed behind under a lock; anybody may.
+
+        Reverts with ``WeightsAreLocked`` or ``NotRegistered``.
+        """
+        return await self._contract.transact(sender, "syncLeaf", node)

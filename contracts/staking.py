@@ -69,7 +69,10 @@ class StakingClient:
         return await self._contract.transact(sender, "deregister", node)
 
     async def set_metadata(self, sender: Sender, node: bytes, metadata: str) -> Receipt:
-        """Replace the metadata of a node of one's own. Reverts with ``NotOwner`` or ``MetadataTooLong``."""
+        """Replace the metadata of an active node of one's own, once an epoch.
+
+        Reverts with ``NotOwner``, ``NodeInactive``, ``MetadataSet`` or ``MetadataTooLong``.
+        """
         return await self._contract.transact(sender, "setMetadata", node, metadata)
 
     async def unjail(self, sender: Sender, node: bytes) -> Receipt:

@@ -10,7 +10,7 @@ import {IStaking} from "./interfaces/IStaking.sol";
 /// @notice While a dispute waits for its jury, the tree of jurors does not change from the seed block on: whoever
 /// learns the seed can no longer move stake to where it is drawn.
 abstract contract DisputeJuries is IDisputes {
-    /// @dev Four slots.
+    /// @dev Five slots.
     struct Case {
         address reporter;
         uint40 seedBlock;
@@ -28,6 +28,8 @@ abstract contract DisputeJuries is IDisputes {
         // Third and fourth slot.
         uint32[7] leaves;
         uint96 jurorReward;
+        // Fifth slot: who is accused of what about which task.
+        bytes32 charge;
     }
 
     /// @inheritdoc IDisputes

@@ -9,6 +9,7 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {DisputeJuries} from "./DisputeJuries.sol";
+import {ICAI} from "./interfaces/ICAI.sol";
 import {Accusation, Ballot, Dispute, Fault, IDisputes, Phase} from "./interfaces/IDisputes.sol";
 import {IStaking, JAIL_FOREVER} from "./interfaces/IStaking.sol";
 
@@ -31,6 +32,8 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
     uint256 public constant REWARD_SHARE = 2_000;
     /// @inheritdoc IDisputes
     uint256 public constant ABSENCE_PENALTY = 10;
+    /// @inheritdoc IDisputes
+    uint256 public constant NO_QUORUM_COST = 500 ether;
 
     uint256 private constant ABSENCE_REWARD_SHARE = 1_000;
     bytes32 private constant VOTE_TYPEHASH = keccak256("Vote(uint256 disputeId,bool guilty)");
@@ -45,8 +48,10 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
     uint256 public immutable VOTE_PERIOD;
 
     /// @inheritdoc IDisputes
-    mapping(address accused => mapping(bytes32 taskId => uint256 disputeId)) public latestDispute;
+    mapping(bytes32 charge => uint256 disputeId) public convictionOf;
 
+    /// @dev A charge and what is shown for it. An acquittal says that this was not enough, and no more.
+    mapping(bytes32 trial => uint256 disputeId) private _latest;
     mapping(uint256 disputeId => Case) private _disputes;
     mapping(address account => Credit) private _credits;
     uint256 private _lastDisputeId;
@@ -78,13 +83,18 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
     /// @inheritdoc IDisputes
     function openDispute(Accusation calldata accusation) external nonReentrant returns (uint256 disputeId) {
         uint32 reporterLeaf = _checkAccusation(accusation);
-        uint256 latest = latestDispute[accusation.accused][accusation.taskId];
-        // Nobody is tried twice; a dispute that came to nothing was no trial.
+        bytes32 charge = chargeOf(accusation.accused, accusation.taskId, accusation.fault);
+        uint256 latest = convictionOf[charge];
+        if (latest != 0) revert AlreadyDisputed(latest);
+        bytes32 trial = _trialOf(charge, accusation.committedAt, accusation.evidenceHash);
+        latest = _latest[trial];
+        // Nobody is tried twice for what was shown; a dispute that came to nothing was no trial.
         if (latest != 0 && _disputes[latest].phase != Phase.NoVerdict) revert AlreadyDisputed(latest);
 
         disputeId = ++_lastDisputeId;
-        latestDispute[accusation.accused][accusation.taskId] = disputeId;
+        _latest[trial] = disputeId;
         Case storage dispute = _disputes[disputeId];
+        dispute.charge = charge;
         dispute.reporter = msg.sender;
         dispute.deadline = SafeCast.toUint40(block.timestamp + DRAW_PERIOD);
         dispute.phase = Phase.Drawing;
@@ -122,7 +132,7 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
             _awaitSeed(dispute);
             return;
         }
-        if (leaves.length == 0) return _closeWithoutVerdict(disputeId, dispute);
+        if (leaves.length == 0) return _closeWithoutVerdict(disputeId, dispute, BOND);
 
         uint256 deadline = block.timestamp + VOTE_PERIOD;
         dispute.phase = Phase.Voting;
@@ -167,11 +177,12 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
 
         if (phase == Phase.Drawing) {
             _stopWaiting();
-            return _closeWithoutVerdict(disputeId, dispute);
+            return _closeWithoutVerdict(disputeId, dispute, BOND);
         }
         uint256 guilty = _count(dispute.votedGuilty);
         // More than half of the jury has to vote, and more than half of the votes decide.
-        if (2 * votes <= jurors || 2 * guilty == votes) return _closeWithoutVerdict(disputeId, dispute);
+        if (2 * votes <= jurors) return _closeWithoutVerdict(disputeId, dispute, BOND - NO_QUORUM_COST);
+        if (2 * guilty == votes) return _closeWithoutVerdict(disputeId, dispute, BOND);
         if (2 * guilty > votes) return _convict(disputeId, dispute, guilty);
         _acquit(disputeId, dispute, votes - guilty);
     }
@@ -203,7 +214,9 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
     function punishAbsent(uint256 disputeId, address[] calldata jurors) external nonReentrant {
         _requireBatch(jurors.length);
         Case storage dispute = _disputes[disputeId];
-        if (uint8(dispute.phase) < uint8(Phase.Guilty)) revert WrongPhase(disputeId, dispute.phase);
+        // Without a verdict nobody knows whether there was anything to judge: accusations are cheap to invent.
+        Phase phase = dispute.phase;
+        if (phase != Phase.Guilty && phase != Phase.NotGuilty) revert WrongPhase(disputeId, phase);
         IStaking staking = IStaking(STAKING);
         uint256 voted = dispute.voted;
         uint256 rewards = 0;
@@ -256,8 +269,22 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IDisputes
+    function latestDispute(bytes32 charge, uint256 committedAt, bytes32 evidenceHash)
+        external
+        view
+        returns (uint256)
+    {
+        return _latest[_trialOf(charge, committedAt, evidenceHash)];
+    }
+
+    /// @inheritdoc IDisputes
     function voteDigest(uint256 disputeId, bool guilty) public view returns (bytes32) {
         return _hashTypedDataV4(keccak256(abi.encode(VOTE_TYPEHASH, disputeId, guilty)));
+    }
+
+    /// @inheritdoc IDisputes
+    function chargeOf(address accused, bytes32 taskId, Fault fault) public pure returns (bytes32) {
+        return keccak256(abi.encode(accused, taskId, fault));
     }
 
     /// @inheritdoc IDisputes
@@ -289,6 +316,10 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
 
     /// @dev The reporter and the jurors who convicted share a part of the penalty, half each.
     function _convict(uint256 disputeId, Case storage dispute, uint256 majority) private {
+        // Somebody else has shown it meanwhile, and one fault costs once.
+        bytes32 charge = dispute.charge;
+        if (convictionOf[charge] != 0) return _closeWithoutVerdict(disputeId, dispute, BOND);
+        convictionOf[charge] = disputeId;
         dispute.phase = Phase.Guilty;
         (uint256 fraction, uint256 jailSeconds) = penaltyOf(dispute.fault);
         IStaking staking = IStaking(STAKING);
@@ -309,10 +340,12 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
         emit DisputeClosed(disputeId, Phase.NotGuilty, 0, 0, 0, jurorReward);
     }
 
-    function _closeWithoutVerdict(uint256 disputeId, Case storage dispute) private {
+    /// @dev What of the bond does not go back is burned: nobody gains by a jury that does not come together.
+    function _closeWithoutVerdict(uint256 disputeId, Case storage dispute, uint256 bond) private {
         dispute.phase = Phase.NoVerdict;
-        _credit(dispute.reporter, BOND, 0);
-        emit DisputeClosed(disputeId, Phase.NoVerdict, 0, BOND, 0, 0);
+        _credit(dispute.reporter, bond, 0);
+        emit DisputeClosed(disputeId, Phase.NoVerdict, 0, bond, 0, 0);
+        if (bond != BOND) ICAI(TOKEN).burn(BOND - bond);
     }
 
     function _credit(address account, uint256 held, uint256 rewards) private {
@@ -331,6 +364,14 @@ contract Disputes is DisputeJuries, EIP712, ReentrancyGuardTransient {
         for (uint256 i = 0; i < leaves.length; ++i) {
             leaves[i] = dispute.leaves[i];
         }
+    }
+
+    function _trialOf(bytes32 charge, uint256 committedAt, bytes32 evidenceHash)
+        private
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(charge, committedAt, evidenceHash));
     }
 
     function _requireBatch(uint256 count) private pure {

@@ -34,17 +34,13 @@ abstract contract NodeRegistry is INodeRegistry, EIP712 {
     bytes32 private constant CONSENT_TYPEHASH =
         keccak256("Consent(address owner,address node,uint8 role,uint256 deadline)");
 
+    /// @dev One more than that in which metadata was replaced; 0 if it is that of the registration.
+    mapping(address node => uint256 epoch) internal _metadataEpochs;
     mapping(address node => Node) internal _nodes;
 
     modifier onlyOwnerOf(address node) {
         _requireOwner(node, msg.sender);
         _;
-    }
-
-    /// @inheritdoc INodeRegistry
-    function setMetadata(address node, string calldata metadata) external onlyOwnerOf(node) {
-        _requireMetadataFits(metadata);
-        emit MetadataChanged(node, metadata);
     }
 
     /// @inheritdoc INodeRegistry
@@ -101,7 +97,7 @@ abstract contract NodeRegistry is INodeRegistry, EIP712 {
         if (_nodes[node].owner == address(0)) revert NotRegistered(node);
     }
 
-    function _requireMetadataFits(string calldata metadata) private pure {
+    function _requireMetadataFits(string calldata metadata) internal pure {
         uint256 length = bytes(metadata).length;
         if (length > MAX_METADATA_BYTES) revert MetadataTooLong(length, MAX_METADATA_BYTES);
     }

@@ -14,7 +14,7 @@ import {SumTree} from "./libraries/SumTree.sol";
 
 /// @title What stake earns.
 /// @notice The stream flows to the tree: to each leaf by its weight and time, so that all leaves together earn
-/// what has flowed. A leaf that stayed behind at a node which is no longer active earns for the next funding.
+/// what has flowed. What a leaf that stayed behind has more than its node weighs, it earns for the next funding.
 abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     using SafeERC20 for IERC20;
     using SumTree for SumTree.Tree;
@@ -26,7 +26,11 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     /// @inheritdoc IRewards
     uint256 public constant MAX_COMMISSION = 5_000;
 
+    /// @inheritdoc IRewards
+    uint256 public constant FEE_PERIOD = 7 days;
+
     uint256 private constant WEI_PER_RATE = 1e9;
+    uint256 private constant WEI_PER_LEAF_WEIGHT = 1 ether;
 
     /// @inheritdoc IRewards
     address public immutable TOKEN;
@@ -66,21 +70,23 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         _requireCaller(ESCROW);
         _requireRegistered(node);
         Node memory record = _loadNode(node);
-        uint256 poolShares = _pools[node].shares;
-        (NodeIncome memory income,) = _settleNode(node, record, poolShares);
+        _settleNode(node, record, _loadPool(node));
         _riseCommission(node, record);
-        uint256 owners = _divideIncome(record, poolShares, income, SafeCast.toUint96(amount));
-        _storeIncome(node, income);
-        if (owners != 0) _commissions[node].owed += SafeCast.toUint96(owners);
+        Commission storage commission = _commissions[node];
+        commission.feesGwei += SafeCast.toUint64(amount / WEI_PER_RATE);
+        commission.flowedAt = SafeCast.toUint32(block.timestamp - GENESIS_TIME);
         _rewards.held += uint128(amount);
-        emit FeesAdded(node, amount, owners);
+        _rewards.carried += uint128(amount % WEI_PER_RATE);
+        emit FeesAdded(node, amount);
         IERC20(TOKEN).safeTransferFrom(msg.sender, address(this), amount);
     }
 
     /// @inheritdoc IRewards
     function claim(address node) external nonReentrant returns (uint256 amount) {
         Node memory record = _loadNode(node);
-        (NodeIncome memory income,) = _settleNode(node, record, _pools[node].shares);
+        ActivePool memory pool = _loadPool(node);
+        (NodeIncome memory income, Shared memory shared) = _settleNode(node, record, pool);
+        if (record.owner != address(0)) _syncLeaf(node, record, pool, shared);
         Holding storage holding = _holdings[node][msg.sender];
         amount = RewardMath.earned(holding.shares, income.perShare, holding.rewardPaid) + _credits[msg.sender];
         holding.rewardPaid = income.perShare;
@@ -100,7 +106,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     function announceCommission(address node, uint256 basisPoints) external onlyOwnerOf(node) {
         if (basisPoints > MAX_COMMISSION) revert CommissionTooHigh(basisPoints, MAX_COMMISSION);
         Node memory record = _loadNode(node);
-        _settleNode(node, record, _pools[node].shares);
+        _settleNode(node, record, _loadPool(node));
         _riseCommission(node, record);
         Commission storage commission = _commissions[node];
         commission.announced = true;
@@ -125,7 +131,7 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         Node memory record = _loadNode(node);
         ActivePool memory pool = _loadPool(node);
         // The leaf has earned by its old weight.
-        (, Shared memory shared) = _settleNode(node, record, pool.shares);
+        (, Shared memory shared) = _settleNode(node, record, pool);
         if (_updateLeaf(record.leaf, _weightOf(record.status, pool.stake), shared)) {
             emit LeafSynced(node, uint32(_tree.weightOf(record.leaf)));
         } else {
@@ -138,21 +144,24 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         (Shared memory shared,,) = _streamNow();
         Node memory record = _loadNode(node);
         NodeIncome memory income = _loadIncome(node);
-        (uint256 owners,) = _earn(record, _pools[node].shares, income, shared.perWeight);
+        Commission memory commission = _commissions[node];
+        uint256 fees = _flow(commission);
+        (uint256 owners,) = _earn(record, _loadPool(node), income, shared.perWeight, fees);
         Holding storage holding = _holdings[node][account];
         amount = RewardMath.earned(holding.shares, income.perShare, holding.rewardPaid) + _credits[account];
         if (record.owner == account && account != address(0)) {
-            amount += owners + _commissions[node].owed;
+            amount += owners + commission.owed;
         }
     }
 
     /// @inheritdoc IRewards
     function nodeRewards(address node) external view returns (NodeRewards memory) {
-        Commission storage commission = _commissions[node];
+        Commission memory commission = _commissions[node];
         return NodeRewards({
             commission: _nodes[node].commission,
             nextCommission: commission.nextBasisPoints,
-            nextCommissionFrom: commission.nextFrom
+            nextCommissionFrom: commission.nextFrom,
+            fees: commission.feesGwei * WEI_PER_RATE - _flow(commission)
         });
     }
 
@@ -185,24 +194,50 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         if (missed != 0) _rewards.carried += uint128(missed);
     }
 
-    /// @dev Has to come before any change of a node's leaf, pool of shares, activity or commission.
+    /// @dev Has to come before any change of a node's leaf, pool, activity or commission.
     /// @param record The node as it is stored.
-    /// @param poolShares As they are stored.
+    /// @param pool As it is stored.
     /// @return income As it is stored now.
     /// @return shared As it is stored now.
-    function _settleNode(address node, Node memory record, uint256 poolShares)
+    function _settleNode(address node, Node memory record, ActivePool memory pool)
         internal
         returns (NodeIncome memory income, Shared memory shared)
     {
         shared = _settleStream();
         income = _loadIncome(node);
-        uint256 paidBefore = income.perWeightPaid;
-        (uint256 owners, uint256 missed) = _earn(record, poolShares, income, shared.perWeight);
-        if (income.perWeightPaid == paidBefore) return (income, shared);
+        Commission memory commission = _commissions[node];
+        uint256 fees = _flow(commission);
+        if (fees == 0 && income.perWeightPaid == shared.perWeight) return (income, shared);
+        (uint256 owners, uint256 missed) = _earn(record, pool, income, shared.perWeight, fees);
         _storeIncome(node, income);
         if (missed != 0) _rewards.carried += uint128(missed);
+        if (owners == 0 && fees == 0) return (income, shared);
         // What is owed is held, so it is below the supply.
-        if (owners != 0) _commissions[node].owed += uint96(owners);
+        commission.owed += uint96(owners);
+        _commissions[node] = commission;
+    }
+
+    /// @dev Takes from the fees of a node what flows until now: all after `FEE_PERIOD`, of a shorter time as
+    /// much less. So whoever comes when they arrive has none of them, and settling often only slows them.
+    /// @param commission As it is stored; after it as it has to be stored.
+    /// @return fees In wei of CAI.
+    function _flow(Commission memory commission) private view returns (uint256 fees) {
+        uint256 nowS = block.timestamp - GENESIS_TIME;
+        uint256 flows = Math.min(nowS - commission.flowedAt, FEE_PERIOD) * commission.feesGwei / FEE_PERIOD;
+        if (flows == 0) return 0;
+        commission.feesGwei -= uint64(flows);
+        commission.flowedAt = uint32(nowS);
+        return flows * WEI_PER_RATE;
+    }
+
+    /// @dev Brings a leaf that stayed behind to its node's weight if that can be now, once rewards are settled.
+    function _syncLeaf(address node, Node memory record, ActivePool memory pool, Shared memory shared)
+        private
+    {
+        uint256 before = _tree.weightOf(record.leaf);
+        _updateLeaf(record.leaf, _weightOf(record.status, pool.stake), shared);
+        uint256 current = _tree.weightOf(record.leaf);
+        if (current != before) emit LeafSynced(node, uint32(current));
     }
 
     /// @dev Has to come before any change of an account's shares, after `_settleNode`.
@@ -242,29 +277,28 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
         return (shared, true, 0);
     }
 
-    /// @dev Adds to a node's income what its leaf has earned.
+    /// @dev Adds to a node's income what its leaf has earned, and fees.
     /// @return owners Its owner's part of that.
-    /// @return missed What is nobody's, as the node is not active.
-    function _earn(Node memory record, uint256 poolShares, NodeIncome memory income, uint256 perWeight)
-        private
-        view
-        returns (uint256 owners, uint256 missed)
-    {
-        if (record.owner == address(0) || perWeight == income.perWeightPaid) return (0, 0);
-        uint256 gross = RewardMath.gross(_tree.weightOf(record.leaf), perWeight, income.perWeightPaid);
+    /// @return missed What is nobody's: of a leaf that weighs more than its node.
+    function _earn(
+        Node memory record,
+        ActivePool memory pool,
+        NodeIncome memory income,
+        uint256 perWeight,
+        uint256 fees
+    ) private view returns (uint256 owners, uint256 missed) {
+        // It has no leaf, though the number of a leaf stands there.
+        if (record.owner == address(0)) return (0, 0);
+        uint256 paid = income.perWeightPaid;
+        uint256 leaf = _tree.weightOf(record.leaf);
+        uint256 weight =
+            record.status == Status.Active ? Math.min(leaf, pool.stake / WEI_PER_LEAF_WEIGHT) : 0;
+        uint256 gross = RewardMath.gross(weight, perWeight, paid);
+        missed = RewardMath.gross(leaf, perWeight, paid) - gross;
         income.perWeightPaid = uint96(perWeight);
-        if (record.status != Status.Active) return (0, gross);
-        owners = _divideIncome(record, poolShares, income, gross);
-    }
-
-    /// @dev Adds the shares' part of an amount to a node's income; returns its owner's part.
-    function _divideIncome(Node memory record, uint256 poolShares, NodeIncome memory income, uint256 amount)
-        private
-        pure
-        returns (uint256 owners)
-    {
         uint256 perShare;
-        (perShare, owners) = RewardMath.divide(amount, record.commission, poolShares, income.perShare);
+        (perShare, owners) =
+            RewardMath.divide(gross + fees, record.commission, pool.shares, income.perShare);
         income.perShare = uint128(perShare);
     }
 

@@ -50,10 +50,10 @@ abstract contract Slashable is IStaking, Rewards {
         // Whoever loses everything loses its commission with it, also of what is settled only now.
         if (_isWhole(fraction)) record.commission = 0;
         ActivePool memory pool = _loadPool(node);
-        (, Shared memory shared) = _settleNode(node, record, pool.shares);
+        (, Shared memory shared) = _settleNode(node, record, pool);
         uint64 weightBefore = _weightOf(record.status, pool.stake);
         ThawingPool memory thawing = _loadThawing(node);
-        rewardShare = _boundShare(node, record.owner, pool, thawing.stake, rewardShare);
+        uint256 own = _ownStake(node, record.owner, pool);
         uint256 stakeTaken = SharePool.part(pool.stake, fraction);
         pool.stake -= uint96(stakeTaken);
         uint256 unbondingTaken = SharePool.part(thawing.stake, fraction);
@@ -68,7 +68,7 @@ abstract contract Slashable is IStaking, Rewards {
         _storePool(node, pool);
 
         taken = stakeTaken + unbondingTaken;
-        reward = SharePool.part(taken, rewardShare);
+        reward = RewardShare.atMost(own, taken, fraction, rewardShare);
         _book(taken, reward);
         emit Slashed(node, msg.sender, stakeTaken, unbondingTaken, reward, record.jailedUntil);
     }
@@ -127,17 +127,6 @@ abstract contract Slashable is IStaking, Rewards {
 
     function _ownStake(address node, address owner, ActivePool memory pool) internal view returns (uint256) {
         return SharePool.toStake(_holdings[node][owner].shares, pool.stake, pool.shares);
-    }
-
-    /// @dev Never more than half of what the owner itself loses is worth to whoever reports it.
-    function _boundShare(
-        address node,
-        address owner,
-        ActivePool memory pool,
-        uint256 thawingStake,
-        uint256 rewardShare
-    ) private view returns (uint256) {
-        return RewardShare.atMost(_ownStake(node, owner, pool), pool.stake + thawingStake, rewardShare);
     }
 
     /// @dev What was taken is owed to the slasher, or to be burned.

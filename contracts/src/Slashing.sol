@@ -112,7 +112,8 @@ contract Slashing is ISlashing, EIP712 {
         address from = evidence.reporter;
         if (from == address(0)) revert NothingToClaim(evidenceKey);
 
-        uint256 committed = committedAt[commitmentOf(msg.sender, signatureA, signatureB, salt)];
+        bytes32 evidenceHash = evidenceHashOf(kind, slot, bodyA, signatureA, bodyB, signatureB);
+        uint256 committed = committedAt[commitmentOf(msg.sender, evidenceHash, salt)];
         bool earlier = committed != 0 && committed < evidence.since;
         if (!earlier || block.number > committed + PRIORITY_BLOCKS) {
             revert NoPriority(committed, evidence.since);
@@ -147,13 +148,25 @@ contract Slashing is ISlashing, EIP712 {
     }
 
     /// @inheritdoc ISlashing
-    function commitmentOf(
-        address reporter,
+    function evidenceHashOf(
+        uint8 kind,
+        bytes32 slot,
+        bytes32 bodyA,
         bytes calldata signatureA,
-        bytes calldata signatureB,
-        bytes32 salt
+        bytes32 bodyB,
+        bytes calldata signatureB
     ) public pure returns (bytes32) {
-        return keccak256(abi.encode(reporter, keccak256(signatureA), keccak256(signatureB), salt));
+        bytes32 first = keccak256(signatureA);
+        return keccak256(abi.encode(kind, slot, bodyA, first, bodyB, keccak256(signatureB)));
+    }
+
+    /// @inheritdoc ISlashing
+    function commitmentOf(address reporter, bytes32 evidenceHash, bytes32 salt)
+        public
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(reporter, evidenceHash, salt));
     }
 
     function _digest(bytes32 domain, uint8 kind, bytes32 slot, bytes32 body) private pure returns (bytes32) {

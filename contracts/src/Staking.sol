@@ -9,7 +9,7 @@ import {Epochs} from "./Epochs.sol";
 import {Rewards} from "./Rewards.sol";
 import {Slashable} from "./Slashable.sol";
 import {Weights} from "./Weights.sol";
-import {Role} from "./interfaces/INodeRegistry.sol";
+import {INodeRegistry, Role} from "./interfaces/INodeRegistry.sol";
 import {IStaking, JAIL_FOREVER, NodeInfo, StakingParameters, Unbonding} from "./interfaces/IStaking.sol";
 import {SharePool} from "./libraries/SharePool.sol";
 import {SumTree} from "./libraries/SumTree.sol";
@@ -88,7 +88,19 @@ contract Staking is Slashable {
         uint256 own = _ownStake(node, msg.sender, pool);
         if (own <= minimumOwnStake(role)) revert OwnStakeTooSmall(own, minimumOwnStake(role));
         (uint24 leaf, uint64 weight) = _enter(role, node, pool.stake);
-        emit NodeRegistered(node, msg.sender, role, leaf, currentEpoch(), weight, metadata);
+        emit NodeRegistered(node, msg.sender, role, leaf, currentEpoch(), weight);
+        emit MetadataChanged(node, metadata);
+    }
+
+    /// @inheritdoc INodeRegistry
+    /// @dev An event costs gas alone. So that nobody can write without end, each costs its node's stake an epoch.
+    function setMetadata(address node, string calldata metadata) external onlyOwnerOf(node) {
+        _requireMetadataFits(metadata);
+        if (_nodes[node].status != Status.Active) revert NodeInactive(node);
+        uint256 epoch = currentEpoch();
+        if (_metadataEpochs[node] == epoch + 1) revert MetadataSet(node, epoch);
+        _metadataEpochs[node] = epoch + 1;
+        emit MetadataChanged(node, metadata);
     }
 
     /// @inheritdoc IStaking
@@ -119,7 +131,7 @@ contract Staking is Slashable {
         if (holding.openRequests == MAX_OPEN_REQUESTS) revert TooManyRequests(MAX_OPEN_REQUESTS);
         Node memory record = _loadNode(node);
         ActivePool memory pool = _loadPool(node);
-        (NodeIncome memory income, Shared memory shared) = _settleNode(node, record, pool.shares);
+        (NodeIncome memory income, Shared memory shared) = _settleNode(node, record, pool);
         _settleHolding(msg.sender, holding, income.perShare);
 
         uint64 weightBefore = _weightOf(record.status, pool.stake);
@@ -128,14 +140,21 @@ contract Staking is Slashable {
         pool.stake -= uint96(amount);
         pool.shares -= uint104(shares);
         holding.shares -= uint104(shares);
-        requestId = _request(node, holding, amount);
-        _storeHolding(node, msg.sender, holding);
-        emit UnbondingStarted(node, msg.sender, requestId, shares, amount, block.timestamp + UNBONDING_DELAY);
-        bool active = record.status == Status.Active;
-        if (active && record.owner == msg.sender && !_hasEnough(node, record, pool)) {
-            record.status = Status.Inactive;
-            _storeNode(node, record);
+        uint256 releaseTime = block.timestamp + UNBONDING_DELAY;
+        if (record.owner == msg.sender) {
+            uint256 own = SharePool.toStake(holding.shares, pool.stake, pool.shares);
+            if (own <= minimumOwnStake(record.role)) {
+                // Its voters cannot know before; what makes it answer for them leaves when they could have left.
+                if (pool.shares != holding.shares) releaseTime += UNBONDING_DELAY;
+                if (record.status == Status.Active) {
+                    record.status = Status.Inactive;
+                    _storeNode(node, record);
+                }
+            }
         }
+        requestId = _request(node, holding, amount, releaseTime);
+        _storeHolding(node, msg.sender, holding);
+        emit UnbondingStarted(node, msg.sender, requestId, shares, amount, releaseTime);
         _recordWeight(node, record, pool, weightBefore, shared);
         _storePool(node, pool);
     }
@@ -155,6 +174,13 @@ contract Staking is Slashable {
         _storeThawing(node, pool);
         emit Withdrawn(node, msg.sender, requestId, amount);
         IERC20(TOKEN).safeTransfer(msg.sender, amount);
+    }
+
+    /// @inheritdoc INodeRegistry
+    function metadataEpoch(address node) external view returns (uint256 epoch) {
+        _requireRegistered(node);
+        uint256 told = _metadataEpochs[node];
+        epoch = told == 0 ? _incomes[node].firstEpoch : told - 1;
     }
 
     /// @inheritdoc IStaking
@@ -222,7 +248,7 @@ contract Staking is Slashable {
         Shared memory shared;
         if (record.role != Role.None) {
             NodeIncome memory income;
-            (income, shared) = _settleNode(node, record, pool.shares);
+            (income, shared) = _settleNode(node, record, pool);
             _settleHolding(msg.sender, holding, income.perShare);
         }
         uint64 weightBefore = _weightOf(record.status, pool.stake);
@@ -248,7 +274,7 @@ contract Staking is Slashable {
 
     /// @dev Changes whether a node takes part, its stake staying as it is.
     function _setStatus(address node, Node memory record, ActivePool memory pool, Status status) private {
-        (, Shared memory shared) = _settleNode(node, record, pool.shares);
+        (, Shared memory shared) = _settleNode(node, record, pool);
         uint64 weightBefore = _weightOf(record.status, pool.stake);
         record.status = status;
         _storeNode(node, record);
@@ -257,7 +283,7 @@ contract Staking is Slashable {
     }
 
     /// @dev Moves stake into the pool on its way out, and enters the claim to it.
-    function _request(address node, Holding memory holding, uint256 amount)
+    function _request(address node, Holding memory holding, uint256 amount, uint256 releaseTime)
         private
         returns (uint256 requestId)
     {
@@ -278,7 +304,7 @@ contract Staking is Slashable {
         holding.lastRequest = id;
         _requests[node][msg.sender][id] = Request({
             thawingShares: uint160(thawingShares),
-            releaseTime: SafeCast.toUint40(block.timestamp + UNBONDING_DELAY)
+            releaseTime: SafeCast.toUint40(releaseTime)
         });
         return id;
     }

@@ -67,12 +67,15 @@ abstract contract StakingStorage {
         uint32 firstEpoch; // of the registration; `NOT_YET` before
     }
 
-    /// @dev What a node's owner has earned as such, and the part that it has announced.
+    /// @dev What a node's owner has earned as such, and the part that it has announced; and fees that are on
+    /// their way to owner and shares.
     struct Commission {
         uint96 owed;
         uint16 nextBasisPoints;
         uint40 nextFrom;
         bool announced; // ever: from then on the slot is never zero again, so adding to it makes none
+        uint64 feesGwei; // 10^9 wei
+        uint32 flowedAt; // seconds, until which fees have flowed
     }
 
     struct RewardsHeld {

@@ -17,7 +17,7 @@ contract DisputesOpenTest is JuryFixture {
         vm.assertEq(uint256(dispute.phase), uint256(Phase.Drawing), "phase");
         vm.assertEq(dispute.seedBlock, vm.getBlockNumber() + SEED_DELAY_BLOCKS, "seed block");
         vm.assertEq(dispute.deadline, vm.getBlockTimestamp() + DRAW_PERIOD, "deadline");
-        vm.assertEq(disputes.latestDispute(node, TASK), disputeId, "latest");
+        vm.assertEq(latestOf(Fault.FalseResult), disputeId, "latest");
         vm.roll(dispute.seedBlock);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.SeedNotReady.selector, dispute.seedBlock));
         disputes.drawJurors(disputeId);
@@ -76,16 +76,17 @@ contract DisputesOpenTest is JuryFixture {
         open(said);
     }
 
-    function test_one_dispute_at_a_time_about_a_node_and_a_task() public {
-        uint256 disputeId = open(Fault.FalseResult);
+    function test_one_dispute_at_a_time_about_what_is_shown() public {
+        Accusation memory said = accusation(Fault.FalseResult);
+        uint256 disputeId = open(said);
         bytes memory refusal = abi.encodeWithSelector(IDisputes.AlreadyDisputed.selector, disputeId);
-        refuse(accusation(Fault.CarelessResult), refusal);
+        refuse(said, refusal);
         draw(disputeId, keccak256("seed"));
-        refuse(accusation(Fault.FalseResult), refusal);
+        refuse(said, refusal);
         pass();
         disputes.closeDispute(disputeId);
         assertPhase(disputeId, Phase.NoVerdict, "nobody voted");
-        vm.assertEq(open(Fault.FalseResult), disputeId + 1, "may be opened again");
+        vm.assertEq(open(said), disputeId + 1, "may be opened again");
     }
 
     function test_the_jury_is_odd_and_distinct_and_without_the_parties(bytes32 seed) public {

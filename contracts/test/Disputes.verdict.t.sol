@@ -111,7 +111,7 @@ contract DisputesVerdictTest is JuryFixture {
         disputes.closeDispute(disputeId);
         assertPhase(disputeId, Phase.NoVerdict, "three of seven");
         (uint256 held,) = disputes.creditOf(REPORTER);
-        vm.assertEq(held, BOND, "refund");
+        vm.assertEq(held, BOND / 2, "half of it is lost");
         address juror = vm.addr(jurorKeys(disputeId)[0]);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.WrongPhase.selector, disputeId, Phase.NoVerdict));
         disputes.payJurors(disputeId, one(juror));
@@ -235,11 +235,11 @@ contract DisputesVerdictTest is JuryFixture {
         vm.assertEq(staking.nodeInfo(absent).totalStake, before - before / 1_000, "a thousandth");
     }
 
-    function test_a_dispute_without_votes_gives_back_the_bond_and_says_so() public {
+    function test_a_dispute_without_votes_gives_back_half_of_the_bond_and_says_so() public {
         uint256 disputeId = openAndDraw(Fault.FalseResult);
         pass();
         vm.expectEmit(address(disputes));
-        emit IDisputes.DisputeClosed(disputeId, Phase.NoVerdict, 0, BOND, 0, 0);
+        emit IDisputes.DisputeClosed(disputeId, Phase.NoVerdict, 0, BOND / 2, 0, 0);
         disputes.closeDispute(disputeId);
         assertPhase(disputeId, Phase.NoVerdict, "none");
     }

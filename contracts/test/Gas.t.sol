@@ -69,7 +69,7 @@ abstract contract GasFixture is Fixture {
 /// @notice What each kind of transaction costs.
 abstract contract GasMeasured is GasFixture {
     function test_gas_of_register() public {
-        measureRegister(NODE_KEY, "register", 90_000);
+        measureRegister(NODE_KEY, "register", 95_000);
     }
 
     function test_gas_of_stake_for_a_new_key() public {
@@ -78,9 +78,9 @@ abstract contract GasMeasured is GasFixture {
     }
 
     function test_gas_of_a_first_vote() public {
-        measureVote(ANN, "first vote, first change of the node's weight", 120_000);
+        measureVote(ANN, "first vote, first change of the node's weight", 125_000);
         passEpoch();
-        measureVote(BEN, "first vote", 120_000);
+        measureVote(BEN, "first vote", 125_000);
     }
 
     function test_gas_of_a_slash() public {
@@ -103,9 +103,10 @@ abstract contract GasMeasured is GasFixture {
         passUnbonding();
         vm.prank(ESCROW);
         staking.addFees(otherNode, 100 ether);
+        vm.warp(vm.getBlockTimestamp() + 1 days);
         vm.prank(ANN);
         staking.claim(otherNode);
-        snapshot("claim", 70_000);
+        snapshot("claim", 90_000);
         vm.prank(ANN);
         staking.withdraw(otherNode, requestId);
         snapshot("withdraw", 55_000);
@@ -115,6 +116,14 @@ abstract contract GasMeasured is GasFixture {
         vm.prank(ESCROW);
         staking.addFees(otherNode, 100 ether);
         snapshot("add fees", 90_000);
+        passEpoch();
+        measureVote(ANN, "first vote while fees flow", 130_000);
+    }
+
+    function test_gas_of_metadata() public {
+        vm.prank(OTHER_OWNER);
+        staking.setMetadata(otherNode, METADATA);
+        snapshot("set metadata", 60_000);
     }
 }
 
@@ -143,7 +152,7 @@ contract GasLargeTest is GasMeasured {
 
     function test_gas_of_the_first_of_eight_leaves() public {
         growTo(504);
-        measureRegister(NODE_KEY, "register, first of eight leaves", 90_000);
+        measureRegister(NODE_KEY, "register, first of eight leaves", 95_000);
     }
 }
 
@@ -160,16 +169,16 @@ contract GasDeepTest is GasFixture {
 
     function test_gas_with_two_words_and_with_three() public {
         pretendNodes(4_088);
-        measureRegister(NODE_KEY, "two words: register, first of eight leaves", 90_000);
+        measureRegister(NODE_KEY, "two words: register, first of eight leaves", 95_000);
         passEpoch();
-        measureVote(ANN, "two words: first vote", 120_000);
+        measureVote(ANN, "two words: first vote", 125_000);
         pretendNodes(4_096);
         measureRegister(0x2000000, "register that makes the tree deeper", 135_000);
         passEpoch();
         measureRegister(0x2000001, "three words: register", 90_000);
         pretendNodes(4_104);
-        measureRegister(0x2000002, "three words: register, first of eight leaves", 95_000);
+        measureRegister(0x2000002, "three words: register, first of eight leaves", 100_000);
         passEpoch();
-        measureVote(BEN, "three words: first vote", 125_000);
+        measureVote(BEN, "three words: first vote", 130_000);
     }
 }

@@ -106,6 +106,11 @@ abstract contract JuryFixture is NetworkFixture {
         vm.warp(vm.getBlockTimestamp() + VOTE_PERIOD + 1);
     }
 
+    function latestOf(Fault fault) internal view returns (uint256) {
+        bytes32 charge = disputes.chargeOf(node, TASK, fault);
+        return disputes.latestDispute(charge, vm.getBlockTimestamp(), EVIDENCE_HASH);
+    }
+
     function phaseOf(uint256 disputeId) internal view returns (Phase) {
         return disputes.disputeOf(disputeId).phase;
     }

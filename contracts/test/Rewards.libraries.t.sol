@@ -20,6 +20,14 @@ contract RewardsLibrariesTest is Base {
     }
 
     function test_of_no_stake_no_share_is_paid() public pure {
-        vm.assertEq(RewardShare.atMost(0, 0, 5_000), 0, "none");
+        vm.assertEq(RewardShare.atMost(0, 0, 10_000, 5_000), 0, "none");
+    }
+
+    /// @dev However much its voters lose.
+    function test_a_report_of_an_owner_without_stake_is_worth_100_cai() public pure {
+        vm.assertEq(RewardShare.atMost(0, 5_000_000 ether, 10_000, 1_000), 100 ether, "of everything");
+        vm.assertEq(RewardShare.atMost(0, 50_000 ether, 100, 1_000), 1 ether, "of a hundredth");
+        vm.assertEq(RewardShare.atMost(0, 30 ether, 10_000, 1_000), 3 ether, "of less, the share");
+        vm.assertEq(RewardShare.atMost(200 ether + 2, 1e25, 10_000, 1_000), 100 ether + 1, "half of its own");
     }
 }

@@ -24,9 +24,13 @@ contract SlashingPriorityTest is Fixture {
     }
 
     function commit(address account, bytes32 salt) internal {
-        bytes32 commitment = slashing.commitmentOf(account, signatureA, signatureB, salt);
+        bytes32 commitment = slashing.commitmentOf(account, evidenceHash(), salt);
         vm.prank(account);
         slashing.commitEvidence(commitment);
+    }
+
+    function evidenceHash() internal view returns (bytes32) {
+        return slashing.evidenceHashOf(KIND, SLOT, BODY_A, signatureA, BODY_B, signatureB);
     }
 
     function reportAs(address account) internal {
@@ -64,6 +68,45 @@ contract SlashingPriorityTest is Fixture {
         vm.assertEq(token.balanceOf(COPYIST), 0, "nothing");
     }
 
+    /// @dev The signer itself may know a third statement, and show the same offence by it.
+    function test_a_copy_by_another_piece_of_evidence_gains_nothing() public {
+        commit(REPORTER, SALT);
+        later(3);
+        bytes32 bodyC = keccak256("body C");
+        bytes memory signatureC = signDigest(NODE_KEY, slashing.statementDigest(KIND, SLOT, bodyC));
+        vm.prank(COPYIST);
+        slashing.equivocation(KIND, SLOT, bodyC, signatureC, BODY_A, signatureA);
+        takeAs(REPORTER, SALT);
+        later(257);
+        uint256 reward = slashing.claimReward(key());
+        vm.assertTrue(reward != 0, "there is something to gain");
+        vm.assertEq(token.balanceOf(REPORTER), reward, "whose it is");
+        vm.assertEq(token.balanceOf(COPYIST), 0, "the copier's profit");
+    }
+
+    /// @dev A commitment says which pair, in which order, to the bit: of another one it says nothing.
+    function test_a_commitment_is_to_one_piece_of_evidence() public {
+        commit(REPORTER, SALT);
+        later(1);
+        reportAs(COPYIST);
+        vm.expectPartialRevert(ISlashing.NoPriority.selector);
+        vm.prank(REPORTER);
+        slashing.takePriority(KIND, SLOT, BODY_B, signatureB, BODY_A, signatureA, SALT);
+        bytes32 hash = evidenceHash();
+        bytes32 other = slashing.evidenceHashOf(KIND + 1, SLOT, BODY_A, signatureA, BODY_B, signatureB);
+        vm.assertTrue(hash != other, "kind");
+        other = slashing.evidenceHashOf(KIND, BODY_A, BODY_A, signatureA, BODY_B, signatureB);
+        vm.assertTrue(hash != other, "slot");
+        other = slashing.evidenceHashOf(KIND, SLOT, SLOT, signatureA, BODY_B, signatureB);
+        vm.assertTrue(hash != other, "first body");
+        other = slashing.evidenceHashOf(KIND, SLOT, BODY_A, signatureA, SLOT, signatureB);
+        vm.assertTrue(hash != other, "second body");
+        other = slashing.evidenceHashOf(KIND, SLOT, BODY_A, signatureB, BODY_B, signatureB);
+        vm.assertTrue(hash != other, "first signature");
+        other = slashing.evidenceHashOf(KIND, SLOT, BODY_A, signatureA, BODY_B, signatureA);
+        vm.assertTrue(hash != other, "second signature");
+    }
+
     function test_a_commitment_has_to_be_older_than_the_report() public {
         commit(REPORTER, SALT);
         reportAs(COPYIST);
@@ -74,7 +117,7 @@ contract SlashingPriorityTest is Fixture {
     }
 
     function test_a_copied_commitment_is_of_no_use() public {
-        bytes32 commitment = slashing.commitmentOf(REPORTER, signatureA, signatureB, SALT);
+        bytes32 commitment = slashing.commitmentOf(REPORTER, evidenceHash(), SALT);
         vm.prank(COPYIST);
         slashing.commitEvidence(commitment);
         uint256 first = slashing.committedAt(commitment);
@@ -116,7 +159,7 @@ contract SlashingPriorityTest is Fixture {
     }
 
     function test_whoever_does_not_know_the_evidence_cannot_commit_to_it() public {
-        bytes32 guess = slashing.commitmentOf(COPYIST, signatureA, signatureA, SALT);
+        bytes32 guess = slashing.commitmentOf(COPYIST, keccak256("a guess"), SALT);
         vm.prank(COPYIST);
         slashing.commitEvidence(guess);
         later(1);

@@ -26,6 +26,7 @@ contract StakingCommissionTest is Fixture {
     function addFees(uint256 amount) internal {
         vm.prank(ESCROW);
         staking.addFees(node, amount);
+        vm.warp(vm.getBlockTimestamp() + staking.FEE_PERIOD());
     }
 
     function claimAs(address account) internal returns (uint256) {
@@ -100,19 +101,19 @@ contract StakingCommissionTest is Fixture {
     }
 
     /// @dev Nobody has shares, so all is the owner's.
-    function test_a_wei_is_paid_and_only_once() public {
+    function test_a_gwei_of_fees_is_paid_and_only_once() public {
         unvoteAllAs(OWNER);
-        addFees(1);
-        vm.assertEq(claimAs(OWNER), 1, "a wei of the owner's");
+        addFees(1e9);
+        vm.assertEq(claimAs(OWNER), 1e9, "the least of the owner's");
         vm.expectRevert(abi.encodeWithSelector(IRewards.NothingToClaim.selector, node, OWNER));
         claimAs(OWNER);
     }
 
-    /// @dev The sum for a share rises by one, which is a wei and a bit for these shares; a vote settles it.
+    /// @dev A vote settles it, for a wei of shares in a pool of 20,001 CAI: a 10^22nd of the fees.
     function test_a_wei_that_was_settled_is_paid_and_only_once() public {
-        voteAs(ANN, 1_500 ether);
-        addFees(18);
-        voteAs(ANN, 1 ether);
+        voteAs(ANN, 1);
+        addFees(30_000 ether);
+        voteAs(ANN, 1);
         vm.assertEq(claimAs(ANN), 1, "a wei of the shares");
         vm.expectRevert(abi.encodeWithSelector(IRewards.NothingToClaim.selector, node, ANN));
         claimAs(ANN);

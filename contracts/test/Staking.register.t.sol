@@ -12,7 +12,9 @@ contract StakingRegisterTest is Fixture {
         stakeAs(OWNER, MINER_STAKE);
         bytes memory signature = consent(NODE_KEY, OWNER, Role.Miner);
         vm.expectEmit(address(staking));
-        emit INodeRegistry.NodeRegistered(node, OWNER, Role.Miner, 0, 10, micro(MINER_STAKE), "metadata");
+        emit INodeRegistry.NodeRegistered(node, OWNER, Role.Miner, 0, 10, micro(MINER_STAKE));
+        vm.expectEmit(address(staking));
+        emit INodeRegistry.MetadataChanged(node, "metadata");
         vm.prank(OWNER);
         staking.register(Role.Miner, node, "metadata", deadline(), signature);
 

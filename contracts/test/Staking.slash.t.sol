@@ -26,10 +26,8 @@ contract StakingSlashTest is Fixture {
         uint256 active = MINER_STAKE + ann;
         vm.assertEq(taken, active * fraction / 10_000 + ben * fraction / 10_000, "taken");
         // A tenth, or half of what the owner loses if that is less; but for what is always worth a report.
-        uint256 least = (100 ether * 10_000 + active + ben - 1) / (active + ben);
-        uint256 half = 5_000 * MINER_STAKE / (active + ben);
-        uint256 share = half > least ? half : least;
-        vm.assertEq(reward, taken * (share < 1_000 ? share : 1_000) / 10_000, "reward");
+        uint256 half = MINER_STAKE / 2 * fraction / 10_000;
+        vm.assertEq(reward, half < taken / 10 ? half : taken / 10, "reward");
         assertKept(staking.nodeInfo(node).ownStake, MINER_STAKE, fraction, "owner");
         assertKept(staking.stakeOf(node, ANN), ann, fraction, "voter");
         assertKept(staking.unbonding(node, BEN, requestId).amount, ben, fraction, "unbonding");

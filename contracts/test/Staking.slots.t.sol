@@ -108,6 +108,7 @@ contract StakingSlotsTest is Fixture {
         vm.stopPrank();
         vm.prank(ESCROW);
         staking.addFees(node, 1 ether);
+        vm.warp(vm.getBlockTimestamp() + 7 days);
         vm.prank(OWNER);
         staking.claim(node);
         watch();

@@ -38,6 +38,8 @@ def deploy_network(
 
     The account that pays the gas has no rights afterwards.
 
+    Disputes are not among them: no node votes as a juror yet, so nothing may slash for not voting.
+
     Parameters
     ----------
     folder
@@ -77,7 +79,7 @@ def _deploy(
     import trio  # noqa: PLC0415
 
     from contracts.deploy import deploy  # noqa: PLC0415
-    from contracts.deployment import CONTRACTS, write_deployment  # noqa: PLC0415
+    from contracts.deployment import write_deployment  # noqa: PLC0415
     from contracts.rpc import connect  # noqa: PLC0415
     from contracts.transactions import Sender  # noqa: PLC0415
     from node.peer.network import read_parameters  # noqa: PLC0415
@@ -90,8 +92,8 @@ def _deploy(
             print(f"deploying on chain {rpc.chain_id} from 0x{deployer.address.hex()}")
             deployment = await deploy(rpc, Sender(rpc, deployer), parameters)
         write_deployment(folder / CONTRACTS_FILE, deployment)
-        for name in CONTRACTS:
-            print(f"{name:<11} 0x{getattr(deployment, name).hex()}")
+        for name, address in deployment.contracts().items():
+            print(f"{name:<11} 0x{address.hex()}")
         print(f"written: {folder / CONTRACTS_FILE}")
 
     trio.run(work)

@@ -14,7 +14,7 @@ import trio
 
 from contracts.clients import Clients
 from contracts.errors import ContractReverted
-from contracts.records import SlashOutcome
+from contracts.records import Equivocation, SlashOutcome
 from contracts.transactions import Sender
 from protocol.errors import DecodeError, InvalidMessage, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
@@ -71,8 +71,7 @@ async def submit_evidence(
     pair = offence.pair
     if pair is None:
         raise InvalidMessage("the contract cannot judge this offence")
-    return await clients.slashing.submit_equivocation(
-        reporter,
+    equivocation = Equivocation(
         kind=offence.kind,
         slot=offence.slot,
         body_a=pair.first_body_hash,
@@ -80,6 +79,7 @@ async def submit_evidence(
         body_b=pair.second_body_hash,
         signature_b=pair.second_signature,
     )
+    return await clients.slashing.submit_equivocation(reporter, equivocation)
 
 
 async def claim_reward(clients: Clients, payer: Sender, offence: Offence, tell: Callable[[str], None]) -> int:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from contracts.clients import Clients, check_deployment
+from contracts.contract import Contract
 from contracts.deploy import DeployParameters, TokenKind, created_address, deploy
 from contracts.deployment import (
     BadDeployment,
@@ -29,10 +30,12 @@ SOME = Deployment(
 )
 
 
-def test_a_deployment_is_read_as_it_was_written(tmp_path):
+@pytest.mark.parametrize("disputes", [SOME.disputes, None])
+def test_a_deployment_is_read_as_it_was_written(tmp_path, disputes):
     path = tmp_path / "contracts.json"
-    write_deployment(path, SOME)
-    assert read_deployment(path) == SOME
+    written = dataclasses.replace(SOME, disputes=disputes)
+    write_deployment(path, written)
+    assert read_deployment(path) == written
     assert json.loads(path.read_text("utf-8"))["cai"] == "0x" + "63" * 20
 
 
@@ -98,6 +101,22 @@ async def test_the_deployed_contracts_belong_to_each_other(world):
 async def test_a_deployment_that_is_not_there_is_found_out(world, change):
     with pytest.raises(BadDeployment):
         await check_deployment(world.chain.rpc, dataclasses.replace(world.deployment, **change))
+
+
+@pytest.mark.process
+async def test_unless_it_is_wanted_nothing_is_deployed_that_slashes_for_not_voting(world):
+    parameters = DeployParameters(token=TokenKind.SUPPLY, epoch_blocks=10, seed_delay_blocks=2)
+    deployment = await deploy(world.chain.rpc, world.ann, parameters)
+    assert deployment.disputes is None
+    assert await Contract(world.chain.rpc, deployment.staking, "Staking").read("DISPUTES") == bytes(20)
+    with pytest.raises(BadDeployment, match="no disputes"):
+        _ = Clients(world.chain.rpc, deployment).disputes
+    for mixed in (
+        dataclasses.replace(deployment, disputes=world.deployment.disputes),
+        dataclasses.replace(world.deployment, disputes=None),
+    ):
+        with pytest.raises(BadDeployment, match="belong"):
+            await check_deployment(world.chain.rpc, mixed)
 
 
 @pytest.mark.process

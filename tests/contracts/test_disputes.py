@@ -115,15 +115,27 @@ async def test_who_accuses_the_innocent_loses_the_bond(world):
     assert (await world.staking.node_info(NODE)).active
 
 
-async def test_an_absent_jury_gives_no_verdict_and_is_punished(world):
+async def test_an_absent_jury_gives_no_verdict_costs_half_of_the_bond_and_is_not_punished(world):
     secrets = await jury(world)
     before = await world.token.balance(world.reporter.address)
     dispute_id, dispute = await drawn(world)
     await world.chain.pass_time(dispute.deadline_s - await world.chain.time_s() + 1)
     assert (await world.disputes.close(world.ben, dispute_id)).phase is DisputePhase.NO_VERDICT
     await world.disputes.pay_credit(world.ben, world.reporter.address)
-    assert await world.token.balance(world.reporter.address) == before
+    assert await world.token.balance(world.reporter.address) == before - await world.disputes.bond() // 2
     node, _ = secrets[dispute.juror_leaves[0]]
+    await refused("WrongPhase", world.disputes.punish_absent(world.ben, dispute_id, [node]))
+
+
+async def test_a_juror_who_is_absent_from_a_verdict_loses_a_little(world):
+    secrets = await jury(world)
+    dispute_id, dispute = await drawn(world)
+    jurors = [secrets[leaf] for leaf in dispute.juror_leaves]
+    votes = [ballot(world, dispute_id, secret, guilty=False) for _, secret in jurors[1:]]
+    await world.disputes.vote(world.ben, dispute_id, votes)
+    await world.chain.pass_time(dispute.deadline_s - await world.chain.time_s() + 1)
+    assert (await world.disputes.close(world.ben, dispute_id)).phase is DisputePhase.NOT_GUILTY
+    node, _ = jurors[0]
     stake = (await world.staking.node_info(node)).total_stake_wei
     await world.disputes.punish_absent(world.ben, dispute_id, [node])
     assert (await world.staking.node_info(node)).total_stake_wei == stake - stake // 1_000

@@ -67,6 +67,8 @@ async def test_the_newest_voucher_pays_for_all_to_the_last_wei(world):
     pay_wei = await world.escrow.collect(world.ben, NODE, [COORDINATOR])
     assert pay_wei == 50 * CAI - 50 * CAI // FEE_SHARE
     assert await world.token.balance(world.owner.address) == before + pay_wei
+    assert await world.rewards.flowing_fees(NODE) == 5 * CAI
+    await world.chain.pass_time(7 * 24 * 3600)
     assert await world.rewards.claimable(NODE, world.owner.address) in range(5 * CAI - 10**6, 5 * CAI + 1)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.contract import Contract
 from contracts.escrow import voucher_data
-from contracts.records import Role, Voucher
+from contracts.records import Equivocation, Role, Voucher
 from contracts.transactions import Sender
 from protocol.amounts import WEI_PER_CAI
 from tests.contracts.world import (
@@ -62,16 +62,16 @@ async def test_faucet_stake_register_vote_earn_claim_slash_unbond_withdraw(world
     # Unbond half, then be slashed in the middle of it
     request = await staking.unvote(newcomer, NODE, shares // 2)
     assert request.amount_wei == VOTE_WEI // 2
-    outcome = await world.slashing.submit_equivocation(
-        world.reporter,
+    one, other = (world.statement(text, slot=bytes(32)) for text in (b"one", b"other"))
+    equivocation = Equivocation(
         kind=2,
         slot=bytes(32),
-        **{
-            f"{part}_{name}": getattr(world.statement(text, slot=bytes(32)), part)
-            for name, text in (("a", b"one"), ("b", b"other"))
-            for part in ("body", "signature")
-        },
+        body_a=one.body,
+        signature_a=one.signature,
+        body_b=other.body,
+        signature_b=other.signature,
     )
+    outcome = await world.slashing.submit_equivocation(world.reporter, equivocation)
     assert outcome.taken_wei == STAKE_WEI + VOTE_WEI
     assert outcome.unbonding_taken_wei == VOTE_WEI // 2
     slashing = Contract(world.chain.rpc, world.slashing.address, "Slashing")

@@ -4,7 +4,8 @@ import pytest
 
 from contracts.contract import Contract
 from contracts.errors import ContractReverted
-from contracts.records import Role
+from contracts.records import Equivocation, ReportedOffence, Role
+from contracts.slashing import commitment_of
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
     MINER_STAKE_WEI,
@@ -19,9 +20,8 @@ pytestmark = pytest.mark.process
 MICRO_CAI_WEI = 10**12
 
 
-async def report(world, one, other, *, kind=2, slot=SLOT):
-    return await world.slashing.submit_equivocation(
-        world.reporter,
+def evidence_of(one, other, *, kind=2, slot=SLOT):
+    return Equivocation(
         kind=kind,
         slot=slot,
         body_a=one.body,
@@ -29,6 +29,10 @@ async def report(world, one, other, *, kind=2, slot=SLOT):
         body_b=other.body,
         signature_b=other.signature,
     )
+
+
+async def report(world, one, other, **place):
+    return await world.slashing.submit_equivocation(world.reporter, evidence_of(one, other, **place))
 
 
 async def refused(name, call):
@@ -59,7 +63,8 @@ async def test_equivocation_takes_own_voters_and_unbonding_stake_to_the_last_wei
     assert not info.active
     assert (info.own_stake_wei, info.total_stake_wei, info.unbonding_stake_wei) == (0, 0, 0)
     assert await world.staking.stake_of(NODE, world.ann.address) == 0
-    await world.chain.pass_time(UNBONDING_DELAY_S)
+    # Twice as long for an owner who leaves its voters behind.
+    await world.chain.pass_time(2 * UNBONDING_DELAY_S)
     assert await world.staking.withdraw(world.ben, NODE, request.request_id) == 0
     assert await world.staking.withdraw(world.owner, NODE, own_request.request_id) == 0
 
@@ -124,3 +129,55 @@ async def test_a_coordinator_loses_its_stake_alike(world):
 
 async def test_who_is_not_registered_has_nothing_to_lose(world):
     await refused("NotRegistered", report(world, world.statement(b"one"), world.statement(b"other")))
+
+
+SALT = b"salt".rjust(32, b"\0")
+
+
+async def committed(world):
+    """Evidence that the reporter has committed to, some blocks ago."""
+    await world.register()
+    evidence = evidence_of(world.statement(b"one"), world.statement(b"other"))
+    at = await world.slashing.commit(world.reporter, evidence, SALT)
+    assert await world.slashing.committed_at(world.reporter.address, evidence, SALT) == at
+    await world.chain.mine(3)
+    return evidence, at
+
+
+async def test_a_commitment_is_the_contract_s_and_tells_no_rpc_the_evidence(world):
+    evidence, at = await committed(world)
+    slashing = Contract(world.chain.rpc, world.slashing.address, "Slashing")
+    evidence_hash = await slashing.read("evidenceHashOf", *evidence.arguments())
+    expected = await slashing.read("commitmentOf", world.reporter.address, evidence_hash, SALT)
+    assert commitment_of(world.reporter.address, evidence, SALT) == expected
+    assert await slashing.read("committedAt", expected) == at
+    assert await world.slashing.committed_at(world.ann.address, evidence, SALT) is None
+
+
+@pytest.mark.parametrize("copied", [b"other", b"a third"])
+async def test_who_copies_a_report_or_shows_the_offence_otherwise_loses_the_reward(world, copied):
+    evidence, at = await committed(world)
+    copy = evidence_of(world.statement(b"one"), world.statement(copied))
+    outcome = await world.slashing.submit_equivocation(world.ben, copy)
+    assert (await world.slashing.reported(outcome.evidence_key)).reporter == world.ben.address
+    await world.slashing.take_priority(world.reporter, evidence, SALT)
+    assert await world.slashing.reported(outcome.evidence_key) == ReportedOffence(
+        reporter=world.reporter.address, since_block=at, reward_wei=outcome.reward_wei
+    )
+    before = [await world.token.balance(who.address) for who in (world.reporter, world.ben)]
+    await world.chain.mine(await world.slashing.priority_blocks() + 1)
+    await world.slashing.claim_reward(world.ann, outcome.evidence_key)
+    after = [await world.token.balance(who.address) for who in (world.reporter, world.ben)]
+    assert after == [before[0] + outcome.reward_wei, before[1]]
+
+
+async def test_there_is_no_priority_without_a_commitment_or_after_its_time(world):
+    evidence, _ = await committed(world)
+    key = await world.slashing.evidence_key(NODE, evidence.kind, evidence.slot)
+    assert await world.slashing.reported(key) is None
+    await refused("NothingToClaim", world.slashing.take_priority(world.reporter, evidence, SALT))
+    await world.slashing.submit_equivocation(world.ben, evidence)
+    await refused("NoPriority", world.slashing.take_priority(world.ann, evidence, SALT))
+    await refused("NoPriority", world.slashing.take_priority(world.reporter, evidence, bytes(32)))
+    await world.chain.mine(await world.slashing.priority_blocks())
+    await refused("NoPriority", world.slashing.take_priority(world.reporter, evidence, SALT))

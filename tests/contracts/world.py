@@ -104,6 +104,7 @@ async def deploy_for_tests(process: AnvilProcess) -> Deployment:
             token=TokenKind.DEVELOPMENT,
             epoch_blocks=EPOCH_BLOCKS,
             seed_delay_blocks=SEED_DELAY_BLOCKS,
+            disputes=True,
         )
         deployment = await deploy(rpc, senders[0], parameters)
         token = Clients(rpc, deployment).token

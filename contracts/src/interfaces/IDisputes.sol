@@ -21,7 +21,7 @@ enum Phase {
     Voting,
     Guilty,
     NotGuilty,
-    /// No jury, no quorum or a tie: as if it had not been, and may be opened again.
+    /// No jury, no quorum, a tie, or convicted already by what somebody else has shown: may be opened again.
     NoVerdict
 }
 
@@ -118,7 +118,7 @@ interface IDisputes {
     error EvidenceTooLong(uint256 length, uint256 limit);
     /// @notice The hash is not that of the evidence, or is missing.
     error WrongEvidenceHash(bytes32 expected);
-    /// @notice There is a dispute about this node and task, open or decided.
+    /// @notice The node was convicted of this, or this was shown before: open, or not enough.
     error AlreadyDisputed(uint256 disputeId);
     /// @notice The reporter's node belongs to somebody else.
     error NotTheReportersNode(address node);
@@ -155,7 +155,8 @@ interface IDisputes {
     /// @param ballots 1 to `JURORS`.
     function vote(uint256 disputeId, Ballot[] calldata ballots) external;
 
-    /// @notice Ends a dispute whose time is over, or whose jurors have all voted. Anybody may.
+    /// @notice Ends a dispute whose time is over, or whose jurors have all voted. Without a quorum
+    /// `NO_QUORUM_COST` of the bond is burned. Anybody may.
     /// @param disputeId In the phase Drawing or Voting.
     function closeDispute(uint256 disputeId) external;
 
@@ -166,7 +167,7 @@ interface IDisputes {
 
     /// @notice Slashes jurors who did not vote; the caller gets a tenth of it. Those who were punished
     /// before are passed over. Anybody may.
-    /// @param disputeId Closed after a jury was drawn.
+    /// @param disputeId Decided: without a verdict nobody was absent.
     /// @param jurors 1 to `JURORS`.
     function punishAbsent(uint256 disputeId, address[] calldata jurors) external;
 
@@ -179,10 +180,24 @@ interface IDisputes {
     /// @param disputeId From `openDispute`.
     function disputeOf(uint256 disputeId) external view returns (Dispute memory);
 
-    /// @notice The newest dispute about a node and a task; 0 if there was none.
+    /// @notice The newest dispute about a charge and what was shown for it; 0 if there was none.
+    /// @param charge From `chargeOf`.
+    /// @param committedAt When the fault was committed, as was said.
+    /// @param evidenceHash Of the evidence bundle.
+    function latestDispute(bytes32 charge, uint256 committedAt, bytes32 evidenceHash)
+        external
+        view
+        returns (uint256 disputeId);
+
+    /// @notice The dispute that has convicted of a charge; 0 if there is none.
+    /// @param charge From `chargeOf`.
+    function convictionOf(bytes32 charge) external view returns (uint256 disputeId);
+
+    /// @notice Who is accused of what. A lesser fault, and an acquittal, bar no other charge or evidence.
     /// @param accused The node key.
     /// @param taskId The task.
-    function latestDispute(address accused, bytes32 taskId) external view returns (uint256 disputeId);
+    /// @param fault Any but None.
+    function chargeOf(address accused, bytes32 taskId, Fault fault) external pure returns (bytes32);
 
     /// @notice What `payCredit` would pay: out of what is held here, and out of what was slashed.
     /// @param account Of a reporter, or the owner of somebody acquitted.
@@ -222,6 +237,9 @@ interface IDisputes {
 
     /// @notice What a juror who does not vote loses, in basis points.
     function ABSENCE_PENALTY() external view returns (uint256);
+
+    /// @notice What of the bond is burned when fewer than half of the jury have voted, in wei of CAI.
+    function NO_QUORUM_COST() external view returns (uint256);
 
     /// @notice How old a fault may be, in seconds.
     function MAX_AGE() external view returns (uint256);

@@ -19,17 +19,16 @@ interface INodeRegistry {
     /// @param leaf Its place in the tree from which jurors are drawn; counted from 0, without gaps.
     /// @param epoch The current epoch: it weighs nothing in the draws up to it.
     /// @param weight What it weighs from now on, in whole micro-CAI.
-    /// @param metadata The node's introduction, by convention a small JSON text: name, URL, models.
     event NodeRegistered(
         address indexed node,
         address indexed owner,
         Role indexed role,
         uint32 leaf,
         uint256 epoch,
-        uint64 weight,
-        string metadata
+        uint64 weight
     );
-    /// @notice The owner has replaced the introduction of its node.
+    /// @notice A node's introduction, by convention a small JSON text: name, URL, models. The first one comes with
+    /// the registration; apart from it, since peers have to follow registrations and nobody has to follow this.
     event MetadataChanged(address indexed node, string metadata);
     /// @notice The owner has taken its node off the network, for good.
     event NodeDeregistered(address indexed node);
@@ -48,10 +47,12 @@ interface INodeRegistry {
     error ConsentExpired(uint256 deadline);
     /// @notice The consent was signed by `signer` instead of `node`, or says something else.
     error ConsentNotByNode(address node, address signer);
+    /// @notice The introduction was changed in this epoch before.
+    error MetadataSet(address node, uint256 epoch);
     /// @notice Metadata of at most `limit` bytes.
     error MetadataTooLong(uint256 length, uint256 limit);
 
-    /// @notice Replaces the introduction of a node. Only its owner may.
+    /// @notice Replaces the introduction of an active node, once an epoch. Only its owner may.
     /// @param node The node key.
     /// @param metadata At most `MAX_METADATA_BYTES`, UTF-8 by convention. It is emitted, not stored.
     function setMetadata(address node, string calldata metadata) external;
@@ -69,6 +70,11 @@ interface INodeRegistry {
     /// @notice The owner of a node; zero if it was never registered.
     /// @param node The node key.
     function ownerOf(address node) external view returns (address);
+
+    /// @notice The epoch in which a node's introduction was last told: where to look for it among the events.
+    /// Reverts with `NotRegistered`.
+    /// @param node The node key.
+    function metadataEpoch(address node) external view returns (uint256);
 
     /// @notice The role of a node, for good; `None` if it was never registered.
     /// @param node The node key.

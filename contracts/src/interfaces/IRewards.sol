@@ -9,6 +9,8 @@ struct NodeRewards {
     uint256 nextCommission;
     /// Timestamp in seconds from which it may rise; 0 if no rise was announced.
     uint256 nextCommissionFrom;
+    /// Fees that have not flowed yet, in wei of CAI.
+    uint256 fees;
 }
 
 /// @notice The funded stream, at the current second.
@@ -29,8 +31,8 @@ struct RewardStream {
 interface IRewards {
     /// @notice The stream was funded.
     event RewardsFunded(address indexed account, uint256 amount, uint256 rate, uint256 endTime);
-    /// @notice A node has earned fees. `commission` of them is its owner's, the rest its shares'.
-    event FeesAdded(address indexed node, uint256 amount, uint256 commission);
+    /// @notice A node has earned fees, which flow to its owner and its shares from now on.
+    event FeesAdded(address indexed node, uint256 amount);
     /// @notice Rewards were paid out.
     event Claimed(address indexed node, address indexed account, uint256 amount);
     /// @notice A node's commission is or will be this much, in basis points.
@@ -50,7 +52,9 @@ interface IRewards {
     /// @param amount In wei of CAI; may be 0 if enough was carried over.
     function fundRewards(uint256 amount) external;
 
-    /// @notice Takes the fees that a node has earned from the caller, for its owner and its shares.
+    /// @notice Takes the fees that a node has earned from the caller, for its owner and its shares. They flow to
+    /// who is there in the days that follow: all within `FEE_PERIOD` if nothing is settled meanwhile, and 63 % of
+    /// them at least.
     /// Only `ESCROW`; needs allowance.
     /// @param node A registered node, active or not.
     /// @param amount In wei of CAI.
@@ -94,6 +98,9 @@ interface IRewards {
 
     /// @notice Seconds between the announcement of a higher commission and the first that is earned with it.
     function COMMISSION_NOTICE() external view returns (uint256);
+
+    /// @notice Seconds for which fees flow.
+    function FEE_PERIOD() external view returns (uint256);
 
     /// @notice The most that a commission can be, in basis points.
     function MAX_COMMISSION() external view returns (uint256);

@@ -72,7 +72,8 @@ interface ISlashing {
     /// @param commitment From `commitmentOf`; it tells nobody what the evidence is.
     function commitEvidence(bytes32 commitment) external;
 
-    /// @notice Takes the reward of evidence over from whoever reported it after the caller's commitment.
+    /// @notice Takes the reward of an offence over from whoever reported it after the caller's commitment. What
+    /// counts is the offence: whoever has shown it by another pair of statements has copied as well.
     /// @param kind As committed to, and so on.
     /// @param slot Of both statements.
     /// @param bodyA Hash of the first body.
@@ -112,17 +113,30 @@ interface ISlashing {
     /// @param evidenceKey From `evidenceKeyOf`.
     function evidenceOf(bytes32 evidenceKey) external view returns (Evidence memory);
 
-    /// @notice What to commit to. Only who has both signatures can make it, and only `reporter` can use it.
-    /// @param reporter Who commits.
+    /// @notice The hash of a piece of evidence, as it is committed to.
+    /// @param kind Of both statements.
+    /// @param slot Of both statements.
+    /// @param bodyA Hash of the first body.
     /// @param signatureA Over the first statement.
+    /// @param bodyB Hash of the second body.
     /// @param signatureB Over the second statement.
-    /// @param salt 32 random bytes.
-    function commitmentOf(
-        address reporter,
+    function evidenceHashOf(
+        uint8 kind,
+        bytes32 slot,
+        bytes32 bodyA,
         bytes calldata signatureA,
-        bytes calldata signatureB,
-        bytes32 salt
+        bytes32 bodyB,
+        bytes calldata signatureB
     ) external pure returns (bytes32);
+
+    /// @notice What to commit to. Only who has the evidence can make it, and only `reporter` can use it.
+    /// @param reporter Who commits.
+    /// @param evidenceHash From `evidenceHashOf`.
+    /// @param salt 32 random bytes.
+    function commitmentOf(address reporter, bytes32 evidenceHash, bytes32 salt)
+        external
+        pure
+        returns (bytes32);
 
     /// @notice The block of a commitment; 0 if there is none.
     /// @param commitment From `commitmentOf`.

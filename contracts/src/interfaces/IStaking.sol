@@ -147,7 +147,9 @@ interface IStaking is IRewards, IWeights, INodeRegistry {
     /// @return shares What the caller gets for it.
     function vote(address node, uint256 amount) external returns (uint256 shares);
 
-    /// @notice Begins to take stake back, owner's or voter's. It stays slashable until it is withdrawn.
+    /// @notice Begins to take stake back, owner's or voter's. It stays slashable until it is withdrawn, which is
+    /// `UNBONDING_DELAY` later; twice as late for an owner of whose own stake no more than the minimum is left
+    /// while others have stake there: they see it go, and can leave before.
     /// @param node The node from which to take it.
     /// @param shares Of the caller's `sharesOf`.
     /// @return requestId For `withdraw`; the caller's requests behind a node are counted from 1, and an id is
@@ -173,7 +175,8 @@ interface IStaking is IRewards, IWeights, INodeRegistry {
     /// @param node A node that was ever registered, or it reverts with `NotRegistered`.
     /// @param fraction To take, in basis points: 1 to `MAX_PARTIAL_SLASH`, or all, 10,000.
     /// @param rewardShare Of what is taken, in basis points, at most `MAX_REWARD_SHARE`. It is lowered to half
-    /// of the owner's own part of the stake (see `RewardShare`): nobody gains by having itself slashed.
+    /// of what the owner loses of its stake that is not unbonding, or to 100 CAI, times the fraction, if that is
+    /// more (see `RewardShare`): nobody gains by having itself slashed.
     /// @param jailSeconds 0 leaves the node where it is; anything up to `JAIL_FOREVER` jails it for so long,
     /// or leaves it in jail if it is there for longer; with all of the stake taken it is always for good.
     /// @return taken In wei of CAI; 0 if nothing was left.

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SharePool} from "./SharePool.sol";
 
 /// @title How much of a penalty may go to whoever reports it.
 /// @notice A slash takes the voters' stake with the owner's. So a share of all of it can be worth more than
@@ -9,22 +10,22 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 /// by half of what the owner itself loses; but for a little, since an owner whose stake is on its way out
 /// must be worth a report as well.
 library RewardShare {
-    uint256 private constant BASIS_POINTS = 10_000;
-    uint256 private constant OWN_LOSS_SHARE = 5_000;
-    /// @dev Of a penalty that takes everything; of less, as much less.
+    /// @dev Of a penalty that takes everything; of less, as much less. Far less than any owner's own stake.
     uint256 private constant LEAST_REWARD = 100 ether;
 
-    /// @notice The share of a penalty that may be paid out.
+    /// @notice What may be paid out of a penalty, in wei of CAI.
     /// @param own The owner's stake, in wei of CAI, below 2^128, without what is unbonding.
-    /// @param slashable The owner's, voters' and unbonding stake, in wei of CAI.
-    /// @param most In basis points.
-    /// @return In basis points, at most `most`, and at most half of what the owner's part is or what
-    /// `LEAST_REWARD` is, rounded up.
-    function atMost(uint256 own, uint256 slashable, uint256 most) internal pure returns (uint256) {
-        if (slashable == 0) return 0;
-        unchecked {
-            uint256 least = Math.ceilDiv(LEAST_REWARD * BASIS_POINTS, slashable);
-            return Math.min(most, Math.max(OWN_LOSS_SHARE * own / slashable, least));
-        }
+    /// @param taken Of owner, voters and unbonding stake, in wei of CAI, below 2^128.
+    /// @param fraction Of everything, that was taken, in basis points.
+    /// @param most The share of what was taken, in basis points.
+    /// @return At most `most`, and at most half of what the owner loses, or `LEAST_REWARD` of a penalty that
+    /// takes everything.
+    function atMost(uint256 own, uint256 taken, uint256 fraction, uint256 most)
+        internal
+        pure
+        returns (uint256)
+    {
+        uint256 bound = Math.max(own / 2, LEAST_REWARD);
+        return Math.min(SharePool.part(taken, most), SharePool.part(bound, fraction));
     }
 }

@@ -21,6 +21,11 @@ contract DisputesHandler is Base {
     mapping(address node => uint256) public lost;
     mapping(address node => uint256) public mayLose;
     mapping(uint256 disputeId => bool) public namesReportersNode;
+    mapping(uint256 disputeId => bytes32 charge) public chargeBy;
+    mapping(uint256 disputeId => bool) public convicted;
+    /// @dev One charge by two verdicts, or an absence without one.
+    bool public punishedTwice;
+    bool public punishedWithoutVerdict;
     mapping(uint256 disputeId => mapping(address node => bool)) internal _punished;
     address[] internal _nodes;
 
@@ -35,21 +40,26 @@ contract DisputesHandler is Base {
 
     function open(uint256 seed, uint256 task, uint8 fault, uint256 reportersSeed) external {
         address accused = node(seed);
-        uint256 latest = DISPUTES.latestDispute(accused, taskId(task));
+        // Rarely the fault that takes everything, or soon nobody is left.
+        Fault what = Fault(fault % 16 == 0 ? 1 : 2 + fault % 2);
+        bytes32 charge = DISPUTES.chargeOf(accused, taskId(task), what);
+        bytes32 evidenceHash = keccak256(abi.encode("evidence", fault % 3));
+        uint256 latest = DISPUTES.latestDispute(charge, vm.getBlockTimestamp() - fault, evidenceHash);
+        if (DISPUTES.convictionOf(charge) != 0) return;
         if (latest != 0 && phaseOf(latest) != Phase.NoVerdict) return;
         Accusation memory said = Accusation({
             accused: accused,
             taskId: taskId(task),
-            // Rarely the fault that takes everything, or soon nobody is left.
-            fault: Fault(fault % 16 == 0 ? 1 : 2 + fault % 2),
+            fault: what,
             committedAt: vm.getBlockTimestamp() - fault,
-            evidenceHash: keccak256("evidence"),
+            evidenceHash: evidenceHash,
             evidence: "",
             reporterNode: reportersSeed % 2 == 0 ? reporterNode() : address(0)
         });
         vm.prank(REPORTER);
         DISPUTES.openDispute(said);
         ++opened;
+        chargeBy[opened] = charge;
         namesReportersNode[opened] = said.reporterNode != address(0);
     }
 
@@ -112,6 +122,9 @@ contract DisputesHandler is Base {
         DISPUTES.closeDispute(disputeId);
         lost[dispute.accused] += before - slashable(dispute.accused);
         if (phaseOf(disputeId) != Phase.Guilty) return;
+        if (convicted[DISPUTES.convictionOf(chargeBy[disputeId])]) punishedTwice = true;
+        convicted[DISPUTES.convictionOf(chargeBy[disputeId])] = true;
+        if (DISPUTES.convictionOf(chargeBy[disputeId]) != disputeId) punishedTwice = true;
         (uint256 fraction,) = DISPUTES.penaltyOf(dispute.fault);
         mayLose[dispute.accused] += before * fraction / 10_000;
     }
@@ -134,7 +147,10 @@ contract DisputesHandler is Base {
         uint256 before = slashable(jurors[0]);
         (bool accepted,) = address(DISPUTES).call(abi.encodeCall(DISPUTES.punishAbsent, (disputeId, jurors)));
         accepted;
-        lost[jurors[0]] += before - slashable(jurors[0]);
+        uint256 taken = before - slashable(jurors[0]);
+        lost[jurors[0]] += taken;
+        Phase phase = phaseOf(disputeId);
+        if (taken != 0 && phase != Phase.Guilty && phase != Phase.NotGuilty) punishedWithoutVerdict = true;
         if (_punished[disputeId][jurors[0]] || !isAbsent(disputeId, jurors[0])) return;
         _punished[disputeId][jurors[0]] = true;
         mayLose[jurors[0]] += before / 1_000;
@@ -143,7 +159,7 @@ contract DisputesHandler is Base {
     /// @dev A juror of a dispute that is over, without a vote.
     function isAbsent(uint256 disputeId, address juror) internal view returns (bool) {
         Dispute memory dispute = DISPUTES.disputeOf(disputeId);
-        if (dispute.phase == Phase.Drawing || dispute.phase == Phase.Voting) return false;
+        if (dispute.phase != Phase.Guilty && dispute.phase != Phase.NotGuilty) return false;
         for (uint256 i = 0; i < dispute.jurorLeaves.length; ++i) {
             if (dispute.jurorLeaves[i] == STAKING.leafOf(juror)) return dispute.voted >> i & 1 == 0;
         }

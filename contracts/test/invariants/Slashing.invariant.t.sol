@@ -63,9 +63,10 @@ contract SlashingHandler is Base {
     /// @dev Commits now and takes the reward over if the evidence is reported later by somebody else.
     function commit(Said memory a, bytes32 otherBody) external {
         (Said memory first, Said memory second) = twoBodies(a, otherBody);
-        SLASHING.commitEvidence(
-            SLASHING.commitmentOf(address(this), signatureOf(first), signatureOf(second), bytes32(0))
+        bytes32 evidenceHash = SLASHING.evidenceHashOf(
+            first.kind, first.slot, first.body, signatureOf(first), second.body, signatureOf(second)
         );
+        SLASHING.commitEvidence(SLASHING.commitmentOf(address(this), evidenceHash, bytes32(0)));
     }
 
     /// @dev Tries; the contract decides. Whoever has it, the reward stays the same.

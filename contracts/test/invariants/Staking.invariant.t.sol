@@ -90,6 +90,9 @@ contract StakingInvariants is Base {
                 sum += staking.claimable(handler.node(i), account) - credit;
             }
         }
+        for (uint256 i = 0; i < handler.nodes(); ++i) {
+            sum += staking.nodeRewards(handler.node(i)).fees;
+        }
         vm.assertLe(sum, staking.rewardsHeld(), "never more than is held");
         // What flows to a leaf that stayed behind at an inactive node is nobody's until it is settled.
         for (uint256 i = 0; i < handler.nodes(); ++i) {
@@ -103,6 +106,9 @@ contract StakingInvariants is Base {
         vm.assertTrue(!handler.leafMovedUnderLock(), "the tree moved under a lock");
         vm.assertTrue(!handler.roseWithoutNotice(), "a commission rose without notice");
         vm.assertEq(handler.tookStakeWronglyAt(), 0, "a node took stake that must not");
+        vm.assertTrue(!handler.ownerCouldLeaveFirst(), "an owner leaves before its voters could");
+        vm.assertTrue(!handler.rewardExceededLoss(), "a report of oneself pays");
+        vm.assertTrue(!handler.earnedByWhatHasLeft(), "stake that has left earns");
     }
 
     /// @dev To the wei as long as only whole wei move; then rounding may move a wei a step between holders.

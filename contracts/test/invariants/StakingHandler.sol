@@ -29,6 +29,9 @@ contract StakingHandler is Base {
     bool public sharePriceFell;
     bool public leafMovedUnderLock;
     bool public roseWithoutNotice;
+    bool public ownerCouldLeaveFirst;
+    bool public rewardExceededLoss;
+    bool public earnedByWhatHasLeft;
     /// @dev By a node that has left, is jailed for good, or is not active and takes votes; 0: never.
     uint256 public tookStakeWronglyAt;
 
@@ -172,7 +175,18 @@ contract StakingHandler is Base {
         if (wholeWei && shares > 1e3) shares -= shares % 1e3;
         if (shares % 1e3 != 0) everRounded[node_] = true;
         vm.prank(account_);
-        _openRequests.push(OpenRequest(node_, account_, staking.unvote(node_, shares)));
+        uint256 id = staking.unvote(node_, shares);
+        _openRequests.push(OpenRequest(node_, account_, id));
+        if (account_ == staking.ownerOf(node_)) watchOwner(node_, account_, id);
+    }
+
+    /// @dev Below its minimum, with others there: not before those could have left.
+    function watchOwner(address node_, address owner, uint256 id) internal {
+        NodeInfo memory info = staking.nodeInfo(node_);
+        bool alone = staking.sharesOf(node_, owner) == sharesSum(node_);
+        if (alone || info.ownStake > staking.minimumOwnStake(info.role)) return;
+        uint256 voters = vm.getBlockTimestamp() + staking.UNBONDING_DELAY();
+        if (staking.unbonding(node_, owner, id).releaseTime <= voters) ownerCouldLeaveFirst = true;
     }
 
     function withdraw(uint256 seed) external step(0, false) {
@@ -199,8 +213,7 @@ contract StakingHandler is Base {
         NodeInfo memory before = staking.nodeInfo(node_);
         uint256 fromStake = before.totalStake * fraction / 10_000;
         uint256 fromUnbonding = before.unbondingStake * fraction / 10_000;
-        vm.prank(slasher(jailS));
-        (uint256 taken,) = staking.slash(node_, fraction, bound(share, 0, 5_000), jailS % 3 * 1 days);
+        uint256 taken = slashAs(slasher(jailS), node_, fraction, share, jailS);
         NodeInfo memory left = staking.nodeInfo(node_);
         vm.assertEq(left.totalStake, before.totalStake - fromStake, "the fraction of what stands");
         vm.assertEq(left.unbondingStake, before.unbondingStake - fromUnbonding, "and of what leaves");
@@ -208,6 +221,19 @@ contract StakingHandler is Base {
         everSlashed[node_] = true;
         everRounded[node_] = true;
         if (fraction == 10_000) everWiped[node_] = true;
+    }
+
+    /// @dev No reward is more than half of what the owner loses, but for a little.
+    function slashAs(address who, address node_, uint256 fraction, uint256 share, uint256 jailS)
+        internal
+        returns (uint256 taken)
+    {
+        uint256 most = staking.nodeInfo(node_).ownStake / 2;
+        if (most < 100 ether) most = 100 ether;
+        uint256 reward;
+        vm.prank(who);
+        (taken, reward) = staking.slash(node_, fraction, bound(share, 0, 5_000), jailS % 3 * 1 days);
+        if (reward > most * fraction / 10_000) rewardExceededLoss = true;
     }
 
     function unjail(uint256 nodeSeed) external step(nodeSeed, false) {
@@ -292,7 +318,7 @@ contract StakingHandler is Base {
 
     /// @dev Time and blocks pass; at the end of an epoch the books say what everybody weighs.
     function pass(uint256 blocks, uint256 seconds_) external {
-        vm.warp(vm.getBlockTimestamp() + bound(seconds_, 1, 3 days));
+        watchIncome(bound(seconds_, 1, 3 days));
         uint256 next = vm.getBlockNumber() + bound(blocks, 1, EPOCH_BLOCKS);
         uint256 epoch = next / EPOCH_BLOCKS;
         if (epoch != staking.currentEpoch()) {
@@ -302,6 +328,31 @@ contract StakingHandler is Base {
             }
         }
         vm.roll(next);
+    }
+
+    /// @dev Time passes. By the stream no node earns more than by what is staked there.
+    function watchIncome(uint256 seconds_) internal {
+        uint256[NODES] memory before;
+        for (uint256 i = 0; i < NODES; ++i) {
+            before[i] = earned(node(i));
+        }
+        uint256 rate = staking.rewardStream().rate;
+        vm.warp(vm.getBlockTimestamp() + seconds_);
+        for (uint256 i = 0; i < NODES; ++i) {
+            // Of the weight of all leaves, nobody's part is more than by its own stake in whole CAI.
+            uint256 weight = uint256(staking.weightOf(node(i))) / 1e6;
+            uint256 total = staking.totalWeight();
+            uint256 most = total == 0 ? 0 : rate * seconds_ * weight / total;
+            if (earned(node(i)) > before[i] + most + 1e9) earnedByWhatHasLeft = true;
+        }
+    }
+
+    /// @dev What everybody may claim there, with the fees that have not flowed.
+    function earned(address node_) internal view returns (uint256 sum) {
+        sum = staking.nodeRewards(node_).fees;
+        for (uint256 j = 0; j < ACCOUNTS; ++j) {
+            sum += staking.claimable(node_, account(j)) - staking.claimable(address(1), account(j));
+        }
     }
 
     /// @dev Tokens sent without a call belong to nobody and must change nothing.

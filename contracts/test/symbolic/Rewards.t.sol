@@ -7,17 +7,16 @@ import {RewardShare} from "../../src/libraries/RewardShare.sol";
 
 /// @notice Bounds of what is earned and of what a report is worth.
 contract RewardsSymbolic is Base {
-    /// @dev Of a stake of 2^85 wei, 38 million CAI, of which the owner has any part.
-    function check_a_reward_is_at_most_half_of_the_owners_part(uint96 own, uint16 most) external pure {
+    /// @dev Of 38 million CAI, 2^85 wei, that were taken in all.
+    function check_a_reward_is_at_most_half_of_the_owners_loss(uint96 own, uint16 most) external pure {
         vm.assume(own <= 2 ** 85 && most <= 5_000);
-        uint256 share = RewardShare.atMost(own, 2 ** 85, most);
-        // Half of the owner's part in basis points, but at least one, as 100 CAI are less than that.
-        assert(share <= most);
-        assert(share <= 1 || share * 2 ** 85 <= 5_000 * uint256(own));
+        uint256 reward = RewardShare.atMost(own, 2 ** 85, 10_000, most);
+        assert(reward <= 2 ** 85 * uint256(most) / 10_000);
+        assert(reward <= 100 ether || 2 * reward <= own);
     }
 
     function check_nothing_is_worth_nothing(uint96 own, uint16 most) external pure {
-        assert(RewardShare.atMost(own, 0, most) == 0);
+        assert(RewardShare.atMost(own, 0, 10_000, most) == 0);
     }
 
     /// @dev Below the least number of shares everything is the owner's, and the sum stays.

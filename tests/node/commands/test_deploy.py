@@ -54,7 +54,8 @@ def test_a_network_is_deployed_once_and_can_be_joined(folder, chain):
     assert done.returncode == 0, done.stderr
     assert f"deploying on chain {CHAIN_ID}" in done.stdout
     network = load_network(str(folder))
-    assert network.deployment.disputes.hex() in done.stdout
+    assert network.deployment.escrow.hex() in done.stdout
+    assert network.deployment.disputes is None
 
     async def check():
         async with connect(chain.endpoint) as rpc:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from contracts.records import Equivocation
 from node.commands import chain as chain_cli
 from node.commands import stake as stake_cli
 from protocol.amounts import WEI_PER_CAI, format_cai
@@ -97,8 +98,7 @@ def test_metadata_is_replaced(here, capsys):
 def test_what_is_slashed_is_burned(here, capsys):
     async def cheat(world):
         one, other = world.statement(b"one"), world.statement(b"other")
-        await world.slashing.submit_equivocation(
-            world.ben,
+        equivocation = Equivocation(
             kind=2,
             slot=SLOT,
             body_a=one.body,
@@ -106,6 +106,7 @@ def test_what_is_slashed_is_burned(here, capsys):
             body_b=other.body,
             signature_b=other.signature,
         )
+        await world.slashing.submit_equivocation(world.ben, equivocation)
 
     here.do(cheat)
     stake_cli.burn_slashed(signer=here.signer)
