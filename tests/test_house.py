@@ -195,6 +195,8 @@ TESTED_ELSEWHERE = {
     "node/api/errors.py": "tests/node/api/test_app.py",
     "node/commands/errors.py": "tests/node/test_cli.py",
     "node/coordinator/requests.py": "tests/node/api/test_images.py",
+    "node/coordinator/core.py": "tests/node/coordinator/test_engine.py",
+    "node/coordinator/drawing.py": "tests/node/coordinator/test_engine.py",
     "node/coordinator/actions.py": "tests/node/coordinator/test_engine.py",
     "node/coordinator/choice.py": "tests/node/coordinator/test_engine.py",
     "node/coordinator/miner_stream.py": "tests/market/test_bad_peers.py",

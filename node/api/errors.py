@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse
 
 from node.coordinator.catalogue import UnknownModel
 from node.coordinator.coordinator import KeyConflict
-from node.coordinator.engine import NotReady
+from node.coordinator.drawing import NotReady
 from node.coordinator.outcomes import Busy, NoMiner, OrderLost
 from node.coordinator.records import FailureKind
 from node.coordinator.requests import BadRequest

@@ -132,13 +132,3 @@ def parse_address(text: str) -> bytes:
     except ValueError:
         pass
     raise LocalError(f"{text!r} is not an address: 0x and {ADDRESS_HEX_DIGITS} hexadecimal digits")
-
-
-def format_time(time_s: int) -> str:
-    """A Unix time in seconds for people: ``2026-12-14 20:33:00 UTC``."""
-    from datetime import UTC, datetime  # noqa: PLC0415
-
-    try:
-        return f"{datetime.fromtimestamp(time_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    except (OverflowError, ValueError, OSError):
-        return f"Unix time {time_s}"

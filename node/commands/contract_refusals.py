@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from contracts.records import JAIL_FOREVER_S, Role
-from node.commands.chain_access import format_time
+from node.system.clock import format_time
 from protocol.amounts import format_cai
 
 BASIS_POINTS_PER_PERCENT: Final = 100

@@ -16,10 +16,10 @@ from node.commands.chain_access import (
     Chain,
     ChainOptions,
     SignerOptions,
-    format_time,
     parse_address,
     run_on_chain,
 )
+from node.system.clock import format_time
 from protocol.amounts import format_cai, parse_cai
 from protocol.errors import LocalError
 

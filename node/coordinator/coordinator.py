@@ -33,7 +33,9 @@ from node.coordinator.actions import (
 )
 from node.coordinator.calling import call_miner
 from node.coordinator.catalogue import Catalogue
-from node.coordinator.engine import TICK_MS, CoordinatorEngine, EngineCounts, EngineParameters, NotReady
+from node.coordinator.core import EngineCounts, EngineParameters
+from node.coordinator.drawing import NotReady
+from node.coordinator.engine import TICK_MS, CoordinatorEngine
 from node.coordinator.journal import EndedOrder, Journal, JournalUnavailable
 from node.coordinator.miner_stream import MinerStream
 from node.coordinator.offered import OfferedModel, offered_models

@@ -1,4 +1,5 @@
-"""Ports of the coordinator's engine: a signer, a purse, a journal; each also as a twin in memory.
+"""Ports of the coordinator's engine: the market, and a signer, a purse and a journal, these with twins in
+memory.
 
 Is: narrow interfaces whose methods are synchronous: nothing comes between a check, its record and what
 follows. Is not: the engine, or the files behind the interfaces (`signing/guard`, `pay/purse`, `journal`).
@@ -16,10 +17,12 @@ from protocol.signature import SIGNATURE_BYTES
 from protocol.statement import Domain, Statement, open_statement, seal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from node.coordinator.records import OrderSnapshot, Record
     from protocol.draw import EpochView
+    from protocol.messages import Offer
+    from protocol.rules.view import View
     from protocol.statement import Sign
 
 
@@ -84,6 +87,23 @@ class JournalPort(Protocol):
 
     def epoch(self, number: int) -> EpochView:
         """An epoch that was kept."""
+
+
+class MarketPort(Protocol):
+    """The market as the node knows it now; synchronous."""
+
+    @property
+    def view(self) -> View:
+        """The chain, as this node last read it."""
+
+    def offers(self) -> Iterable[tuple[bytes, Offer]]:
+        """Newest offer of each miner, live or not."""
+
+    def multiaddrs(self) -> tuple[bytes, ...]:
+        """Where miners dial this node, binary form."""
+
+    def reason_not_ready(self) -> str | None:
+        """Why an announcement would lead nowhere now; None if it would not."""
 
 
 class MemorySigner:

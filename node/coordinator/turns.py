@@ -8,7 +8,7 @@ Is not: drawing, or the end of an order (`engine`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from node.coordinator.actions import (
     Accuse,
@@ -49,7 +49,7 @@ from protocol.statement import Statement, open_statement
 from protocol.task import TurnEvent, TurnState
 
 if TYPE_CHECKING:
-    from node.coordinator.engine import CoordinatorEngine
+    from node.coordinator.core import Core
     from node.coordinator.orders import Order, Turn
     from protocol.pay import SignedVoucher
 
@@ -68,11 +68,25 @@ def cut(reason: str) -> str:
     return reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
 
 
+class Endings(Protocol):
+    """Ends of tasks and orders, which are the engine's to decide."""
+
+    def fail(self, order: Order, kind: FailureKind, reason: str, now_ms: int) -> list[Action]:
+        """End an order without a result."""
+
+    def exhaust(self, order: Order, now_ms: int) -> list[Action]:
+        """Every assigned miner of the task has ended its turn."""
+
+    def draw_queued(self, now_ms: int) -> list[Action]:
+        """A miner is free again."""
+
+
 class Turns:
     """All streams of miners, and what follows from what comes on them."""
 
-    def __init__(self, engine: CoordinatorEngine) -> None:
-        self._engine = engine
+    def __init__(self, core: Core, endings: Endings) -> None:
+        self._core = core
+        self._endings = endings
         self._streams: dict[int, tuple[bytes, int]] = {}
 
     # Events
@@ -86,7 +100,7 @@ class Turns:
             task_id = acceptance.message.task_id
             if acceptance.signer.address != miner:
                 raise InvalidMessage("acceptance is signed by somebody else than the peer")
-        order = self._engine.book.tasks.get(task_id)
+        order = self._core.book.tasks.get(task_id)
         if order is None:
             return _not_needed(stream_id, "this task is over or was never here")
         turns = order.live_task.turns
@@ -145,7 +159,7 @@ class Turns:
     def chain_answered(self, miner: bytes, failure: str, now_ms: int) -> list[Action]:
         """See `CoordinatorEngine.chain_answered`."""
         actions: list[Action] = []
-        for order in list(self._engine.book.tasks.values()):
+        for order in list(self._core.book.tasks.values()):
             for rank, turn in enumerate(order.live_task.turns):
                 if turn.miner != miner or not turn.asks_chain:
                     continue
@@ -162,7 +176,7 @@ class Turns:
     def tick(self, order: Order, now_ms: int) -> list[Action]:
         """Act on the time that has passed for the miners of one order's task."""
         task = order.live_task
-        silent_ms = self._engine.parameters.progress_timeout_ms
+        silent_ms = self._core.parameters.progress_timeout_ms
         rank = task.working
         if rank is not None:
             if now_ms >= task.turns[rank].heard_at_ms + silent_ms:
@@ -230,25 +244,25 @@ class Turns:
         if all(turn.over for turn in task.turns):
             last_ms = max(self._due_ms(order, turn) for turn in task.turns)
             all_said = all(turn.life.over for turn in task.turns)
-            if all_said or now_ms >= last_ms + self._engine.parameters.progress_timeout_ms:
-                return self._engine.exhaust(order, now_ms)
+            if all_said or now_ms >= last_ms + self._core.parameters.progress_timeout_ms:
+                return self._endings.exhaust(order, now_ms)
         return []
 
     def _due_ms(self, order: Order, turn: Turn) -> int:
         """From when on a miner may have the turn: it was called, or its head start is over."""
         task = order.live_task
         rank = task.turns.index(turn)
-        starts_at_ms = self._engine.market.view.terms.starts_at_ms(task.message, rank)
+        starts_at_ms = self._core.market.view.terms.starts_at_ms(task.message, rank)
         return starts_at_ms if turn.called_at_ms is None else turn.called_at_ms
 
     def _passed_ms(self, order: Order, turn: Turn) -> int:
         """When nobody waits any more for a miner that has not come."""
-        head_start_ms = self._engine.market.view.terms.head_start_ms
+        head_start_ms = self._core.market.view.terms.head_start_ms
         return self._due_ms(order, turn) + (head_start_ms if turn.called_at_ms is None else ARRIVAL_MS)
 
     def _give_turn(self, order: Order, rank: int, now_ms: int) -> list[Action]:
         """Give a miner that is here the input, if it is known what it was paid and if it can be paid."""
-        task, turn, purse = order.live_task, order.live_task.turns[rank], self._engine.purse
+        task, turn, purse = order.live_task, order.live_task.turns[rank], self._core.purse
         if not purse.knows(turn.miner):
             if turn.asks_chain:
                 return []
@@ -259,14 +273,14 @@ class Turns:
         try:
             purse.require(missing_wei)
         except DepositUsedUp as refusal:
-            return self._engine.fail(order, FailureKind.UNPAID, refusal.reason, now_ms)
+            return self._endings.fail(order, FailureKind.UNPAID, refusal.reason, now_ms)
         purse.hold(missing_wei)
         assert turn.offered is not None
         assert turn.stream_id is not None
         assert task.statement is not None
         reserved = wei_bytes(task.reserved_wei + missing_wei)
-        self._engine.record(TurnBegun(order.order_id, rank, turn.offered.encoded, reserved))
-        turn.intake = ResultIntake(self._engine.signer.domain, task.statement, turn.miner)
+        self._core.record(TurnBegun(order.order_id, rank, turn.offered.encoded, reserved))
+        turn.intake = ResultIntake(self._core.signer.domain, task.statement, turn.miner)
         turn.intake.unit_limit = task.schedule.unit_limit(turn.paid_wei)
         turn.heard_at_ms = now_ms
         actions: list[Action] = []
@@ -294,13 +308,13 @@ class Turns:
 
     def _pay(self, order: Order, rank: int, units: int) -> list[Action]:
         """The voucher for what a miner has shown and was not paid for, if there is something."""
-        task, turn, purse = order.live_task, order.live_task.turns[rank], self._engine.purse
+        task, turn, purse = order.live_task, order.live_task.turns[rank], self._core.purse
         due_wei = task.schedule.due_wei(units)
         amount_wei = due_wei - turn.paid_wei
         if amount_wei <= 0:
             return []
         total_wei = purse.total_after(turn.miner, amount_wei)
-        self._engine.record(VoucherPromised(order.order_id, rank, wei_bytes(due_wei), wei_bytes(total_wei)))
+        self._core.record(VoucherPromised(order.order_id, rank, wei_bytes(due_wei), wei_bytes(total_wei)))
         voucher = purse.promise(turn.miner, total_wei, amount_wei, due_wei)
         if turn.intake is not None:
             turn.intake.unit_limit = task.schedule.unit_limit(due_wei)
@@ -314,7 +328,7 @@ class Turns:
         commitment: Statement[ResultCommitment],
         now_ms: int,
     ) -> list[Action]:
-        engine, task, turn, output = self._engine, order.live_task, order.live_task.turns[rank], intake.output
+        engine, task, turn, output = self._core, order.live_task, order.live_task.turns[rank], intake.output
         actions = self._pay(order, rank, intake.units)
         acceptance = open_statement(engine.signer.domain, turn.acceptance, TaskAcceptance)
         assert turn.stream_id is not None
@@ -334,7 +348,7 @@ class Turns:
         return [
             Finish(order.order_id, task.task_id, Delivered(output, receipt)),
             *actions,
-            *engine.draw_queued(now_ms),
+            *self._endings.draw_queued(now_ms),
         ]
 
     def _decline_on_stream(self, order: Order, rank: int, decline: TaskDecline, now_ms: int) -> list[Action]:
@@ -356,17 +370,17 @@ class Turns:
             decline.decline_kind,
             decline.reason or "it gave no reason",
         )
-        self._engine.record(ended)
-        self._engine.counts.turns_declined += 1
+        self._core.record(ended)
+        self._core.counts.turns_declined += 1
         return [Tell(order.order_id, order.live_task.task_id, FailedOver(miner, ended.reason))]
 
     def _lose(self, order: Order, rank: int, reason: str, now_ms: int) -> list[Action]:
         """A working miner is lost: the next has the turn, and this one is passed over for a while."""
         turn = order.live_task.turns[rank]
         stream_id = turn.stream_id
-        self._engine.record(TurnEnded(order.order_id, rank, TurnEnding.LOST, 0, cut(reason)))
-        self._engine.experience.note_failure(turn.miner, now_ms)
-        self._engine.counts.turns_lost += 1
+        self._core.record(TurnEnded(order.order_id, rank, TurnEnding.LOST, 0, cut(reason)))
+        self._core.experience.note_failure(turn.miner, now_ms)
+        self._core.counts.turns_lost += 1
         self._forget_stream(turn)
         actions: list[Action] = [
             Tell(order.order_id, order.live_task.task_id, FailedOver(turn.miner, cut(reason)))
@@ -380,13 +394,13 @@ class Turns:
     def _first_payload(self, payload: bytes) -> Statement[TaskAcceptance] | TaskDecline:
         """:raises ProtocolError: neither an acceptance nor a decline."""
         try:
-            return open_statement(self._engine.signer.domain, payload, TaskAcceptance)
+            return open_statement(self._core.signer.domain, payload, TaskAcceptance)
         except DecodeError:
             return TaskDecline.decode(payload)
 
     def _find(self, stream_id: int) -> tuple[Order, int] | None:
         task_id, rank = self._streams.get(stream_id, (b"", 0))
-        order = self._engine.book.tasks.get(task_id)
+        order = self._core.book.tasks.get(task_id)
         return None if order is None else (order, rank)
 
     def _forget_stream(self, turn: Turn) -> None:

@@ -94,7 +94,7 @@ def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_f
 
     again = submit(cheated, evidence_file)
     assert again.returncode == 1
-    assert "EvidenceSpent" in again.stderr
+    assert "was reported already" in again.stderr
     claimed = reporter_command(cheated, "claim", evidence_file)
     assert claimed.returncode == 0, claimed.stderr
     assert "paid to the reporter: 60,000 CAI" in claimed.stdout

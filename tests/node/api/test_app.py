@@ -7,7 +7,7 @@ import pytest
 
 from node.api.app import Api, load_token
 from node.coordinator.coordinator import KeyConflict
-from node.coordinator.engine import NotReady
+from node.coordinator.drawing import NotReady
 from node.coordinator.outcomes import Busy, NoMiner, OrderLost
 from node.coordinator.records import FailureKind
 from node.pay.purse import DepositUsedUp

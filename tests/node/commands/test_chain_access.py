@@ -5,7 +5,8 @@ import pytest
 from node import cli
 from node.commands import chain_access
 from node.commands import slash as slash_cli
-from node.commands.chain_access import format_time, parse_address
+from node.commands.chain_access import parse_address
+from node.system.clock import format_time
 from protocol.errors import LocalError
 
 

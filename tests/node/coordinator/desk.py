@@ -8,7 +8,8 @@ import zlib
 from dataclasses import replace
 
 from node.coordinator.actions import CloseStream, Finish, Publish, Send, SendInput
-from node.coordinator.engine import CoordinatorEngine, EngineParameters
+from node.coordinator.core import EngineParameters
+from node.coordinator.engine import CoordinatorEngine
 from node.coordinator.ports import MemoryJournal, MemoryPurse, MemorySigner
 from node.coordinator.records import OrderPlaced, OrderRequest
 from node.signing.keys import Key

@@ -3,11 +3,10 @@ twice."""
 
 import pytest
 
-from node.coordinator.orders import Book
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import TaskDrawn
 from protocol.messages import TaskAnnouncement
-from tests.node.coordinator.desk import DOMAIN, STEPS, Desk
+from tests.node.coordinator.desk import STEPS, Desk
 
 PRICE_WEI = 8 * 8 * STEPS * 10**15
 
@@ -17,19 +16,12 @@ def desk():
     return Desk()
 
 
-def replayed(desk):
-    """What a restart makes of the journal."""
-    book = Book(DOMAIN)
-    for record in desk.journal.records:
-        book.apply(record)
-    return book
-
-
 def restarted(desk):
     again = Desk(journal=desk.journal, signer=desk.signer, purse=desk.purse, market=desk.market)
     again.now_ms, again.salts, again.streams = desk.now_ms, desk.salts, desk.streams
     again.purse.held_wei = 0
-    again.engine.book = replayed(desk)
+    for record in desk.journal.records:
+        again.engine.book.apply(record)
     again.did(again.engine.resume(again.now_ms))
     return again
 

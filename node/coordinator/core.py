@@ -1,0 +1,85 @@
+"""The core that the parts of the coordinator's engine share: its ports, its orders, and the way into the
+journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from node.coordinator.choice import Experience
+from node.coordinator.orders import Book, snapshot_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from node.coordinator.ports import JournalPort, MarketPort, PursePort, SignerPort
+    from node.coordinator.records import Record
+    from protocol.draw import EpochView
+    from protocol.messages import TaskAnnouncement
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParameters:
+    """The network's parameters that the engine needs.
+
+    :ivar assigned_miners: wanted for each task.
+    :ivar progress_timeout_ms: how long a working miner may be silent.
+    """
+
+    assigned_miners: int
+    progress_timeout_ms: int
+
+
+@dataclass(slots=True)
+class EngineCounts:
+    """Counts since the start."""
+
+    tasks_announced: int = 0
+    orders_delivered: int = 0
+    orders_failed: int = 0
+    orders_cancelled: int = 0
+    turns_declined: int = 0
+    turns_lost: int = 0
+    calls_heard: int = 0
+    calls_not_heard: int = 0
+    errands_dropped: int = 0
+
+
+class Core:
+    """Shared by the parts of one engine.
+
+    :ivar book: orders that are not over.
+    :ivar experience: of miners.
+    :ivar counts: see `EngineCounts`.
+    """
+
+    def __init__(
+        self,
+        parameters: EngineParameters,
+        market: MarketPort,
+        signer: SignerPort,
+        purse: PursePort,
+        journal: JournalPort,
+    ) -> None:
+        self.parameters = parameters
+        self.market = market
+        self.signer = signer
+        self.purse = purse
+        self.journal = journal
+        self.experience = Experience()
+        self.book = Book(signer.domain)
+        self.counts = EngineCounts()
+
+    def record(self, record: Record, blobs: Mapping[bytes, bytes] | None = None) -> None:
+        """Change the state, and write it down. What follows from it comes afterwards.
+
+        :raises JournalUnavailable: it cannot be written; the node must stop, and will read what was written.
+        """
+        order = self.book.apply(record)
+        is_live = order.order_id in self.book.orders
+        self.journal.write(record, snapshot_of(order) if is_live else None, blobs or {})
+
+    def epoch_of(self, task: TaskAnnouncement) -> EpochView:
+        """The epoch behind a task's draw, known since its announcement."""
+        return self.market.view.epochs.get(task.epoch) or self.journal.epoch(task.epoch)
