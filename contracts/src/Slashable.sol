@@ -53,7 +53,9 @@ abstract contract Slashable is IStaking, Rewards {
         (, Shared memory shared) = _settleNode(node, record, pool);
         uint64 weightBefore = _weightOf(record.status, pool.stake);
         ThawingPool memory thawing = _loadThawing(node);
-        uint256 own = _ownStake(node, record.owner, pool);
+        // The owner's own stake, at first: mutants are compiled without an optimizer, for which one variable
+        // more would be too many.
+        reward = _ownStake(node, record.owner, pool);
         uint256 stakeTaken = SharePool.part(pool.stake, fraction);
         pool.stake -= uint96(stakeTaken);
         uint256 unbondingTaken = SharePool.part(thawing.stake, fraction);
@@ -61,14 +63,16 @@ abstract contract Slashable is IStaking, Rewards {
         if (unbondingTaken != 0) _storeThawing(node, thawing);
 
         record.jailedUntil = _jailEnd(record.jailedUntil, _isWhole(fraction) ? JAIL_FOREVER : jailSeconds);
-        bool stays = record.jailedUntil == 0 && _hasEnough(node, record, pool);
-        if (record.status == Status.Active && !stays) record.status = Status.Inactive;
+        {
+            bool stays = record.jailedUntil == 0 && _hasEnough(node, record, pool);
+            if (record.status == Status.Active && !stays) record.status = Status.Inactive;
+        }
         _storeNode(node, record);
         _recordWeight(node, record, pool, weightBefore, shared);
         _storePool(node, pool);
 
         taken = stakeTaken + unbondingTaken;
-        reward = RewardShare.atMost(own, taken, fraction, rewardShare);
+        reward = RewardShare.atMost(reward, taken, fraction, rewardShare);
         _book(taken, reward);
         emit Slashed(node, msg.sender, stakeTaken, unbondingTaken, reward, record.jailedUntil);
     }
