@@ -157,11 +157,12 @@ abstract contract Rewards is IRewards, Weights, ReentrancyGuardTransient {
     /// @inheritdoc IRewards
     function nodeRewards(address node) external view returns (NodeRewards memory) {
         Commission memory commission = _commissions[node];
+        _flow(commission);
         return NodeRewards({
             commission: _nodes[node].commission,
             nextCommission: commission.nextBasisPoints,
             nextCommissionFrom: commission.nextFrom,
-            fees: commission.feesGwei * WEI_PER_RATE - _flow(commission)
+            fees: commission.feesGwei * WEI_PER_RATE
         });
     }
 
