@@ -130,6 +130,17 @@ class FalsePart(_Tagged):
         parts = parts_of(output)
         return cls(chunk, commitment, leaf_hash(parts[part]), merkle_proof(parts, part))
 
+    def task_id(self) -> bytes:
+        """The task that the commitment names, 32 bytes, its signature unchecked.
+
+        :raises DecodeError: it is no commitment.
+        """
+        _, commitment = read_envelope(self.commitment)
+        if not isinstance(commitment, ResultCommitment):
+            message = "the statement is no commitment"
+            raise DecodeError(message)
+        return commitment.task_id
+
 
 Evidence: TypeAlias = TwoStatements | BrokenSequence | WrongRanking | FalsePart
 FORM_OF: dict[Fault, type[Evidence]] = {
@@ -184,9 +195,9 @@ class Offence:
         return self.pair is not None
 
     @property
-    def key(self) -> tuple[int, bytes, int, bytes]:
-        """Equal for all evidence of one and the same offence."""
-        return (int(self.fault), self.signer, int(self.kind), self.slot)
+    def key(self) -> tuple[int, bytes]:
+        """Fault and signer. One piece for each is enough: the first takes all that there is to take."""
+        return (int(self.fault), self.signer)
 
 
 def decode_evidence(data: bytes) -> Evidence:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ from contracts.transactions import Sender
 from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
 from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
 from node.peer.clock_exchange import ClockComparison, ClockSources, MachineClocks, serve_clock
-from node.peer.evidence_store import EvidenceStore
+from node.peer.evidence_desk import EvidenceDesk
 from node.peer.finding import answer_finding
 from node.peer.gossip_policy import gossip_params, peer_policy, stake_of
 from node.peer.multiaddrs import multiaddrs_of
@@ -43,11 +43,9 @@ from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence
 from protocol.messages import MULTIADDRS_MAX, Message
 from protocol.rules import evidence, offers, results, tasks, verdicts
-from protocol.rules.view import GOSSIP_BYTES_MAX, Contradiction, Misranked, Seen, TaskTerms, View
+from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
 from protocol.statement import Domain, Statement, open_statement, seal
 
-EVIDENCE_QUEUE_MAX = 64
-"""Pieces of evidence waiting to be published; more are kept as files only."""
 NO_EPOCH = "the chain has no epoch seed yet"
 
 RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
@@ -91,12 +89,16 @@ class Peer:
         self.data_dir = data_dir
         self.context = context
         self.seen = Seen()
-        self.evidence = EvidenceStore(data_dir / "evidence", network.domain)
+        self.evidence = EvidenceDesk(
+            data_dir / "evidence",
+            network.domain,
+            lambda: self.view.epochs,
+            lambda data: self.publish(evidence.TOPIC, data),
+        )
         self.clock = ClockComparison(
             self.host, _clock_sources(chain, clients), MachineClocks(), random.SystemRandom()
         )
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
-        self._send_evidence, self._evidence_found = trio.open_memory_channel[Evidence](EVIDENCE_QUEUE_MAX)
 
     @property
     def domain(self) -> Domain:
@@ -140,7 +142,7 @@ class Peer:
 
     def join(self) -> None:
         """Join all topics of the network. Listeners get the opened messages from the validators."""
-        self.listen(evidence.TOPIC, lambda accepted: self._keep(accepted[0]))
+        self.listen(evidence.TOPIC, lambda accepted: self.evidence.heard(*accepted))
         for topic in RULES:
             self.mesh.join(self.network.topic(topic), self._validator(topic))
 
@@ -161,19 +163,8 @@ class Peer:
         return validate
 
     def accuse(self, found: Evidence) -> None:
-        """Keep evidence that this peer found, and gossip it; what does not fit the queue is kept only."""
-        self._keep(found)
-        with suppress(trio.WouldBlock):
-            self._send_evidence.send_nowait(found)
-
-    def _keep(self, found: Evidence) -> None:
-        try:
-            path = self.evidence.add(found, self.view.epochs)
-        except OSError as error:
-            log.warning("evidence could not be written; it was gossiped all the same", error=str(error))
-            return
-        if path is not None:
-            log.warning("offence", file=str(path), next=f"cuckoo-slash submit {path}")
+        """Keep evidence that this peer found, and gossip it."""
+        self.evidence.found(found)
 
     def show(self) -> None:
         """Register what the chain and the clocks say of us, and what of it keeps us from working."""
@@ -193,15 +184,6 @@ class Peer:
         ):
             return None
         return f"no stake of this node counts in epoch {latest.number}; a new one does from the next on"
-
-    async def publish_evidence(self) -> None:
-        """Publish what this peer found by itself, for as long as it runs."""
-        async for found in self._evidence_found:
-            encoded = found.encode()
-            if len(encoded) > GOSSIP_BYTES_MAX:
-                continue  # a large part of an image; it travels as a file
-            with suppress(LocalError):  # somebody was quicker, or the offender has no stake any more
-                await self.publish(evidence.TOPIC, encoded)
 
 
 @asynccontextmanager
@@ -258,7 +240,7 @@ async def open_peer(
                 with kept_book(book, peer_network.records):
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(watcher.run)
-                        nursery.start_soon(peer.publish_evidence)
+                        nursery.start_soon(peer.evidence.run)
                         await nursery.start(peer_network.run)
                         nursery.start_soon(keep_saving, book, peer_network.records)
                         nursery.start_soon(peer.clock.run)

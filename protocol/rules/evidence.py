@@ -1,10 +1,11 @@
-"""Rules of the topic `evidence`: proof of an offence reaches everybody, each offence once."""
+"""Rules of the topic `evidence`: proof of an offence reaches everybody, once for each fault of a signer."""
 
 from __future__ import annotations
 
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, ProtocolError
 from protocol.evidence import (
     Evidence,
+    FalsePart,
     Offence,
     TwoStatements,
     UnknownEpoch,
@@ -12,7 +13,9 @@ from protocol.evidence import (
     verify_evidence,
 )
 from protocol.hashing import sha256
+from protocol.messages import TaskAnnouncement
 from protocol.rules.view import Seen, View, check_size_and_novelty
+from protocol.statement import Statement
 
 TOPIC = "evidence"
 
@@ -21,7 +24,8 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     """The evidence in `data`, to be accepted, and what it proves.
 
     :param now_ms: not looked at; every rule has the same arguments.
-    :raises GossipIgnore: this offence is known, the offender has no stake to lose, or the epoch is unknown.
+    :raises GossipIgnore: this fault of the signer is known, the offender has no stake to lose, or the epoch
+        or the task is unknown.
     :raises GossipReject: it proves nothing.
     """
     del now_ms
@@ -34,6 +38,10 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     # [REJECT] A pair is in its one order; otherwise each piece could circulate twice.
     if isinstance(evidence, TwoStatements) and evidence.first >= evidence.second:
         raise GossipReject("statements are not in order")
+    task = _task_of(seen, evidence)
+    # [IGNORE] The task of a false part is known. No penalty: its announcement may still be under way.
+    if isinstance(evidence, FalsePart) and task is None:
+        raise GossipIgnore("task is not known")
     try:
         offence = verify_evidence(view.domain, evidence, view.epochs)
     # [IGNORE] The epoch that judging needs is known. No penalty: another peer may hear of it first.
@@ -42,7 +50,10 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     # [REJECT] The evidence proves an offence.
     except ProtocolError as error:
         raise GossipReject("evidence proves nothing") from error
-    # [IGNORE] The offence is not known yet.
+    # [REJECT] The signer of a false part was drawn for the task.
+    if task is not None and offence.signer not in task.message.assigned:
+        raise GossipReject("signer was not drawn for this task")
+    # [IGNORE] No offence of this sort by this signer is known yet: one is enough, and many would be a flood.
     if offence.key in seen.offenders:
         raise GossipIgnore("offence is known")
     # [IGNORE] The offender has stake in an epoch that this peer knows; evidence about anybody would be spam.
@@ -54,3 +65,16 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     seen.offenders[offence.key] = None
     seen.messages[sha256(data)] = Evidence
     return evidence, offence
+
+
+def _task_of(seen: Seen, evidence: Evidence) -> Statement[TaskAnnouncement] | None:
+    """The known announcement of a false part's task; None of other faults.
+
+    :raises GossipReject: the part's commitment does not decode as one.
+    """
+    if not isinstance(evidence, FalsePart):
+        return None
+    try:
+        return seen.tasks.get(evidence.task_id())
+    except DecodeError as error:
+        raise GossipReject("evidence proves nothing") from error

@@ -95,9 +95,7 @@ class Seen:
     last_tasks: Bounded[tuple[bytes, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
     auditors: Bounded[bytes, tuple[bytes, ...]] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
     offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))
-    offenders: Bounded[tuple[int, bytes, int, bytes], None] = field(
-        default_factory=lambda: Bounded(SEEN_EVIDENCE_MAX)
-    )
+    offenders: Bounded[tuple[int, bytes], None] = field(default_factory=lambda: Bounded(SEEN_EVIDENCE_MAX))
 
 
 class Contradiction(GossipIgnore):

@@ -1,31 +1,28 @@
-"""Evidence on disk: one file an offence, a limit, and what `cuckoo-slash` reads back."""
+"""Evidence on disk: one file for each fault of a signer, two limits, and what `cuckoo-slash` reads back."""
 
 import pytest
 
 from node.commands.evidence_reports import read_evidence
-from node.peer.evidence_store import EvidenceStore
-from node.signing.keys import Key
-from protocol.errors import InvalidMessage, LocalError, ProtocolError
-from protocol.evidence import TwoStatements
-from protocol.messages import ModelOffer, Offer, TaskAcceptance, WorkOffer
-from protocol.signature import sign_digest
-from protocol.statement import Domain, seal
+from node.peer import evidence_store
+from node.peer.evidence_store import EvidenceStore, FolderState
+from protocol.errors import LocalError, ProtocolError
+from protocol.evidence import STATEMENT_BYTES_MAX, TwoStatements, verify_evidence
+from protocol.evidence_document import to_document
+from tests.protocol import builders
+from tests.protocol.builders import DOMAIN, FIRST_RANKED, MINERS, SECOND_RANKED, sealed
 
-KEY = Key.of(b"\x01" * 32)
-DOMAIN = Domain(31337, b"\x05" * 20)
-
-
-def sealed(message):
-    return seal(DOMAIN, message, lambda statement: sign_digest(KEY.secret, statement.digest))
+EPOCHS = builders.view().epochs
 
 
-def evidence(sequence=1):
+def doubled(miner, units_done=1):
+    """A slashable offence of a miner."""
     return TwoStatements.pair(
-        *(
-            sealed(Offer(sequence, 1, 2, 1, (ModelOffer(bytes(32), (WorkOffer(0, (price,)),)),)))
-            for price in (5, 6)
-        )
+        sealed(miner, builders.commitment()), sealed(miner, builders.commitment(units_done=units_done))
     )
+
+
+def add(store, evidence):
+    return store.add(evidence, verify_evidence(DOMAIN, evidence, EPOCHS), EPOCHS)
 
 
 @pytest.fixture
@@ -33,30 +30,71 @@ def store(tmp_path):
     return EvidenceStore(tmp_path / "evidence", DOMAIN)
 
 
-def test_file_holds_what_was_found(store):
-    path = store.add(evidence(), {})
+def test_a_file_holds_what_was_found(store):
+    path = add(store, doubled(FIRST_RANKED))
+    assert path.name == f"equivocation-{FIRST_RANKED.address.hex()}.json"
     domain, found, offence = read_evidence(path)
-    assert (domain.chain_id, domain.verifying_contract) == (31337, b"\x05" * 20)
-    assert found == evidence()
-    assert offence.signer == KEY.address
+    assert (domain, found, offence.signer) == (DOMAIN, doubled(FIRST_RANKED), FIRST_RANKED.address)
     assert store.files() == [path]
 
 
-def test_same_offence_again_makes_no_second_file(store):
-    assert store.add(evidence(), {}) is not None
-    assert store.add(evidence(), {}) is None
-    assert store.add(evidence(2), {}) is not None
+def test_a_second_offence_of_the_same_sort_makes_no_second_file(store):
+    assert add(store, doubled(FIRST_RANKED)) is not None
+    assert add(store, doubled(FIRST_RANKED, units_done=2)) is None
+    assert add(store, doubled(SECOND_RANKED)) is not None
+    assert add(store, builders.false_part()) is not None
+    assert (store.state().files, store.state().slashable, store.state().turned_away) == (3, 2, 0)
 
 
-def test_full_folder_takes_no_more(store, monkeypatch):
-    monkeypatch.setattr("node.peer.evidence_store.FILES_MAX", 2)
-    assert [store.add(evidence(number), {}) is not None for number in range(4)] == [True, True, False, False]
+def test_the_next_run_knows_what_is_there_and_leaves_other_files_alone(store, tmp_path):
+    paths = [add(store, piece) for piece in builders.all_evidence()]
+    other = tmp_path / "evidence" / "notes.json"
+    other.write_text("mine")
+    again = EvidenceStore(tmp_path / "evidence", DOMAIN)
+    assert again.files() == sorted(paths)
+    assert again.state() == store.state()
+    assert all(add(again, piece) is None for piece in builders.all_evidence())
+    assert other.read_text() == "mine"
+
+
+def test_a_full_folder_takes_what_can_be_slashed_in_the_place_of_the_oldest_that_cannot(store, monkeypatch):
+    monkeypatch.setattr(evidence_store, "FILES_MAX", 2)
+    kept = [add(store, piece) for piece in (builders.broken_sequence(), builders.wrong_ranking())]
+    assert add(store, builders.false_part()) is None
+    first, second, third = (add(store, doubled(MINERS[name])) for name in ("ann", "bob", "cid"))
+    assert (first.exists(), second.exists(), third) == (True, True, None)
+    assert not any(path.exists() for path in kept)
+    size = first.stat().st_size + second.stat().st_size
+    assert store.state() == FolderState(2, 2, size, evicted=2, turned_away=2)
+
+
+def test_the_folder_has_a_length_too(store, monkeypatch):
+    longest = add(store, builders.wrong_ranking())
+    monkeypatch.setattr(evidence_store, "FOLDER_BYTES_MAX", longest.stat().st_size + 10)
+    assert add(store, builders.broken_sequence()) is None
+    slashable = add(store, doubled(FIRST_RANKED))
+    assert store.files() == [slashable]
+    assert store.state().size_bytes == slashable.stat().st_size
+
+
+def test_what_the_contract_can_judge_always_fits():
+    """The limits agree: as many of the longest as there may be files."""
+    statement = b"\x00" * STATEMENT_BYTES_MAX
+    longest = to_document(DOMAIN, doubled(FIRST_RANKED), EPOCHS)
+    longest |= {name: "0x" + statement.hex() for name in ("first_statement", "second_statement")}
+    assert evidence_store.FILES_MAX * len(evidence_store.to_bytes(longest)) <= evidence_store.FOLDER_BYTES_MAX
+
+
+def test_a_document_that_nobody_would_read_is_not_written(store, monkeypatch):
+    monkeypatch.setattr(evidence_store, "DOCUMENT_BYTES_MAX", 100)
+    assert add(store, doubled(FIRST_RANKED)) is None
+    assert store.state() == FolderState(0, 0, 0, evicted=0, turned_away=1)
 
 
 def test_what_proves_nothing_is_not_written(store):
-    one = sealed(TaskAcceptance(bytes(32), 0))
-    with pytest.raises(InvalidMessage):
-        store.add(TwoStatements.pair(one, one), {})
+    real = doubled(FIRST_RANKED)
+    with pytest.raises(ProtocolError):
+        store.add(TwoStatements.pair(real.first, real.first), verify_evidence(DOMAIN, real, {}), {})
     assert store.files() == []
 
 

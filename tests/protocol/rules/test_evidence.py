@@ -1,11 +1,12 @@
 """One test for each line of the rules of `evidence`; each is also a vector."""
 
-from protocol.evidence import STATEMENT_BYTES_MAX, BrokenSequence, TwoStatements, WrongRanking
+from protocol.evidence import STATEMENT_BYTES_MAX, BrokenSequence, FalsePart, TwoStatements, WrongRanking
 from protocol.rules.view import GOSSIP_BYTES_MAX
 from tests.protocol import builders
 from tests.protocol.builders import (
     COORDINATOR,
     FIRST_RANKED,
+    NOT_DRAWN,
     OTHER_DOMAIN,
     SECOND_RANKED,
     STRANGER,
@@ -18,6 +19,7 @@ from tests.protocol.builders import (
 from tests.vectors.situations import Gossip, Situation, accept, ignore, reject, view_without_epoch
 
 COMMITTED = sealed(FIRST_RANKED, commitment())
+TASK_GOSSIP = Gossip("tasks", builders.TASK.encoded)
 
 
 def gossip(evidence=None) -> Gossip:
@@ -26,6 +28,11 @@ def gossip(evidence=None) -> Gossip:
 
 def against(signer) -> TwoStatements:
     return TwoStatements.pair(sealed(signer, commitment()), sealed(signer, commitment(units_done=1)))
+
+
+def false_part_by(signer) -> FalsePart:
+    lie = builders.chunk(payload=b"!")
+    return FalsePart.of(sealed(signer, lie), sealed(signer, commitment()), builders.IMAGE, 0)
 
 
 @accept
@@ -62,21 +69,23 @@ def test_evidence__accept_a_wrong_ranking():
 
 @accept
 def test_evidence__accept_a_false_part():
-    return Situation(gossip(builders.false_part()))
+    return Situation(gossip(builders.false_part()), before=(TASK_GOSSIP,))
 
 
 @accept
 def test_evidence__accept_another_fault_in_the_same_slot():
     doubled = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=1)))
-    return Situation(gossip(builders.false_part()), before=(gossip(doubled),))
+    return Situation(gossip(builders.false_part()), before=(TASK_GOSSIP, gossip(doubled)))
 
 
 @accept
-def test_evidence__accept_another_offence_of_the_same_signer():
-    offers = TwoStatements.pair(
-        sealed(FIRST_RANKED, builders.offer()), sealed(FIRST_RANKED, builders.offer(capacity=2))
-    )
-    return Situation(gossip(offers), before=(gossip(),))
+def test_evidence__accept_an_equivocation_after_a_fault_that_the_contract_cannot_judge():
+    return Situation(gossip(), before=(TASK_GOSSIP, gossip(builders.false_part())))
+
+
+@accept
+def test_evidence__accept_the_same_fault_of_another_signer():
+    return Situation(gossip(against(SECOND_RANKED)), before=(gossip(),))
 
 
 @accept
@@ -194,7 +203,22 @@ def test_evidence__reject_a_ranking_that_is_the_draws():
 @reject("evidence proves nothing")
 def test_evidence__reject_a_part_that_is_the_committed_one():
     honest = changed(builders.false_part(), chunk=sealed(FIRST_RANKED, builders.chunk()))
-    return Situation(gossip(honest))
+    return Situation(gossip(honest), before=(TASK_GOSSIP,))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_part_beside_what_is_no_commitment():
+    return Situation(gossip(changed(builders.false_part(), commitment=builders.TASK.encoded)))
+
+
+@reject("signer was not drawn for this task")
+def test_evidence__reject_a_false_part_of_a_miner_that_was_not_drawn():
+    return Situation(gossip(false_part_by(NOT_DRAWN)), before=(TASK_GOSSIP,))
+
+
+@ignore("task is not known")
+def test_evidence__ignore_a_false_part_of_an_unknown_task():
+    return Situation(gossip(builders.false_part()))
 
 
 @ignore("epoch is not known")
@@ -206,6 +230,12 @@ def test_evidence__ignore_a_ranking_of_an_unknown_epoch():
 def test_evidence__ignore_a_third_statement_in_the_same_slot():
     third = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=2)))
     return Situation(gossip(third), before=(gossip(),))
+
+
+@ignore("offence is known")
+def test_evidence__ignore_the_same_fault_in_another_slot():
+    offers = (sealed(FIRST_RANKED, builders.offer(capacity=capacity)) for capacity in (1, 2))
+    return Situation(gossip(TwoStatements.pair(*offers)), before=(gossip(),))
 
 
 @ignore("offender has no stake")
