@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from node.coordinator.result_intake import PNG_SIGNATURE, FalseImage, ResultIntake
+from node.coordinator.result_intake import FalseOutput, ResultIntake
 from p2p.gossip.wire import encode_messages
 from protocol.audit import AuditReason, AuditVerdict, Verdict
 from protocol.draw import auditors
 from protocol.evidence import Fault
 from protocol.hashing import sha256
 from protocol.messages import ChunkKind, Offer, ResultChunk, TaskAcceptance
+from protocol.png import PNG_SIGNATURE
 from protocol.rules import offers, results, tasks, verdicts
 from protocol.rules.verdicts import AUDITORS_PER_TASK
 from tests.protocol.builders import DOMAIN, model_offer, opened, sealed
@@ -118,7 +119,7 @@ def false_image(market: Market) -> Peer:
         intake.receive(sealed(cheat.key, chunk))
         try:
             intake.receive(sealed(cheat.key, commitment(task_id, PNG_SIGNATURE + b"kept")))
-        except FalseImage as caught:
+        except FalseOutput as caught:
             coordinator.found_contradiction(caught.evidence)
 
     market.tell(cheat, coordinator, arrive)
