@@ -31,7 +31,7 @@ from node.coordinator.records import (
 from node.coordinator.turns import Turns
 from node.pay.purse import DepositUsedUp
 from protocol.messages import DeclineKind
-from protocol.task import CoordinatorState, OrderState
+from protocol.task import CoordinatorState, OrderState, TurnState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -162,6 +162,8 @@ class CoordinatorEngine:
                     actions += self.fail(order, FailureKind.EXPIRED, reason, now_ms)
             elif now_ms >= order.task.message.deadline_ms:
                 actions += self._expire(order, now_ms)
+            elif (unheard := self._why_unheard(order, now_ms)) is not None:
+                actions += self.fail(order, FailureKind.NO_MINER, unheard, now_ms)
             else:
                 actions += self._turns.tick(order, now_ms)
         return actions + self.draw_queued(now_ms)
@@ -258,6 +260,16 @@ class CoordinatorEngine:
         if now_ms < max(order.placed_at_ms, order.retry_at_ms) + self._core.parameters.progress_timeout_ms:
             return []
         return self.fail(order, FailureKind.NO_MINER, refusal.reason, now_ms)
+
+    def _why_unheard(self, order: Order, now_ms: int) -> str | None:
+        """Why nobody comes for a live task, if it is this node that is not heard; None otherwise.
+
+        Nobody is waited for then until the last of them has not come: the app hears the true reason at once.
+        """
+        task = order.live_task
+        first_due_ms = task.message.announced_at_ms + self._core.market.view.terms.head_start_ms
+        came = any(turn.state not in (TurnState.AWAITED, TurnState.PASSED) for turn in task.turns)
+        return None if came or now_ms < first_due_ms else self._core.market.reason_not_ready()
 
     def _expire(self, order: Order, now_ms: int) -> list[Action]:
         said = [turn.reason for turn in order.live_task.turns if turn.reason]

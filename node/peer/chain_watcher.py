@@ -27,6 +27,10 @@ from protocol.statement import Domain
 EPOCHS_KEPT = 2
 """The latest, and the one before, which announcements on their way may still name."""
 
+SILENCE_S_MAX = 3.0
+"""So long may the newest epoch be asked for in vain before the chain counts as out of reach; the question goes
+on, for as long as the RPC's own time limit allows."""
+
 REGISTRY_FILE = "registry.sqlite"
 """List of nodes, in the data directory."""
 
@@ -49,10 +53,7 @@ class ChainStatus:
 
 
 class ChainWatcher:
-    """The present `view`, and the tasks that renew it.
-
-    :ivar unreachable: why the chain did not answer when it was asked last; None when it did.
-    """
+    """The present `view`, and the tasks that renew it."""
 
     def __init__(
         self,
@@ -64,7 +65,8 @@ class ChainWatcher:
         events: EventBus | None = None,
     ) -> None:
         """:param registry: with the file in which it is kept from one run to the next."""
-        self.unreachable: str | None = None
+        self._fault: str | None = None
+        self._asked_at_s: float | None = None
         self._events = events or EventBus()
         self._epochs = epochs
         self._registry = registry
@@ -72,12 +74,24 @@ class ChainWatcher:
         self._told_fault: str | None = None
         self.view = View(domain, {}, terms)
 
+    @property
+    def unreachable(self) -> str | None:
+        """Why the chain did not answer when it was asked last, or does not yet; None when it did."""
+        if self._fault is not None or self._asked_at_s is None:
+            return self._fault
+        silence_s = trio.current_time() - self._asked_at_s
+        return f"the chain has not answered for {silence_s:.0f} s" if silence_s >= SILENCE_S_MAX else None
+
     async def refresh(self) -> None:
         """Ask the chain once.
 
         :raises ChainError: it cannot be reached or answers nonsense.
         """
-        epoch = await self._epochs.latest_epoch()
+        self._asked_at_s = trio.current_time()
+        try:
+            epoch = await self._epochs.latest_epoch()
+        finally:
+            self._asked_at_s = None
         if epoch is None:
             return
         known = self.view.epochs.get(epoch.number)
@@ -135,14 +149,14 @@ class ChainWatcher:
         while True:
             try:
                 await self.refresh()
-                if self.unreachable is not None:
+                if self._fault is not None:
                     log.info("chain is reachable again")
-                self.unreachable = None
+                self._fault = None
             # A contract's refusal is a state between two blocks, or between two nodes behind one address.
             except (ChainError, ContractReverted) as fault:
-                if self.unreachable is None:
+                if self._fault is None:
                     log.warning("chain is not reachable; the last epoch stays", error=str(fault))
-                self.unreachable = str(fault)
+                self._fault = str(fault)
             await trio.sleep(self._poll_s)
 
     async def record_seeds(self, sender: Sender) -> None:

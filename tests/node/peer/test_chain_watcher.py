@@ -7,7 +7,7 @@ import trio
 from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry_store import Entry
-from node.peer.chain_watcher import EPOCHS_KEPT, ChainStatus, ChainWatcher
+from node.peer.chain_watcher import EPOCHS_KEPT, SILENCE_S_MAX, ChainStatus, ChainWatcher
 from node.system.events import ChainReorganised, EventBus
 from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
@@ -24,9 +24,10 @@ class FakeEpochs:
         self.epoch = None
         self.reachable = True
         self.refusal = None
+        self.silent_s = 0
 
     async def latest_epoch(self):
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.silent_s)
         if not self.reachable:
             raise ChainUnreachable("127.0.0.1:1", "gone")
         return self.epoch
@@ -195,3 +196,15 @@ async def test_refresh_says_when_the_chain_is_gone(watcher, epochs):
     epochs.reachable = False
     with pytest.raises(ChainUnreachable):
         await watcher.refresh()
+
+
+async def test_a_chain_that_is_silent_is_out_of_reach_before_its_time_limit(watcher, epochs, autojump_clock):
+    epochs.epoch, epochs.silent_s = Epoch(1, b"\x01" * 32, 0), 15
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watcher.refresh)
+        await trio.sleep(SILENCE_S_MAX - 0.1)
+        assert watcher.unreachable is None
+        await trio.sleep(0.2)
+        assert watcher.unreachable == "the chain has not answered for 3 s"
+        await trio.sleep(15)
+        assert watcher.unreachable is None
