@@ -28,8 +28,8 @@ EPOCHS_KEPT = 2
 """The latest, and the one before, which announcements on their way may still name."""
 
 SILENCE_S_MAX = 3.0
-"""So long may the newest epoch be asked for in vain before the chain counts as out of reach; the question goes
-on, for as long as the RPC's own time limit allows."""
+"""So long may the newest epoch be asked for in vain before the chain counts as out of reach; the question
+goes on, for as long as the RPC's own time limit allows."""
 
 REGISTRY_FILE = "registry.sqlite"
 """List of nodes, in the data directory."""
