@@ -90,7 +90,7 @@ class SlashingClient:
         return await self._contract.transact(sender, "takePriority", *evidence.arguments(), salt)
 
     async def reported(self, evidence_key: bytes) -> ReportedOffence | None:
-        """Who has shown an offence, and what that is worth; ``None`` if nobody has."""
+        """The first report of an offence, and its worth; ``None`` if nobody has reported it."""
         reporter, since_block, reward_wei = await self._contract.read("evidenceOf", evidence_key)
         if not any(reporter):
             return None
@@ -107,7 +107,7 @@ class SlashingClient:
 
 
 def commitment_of(reporter: bytes, evidence: Equivocation, salt: bytes) -> bytes:
-    """What the contract's ``commitmentOf`` says, without telling an RPC what the evidence is.
+    """The commitment as the contract's ``commitmentOf`` computes it, without telling an RPC the evidence.
 
     :param reporter: 20 bytes, who commits.
     :param salt: 32 bytes.

@@ -18,7 +18,7 @@ from node.coordinator.turns import Turns, reply
 from node.devnet import __main__ as devnet
 from node.devnet.market import NodePlan
 from node.pay.ledger import Ledger
-from node.pay.meter import TaskMeter
+from node.pay.payee import Payee
 from node.pay.vouchers import EscrowDomain, HeldVoucher
 from node.signing.keys import Key
 from protocol.errors import Refusal
@@ -35,7 +35,7 @@ PLAN = (
     NodePlan("miner-2", Role.MINER, 100_000),
     NodePlan(THIEF, Role.MINER, 150_000, module=MODULE),
 )
-honest_promise, honest_pay, honest_take = Ledger.promise, Turns._pay, TaskMeter.take
+honest_promise, honest_pay, honest_take = Ledger.promise, Turns._pay, Payee.take
 FIRST_VOUCHERS: dict[bytes, SignedVoucher] = {}
 
 
@@ -84,22 +84,22 @@ def pay(turns: Turns, order: Order, rank: int, units: int) -> list[Action]:
     for action in actions:
         assert isinstance(action, Send)
         voucher = SignedVoucher.decode(TaskReply.decode(action.replies[0]).payload)
-        false = spoil(voucher, turns._engine.purse._ledger, miner)
+        false = spoil(voucher, turns._core.purse._ledger, miner)
         if false is not None:
             spoilt.append(Send(action.stream_id, (reply(ReplyKind.VOUCHER, false.encode()),)))
     return spoilt
 
 
-def take(meter: TaskMeter, signed: SignedVoucher) -> None:
+def take(payee: Payee, coordinator: bytes, task_id: bytes, voucher: SignedVoucher) -> None:
     """Take the money and run, if so ordered."""
-    honest_take(meter, signed)
+    honest_take(payee, coordinator, task_id, voucher)
     if orders() == "take a slice and stop":
         raise Refusal("I have what I wanted")
 
 
 if __name__ == "__main__":
     if "--role" in sys.argv:
-        Ledger.promise, Turns._pay, TaskMeter.take = promise, pay, take
+        Ledger.promise, Turns._pay, Payee.take = promise, pay, take
         cli.main()
     else:
         devnet.DEFAULT_PLAN = PLAN

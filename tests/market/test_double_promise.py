@@ -6,7 +6,8 @@ import trio
 from contracts.records import Role, Voucher
 from contracts.transactions import Sender
 from node.pay.earnings import open_earnings
-from node.pay.payee import CreditTerms, NoCredit, Payee
+from node.pay.meter import TaskAccount
+from node.pay.payee import CreditTerms, Payee
 from node.pay.vouchers import EscrowDomain
 from node.signing.keys import Key
 from protocol.hashing import keccak256
@@ -38,19 +39,16 @@ class Victim:
 
     async def work(self, number):
         """One task, if it has credit, paid with a good voucher by somebody who keeps no books."""
-        try:
-            with self.payee.task(task(number), 1_000) as meter:
-                await self.payee.require_credit(task(number).message)
-                meter.shown = 4
-                total_wei = self.held.promised_wei + PRICE_WEI
-                voucher = Voucher(
-                    coordinator=OTHER_NODE, miner=self.key.address, cumulative_amount_wei=total_wei
-                )
-                signature = EscrowDomain.of(self.world.deployment).sign(COORDINATOR, voucher)
-                meter.take(SignedVoucher.of(PRICE_WEI, total_wei, signature))
-                self.worked += 1
-        except NoCredit:
+        announced = task(number)
+        if await self.payee.why_no_credit(announced.message) or self.payee.begin(announced):
             self.refused += 1
+            return
+        total_wei = self.held.promised_wei + PRICE_WEI
+        voucher = Voucher(coordinator=OTHER_NODE, miner=self.key.address, cumulative_amount_wei=total_wei)
+        signature = EscrowDomain.of(self.world.deployment).sign(COORDINATOR, voucher)
+        self.payee.take(OTHER_NODE, announced.digest, SignedVoucher.of(PRICE_WEI, total_wei, signature))
+        self.payee.end(TaskAccount(announced, showed_anything=True, unpaid_wei=0, doubtful=False))
+        self.worked += 1
 
     async def account(self):
         return await self.world.escrow.account(OTHER_NODE, self.key.address)

@@ -98,7 +98,7 @@ def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_f
     claimed = reporter_command(cheated, "claim", evidence_file)
     assert claimed.returncode == 0, claimed.stderr
     assert "paid to the reporter: 60,000 CAI" in claimed.stdout
-    assert "NothingToClaim" in reporter_command(cheated, "claim", evidence_file).stderr
+    assert "its reward is paid already" in reporter_command(cheated, "claim", evidence_file).stderr
 
 
 def test_tampered_evidence_does_not_verify(evidence_file, tmp_path):
