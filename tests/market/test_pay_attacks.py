@@ -74,20 +74,20 @@ def why_given_up(money, name, task_id):
     deadline = time.monotonic() + GIVEN_UP_TIMEOUT_S
     while True:
         for line in money.market.log_of(name).splitlines():
-            if "task given up" in line and task_id in line:
+            if "task over" in line and task_id in line:
                 return line
         assert time.monotonic() < deadline, money.market.log_of(name)[-2000:]
         time.sleep(0.1)
 
 
 ATTACKS = (
-    ("never pays", "have not paid"),
+    ("never pays", "did not pay in time"),
     ("wrong signature", "not signed by its coordinator"),
     ("wrong amount", "worth less than it says"),
     ("falling amount", "worth less than it says"),
     ("foreign chain", "not signed by its coordinator"),
     ("garbage", "v is 0"),
-    ("replayed voucher", "have not paid"),
+    ("replayed voucher", "did not pay in time"),
 )
 """In this order: the first good voucher brings what was promised under earlier attacks, and a miner that
 holds it loses nothing by a lower one."""
