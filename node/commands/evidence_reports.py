@@ -1,7 +1,8 @@
 """Reading evidence files, checking them offline, and sending them to the Slashing contract.
 
-Is: the work behind `cuckoo-slash`, and behind the demonstration of it.
-Is not: finding evidence; peers do that while they listen (`peer`).
+Is: reading, and the report in the clear, behind `cuckoo-slash` and the demonstration of it.
+Is not: finding evidence; peers do that while they listen (`peer`). Nor the report that nobody can copy
+(`evidence_submission`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import trio
 
 from contracts.clients import Clients
+from contracts.deployment import Deployment
 from contracts.errors import ContractReverted
 from contracts.records import Equivocation, SlashOutcome
 from contracts.transactions import Sender
@@ -50,17 +52,14 @@ def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
     return domain, evidence, verify_evidence(domain, evidence, epochs)
 
 
-async def submit_evidence(
-    clients: Clients, reporter: Sender, domain: Domain, evidence: Evidence
-) -> SlashOutcome:
-    """Send evidence; the contract checks it by itself and slashes at once.
+def equivocation_of(
+    deployment: Deployment, domain: Domain, evidence: Evidence
+) -> tuple[Offence, Equivocation]:
+    """The offence, and what the contract needs to judge it by itself.
 
-    :param reporter: pays the gas and gets the reporter's share.
     :raises InvalidMessage: the contract cannot judge evidence of this sort.
     :raises WrongNetwork: the evidence is for another chain or contract.
-    :raises ContractReverted: the contract refused, for example because this offence is slashed already.
     """
-    deployment = clients.deployment
     if (domain.chain_id, domain.verifying_contract) != (deployment.chain_id, deployment.slashing):
         message = (
             f"the evidence is for chain {domain.chain_id}, contract 0x{domain.verifying_contract.hex()}; "
@@ -71,7 +70,7 @@ async def submit_evidence(
     pair = offence.pair
     if pair is None:
         raise InvalidMessage("the contract cannot judge this offence")
-    equivocation = Equivocation(
+    return offence, Equivocation(
         kind=offence.kind,
         slot=offence.slot,
         body_a=pair.first_body_hash,
@@ -79,6 +78,19 @@ async def submit_evidence(
         body_b=pair.second_body_hash,
         signature_b=pair.second_signature,
     )
+
+
+async def submit_evidence(
+    clients: Clients, reporter: Sender, domain: Domain, evidence: Evidence
+) -> SlashOutcome:
+    """Send evidence in the clear; the contract checks it by itself and slashes at once.
+
+    :param reporter: pays the gas and gets the reporter's share, unless somebody copies the report.
+    :raises InvalidMessage: the contract cannot judge evidence of this sort.
+    :raises WrongNetwork: the evidence is for another chain or contract.
+    :raises ContractReverted: the contract refused, for example because this offence is slashed already.
+    """
+    _, equivocation = equivocation_of(clients.deployment, domain, evidence)
     return await clients.slashing.submit_equivocation(reporter, equivocation)
 
 

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cyclopts
 from cyclopts import App, Parameter
@@ -14,6 +14,9 @@ from cyclopts import App, Parameter
 from node.commands.chain_access import Chain, SignerOptions, run_on_chain
 from node.commands.errors import show_errors
 from protocol.amounts import format_cai
+
+if TYPE_CHECKING:
+    from contracts.records import SlashOutcome
 
 app = App(
     name="cuckoo-slash",
@@ -23,6 +26,8 @@ app = App(
 cuckoo-slash verify evidence.json
 
 cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json
+
+cuckoo-slash submit evidence.json --in-the-clear --network .devnet/network --reporter-key staker.json
 
 cuckoo-slash claim evidence.json --network .devnet/network --reporter-key staker.json""",
     version=lambda: metadata.version("cuckoo-peer"),
@@ -68,36 +73,66 @@ class ReporterOptions(SignerOptions):
     """Keystore of the account that pays the gas, and whose reward it is when it submits."""
 
 
+def _show(done: SlashOutcome) -> None:
+    print(f"slashed: 0x{done.signer.hex()} lost {format_cai(done.taken_wei)}")
+    print(f"  of which unbonding {format_cai(done.unbonding_taken_wei)}")
+    print(f"  yours              {format_cai(done.reward_wei)}")
+    print(f"  burned             {format_cai(done.burned_wei)}")
+    print(f"  transaction        0x{done.transaction_hash.hex()}", flush=True)
+
+
 @app.command
-def submit(file: Path, /, *, reporter: ReporterOptions) -> None:
+def submit(
+    file: Path, /, *, in_the_clear: Annotated[bool, Parameter(negative="")] = False, reporter: ReporterOptions
+) -> None:
     """Send evidence to the chain. The contract checks both signatures by itself and slashes at once.
+
+    First a commitment is sent, which shows nothing; some blocks later the report; when the reward's time has
+    come it is claimed. Whoever copies the report loses the reward again, and the command sees to that. If it
+    is interrupted, the same command goes on; it keeps a file beside the evidence (`.report`) for that.
 
     Parameters
     ----------
     file
         Evidence that a peer has written to the folder `evidence` of its data directory.
+    in_the_clear
+        Report at once, without a commitment: the stake is gone some blocks earlier, but whoever sees the
+        report on its way can copy it, and has the reward if the copy comes first. Claim with `claim`.
     """
-    from node.commands.evidence_reports import read_evidence, submit_evidence  # noqa: PLC0415
+    from node.commands.evidence_reports import (  # noqa: PLC0415
+        equivocation_of,
+        read_evidence,
+        submit_evidence,
+    )
+    from node.commands.evidence_submission import Submission, submit_with_priority  # noqa: PLC0415
 
     domain, evidence, _ = read_evidence(file)
 
     async def send(opened: Chain) -> None:
-        done = await submit_evidence(opened.clients, opened.sender, domain, evidence)
-        print(f"slashed: 0x{done.signer.hex()} lost {format_cai(done.taken_wei)}")
-        print(f"  of which unbonding {format_cai(done.unbonding_taken_wei)}")
-        print(f"  yours              {format_cai(done.reward_wei)}")
-        print(f"  burned             {format_cai(done.burned_wei)}")
-        print(f"  transaction        0x{done.transaction_hash.hex()}")
-        print(f"next: cuckoo-slash claim {file}")
+        if in_the_clear:
+            _show(await submit_evidence(opened.clients, opened.sender, domain, evidence))
+            print(f"next: cuckoo-slash claim {file}")
+            return
+        offence, equivocation = equivocation_of(opened.deployment, domain, evidence)
+        submission = Submission(
+            clients=opened.clients,
+            reporter=opened.sender,
+            equivocation=equivocation,
+            signer=offence.signer,
+            file=file,
+            tell=lambda line: print(line, flush=True),
+        )
+        reward_wei = await submit_with_priority(submission, _show)
+        print(f"paid to you: {format_cai(reward_wei)}")
 
     run_on_chain(reporter, send)
 
 
 @app.command
 def claim(file: Path, /, *, reporter: ReporterOptions) -> None:
-    """Take the reward for evidence that was submitted, when nobody can show an earlier commitment any more.
+    """Take the reward for evidence that was submitted in the clear.
 
-    Waits for that block; the reward goes to whoever reported, whoever asks for it.
+    Waits until nobody can show an earlier commitment; the reward goes to whoever reported.
 
     Parameters
     ----------

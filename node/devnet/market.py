@@ -38,7 +38,7 @@ from protocol.errors import LocalError
 
 PARAMETERS_FILE = Path(__file__).parents[2] / "bootstrap" / "devnet" / "params.toml"
 EPOCH_BLOCKS = 60
-PRIORITY_BLOCKS = 4
+PRIORITY_BLOCKS = 16
 SEED_DELAY_BLOCKS = 2
 UNBONDING_DELAY_S = 3600
 BLOCK_TIME_S = 1

@@ -98,7 +98,7 @@ def test_slasher(tmp_path):
         output = type_in(folder, "setup", "slasher")
     assert "valid: 0x" in output
     assert "slashed: 0x" in output
-    assert "paid to the reporter: " in output
+    assert "paid to you: " in output
     shutil.rmtree(folder / ".devnet", ignore_errors=True)
 
 

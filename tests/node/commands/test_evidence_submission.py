@@ -1,0 +1,191 @@
+"""A report and its reward on a real chain: alone, against copiers, interrupted, and too late."""
+
+import dataclasses
+import re
+
+import pytest
+import trio
+
+from contracts.records import Equivocation
+from node.commands.evidence_submission import RewardLost, Submission, submit_with_priority
+from node.commands.report_file import begun_report, report_path
+from tests.contracts.conftest import chain_process, deployment, world
+from tests.contracts.world import NODE, SLOT
+
+pytestmark = pytest.mark.process
+__all__ = ["chain_process", "deployment", "world"]
+POLL_S = 0.01
+WAITS_FOR = re.compile(r"waiting for block (\d+), now (\d+)")
+
+
+class Reporter:
+    """A reporter of one equivocation, and the lines that it was told."""
+
+    def __init__(self, world, folder, sender=None, texts=(b"one", b"other")):
+        one, other = (world.statement(text) for text in texts)
+        self.world = world
+        self.lines = []
+        self.outcomes = []
+        self.equivocation = Equivocation(
+            kind=2,
+            slot=SLOT,
+            body_a=one.body,
+            signature_a=one.signature,
+            body_b=other.body,
+            signature_b=other.signature,
+        )
+        self.submission = Submission(
+            clients=world.clients,
+            reporter=world.reporter if sender is None else sender,
+            equivocation=self.equivocation,
+            signer=NODE,
+            file=folder / "evidence.json",
+            tell=self.lines.append,
+            poll_s=POLL_S,
+        )
+
+    async def submit(self, at=None):
+        """Submit while the chain goes on; `at`, an async function, is called once a line has its word in it.
+
+        :param at: (word, function).
+        """
+        word, function = at or ("", None)
+        read = 0
+        async with trio.open_nursery() as nursery:
+
+            async def go_on():
+                nonlocal read, function
+                while True:
+                    for line in self.lines[read:]:
+                        read += 1
+                        if function is not None and word in line:
+                            await function()
+                            function = None
+                        elif match := WAITS_FOR.match(line):
+                            await self.world.chain.mine(int(match[1]) - int(match[2]))
+                    await trio.sleep(POLL_S)
+
+            nursery.start_soon(go_on)
+            reward_wei = await submit_with_priority(self.submission, self.outcomes.append)
+            nursery.cancel_scope.cancel()
+        return reward_wei
+
+
+@pytest.fixture
+async def reporter(world, tmp_path):
+    await world.register()
+    return Reporter(world, tmp_path)
+
+
+async def test_a_report_is_committed_to_first_and_its_reward_claimed(reporter, world):
+    before_wei = await world.token.balance(world.reporter.address)
+    reward_wei = await reporter.submit()
+    (outcome,) = reporter.outcomes
+    assert reward_wei == outcome.reward_wei > 0
+    assert await world.token.balance(world.reporter.address) == before_wei + reward_wei
+    cost, committed, deep, claimable = reporter.lines
+    assert re.fullmatch(
+        r"three transactions, about 300,000 gas at [\d.e-]+ gwei, and 256 blocks until "
+        "the reward can be claimed; if this is interrupted, the same command goes on",
+        cost,
+    )
+    assert re.fullmatch(r"committed in block \d+: a copy of the report that follows gains nothing", committed)
+    assert deep.endswith(": a commitment has to be deep before the report")
+    assert claimable.endswith(": until then an earlier commitment can be shown, and ours defended")
+    assert not report_path(reporter.submission.file).exists()
+
+
+async def test_attack_a_copier_whose_report_is_mined_first_by_another_pair_gets_nothing(
+    reporter, world, tmp_path
+):
+    copier = Reporter(world, tmp_path, world.ben, texts=(b"one", b"a third"))
+    before_wei = [await world.token.balance(who.address) for who in (world.reporter, world.ben)]
+
+    async def copy():
+        await world.slashing.submit_equivocation(world.ben, copier.equivocation)
+
+    reward_wei = await reporter.submit(at=("committed in block", copy))
+    assert reporter.outcomes == []
+    taken = f"0x{world.ben.address.hex()} has reported it, after our commitment; taking it over"
+    assert taken in reporter.lines
+    after_wei = [await world.token.balance(who.address) for who in (world.reporter, world.ben)]
+    assert [now - then for now, then in zip(after_wei, before_wei, strict=True)] == [reward_wei, 0]
+
+
+async def test_attack_a_copier_with_a_commitment_of_its_own_after_ours_gets_nothing(
+    reporter, world, tmp_path
+):
+    copier = Reporter(world, tmp_path, world.ben)
+    salt = b"\x05" * 32
+
+    async def commit():
+        await world.slashing.commit(world.ben, copier.equivocation, salt)
+
+    async def take():
+        await world.slashing.take_priority(world.ben, copier.equivocation, salt)
+
+    reporter.submission = dataclasses.replace(reporter.submission, tell=reporter.lines.append)
+    with trio.CancelScope() as scope:
+
+        async def interrupt():
+            await commit()
+            scope.cancel()
+
+        await reporter.submit(at=("committed in block", interrupt))
+    reporter.lines.clear()
+    reward_wei = await reporter.submit(at=("until then an earlier commitment", take))
+    assert reward_wei == reporter.outcomes[0].reward_wei
+    assert any(line.startswith(f"0x{world.ben.address.hex()} has reported it") for line in reporter.lines)
+
+
+async def test_an_interrupted_report_goes_on_with_its_commitment(reporter, world):
+    with trio.CancelScope() as scope:
+
+        async def interrupt():
+            scope.cancel()
+
+        await reporter.submit(at=("committed in block", interrupt))
+    begun = begun_report(reporter.submission.file, world.reporter.address)
+    assert await world.slashing.committed_at(world.reporter.address, reporter.equivocation, begun.salt)
+    reporter.lines.clear()
+    assert await reporter.submit() > 0
+    assert reporter.lines[0] == "going on with the report that was begun"
+    assert not any(line.startswith("committed") for line in reporter.lines)
+
+
+async def test_a_commitment_that_has_aged_is_made_anew(reporter, world):
+    with trio.CancelScope() as scope:
+
+        async def interrupt():
+            scope.cancel()
+
+        await reporter.submit(at=("committed in block", interrupt))
+    await world.chain.mine(200)
+    reporter.lines.clear()
+    assert await reporter.submit() > 0
+    assert any(line.startswith("committed") for line in reporter.lines)
+
+
+async def test_a_report_that_somebody_has_made_before_is_lost_and_said_so(reporter, world):
+    await world.slashing.submit_equivocation(world.ben, reporter.equivocation)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await reporter.submit()
+    (lost,) = caught.value.exceptions
+    assert isinstance(lost, RewardLost)
+    assert str(lost) == f"0x{world.ben.address.hex()} was there before our commitment: the reward is theirs"
+    assert not report_path(reporter.submission.file).exists()
+
+
+async def test_a_reward_that_is_paid_is_not_waited_for_again(reporter):
+    await reporter.submit()
+    assert await reporter.submit() == 0
+
+
+async def test_any_other_refusal_ends_it(world, tmp_path):
+    from contracts.errors import ContractReverted
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await Reporter(world, tmp_path).submit()
+    (refusal,) = caught.value.exceptions
+    assert isinstance(refusal, ContractReverted)
+    assert refusal.name == "NotRegistered"
