@@ -34,6 +34,7 @@ from node.coordinator.records import (
 from node.coordinator.result_intake import FalseOutput, LastUnit, ResultIntake
 from node.pay.purse import DepositUsedUp
 from protocol.errors import DecodeError, InvalidMessage, ProtocolError, Refusal
+from protocol.evidence import TwoStatements
 from protocol.hashing import sha256
 from protocol.messages import (
     REASON_BYTES_MAX,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from node.coordinator.orders import Order, Turn
     from protocol.pay import SignedVoucher
 
+NOT_DRAWN: Final = "you were not drawn for this task at this rank"
 ARRIVAL_MS: Final = 1_000
 """Time for a miner to come when it was called; then the next one is called as well. Without a call, it has
 the length of a head start."""
@@ -105,9 +107,11 @@ class Turns:
             return _not_needed(stream_id, "this task is over or was never here")
         turns = order.live_task.turns
         rank = next((rank for rank, turn in enumerate(turns) if turn.miner == miner), None)
-        if rank is None or (not isinstance(acceptance, TaskDecline) and acceptance.message.rank != rank):
-            raise Refusal("you were not drawn for this task at this rank")
+        if rank is None:
+            raise Refusal(NOT_DRAWN)
         turn = turns[rank]
+        if not isinstance(acceptance, TaskDecline) and acceptance.message.rank != rank:
+            return _refuse_rank(stream_id, turn, acceptance)
         if turn.life.over:
             return _not_needed(stream_id, "your turn is over")
         if turn.stream_id is not None:
@@ -412,6 +416,17 @@ class Turns:
 
 def _voucher(stream_id: int, voucher: SignedVoucher) -> Send:
     return Send(stream_id, (reply(ReplyKind.VOUCHER, voucher.encode()),))
+
+
+def _refuse_rank(stream_id: int, turn: Turn, acceptance: Statement[TaskAcceptance]) -> list[Action]:
+    """A drawn miner accepts at a rank that is not its own; if it has accepted at its own, that is evidence.
+
+    :raises Refusal: it has not.
+    """
+    first = turn.acceptance if turn.offered is None else turn.offered.encoded
+    if not first:
+        raise Refusal(NOT_DRAWN)
+    return [Accuse(TwoStatements.pair(first, acceptance.encoded)), CloseStream(stream_id, NOT_DRAWN)]
 
 
 def _not_needed(stream_id: int, reason: str) -> list[Action]:

@@ -12,6 +12,7 @@ from node.coordinator.records import FailureKind, TurnEnded
 from node.coordinator.turns import ARRIVAL_MS
 from node.pay.purse import DepositUsedUp
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
+from protocol.evidence import verify_evidence
 from protocol.messages import (
     NO_TASK,
     ChunkKind,
@@ -487,6 +488,21 @@ def test_an_acceptance_at_another_rank(desk):
     with pytest.raises(Refusal) as caught:
         miner.come()
     assert caught.value.reason == "you were not drawn for this task at this rank"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_second_acceptance_at_another_rank_is_evidence(desk, works):
+    desk.place()
+    rank = 0 if works else 1
+    miner = desk.miner(rank)
+    miner.come()
+    again = desk.miner(rank)
+    again.rank = 2
+    again.come()
+    (accuse,) = desk.of(Accuse)
+    assert verify_evidence(DOMAIN, accuse.evidence, desk.market.view.epochs).signer == miner.key.address
+    assert again.replies == ["CLOSE you were not drawn for this task at this rank"]
+    assert miner.replies == (["INPUT"] if works else [])
 
 
 def test_a_second_stream_of_one_rank(desk):
