@@ -114,7 +114,9 @@ class Coordinator:
         self._price_max_micro_cai = price_max_micro_cai
         parameters = peer.network.parameters
         self.engine = CoordinatorEngine(
-            EngineParameters(parameters.assigned_miners, parameters.progress_timeout_ms),
+            EngineParameters(
+                parameters.assigned_miners, parameters.progress_timeout_ms, parameters.offer_interval_ms
+            ),
             PeerMarket(peer, self.reason_not_ready),
             PeerSigner(peer),
             purse,

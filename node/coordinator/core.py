@@ -25,10 +25,12 @@ class EngineParameters:
 
     :ivar assigned_miners: wanted for each task.
     :ivar progress_timeout_ms: how long a working miner may be silent.
+    :ivar offer_interval_ms: how often a miner says its offer again.
     """
 
     assigned_miners: int
     progress_timeout_ms: int
+    offer_interval_ms: int
 
 
 @dataclass(slots=True)

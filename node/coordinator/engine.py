@@ -68,6 +68,7 @@ class CoordinatorEngine:
         self.counts, self.experience = core.counts, core.experience
         self._drawing = Drawing(core, new_salt)
         self._turns = Turns(core, self)
+        self._offers_by_ms = 0
 
     # What the app does
 
@@ -171,9 +172,11 @@ class CoordinatorEngine:
     def resume(self, now_ms: int) -> list[Action]:
         """After the journal was read: sign what was drawn, promise what was written down, and go on.
 
-        Announcements that were signed go out again in the same words, and their miners are called.
+        Announcements that were signed go out again in the same words, and their miners are called. Orders
+        that wait for a draw wait until every miner has had the time to say its offer again.
         """
         actions: list[Action] = []
+        self._offers_by_ms = now_ms + self._core.parameters.offer_interval_ms
         for order in list(self._core.book.orders.values()):
             task = order.task
             if task is None:
@@ -224,7 +227,8 @@ class CoordinatorEngine:
             fresh = self._drawing.choice(order.request, order.tried, now_ms).free - order.tried
         except NoMiner:
             fresh = set()
-        if not were_busy and (order.attempts >= ATTEMPTS_MAX or not fresh):
+        is_alone = not fresh and now_ms >= self._offers_by_ms
+        if not were_busy and (order.attempts >= ATTEMPTS_MAX or is_alone):
             said = "; ".join(dict.fromkeys(reasons)) or "none of them came by its time"
             reason = f"none of the {len(task.turns)} drawn miners did it: {said}"
             return actions + self.fail(order, FailureKind.FAILED, reason, now_ms)
@@ -251,6 +255,8 @@ class CoordinatorEngine:
         except NotReady as refusal:
             return self._wait_or_fail(order, refusal, now_ms)
         except NoMiner as refusal:
+            if now_ms < self._offers_by_ms:
+                return []  # a restart has forgotten the offers, not the order
             return self.fail(order, FailureKind.NO_MINER, refusal.reason, now_ms)
         except DepositUsedUp as refusal:
             return self.fail(order, FailureKind.UNPAID, refusal.reason, now_ms)

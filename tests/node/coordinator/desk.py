@@ -42,7 +42,7 @@ SIDE, STEPS = 8, 16
 COORDINATOR = Key.of(b"\x01" * 32)
 MINERS = tuple(Key.of(bytes([number]) * 32) for number in (2, 3, 4, 5, 6))
 TERMS = TaskTerms(head_start_ms=3_000, life_ms_max=120_000)
-PARAMETERS = EngineParameters(assigned_miners=3, progress_timeout_ms=5_000)
+PARAMETERS = EngineParameters(assigned_miners=3, progress_timeout_ms=5_000, offer_interval_ms=30_000)
 UNIT_PRICE_WEI = 10**15
 WORK = Work.image(WorkKind.TEXT_TO_IMAGE, SIDE, SIDE, STEPS)
 REQUEST = OrderRequest(

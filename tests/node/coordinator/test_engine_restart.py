@@ -3,10 +3,12 @@ twice."""
 
 import pytest
 
+from node.coordinator.actions import Failure
+from node.coordinator.engine import BUSY_RETRY_MS
 from node.coordinator.outcomes import Delivered
-from node.coordinator.records import TaskDrawn
-from protocol.messages import TaskAnnouncement
-from tests.node.coordinator.desk import STEPS, Desk
+from node.coordinator.records import FailureKind, TaskDrawn
+from protocol.messages import DeclineKind, TaskAnnouncement
+from tests.node.coordinator.desk import MINERS, PARAMETERS, STEPS, Desk, Miner
 
 PRICE_WEI = 8 * 8 * STEPS * 10**15
 
@@ -68,3 +70,45 @@ def test_an_announcement_that_no_peer_takes_any_more_is_drawn_again(desk):
     desk.did(desk.engine.publish_failed(task.digest, "task is over", desk.now_ms))
     assert desk.announced().digest != task.digest
     assert TaskAnnouncement.decode(desk.announced().message.encode()).number == 1
+
+
+def restarted_without_offers(desk):
+    """An order waits for a miner, and a process begins that has not heard an offer yet."""
+    order_id = desk.place()
+    for rank in range(3):
+        desk.miner(rank).decline(DeclineKind.BUSY, "all slots are taken")
+    offered, desk.market.offered = desk.market.offered, {}
+    again = restarted(desk)
+    again.tick(BUSY_RETRY_MS)
+    return order_id, again, offered
+
+
+def test_after_a_restart_an_order_waits_for_the_offers_to_be_said_again(desk):
+    order_id, again, offered = restarted_without_offers(desk)
+    assert again.finished(order_id) is None
+    again.market.offered = offered
+    again.tick()
+    assert again.announced().message.number == 1
+
+
+def test_after_a_restart_it_waits_as_long_as_miners_take_to_offer_again(desk):
+    order_id, again, _ = restarted_without_offers(desk)
+    again.tick(PARAMETERS.offer_interval_ms - BUSY_RETRY_MS - 1)
+    assert again.finished(order_id) is None
+    again.tick(1)
+    reason = "no miner offers this model for this right now"
+    assert again.finished(order_id) == Failure(FailureKind.NO_MINER, reason)
+
+
+def test_after_a_restart_a_task_that_nobody_did_is_drawn_again_when_offers_are_here(desk):
+    order_id = desk.place()
+    for rank in (0, 1):
+        desk.miner(rank).decline(DeclineKind.NOT_HERE, "it is paused")
+    offered, desk.market.offered = desk.market.offered, {}
+    again = restarted(desk)
+    last = next(key for key in MINERS if key.address == again.announced().message.assigned[2])
+    Miner(again, last, 2, again.announced()).decline(DeclineKind.NOT_HERE, "it is paused")
+    assert again.finished(order_id) is None
+    again.market.offered = offered
+    again.tick()
+    assert again.announced().message.number == 1
