@@ -77,6 +77,24 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """A miner has the turn: its acceptance counts, and the input goes to it. :ivar rank: from 0."""
+
+    task_id: bytes
+    miner: bytes
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A voucher was signed. :ivar paid_wei: in it for the task, in all."""
+
+    task_id: bytes
+    miner: bytes
+    paid_wei: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """An order is over.
 
@@ -104,4 +122,6 @@ class Accuse:
     evidence: Evidence
 
 
-Action: TypeAlias = Publish | Call | AskChain | Send | SendInput | CloseStream | Tell | Finish | Accuse
+Action: TypeAlias = (
+    Publish | Call | AskChain | Send | SendInput | CloseStream | Tell | Accepted | Paid | Finish | Accuse
+)

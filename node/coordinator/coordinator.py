@@ -19,6 +19,7 @@ import trio
 
 from contracts.errors import ChainError, ContractReverted
 from node.coordinator.actions import (
+    Accepted,
     Accuse,
     Action,
     AskChain,
@@ -26,6 +27,7 @@ from node.coordinator.actions import (
     CloseStream,
     Failure,
     Finish,
+    Paid,
     Publish,
     Send,
     SendInput,
@@ -108,6 +110,7 @@ class Coordinator:
     ) -> None:
         """:param price_max_micro_cai: most that is paid for a model's default work."""
         self._peer = peer
+        self._bus = peer.context.events
         self._purse = purse
         self._journal = journal
         self._catalogue = catalogue
@@ -263,20 +266,30 @@ class Coordinator:
                     self._put(action)
                 case Publish() | Call() | AskChain():
                     self._begin(action)
-                case Tell(order_id=order_id, task_id=task_id, event=event):
-                    self._emit(task_id, event)
-                    for watch in self._watches.get(order_id, ()):
-                        watch.tell(event)
-                case Finish(order_id=order_id, task_id=task_id, outcome=outcome):
-                    self._emit_end(task_id, outcome)
-                    for watch in self._watches.pop(order_id, ()):
-                        watch.finish(outcome)
-                case Accuse(evidence=evidence):
-                    self._peer.accuse(evidence)
+                case _:
+                    self._tell(action)
+
+    def _tell(self, action: Action) -> None:
+        """Let watchers, the node's bus and the network hear of something."""
+        match action:
+            case Tell(order_id=order_id, task_id=task_id, event=event):
+                self._emit(task_id, event)
+                for watch in self._watches.get(order_id, ()):
+                    watch.tell(event)
+            case Finish(order_id=order_id, task_id=task_id, outcome=outcome):
+                self._emit_end(task_id, outcome)
+                for watch in self._watches.pop(order_id, ()):
+                    watch.finish(outcome)
+            case Accepted(task_id=task_id, miner=miner, rank=rank):
+                self._bus.publish(events.TaskAccepted(task_id, miner, rank))
+            case Paid(task_id=task_id, miner=miner, paid_wei=paid_wei):
+                self._bus.publish(events.TaskPaid(task_id, miner, paid_wei))
+            case Accuse(evidence=evidence):
+                self._peer.accuse(evidence)
 
     def _emit(self, task_id: bytes, event: OrderEvent) -> None:
         """Let the node's bus hear of what an order's watchers hear."""
-        publish = self._peer.context.events.publish
+        publish = self._bus.publish
         if isinstance(event, Announced):
             order = self.engine.book.tasks.get(task_id)
             model_id = b"" if order is None else order.request.model_id
@@ -285,7 +298,7 @@ class Coordinator:
             publish(events.MinerLost(task_id, event.miner, event.reason))
 
     def _emit_end(self, task_id: bytes, outcome: Delivered | Failure) -> None:
-        publish = self._peer.context.events.publish
+        publish = self._bus.publish
         if isinstance(outcome, Delivered):
             miner = outcome.receipt.commitment.signer.address
             log.info("task delivered", task=task_id.hex(), miner=miner.hex(), bytes=len(outcome.output))

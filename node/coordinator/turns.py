@@ -11,12 +11,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from node.coordinator.actions import (
+    Accepted,
     Accuse,
     Action,
     AskChain,
     Call,
     CloseStream,
     Finish,
+    Paid,
     Send,
     SendInput,
     Tell,
@@ -292,7 +294,8 @@ class Turns:
             # The last voucher may have been lost with the stream or with us.
             total_wei = purse.total_after(turn.miner, 0)
             actions.append(_voucher(turn.stream_id, purse.promise(turn.miner, total_wei, 0, turn.paid_wei)))
-        return [*actions, SendInput(turn.stream_id, task.input, order.sources)]
+        given = SendInput(turn.stream_id, task.input, order.sources)
+        return [Accepted(task.task_id, turn.miner, rank), *actions, given]
 
     def _take(
         self, order: Order, rank: int, intake: ResultIntake, payload: bytes, now_ms: int
@@ -322,7 +325,8 @@ class Turns:
         voucher = purse.promise(turn.miner, total_wei, amount_wei, due_wei)
         if turn.intake is not None:
             turn.intake.unit_limit = task.schedule.unit_limit(due_wei)
-        return [] if turn.stream_id is None else [_voucher(turn.stream_id, voucher)]
+        paid = Paid(task.task_id, turn.miner, due_wei)
+        return [paid] if turn.stream_id is None else [_voucher(turn.stream_id, voucher), paid]
 
     def _deliver(
         self,

@@ -49,10 +49,12 @@ from node.pay.payee import PATIENCE_DIVISOR, Payee
 from node.peer.peer import Peer
 from node.system.clock import now_ms
 from node.system.context import NodeContext
+from node.system.events import TaskDelivered
 from protocol.errors import CuckooError, Refusal
 from protocol.messages import Kind, Offer, ResultCommitment, TaskAnnouncement
 from protocol.rules import offers, results, tasks
 from protocol.statement import Statement
+from protocol.task import MinerState
 
 TRACE_FOLDER = "traces"
 """In the data directory."""
@@ -239,6 +241,9 @@ class Miner:
             case TaskOver():
                 log.info("task over", task=action.task_id.hex(), rank=action.rank, state=action.state.value,
                          reason=action.reason)  # fmt: skip
+                if action.state is MinerState.DELIVERED:
+                    event = TaskDelivered(action.task_id, self._peer.key.address)
+                    self._peer.context.events.publish(event)
             case _:
                 self._act_on_job(action)
 

@@ -15,6 +15,7 @@ from node.miner.miner import Miner
 from node.miner.ports import Decline, MemoryPay, MemorySeal
 from node.miner.terms import ModelTerms
 from node.miner.work_policy import PauseReason
+from node.system.events import EventBus
 from node.system.observable import Observable
 from p2p.identity import peer_id_from_public_key
 from p2p.streams import StreamBroken
@@ -144,7 +145,7 @@ async def world(tmp_path, monkeypatch, autojump_clock, nursery):
             )
         ),
         seal=MemorySeal(DOMAIN, MINER.secret),
-        context=SimpleNamespace(observable=Observable(), started=lambda: None),
+        context=SimpleNamespace(observable=Observable(), events=EventBus(), started=lambda: None),
         listen=listeners.__setitem__,
         publish=publish,
     )
