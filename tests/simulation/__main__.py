@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.simulation import flooding, trading
+from tests.simulation import failing, flooding, trading
 from tests.simulation.outcome import Outcome
 from tests.simulation.report import page
 
@@ -24,6 +24,9 @@ SCENARIOS: dict[str, Callable[..., Outcome]] = {
     "partition": trading.partition,
     "faults": trading.faults,
     "offences": trading.offences,
+    "dead-miners": failing.dead_miners,
+    "killed-coordinators": failing.killed_coordinators,
+    "busy-miners": failing.busy_miners,
 }
 FOLDER = Path("build/simulation")
 

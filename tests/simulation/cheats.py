@@ -1,27 +1,30 @@
 """Every slashable act, committed by somebody in a simulated market.
 
 Is: one function an act; each signs without a guard and says one thing here, another there.
-Is not: detection; the honest peers' rules, and a coordinator's intake, do that.
+Is not: detection; the honest peers' rules do that, and what passes by a stream, the coordinator's engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
 
-from node.coordinator.result_intake import FalseOutput, ResultIntake
 from p2p.gossip.wire import encode_messages
 from protocol.audit import AuditReason, AuditVerdict, Verdict
-from protocol.draw import auditors
+from protocol.draw import auditors, rank_for_task, task_seed
 from protocol.evidence import Fault
 from protocol.hashing import sha256
-from protocol.messages import ChunkKind, Offer, ResultChunk, TaskAcceptance
-from protocol.png import PNG_SIGNATURE
+from protocol.merkle import merkle_root
+from protocol.messages import Offer, ResultCommitment, TaskAcceptance, TaskAnnouncement
 from protocol.rules import offers, results, tasks, verdicts
 from protocol.rules.verdicts import AUDITORS_PER_TASK
-from tests.protocol.builders import DOMAIN, model_offer, opened, sealed
-from tests.simulation.network import OFFER_LIFE_MS
+from protocol.statement import Statement
+from tests.protocol.builders import everybody, model_offer, opened, sealed
+from tests.simulation.coordinator import ASSIGNED, STEPS, Coordinator, work
+from tests.simulation.market import Market
+from tests.simulation.miner import OFFER_LIFE_MS, Miner
 from tests.simulation.peer import Peer
-from tests.simulation.roles import STEPS, Coordinator, Market, Miner, Task, commitment, work
 
 Cheat = Callable[[Market], Peer]
 """Commits its act now and says who did it."""
@@ -48,7 +51,7 @@ def two_offers(market: Market) -> Peer:
 def two_announcements(market: Market) -> Peer:
     """A coordinator announces two tasks under one number."""
     coordinator = _coordinator(market, 0)
-    one, other = (coordinator.announcement(work=work(steps)) for steps in (STEPS, STEPS + 1))
+    one, other = (_next(market, coordinator, work=work(steps)) for steps in (STEPS, STEPS + 1))
     key = coordinator.peer.key
     say_to_half(coordinator.peer, tasks.TOPIC, sealed(key, one), sealed(key, other))
     return coordinator.peer
@@ -57,7 +60,7 @@ def two_announcements(market: Market) -> Peer:
 def broken_sequence(market: Market) -> Peer:
     """A coordinator's task names another predecessor than it had: there were two chains."""
     coordinator = _coordinator(market, 1)
-    data = sealed(coordinator.peer.key, coordinator.announcement(previous=sha256(b"another task")))
+    data = sealed(coordinator.peer.key, _next(market, coordinator, previous=sha256(b"another task")))
     say_to_half(coordinator.peer, tasks.TOPIC, data, data)
     return coordinator.peer
 
@@ -65,8 +68,8 @@ def broken_sequence(market: Market) -> Peer:
 def wrong_ranking(market: Market) -> Peer:
     """A coordinator puts a miner first that was not drawn first."""
     coordinator = _coordinator(market, 2)
-    honest = coordinator.announcement()
-    data = sealed(coordinator.peer.key, coordinator.announcement(ranking=honest.ranking[::-1]))
+    honest = _next(market, coordinator)
+    data = sealed(coordinator.peer.key, replace(honest, ranking=honest.ranking[::-1]))
     say_to_half(coordinator.peer, tasks.TOPIC, data, data)
     return coordinator.peer
 
@@ -74,19 +77,19 @@ def wrong_ranking(market: Market) -> Peer:
 def two_commitments(market: Market) -> Peer:
     """A miner commits to two images for one task."""
     task = _task(market, 0)
-    cheat = _somebody_new(market, task.statement.message.assigned[1:]).peer
-    one, other = (commitment(task.statement.digest, image) for image in (b"one", b"other"))
+    cheat = _somebody_new(market, task.message.assigned[1:]).peer
+    one, other = (_commitment(task.digest, image) for image in (b"one", b"other"))
     say_to_half(cheat, results.TOPIC, sealed(cheat.key, one), sealed(cheat.key, other))
     return cheat
 
 
 def two_verdicts(market: Market) -> Peer:
     """An auditor finds one piece of work honest and a fault in it."""
-    task = _task(market, 1).statement
-    seed = market.draw(task.message.coordinator, task.message.number)
+    task = _task(market, 1)
+    seed = task_seed(market.epoch.seed, task.message.coordinator, task.message.number)
     # Not the first one drawn: it gives honest verdicts of its own.
     drawn = auditors(market.epoch.miners, seed, task.message.assigned, AUDITORS_PER_TASK)[1:]
-    cheat = _somebody_new(market, drawn).peer
+    cheat = _somebody_new(market, [miner for miner in drawn if miner in market.miners]).peer
     one, other = (
         AuditVerdict(task.digest, task.message.assigned[0], verdict, (0, 1), reason)
         for verdict, reason in ((Verdict.HONEST, AuditReason.NONE), (Verdict.FAULT, _SOME_REASON))
@@ -96,34 +99,32 @@ def two_verdicts(market: Market) -> Peer:
 
 
 def two_acceptances(market: Market) -> Peer:
-    """A miner accepts one task at two ranks, over the direct stream."""
-    task = _task(market, 2)
-    coordinator = market.coordinators[task.statement.message.coordinator]
-    miner = _somebody_new(market, task.statement.message.assigned[1:])
-    for rank in (5, 6):
-        acceptance = opened(miner.peer.key, TaskAcceptance(task.statement.digest, rank))
-        market.tell(miner.peer, coordinator.peer, coordinator.accepted, acceptance, miner)
+    """A miner that works on a task accepts it again, at another rank, on a second stream."""
+    coordinator, miner = _work_begins(market)
+    number, streams = miner.peer.node.number, market.streams
+
+    def accept_again(task_id: bytes) -> None:
+        second = opened(miner.peer.key, TaskAcceptance(task_id, ASSIGNED)).encoded
+        streams.dial(
+            number,
+            coordinator.peer.node.number,
+            lambda stream_id: streams.send(stream_id, number, second),
+            lambda reason: None,
+        )
+
+    miner.on_job = accept_again
     return miner.peer
 
 
 def false_image(market: Market) -> Peer:
-    """A miner streams one image and commits to another; the coordinator's intake notices."""
-    task = _task(market, 3)
-    coordinator = market.coordinators[task.statement.message.coordinator].peer
-    cheat = _somebody_new(market, task.statement.message.assigned[1:]).peer
-    task_id, shown = task.statement.digest, PNG_SIGNATURE + b"shown"
-    chunk = ResultChunk(task_id, 0, ChunkKind.OUTPUT_PART, 0, STEPS, shown)
-    intake = ResultIntake(DOMAIN, task.statement, cheat.key.address)
+    """A miner streams one image and commits to another."""
+    _, miner = _work_begins(market)
 
-    def arrive() -> None:
-        intake.receive(sealed(cheat.key, chunk))
-        try:
-            intake.receive(sealed(cheat.key, commitment(task_id, PNG_SIGNATURE + b"kept")))
-        except FalseOutput as caught:
-            coordinator.found_contradiction(caught.evidence)
+    def another(honest: ResultCommitment) -> bytes:
+        return sealed(miner.peer.key, _commitment(honest.task_id, b"kept"))
 
-    market.tell(cheat, coordinator, arrive)
-    return cheat
+    miner.lie = another
+    return miner.peer
 
 
 ACTS: dict[str, tuple[Cheat, Fault]] = {
@@ -150,6 +151,39 @@ def _coordinator(market: Market, place: int) -> Coordinator:
     return list(market.coordinators.values())[place]
 
 
-def _task(market: Market, place: int) -> Task:
+def _task(market: Market, place: int) -> Statement[TaskAnnouncement]:
     """A task of the last coordinator, which stays honest."""
-    return list(_coordinator(market, -1).tasks.values())[place]
+    return list(_coordinator(market, -1).announced.values())[place]
+
+
+def _work_begins(market: Market) -> tuple[Coordinator, Miner]:
+    """The last coordinator takes an order, and the first miner of its draw is new among cheats."""
+    coordinator = _coordinator(market, -1)
+    while True:
+        task = coordinator.engine.book.orders[coordinator.ask().order_id].live_task
+        first = task.message.assigned[0]
+        if first not in market.cheats:
+            return coordinator, _somebody_new(market, [first])
+
+
+def _next(market: Market, coordinator: Coordinator, **changes: Any) -> TaskAnnouncement:
+    """The announcement that would follow the coordinator's last one, with fields changed; past its engine."""
+    last = list(coordinator.announced.values())[-1]
+    number, now_ms = last.message.number + 1, coordinator.peer.now_ms
+    seed = task_seed(market.epoch.seed, last.message.coordinator, number)
+    honest = replace(
+        last.message,
+        number=number,
+        previous=last.digest,
+        announced_at_ms=now_ms,
+        deadline_ms=now_ms + last.message.deadline_ms - last.message.announced_at_ms,
+        ranking=rank_for_task(market.epoch.miners, seed, everybody, ASSIGNED),
+    )
+    return replace(honest, **changes)
+
+
+def _commitment(task_id: bytes, image: bytes) -> ResultCommitment:
+    """The commitment to an image that is one part long."""
+    return ResultCommitment(
+        task_id, merkle_root([image]), len(image), sha256(image), sha256(b"trace" + image), STEPS
+    )

@@ -1,7 +1,7 @@
 """A simulated node: the production router, with a shell that does what its actions say.
 
 Is: what :mod:`p2p.gossip.service` is over sockets: it sends, has messages judged, delivers and hangs up.
-Is not: who judges; an application does, such as :mod:`tests.simulation.market`.
+Is not: who judges; an application does, such as :mod:`tests.simulation.peer`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ class Application(Protocol):
 
     def restarted(self) -> None:
         """The process has started; whatever was in memory before is gone."""
+
+    def crashed(self) -> None:
+        """The process is gone."""
 
 
 class Node:
@@ -90,6 +93,8 @@ class Node:
         self._lives += 1
         self.router = None
         self.world.crash(self.number)
+        if self.application is not None:
+            self.application.crashed()
 
     def publish(self, topic: str, data: bytes) -> None:
         """Gossip a message of our own."""

@@ -1,7 +1,7 @@
 """A peer of the market on a simulated node: production rules as validators, a guard before each signature.
 
 Is: what `node/peer/peer.py` is to a real node: judging, remembering, signing, keeping evidence.
-Is not: a role; coordinators and miners are in :mod:`tests.simulation.roles`.
+Is not: a role; those are in `coordinator`, `miner` and `auditor` of this folder.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class Peer:
         self.observer: Callable[[Accepted], None] | None = None
         self._listeners: dict[str, list[Callable[[Any], None]]] = defaultdict(list)
         self._restarts: list[Callable[[], None]] = []
+        self._crashes: list[Callable[[], None]] = []
         node.application = self
 
     @property
@@ -109,6 +110,15 @@ class Peer:
     def on_restart(self, action: Callable[[], None]) -> None:
         """Call a role when the process has started."""
         self._restarts.append(action)
+
+    def on_crash(self, action: Callable[[], None]) -> None:
+        """Call a role when the process is gone."""
+        self._crashes.append(action)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether its process runs."""
+        return self.node.router is not None
 
     def seal(self, message: Message) -> Statement[Any]:
         """Sign through the guard. :raises MustNotSign: it refuses."""
@@ -168,6 +178,11 @@ class Peer:
         """See :class:`~tests.simulation.node.Application`."""
         self.seen = Seen()
         for action in self._restarts:
+            action()
+
+    def crashed(self) -> None:
+        """See :class:`~tests.simulation.node.Application`."""
+        for action in self._crashes:
             action()
 
     def _tell(self, found: Evidence) -> None:

@@ -11,6 +11,7 @@ import pytest
 from protocol.rules import offers
 from tests.limits import CHILD_TIMEOUT_S
 from tests.simulation.links import LinkParams
+from tests.simulation.market import Market
 from tests.simulation.memo import shared_results
 from tests.simulation.network import build
 
@@ -34,6 +35,38 @@ def trace(seed, *, shared=True):
     return network.world.trace
 
 
+def market_trace(seed, *, shared=True):
+    """A run of both roles' engines: orders, payments, a coordinator and miners that crash, a partition."""
+    with shared_results() if shared else nullcontext():
+        network = build(seed, 24, links=LINKS, skew_ms_max=500, coordinators=2)
+        market = Market(network)
+        network.start(keeps_connections=True)
+        network.warm_up(8)
+        market.ask_every(400, 8)
+        network.run_for(900)
+        for number in (0, 1, 23):
+            network.nodes[number].crash()
+        network.run_for(500)
+        network.world.partition([range(0, 24, 2), range(1, 24, 2)])
+        for number in (0, 1, 23):
+            network.nodes[number].start()
+        network.run_for(3_000)
+        network.world.heal()
+        market.run_until_over(60_000)
+    assert all(order.winner for order in market.orders)
+    return network.world.trace
+
+
+def test_one_seed_is_one_market_and_another_seed_is_another():
+    first = market_trace(1)
+    assert market_trace(1) == first
+    assert market_trace(2) != first
+
+
+def test_sharing_pure_results_changes_no_market():
+    assert market_trace(3, shared=False) == market_trace(3)
+
+
 def test_one_seed_is_one_run_and_another_seed_is_another():
     first = trace(1)
     assert trace(1) == first
@@ -47,7 +80,9 @@ def test_sharing_pure_results_changes_nothing():
 @pytest.mark.process
 def test_no_process_is_special():
     """Hashes of text and bytes differ from process to process; the run must not."""
-    program = "from tests.simulation.test_determinism import trace; print(trace(3))"
+    program = (
+        "from tests.simulation.test_determinism import market_trace, trace; print(trace(3) + market_trace(4))"
+    )
     traces = {
         subprocess.run(
             [sys.executable, "-c", program],
@@ -60,4 +95,4 @@ def test_no_process_is_special():
         ).stdout.strip()
         for salt in ("1", "2")
     }
-    assert traces == {trace(3)}
+    assert traces == {trace(3) + market_trace(4)}

@@ -62,6 +62,7 @@ class World:
     """All parties and their connections.
 
     :ivar sent_rpcs: RPCs that each party sent; likewise ``sent_bytes`` and ``received_rpcs``.
+    :ivar on_partition: called when a partition has begun, by those who carry bytes past the connections.
     """
 
     def __init__(self, seed: int, params: LinkParams | None = None) -> None:
@@ -72,6 +73,7 @@ class World:
         self.links: dict[int, dict[int, Link]] = {}
         self._names: dict[int, Number] = {}
         self.counts: Counter[str] = Counter()
+        self.on_partition: list[Callable[[], None]] = []
         self.sent_rpcs: Counter[int] = Counter()
         self.sent_bytes: Counter[int] = Counter()
         self.received_rpcs: Counter[int] = Counter()
@@ -112,7 +114,11 @@ class World:
     def can_connect(self, a: int, b: int) -> bool:
         """Whether a dial would succeed."""
         down = a in self._down or b in self._down
-        return a != b and not down and self._sides.get(a) == self._sides.get(b)
+        return a != b and not down and not self.are_apart(a, b)
+
+    def are_apart(self, a: int, b: int) -> bool:
+        """Whether a partition is between two parties."""
+        return self._sides.get(a) != self._sides.get(b)
 
     def connect(self, a: int, b: int, latency_ms: float | None = None) -> bool:
         """Have one party dial another. False: they are connected, or it does not get through."""
@@ -185,6 +191,8 @@ class World:
                 link, back = self.links[a][b], self.links[b][a]
                 link.blocked = back.blocked = True
                 self.events.after(STALE_CONNECTION_MS, self._give_up, link, a, b)
+        for told in self.on_partition:
+            told()
 
     def heal(self) -> None:
         """End the partition. Connections that survived it carry bytes again; the others must be dialled."""
