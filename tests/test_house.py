@@ -122,6 +122,7 @@ PACED = {
     "tests/attacks/test_oversize_frames.py": "a hostile peer's own pace",
     "tests/attacks/test_slow_loris.py": "a hostile peer's own pace",
     "tests/p2p/relay/test_hole_punch.py": "the time that a dial takes",
+    "tests/node/peer/test_chain_watcher.py": "the silence of a chain, by the clock of the test",
 }
 """Files that sleep for real, and what the sleep is; none waits for something to happen."""
 UNTESTED = ("tests/bench/", "tests/simulation/", "tests/node/inference/fake_worker.py")

@@ -18,7 +18,7 @@ two round; fewer where priority is short."""
 
 
 class Step(enum.Enum):
-    """What a reporter does next."""
+    """The next step of a reporter."""
 
     COMMIT = enum.auto()
     AWAIT_DEPTH = enum.auto()
