@@ -36,7 +36,7 @@ class RewardLost(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What is reported, and by whom.
+    """One report: the evidence, and its reporter.
 
     :ivar file: of the evidence; the report's own file stands beside it.
     :ivar tell: hears what happens, line by line.
