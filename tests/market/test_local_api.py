@@ -160,7 +160,7 @@ def test_app_that_goes_away_cancels_its_task(market, client, stream):
         + b"\r\n\r\n"
         + body
     )
-    before = client.get("/v1/cuckoo/status").json()["coordinator"]["receipts"]
+    before = client.get("/v1/cuckoo/status").json()["journal"]["receipts"]
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(request)
         deadline = time.monotonic() + HANG_S
@@ -170,4 +170,4 @@ def test_app_that_goes_away_cancels_its_task(market, client, stream):
     deadline = time.monotonic() + HANG_S
     while active_tasks(client):
         assert time.monotonic() < deadline, "the task goes on for nobody"
-    assert client.get("/v1/cuckoo/status").json()["coordinator"]["receipts"] == before
+    assert client.get("/v1/cuckoo/status").json()["journal"]["receipts"] == before
