@@ -114,9 +114,12 @@ class Catalogue:
                 self._names.bind(model, found.model_id, Claim.USED)
         return found
 
-    def limits(self, model: str) -> ModelCard:
-        """The bounds of a request of a model. :raises UnknownModel: as `find`."""
-        return self._find(model).card
+    def peek(self, model: str) -> Model:
+        """As `find`, for whoever only looks: the name stands for what it stood for.
+
+        :raises UnknownModel: as `find`.
+        """
+        return self._find(model)
 
     def default(self, work_kind: int) -> Model:
         """The model for requests of a kind that name none: the operator's choice, else the first own one.

@@ -43,6 +43,7 @@ from node.coordinator.miner_stream import MinerStream
 from node.coordinator.offered import OfferedModel, offered_models
 from node.coordinator.outcomes import Announced, Delivered, FailedOver, OrderEvent
 from node.coordinator.peer_ports import PeerMarket, PeerSigner
+from node.coordinator.quotes import Quote, quote
 from node.coordinator.records import FailureKind, OrderPlaced
 from node.coordinator.requests import ImageRequest
 from node.coordinator.watching import Watch
@@ -157,6 +158,13 @@ class Coordinator:
     def offered_models(self) -> list[OfferedModel]:
         """Models of all live offers, by name."""
         return offered_models(self.engine.market.offers(), self._catalogue, now_ms())
+
+    def quote(self, request: ImageRequest) -> Quote:
+        """What a request would cost, as the offers stand now."""
+        latest = self._peer.view.latest
+        miners = None if latest is None else latest.miners
+        order = request.order(self._price_max_micro_cai)
+        return quote(self.engine.market.offers(), order, miners, now_ms())
 
     def note_offer(self, offer: Statement[Offer]) -> None:
         """A valid offer was heard: cards of its models that are missing will be fetched."""

@@ -38,6 +38,7 @@ class ImageRequest:
     :ivar previews: how many unfinished images the app wants to see, 0 for none.
     :ivar source: the image to start from, a plain PNG of this size (`protocol.png`); empty for noise.
     :ivar strength_milli: how much of the schedule is run from a source image, in thousandths, 1 to 1000.
+    :ivar price_max_micro_cai: most that the app pays for it; None for whatever the coordinator pays.
     """
 
     model: Model
@@ -51,6 +52,7 @@ class ImageRequest:
     previews: int
     source: bytes = b""
     strength_milli: int = STRENGTH_MILLI_MAX
+    price_max_micro_cai: int | None = None
 
     def __post_init__(self) -> None:
         """:raises BadRequest: a value out of its bounds."""
@@ -101,12 +103,15 @@ class ImageRequest:
         default = replace(self.model.default_work, kind=int(self.work_kind))
         price_max_wei = unit_price_wei(price_max_micro_cai, default)
         (quantity,), (default_quantity,) = self.work.quantities(), default.quantities()
+        ceiling = price_of(self.work, (price_max_wei,)).whole_micro_cai
+        if self.price_max_micro_cai is not None:
+            ceiling = min(ceiling, self.price_max_micro_cai)
         return OrderRequest(
             model_id=self.model.model_id,
             work=self.work,
             numbers=ImageNumbers(self.seed, self.guidance_milli, self.steps).encode(),
             prompts=(self.prompt, self.negative_prompt),
             preview_every_units=self.preview_every_steps,
-            price_max_micro_cai=price_of(self.work, (price_max_wei,)).whole_micro_cai,
+            price_max_micro_cai=ceiling,
             typical_permille=-(-1000 * quantity // default_quantity),
         )

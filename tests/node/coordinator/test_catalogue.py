@@ -34,7 +34,7 @@ def test_found_by_name_and_by_id():
     assert CATALOGUE.find(PACKAGE.model_id.hex()) is PACKAGE
     assert CATALOGUE.get(PACKAGE.model_id) is PACKAGE
     assert CATALOGUE.get(bytes(32)) is None
-    assert CATALOGUE.limits("cuckoo-icons") is CARD
+    assert CATALOGUE.peek("cuckoo-icons").card is CARD
 
 
 @pytest.mark.parametrize("text", ["dall-e-3", "", "@", "cuckoo-icons@", "cuckoo-icons@070707", "07" * 31])
