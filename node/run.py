@@ -58,14 +58,19 @@ async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: ty
 async def serve_coordinator(settings: CoordinatorSettings, peer: Peer) -> None:
     """Run a coordinator and its API until cancelled.
 
-    :raises LocalError: the API's port is taken, or as :func:`open_coordinator`.
+    :raises LocalError: the API's port is taken, a flag of it is of another form, or as
+        :func:`open_coordinator`.
     """
     # Only this role needs a web server.
-    from node.api.app import Api, load_token  # noqa: PLC0415
+    from node.api.app import Api  # noqa: PLC0415
+    from node.api.gate import load_token  # noqa: PLC0415
     from node.api.server import serve_api  # noqa: PLC0415
+    from node.api.services import ApiOptions  # noqa: PLC0415
 
+    options = ApiOptions.of(settings)
     async with open_coordinator(settings, peer) as (coordinator, catalogue), trio.open_nursery() as nursery:
-        application = Api(coordinator, catalogue, peer.context).application(load_token(settings.data_dir))
+        api = Api(coordinator, catalogue, peer.context, options)
+        application = api.application(load_token(settings.data_dir))
         api_url = await nursery.start(serve_api, application, settings.api_port)
         log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
         peer.context.started()

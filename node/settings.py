@@ -139,6 +139,14 @@ class CoordinatorSettings(StakedSettings, ModelSettings):
     """Port of the local API on 127.0.0.1; 0 takes any."""
     default_model: Annotated[str, _COORDINATOR] = ""
     """Model of requests that name none: name or id; default: the first of the node's own folders."""
+    model_alias: Annotated[tuple[str, ...], _SEVERAL, _COORDINATOR] = ()
+    """Names that apps have built in, and models for them: dall-e-3=cuckoo-icons, or with the size of pictures
+    whose app asks for a size that the model does not have: dall-e-3=cuckoo-icons@32x32."""
+    cors_origin: Annotated[tuple[str, ...], _SEVERAL, _COORDINATOR] = ()
+    """Origins of web pages that may use the local API from a browser, such as https://app.example; default:
+    none but its own."""
+    public_url: Annotated[str, _COORDINATOR] = ""
+    """URL at which a proxy shows the local API, such as https://node.example; links to pictures begin so."""
     price_max_micro_cai: Annotated[int, _COORDINATOR] = 1_000_000
     """Most to pay for one image at a model's default size and steps, in millionths of a CAI; more expensive
     offers are ignored."""

@@ -1,11 +1,18 @@
-"""Errors as apps see them: the OpenAI envelope, so that stock clients understand."""
+"""Errors before an app hears of them: one neutral value, which each dialect words.
+
+Is: status, code, and whether asking again helps, by what was refused.
+Is not: the shape of a dialect's errors (`openai/errors`, `cuckoo/errors`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
+from starlette.types import Scope
 
+from node.api.json_answers import json_response
 from node.coordinator.catalogue import UnknownModel
 from node.coordinator.coordinator import KeyConflict
 from node.coordinator.drawing import NotReady
@@ -15,89 +22,130 @@ from node.coordinator.requests import BadRequest
 from node.pay.purse import DepositUsedUp
 from protocol.errors import Refusal
 
-RETRY_AFTER_S = 5
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RETRY_AFTER_MS: Final = 5_000
+"""After how long a node that is busy, or waits for miners, is worth asking again."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiError:
-    """One error. :ivar status: HTTP. The rest are the fields of the envelope."""
+    """One error.
+
+    :ivar status: HTTP.
+    :ivar code: for programs: lower-case words with underscores.
+    :ivar message: for people.
+    :ivar parameter: the field that is wrong, by its name in the dialect.
+    """
 
     status: int
-    kind: str
     code: str
     message: str
     parameter: str | None = None
 
-    def body(self) -> dict[str, object]:
-        """The envelope, for JSON."""
-        return {
-            "error": {
-                "message": self.message,
-                "type": self.kind,
-                "param": self.parameter,
-                "code": self.code,
-            }
+    @property
+    def retry_after_ms(self) -> int | None:
+        """After how long asking again may help; None where it cannot."""
+        return RETRY_AFTER_MS if self.status in {429, 503} else None
+
+
+class Refused(Refusal):
+    """An error of the API's own, raised where it is found. :ivar error: what the app is told."""
+
+    def __init__(self, error: ApiError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+Wording: TypeAlias = "Callable[[ApiError, str], dict[str, Any]]"
+"""A dialect's document of an error; the text is the request's id."""
+WORDING: Final = "cuckoo.wording"
+REQUEST_ID: Final = "cuckoo.request_id"
+"""Keys of a request's ASGI scope, which the outermost layer sets (`envelope`)."""
+
+
+def respond(error: ApiError, scope: Scope) -> Response:
+    """The answer in the dialect of the request; stock clients obey what it says of asking again."""
+    wording: Wording = scope[WORDING]
+    if error.retry_after_ms is None:
+        headers = {"x-should-retry": "false"}
+    else:
+        headers = {
+            "retry-after": str(-(-error.retry_after_ms // 1000)),
+            "retry-after-ms": str(error.retry_after_ms),
         }
-
-    def response(self) -> JSONResponse:
-        """The HTTP response; with `Retry-After` where asking again later may help, and a word that stock
-        clients obey where it cannot.
-        """
-        if self.status in {429, 503}:
-            headers = {"Retry-After": str(RETRY_AFTER_S)}
-        else:
-            headers = {"x-should-retry": "false"}
-        return JSONResponse(self.body(), self.status, headers=headers)
+    if error.status == WRONG_TOKEN.status:
+        headers["www-authenticate"] = "Bearer"
+    return json_response(wording(error, scope[REQUEST_ID]), error.status, headers)
 
 
-_ANSWERS: dict[type[Refusal], tuple[int, str, str, str | None]] = {
-    UnknownModel: (404, "invalid_request_error", "model_not_found", "model"),
-    Busy: (429, "rate_limit_error", "too_many_requests", None),
-    NoMiner: (503, "server_error", "no_miner_available", None),
-    DepositUsedUp: (402, "insufficient_quota", "deposit_used_up", None),
-    NotReady: (503, "server_error", "node_not_ready", None),
-    KeyConflict: (422, "invalid_request_error", "idempotency_key_reused", "Idempotency-Key"),
+_ANSWERS: Final[dict[type[Refusal], tuple[int, str, str | None]]] = {
+    UnknownModel: (404, "model_not_found", "model"),
+    Busy: (429, "too_many_requests", None),
+    NoMiner: (503, "no_miner_available", None),
+    DepositUsedUp: (402, "deposit_used_up", None),
+    NotReady: (503, "node_not_ready", None),
+    KeyConflict: (422, "idempotency_key_reused", "Idempotency-Key"),
 }
-"""Status, kind, code and parameter by what was refused."""
+"""Status, code and parameter by what was refused."""
 
-_LOST: dict[FailureKind, tuple[int, str, str]] = {
-    FailureKind.NO_MINER: (503, "server_error", "no_miner_available"),
-    FailureKind.REFUSED: (400, "invalid_request_error", "refused_by_miners"),
-    FailureKind.FAILED: (502, "server_error", "task_failed"),
-    FailureKind.EXPIRED: (504, "server_error", "task_expired"),
-    FailureKind.CANCELLED: (503, "server_error", "cancelled_by_operator"),
-    FailureKind.UNPAID: (402, "insufficient_quota", "deposit_used_up"),
+_LOST: Final[dict[FailureKind, tuple[int, str]]] = {
+    FailureKind.NO_MINER: (503, "no_miner_available"),
+    FailureKind.REFUSED: (400, "refused_by_miners"),
+    FailureKind.FAILED: (502, "task_failed"),
+    FailureKind.EXPIRED: (504, "task_expired"),
+    FailureKind.CANCELLED: (503, "cancelled_by_operator"),
+    FailureKind.UNPAID: (402, "deposit_used_up"),
 }
-"""Status, kind and code of an order that ended without a result."""
+"""Status and code of an order that ended without a result."""
 
 
 def of_refusal(refusal: Refusal) -> ApiError:
     """How an app is told a refusal of ours."""
+    if isinstance(refusal, Refused):
+        return refusal.error
     if isinstance(refusal, BadRequest):
-        return ApiError(400, "invalid_request_error", "invalid_value", refusal.reason, refusal.field)
+        return ApiError(400, "invalid_value", refusal.reason, refusal.field)
     if isinstance(refusal, OrderLost):
         return ApiError(*_LOST[refusal.kind], refusal.reason)
-    status, kind, code, parameter = _ANSWERS.get(type(refusal), (503, "server_error", "unavailable", None))
-    return ApiError(status, kind, code, refusal.reason, parameter)
+    kinds = (kind for kind in type(refusal).__mro__ if kind in _ANSWERS)
+    status, code, parameter = _ANSWERS.get(next(kinds, Refusal), (503, "unavailable", None))
+    return ApiError(status, code, refusal.reason, parameter)
 
 
 def too_long(bytes_max: int) -> ApiError:
     """A body over its limit."""
-    reason = f"the request's body is longer than {bytes_max:,} bytes"
-    return ApiError(413, "invalid_request_error", "request_too_large", reason)
+    return ApiError(413, "request_too_large", f"the request's body is longer than {bytes_max:,} bytes")
 
 
-WRONG_TOKEN = ApiError(
+def unsupported_type(expected: str) -> ApiError:
+    """A body of another content type than the route takes."""
+    return ApiError(
+        415, "unsupported_media_type", f"the body's Content-Type is not {expected}", "Content-Type"
+    )
+
+
+WRONG_TOKEN: Final = ApiError(
     401,
-    "authentication_error",
     "invalid_api_key",
     "the bearer token is missing or wrong; it stands in the file api-token of the data directory",
 )
-CUT_OFF = ApiError(400, "invalid_request_error", "cut_off", "the request's body was cut off")
-NOT_JSON = ApiError(400, "invalid_request_error", "invalid_json", "the body is not a JSON object")
-AMBIGUOUS_LENGTH = ApiError(
-    400,
-    "invalid_request_error",
-    "ambiguous_length",
-    "Content-Length and Transfer-Encoding do not go together",
+CUT_OFF: Final = ApiError(400, "cut_off", "the request's body was cut off")
+NOT_JSON: Final = ApiError(400, "invalid_json", "the body is not a JSON object")
+AMBIGUOUS_LENGTH: Final = ApiError(
+    400, "ambiguous_length", "Content-Length and Transfer-Encoding do not go together"
 )
+FOREIGN_HOST: Final = ApiError(
+    421,
+    "foreign_host",
+    "this node does not answer under the name of the Host header; its operator names one with --public-url",
+    "Host",
+)
+FOREIGN_ORIGIN: Final = ApiError(
+    403,
+    "foreign_origin",
+    "pages of this origin may not use this node; its operator allows one with --cors-origin",
+    "Origin",
+)
+INTERNAL_ERROR: Final = ApiError(500, "internal_error", "the node failed; its log says why")

@@ -27,7 +27,7 @@ from contracts.deployment import Deployment, write_deployment
 from contracts.records import Consent, Role
 from contracts.rpc import Rpc
 from contracts.transactions import Sender
-from node.api.app import TOKEN_FILE
+from node.api.gate import TOKEN_FILE
 from node.devnet.processes import NodeProcess, node_process
 from node.peer.network import read_parameters
 from node.signing.keys import SCRYPT_N_LIGHT, Key, create_keystore

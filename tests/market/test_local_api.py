@@ -1,5 +1,6 @@
 """The local API over a real socket: who is let in, what is refused, what happens when an app goes away."""
 
+import http.client
 import json
 import socket
 import time
@@ -9,8 +10,8 @@ from urllib.parse import urlsplit
 import httpx2
 import pytest
 
-from node.api.app import BODY_BYTES_MAX
-from node.api.edits import FORM_BYTES_MAX
+from node.api.openai.edits import FORM_BYTES_MAX
+from node.api.serving import JSON_BYTES_MAX
 from node.system.control_client import ask
 from tests.limits import HANG_S
 
@@ -33,7 +34,17 @@ def raw_exchange(market, request):
     address = urlsplit(market.api_url)
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(request)
-        return connection.recv(65536)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+        return answer
+
+
+def head(market, headers):
+    """The head of a generation's request, with these headers in it."""
+    token = market.token.encode()
+    first = b"POST /v1/images/generations HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    return first + b"Authorization: Bearer " + token + b"\r\n" + headers + b"\r\n\r\n"
 
 
 @pytest.fixture
@@ -93,11 +104,13 @@ def test_listens_on_loopback_alone(market):
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"{" * 5000, b"[" * 60_000, b'"prompt"'])
 def test_body_that_is_no_json_object(client, content):
-    assert error_of(client.post("/v1/images/generations", content=content)) == (400, "invalid_json")
+    headers = {"Content-Type": "application/json"}
+    response = client.post("/v1/images/generations", content=content, headers=headers)
+    assert error_of(response) == (400, "invalid_json")
 
 
 def test_body_too_long(client):
-    body = {"prompt": "x" * BODY_BYTES_MAX}
+    body = {"prompt": "x" * JSON_BYTES_MAX}
     assert error_of(client.post("/v1/images/generations", json=body)) == (413, "request_too_large")
 
 
@@ -130,13 +143,56 @@ def test_unknown_path(client):
 
 
 def test_two_lengths_are_refused(market):
-    request = (
-        b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-        + market.token.encode()
-        + b"\r\n"
-        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-    )
-    assert b" 400 " in raw_exchange(market, request).split(b"\r\n")[0]
+    request = head(market, b"Content-Length: 5\r\nTransfer-Encoding: chunked") + b"0\r\n\r\n"
+    answer = raw_exchange(market, request)
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 5", b"Content-Length: 53"])
+def test_attack_a_request_within_a_request_is_never_answered(market, framing):
+    request = head(market, framing + b"\r\nTransfer-Encoding: chunked") + b"0\r\n\r\n"
+    answer = raw_exchange(market, request + b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert answer.count(b"HTTP/1.1") <= 1
+    assert b" 200 " not in answer
+
+
+def test_a_body_over_its_limit_is_refused_before_it_comes(market):
+    request = head(market, b"Content-Type: application/json\r\nContent-Length: 1099511627776")
+    answer = raw_exchange(market, request)
+    assert b" 413 " in answer.split(b"\r\n")[0]
+    assert b"\r\nconnection: close\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("path", "token", "status"),
+    [
+        ("/v1/images/generations", True, 413),
+        ("/v1/images/generations", False, 401),
+        ("/v1/nothing", True, 404),
+    ],
+)
+def test_a_connection_says_its_end_after_a_body_that_was_not_read(market, path, token, status):
+    address = urlsplit(market.api_url)
+    connection = http.client.HTTPConnection(address.netloc, timeout=20)
+    headers = {"Content-Type": "application/json"}
+    if token:
+        headers["Authorization"] = f"Bearer {market.token}"
+    # Twice: a client that heard of the end opens another one for its next request.
+    for _ in range(2):
+        connection.request("POST", path, b"x" * 600_000, headers)
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.will_close) == (status, True)
+    connection.close()
+
+
+def test_a_browser_finds_a_page(market):
+    with market.client("") as browser:
+        page = browser.get("/")
+    assert page.status_code == 200
+    assert "<code>cuckoo-icons</code>" in page.text
+    assert f"{market.api_url}/v1/images/generations" in page.text
 
 
 def test_garbage_is_no_http(market, client):
@@ -152,14 +208,7 @@ def active_tasks(client):
 def test_app_that_goes_away_cancels_its_task(market, client, stream):
     body = json.dumps({"prompt": "a cat", "steps": 100, "stream": stream}).encode()
     address = urlsplit(market.api_url)
-    request = (
-        b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
-        + market.token.encode()
-        + b"\r\nContent-Length: "
-        + str(len(body)).encode()
-        + b"\r\n\r\n"
-        + body
-    )
+    request = head(market, b"Content-Type: application/json\r\nContent-Length: %d" % len(body)) + body
     before = client.get("/v1/cuckoo/status").json()["journal"]["receipts"]
     with socket.create_connection((address.hostname, address.port), timeout=20) as connection:
         connection.sendall(request)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import time
 
 import openai
 import pytest
@@ -30,6 +31,89 @@ def test_models_lists_what_live_miners_offer(client):
     assert [model.id for model in models] == ["cuckoo-icons"]
     assert models[0].cuckoo["miners"] == 3
     assert models[0].cuckoo["work_kinds"] == ["text-to-image", "image-to-image"]
+
+
+def test_one_model_is_found_by_its_name(client):
+    model = client.models.retrieve("cuckoo-icons")
+    assert model == client.models.list().data[0]
+    assert time.time() - model.created < 24 * 60 * 60
+    assert model.cuckoo["prompt_tokens_max"] == 16
+    assert model.cuckoo["prompt_tokens_counted"]
+
+
+def test_a_link_leads_to_a_picture_whose_receipt_proves_the_png(client, market):
+    answer = client.images.generate(
+        prompt="a red apple", response_format="url", output_format="webp", extra_body={"steps": 3}
+    )
+    url = answer.data[0].url
+    assert url.startswith(f"{market.api_url}/v1/cuckoo/pictures/")
+    with market.client("") as stranger:
+        shown = Image.open(io.BytesIO(stranger.get(url).content))
+    assert (shown.format, shown.size) == ("WEBP", (32, 32))
+    with market.client() as http:
+        task = f"/v1/cuckoo/tasks/{answer.cuckoo['tasks'][0]}"
+        receipt = verify_document(http.get(task).json())
+        assert receipt.matches(http.get(f"{task}/output").content)
+
+
+def test_ten_at_once_as_jpeg_with_what_has_no_effect_named(client):
+    raw = client.images.with_raw_response.generate(
+        prompt="a yellow star",
+        n=10,
+        output_format="jpeg",
+        output_compression=80,
+        quality="hd",
+        background=None,
+        extra_body={"steps": 2},
+    )
+    assert raw.headers["x-cuckoo-ignored"] == "quality"
+    assert raw.request_id.startswith("req_")
+    pictures = [Image.open(io.BytesIO(base64.b64decode(item.b64_json))) for item in raw.parse().data]
+    assert [image.format for image in pictures] == ["JPEG"] * 10
+
+
+def test_a_prompt_that_is_cut_is_named_or_refused(client):
+    hindi = "नीली पृष्ठभूमि पर एक लाल सेब"
+    raw = client.images.with_raw_response.generate(prompt=hindi, extra_body={"steps": 2})
+    assert raw.headers["x-cuckoo-prompt-cut"] == "prompt;tokens=71;read=16"
+    assert raw.parse().usage.input_tokens_details.text_tokens == 71
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(prompt=hindi, extra_body={"truncation": "disabled"})
+    assert caught.value.param == "prompt"
+
+
+def test_what_it_costs_is_known_before_the_work_and_has_a_ceiling(client, market):
+    dry = client.images.generate(prompt="a cat", n=2, extra_body={"steps": 10, "dry_run": True})
+    assert dry.data == []
+    quote = dry.cuckoo["quote"]
+    assert (quote["images"], quote["miners"]) == (2, 3)
+    with market.client() as http:
+        body = {"prompt": "a cat", "n": 2, "steps": 10}
+        assert http.post("/v1/cuckoo/quote", json=body).json()["most_micro_cai"] == quote["most_micro_cai"]
+    least = 2 * quote["cheapest_micro_cai"]
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.images.generate(
+            prompt="a cat", n=2, extra_body={"steps": 10, "price_max_micro_cai": least - 1}
+        )
+    assert caught.value.param == "price_max_micro_cai"
+    answer = client.images.generate(
+        prompt="a cat",
+        n=2,
+        extra_body={"steps": 10, "price_max_micro_cai": quote["total_most_micro_cai"]},
+    )
+    with market.client() as http:
+        for task in answer.cuckoo["tasks"]:
+            receipt = verify_document(http.get(f"/v1/cuckoo/tasks/{task}").json())
+            assert receipt.announcement.message.price_micro_cai <= quote["most_micro_cai"]
+
+
+def test_half_an_emoji_is_a_400_that_names_its_field(market):
+    body = b'{"prompt": "an apple", "negative_prompt": "\\ud83c"}'
+    with market.client() as http:
+        response = http.post(
+            "/v1/images/generations", content=body, headers={"Content-Type": "application/json"}
+        )
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "negative_prompt")
 
 
 def test_generate_answers_with_an_image_and_its_receipt(client, market):

@@ -1,48 +1,18 @@
-"""The gate and the answers that need no market: in process, through the application's own interface."""
+"""The route table, the open routes, and how refusals are told: in process, over ASGI."""
 
 from dataclasses import dataclass
 
-import httpx2
 import pytest
 
-from node.api.app import Api, load_token
 from node.coordinator.coordinator import KeyConflict
 from node.coordinator.drawing import NotReady
 from node.coordinator.outcomes import Busy, NoMiner, OrderLost
 from node.coordinator.records import FailureKind
 from node.pay.purse import DepositUsedUp
-from node.system.files import UnsafeFile
-from node.system.observable import Observable
-from node.system.readiness import Readiness
 from protocol.errors import LocalError
-from tests.node.builders import CATALOGUE
+from tests.node.api.desk import Context, api, client, client_of
 
-TOKEN = "secret-token"
-
-
-class RefusingCoordinator:
-    """Stands where the role would; every submission ends as the test says."""
-
-    def __init__(self, outcome):
-        self.outcome = outcome
-
-    def submit(self, request, *, key="", body_hash=b""):
-        raise self.outcome
-
-
-class Context:
-    """What is seen of a node."""
-
-    def __init__(self):
-        self.observable = Observable()
-        self.readiness = Readiness()
-
-
-def client(outcome, context=None):
-    application = Api(RefusingCoordinator(outcome), CATALOGUE, context or Context()).application(TOKEN)
-    transport = httpx2.ASGITransport(app=application, raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    return httpx2.AsyncClient(transport=transport, base_url="http://node", headers=headers)
+OPEN = {"/", "/healthz", "/readyz", "/v1/cuckoo/pictures/{name}"}
 
 
 @pytest.mark.parametrize(
@@ -61,13 +31,58 @@ def client(outcome, context=None):
         (LocalError("our disk is full: /secret/path"), 500, "internal_error", False),
     ],
 )
-async def test_outcomes_are_told_in_the_openai_shape(outcome, status, code, retry):
+@pytest.mark.parametrize("stream", [False, True])
+async def test_outcomes_are_told_in_the_openai_shape(outcome, status, code, retry, stream):
     async with client(outcome) as http:
-        response = await http.post("/v1/images/generations", json={"prompt": "a cat"})
-    assert (response.status_code, response.json()["error"]["code"]) == (status, code)
-    assert ("retry-after" in response.headers) is retry
-    assert (response.headers.get("x-should-retry") == "false") is not retry or status == 500
+        response = await http.post("/v1/images/generations", json={"prompt": "a cat", "stream": stream})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (status, code)
+    assert error["request_id"] == response.headers["x-request-id"]
+    assert (response.headers.get("retry-after"), response.headers.get("retry-after-ms")) == (
+        ("5", "5000") if retry else (None, None)
+    )
+    assert (response.headers.get("x-should-retry") == "false") is not retry
     assert "secret" not in response.text
+
+
+async def test_every_route_asks_for_the_token_or_is_one_of_the_few_open_ones():
+    built = api()
+    assert {route.path for route in built.open_routes()} == OPEN
+    async with client_of(built, token="") as stranger:
+        for route in built.routes():
+            assert route.path not in OPEN
+            for method in route.methods:
+                response = await stranger.request(method, route.path.replace("{", "x").replace("}", "x"))
+                assert (response.status_code, method, route.path) == (401, method, route.path)
+                assert response.headers["www-authenticate"] == "Bearer"
+        for path in OPEN:
+            response = await stranger.get(path)
+            assert (response.status_code == 401, path) == (False, path)
+
+
+async def test_each_dialect_words_its_errors():
+    async with client() as http:
+        openai = await http.get("/v1/nothing")
+        cuckoo = await http.get("/v1/cuckoo/tasks/00")
+    assert openai.status_code == cuckoo.status_code == 404
+    assert openai.json() == {
+        "error": {
+            "message": "there is no GET /v1/nothing here",
+            "type": "invalid_request_error",
+            "param": None,
+            "code": "not_found",
+            "request_id": openai.headers["x-request-id"],
+        }
+    }
+    assert cuckoo.json() == {
+        "error": {
+            "code": "task_not_found",
+            "message": "no finished task of that id is remembered",
+            "parameter": None,
+            "retry_after_ms": None,
+            "request_id": cuckoo.headers["x-request-id"],
+        }
+    }
 
 
 async def test_probes_need_no_token_and_hear_why_the_node_is_not_ready():
@@ -98,22 +113,24 @@ async def test_status_is_the_observable():
     context.observable.register("pay", lambda: Pay(1 << 70))
     async with client(NoMiner(""), context) as http:
         response = await http.get("/v1/cuckoo/status")
-    assert response.json() == {"pay": {"free_wei": str(1 << 70)}}
+    assert response.json() == {
+        "pay": {"free_wei": str(1 << 70)},
+        "picture_links": {"links": 0, "size_bytes": 0, "given": 0, "dropped": 0},
+    }
 
 
-@pytest.mark.parametrize(
-    "authorization", ["", "Bearer", "Bearer ", "bearer " + TOKEN, "Basic " + TOKEN, "Bearer " + TOKEN + "x"]
-)
-async def test_only_the_token_opens(authorization):
-    async with client(NoMiner("")) as http:
-        response = await http.get("/v1/cuckoo/tasks/00", headers={"Authorization": authorization})
-    assert response.status_code == 401
-
-
-def test_token_is_made_once_and_kept_private(tmp_path):
-    token = load_token(tmp_path)
-    assert len(token) >= 32
-    assert load_token(tmp_path) == token
-    (tmp_path / "api-token").chmod(0o644)
-    with pytest.raises(UnsafeFile):
-        load_token(tmp_path)
+async def test_a_browser_finds_a_page_that_says_what_this_is():
+    context = Context()
+    context.readiness.register("clock", lambda: "the clock is <wrong>")
+    async with client_of(api(context=context, public_url="https://node.example"), token="") as browser:
+        page = await browser.get("/")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none';")
+    for text in (
+        "<code>cuckoo-icons</code><td>32x32, 64x64<td>8,000<td>3",
+        "the clock is &lt;wrong&gt;",
+        "https://node.example/v1",
+        "$(cat DATA-DIR/api-token)",
+    ):
+        assert text in page.text

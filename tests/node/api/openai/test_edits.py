@@ -1,6 +1,7 @@
 """The form of `POST /v1/images/edits`: what its fields mean, and each thing that is refused by name."""
 
 import io
+from encodings.aliases import aliases
 
 import httpx2
 import pytest
@@ -9,8 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.datastructures import Headers
 
-from node.api.app import BODY_BYTES_MAX
-from node.api.edits import FIELDS_MAX, FORM_BYTES_MAX, UPLOAD_BYTES_MAX, parse, read_form
+from node.api.openai.edits import FIELDS_MAX, FILES_MAX, FORM_BYTES_MAX, UPLOAD_BYTES_MAX, parse, read_form
+from node.api.openai.parameters import WITHOUT_EFFECT, WORKING
+from node.api.serving import JSON_BYTES_MAX
 from node.coordinator.catalogue import UnknownModel
 from node.coordinator.outcomes import NoMiner
 from node.coordinator.requests import BadRequest
@@ -18,7 +20,7 @@ from protocol.errors import Refusal
 from protocol.messages import PROMPT_BYTES_MAX
 from protocol.png import is_plain_png
 from protocol.work import WorkKind
-from tests.node.api.test_app import client
+from tests.node.api.desk import client
 from tests.node.builders import CATALOGUE, PACKAGE
 from tests.node.inference.builders import a_source
 from tests.protocol.strategies import lawful, mutations
@@ -36,13 +38,13 @@ def form(fields=None, files=None):
 
 
 async def parsed(fields=None, files=None):
-    return await parse(await read_form(*form(fields, files)), CATALOGUE)
+    return await parse(await read_form(*form(fields, files)), CATALOGUE, {})
 
 
 async def test_prompt_and_image_take_the_models_defaults():
     generation = await parsed()
     (request,) = generation.requests
-    assert (request.model, request.prompt, generation.stream) == (PACKAGE, "a red apple", False)
+    assert (request.model, request.prompt, generation.parameters.stream) == (PACKAGE, "a red apple", False)
     assert is_plain_png(request.source, 32, 32)
     assert request.work_kind == WorkKind.IMAGE_TO_IMAGE
     assert (request.steps, request.strength_milli, request.run_steps) == (20, 600, 12)
@@ -61,7 +63,7 @@ async def test_fields_are_numbers_as_in_json():
 async def test_previews_are_counted_among_the_steps_that_are_run():
     fields = {"stream": "true", "partial_images": "3", "strength": "0.4"}
     generation = await parsed(fields)
-    assert generation.stream
+    assert generation.parameters.stream
     assert (generation.requests[0].run_steps, generation.requests[0].preview_every_steps) == (8, 2)
 
 
@@ -79,7 +81,19 @@ async def test_fields_of_stock_clients_are_taken():
         "stream": "false",
     }
     files = {"image[]": ("photo", IMAGE, "application/octet-stream")}
-    assert len((await parsed(fields, files)).requests) == 1
+    generation = await parsed(fields, files)
+    assert len(generation.requests) == 1
+    assert generation.headers() == {"x-cuckoo-ignored": "input_fidelity, quality, user"}
+
+
+@pytest.mark.parametrize("nothing", ["", "null"])
+async def test_what_clients_send_for_nothing_is_as_absent(nothing):
+    names = WORKING | WITHOUT_EFFECT.keys() | {"strength", "mask"}
+    generation = await parsed(
+        dict.fromkeys(names - {"prompt", "negative_prompt", "seed"}, nothing) | {"seed": "1"}
+    )
+    assert generation == await parsed({"seed": "1"})
+    assert (await parsed({"prompt": "null"})).requests[0].prompt == "null"
 
 
 async def test_unknown_model_is_refused():
@@ -106,7 +120,10 @@ async def test_unknown_model_is_refused():
         ("stream", {"stream": "yes"}),
         ("size", {"size": "33x32"}),
         ("size_of_hat", {"size_of_hat": "1"}),
-        ("response_format", {"response_format": "url"}),
+        ("response_format", {"response_format": "file"}),
+        ("background", {"background": "transparent"}),
+        ("mask", {"mask": "x"}),
+        ("strength", {"strength": "1e300"}),
         ("n", {"n": ["1", "2"]}),
     ],
 )
@@ -124,7 +141,7 @@ async def test_bad_field_is_named(parameter, fields):
         ("image", {"image": ("a.txt", b"hello", "text/plain")}),
         ("image", {"image": ("a.png", IMAGE[:100], "image/png")}),
         ("image", [("image", ("a", IMAGE)), ("image[]", ("b", IMAGE))]),
-        ("image[]", [("image[]", ("a", IMAGE)), ("image[]", ("b", IMAGE))]),
+        ("image", [("image[]", ("a", IMAGE)), ("image[]", ("b", IMAGE))]),
         ("mask", {"image": ("a.png", IMAGE), "mask": ("m.png", IMAGE)}),
         ("hat", {"hat": ("a.png", IMAGE)}),
     ],
@@ -136,12 +153,33 @@ async def test_bad_file_is_named(parameter, files):
     assert caught.value.field == parameter
 
 
+async def test_several_images_are_refused_in_so_many_words():
+    with pytest.raises(BadRequest, match=r"^the form has 16 images; one at a time is edited$"):
+        await parsed(files=[("image[]", ("a", IMAGE))] * FILES_MAX)
+
+
+ENCODINGS = sorted(
+    {*aliases.values(), "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"}
+)
+
+
+@pytest.mark.parametrize("charset", ENCODINGS)
+async def test_attack_a_form_in_whatever_encoding(charset):
+    """Each that Python knows, of which some raise errors of their own, or give half of a surrogate pair."""
+    headers, body = form({"prompt": "\\ud83c xn--80ak6aa92e", "\\ud83c": "1"})
+    headers = {"content-type": f"{headers['content-type']}; charset={charset}"}
+    async with client() as http:
+        response = await http.post("/v1/images/edits", content=body, headers=headers)
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"]
+
+
 async def test_a_model_for_edits_alone_is_asked():
     from node.coordinator.catalogue import Catalogue
     from tests.node.inference.builders import with_card
 
     edits_alone = with_card(PACKAGE, work_kinds=(WorkKind.IMAGE_TO_IMAGE,))
-    generation = await parse(await read_form(*form()), Catalogue([edits_alone]))
+    generation = await parse(await read_form(*form()), Catalogue([edits_alone]), {})
     assert generation.requests[0].model is edits_alone
 
 
@@ -152,10 +190,10 @@ async def test_a_model_for_text_alone_is_not_asked():
     text_alone = with_card(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
     catalogue = Catalogue([text_alone])
     with pytest.raises(BadRequest, match="text-to-image, not image-to-image") as caught:
-        await parse(await read_form(*form({"model": PACKAGE.name})), catalogue)
+        await parse(await read_form(*form({"model": PACKAGE.name})), catalogue, {})
     assert caught.value.field == "model"
     with pytest.raises(BadRequest, match="has no default model for image-to-image; name one") as caught:
-        await parse(await read_form(*form()), catalogue)
+        await parse(await read_form(*form()), catalogue, {})
     assert caught.value.field == "model"
 
 
@@ -167,8 +205,6 @@ async def test_attack_a_flood_of_fields():
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
-        ("", b""),
-        ("application/json", b"{}"),
         ("multipart/form-data", b"x"),
         ("multipart/form-data; boundary=a", b"--b\r\n"),
         ("multipart/form-data; boundary=a", b"--a\r\nContent-Disposition: form-data\r\n\r\nx\r\n--a--\r\n"),
@@ -184,7 +220,7 @@ async def test_what_is_no_form(content_type, body):
 @given(mutations(st.just(form()[1])))
 async def test_any_body_gives_requests_or_a_refusal(body):
     try:
-        generation = await parse(await read_form(form()[0], body), CATALOGUE)
+        generation = await parse(await read_form(form()[0], body), CATALOGUE, {})
     except Refusal as refusal:
         assert refusal.reason
     else:
@@ -205,6 +241,12 @@ async def test_uploads_have_a_limit_that_is_told(length, reason):
     assert len(body) < FORM_BYTES_MAX
 
 
+async def test_a_form_that_is_sent_again_is_the_same_request_in_other_boundaries():
+    first, second, other = [await read_form(*form(fields)) for fields in ({"n": "2"}, {"n": "2"}, {"n": "3"})]
+    assert form()[0] != form()[0]
+    assert first.content == second.content != other.content
+
+
 async def test_errors_have_the_openai_shape():
     async with client(NoMiner("nobody does this")) as http:
         files = {"image": ("a.png", IMAGE, "image/png")}
@@ -213,9 +255,9 @@ async def test_errors_have_the_openai_shape():
             await http.post("/v1/images/edits", json={"prompt": "a cat"}),
             await http.post("/v1/images/edits", data={"prompt": ""}, files=files),
         ]
-    assert [answer.status_code for answer in answers] == [503, 400, 400]
-    assert [answer.json()["error"]["param"] for answer in answers] == [None, "image", "prompt"]
-    assert BODY_BYTES_MAX < UPLOAD_BYTES_MAX
+    assert [answer.status_code for answer in answers] == [503, 415, 400]
+    assert [answer.json()["error"]["param"] for answer in answers] == [None, "Content-Type", "prompt"]
+    assert JSON_BYTES_MAX < UPLOAD_BYTES_MAX
 
 
 def test_the_upload_of_the_tests_is_not_of_the_models_size():

@@ -1,0 +1,91 @@
+"""The routes under `/v1/cuckoo/`: receipts and results by task, quotes, status, and pictures behind links."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from node.api.cuckoo.errors import wording
+from node.api.dialect import Dialect
+from node.api.errors import ApiError, Refused
+from node.api.json_answers import json_response
+from node.api.links import LINK_PATH
+from node.api.openai.images import Images
+from node.api.quoting import quote_document
+from node.api.services import Services
+from node.api.serving import JSON_BYTES_MAX, read_body
+from node.system.clock import now_ms
+from protocol.receipt import to_document
+
+NO_TASK: Final = ApiError(404, "task_not_found", "no finished task of that id is remembered")
+NO_PICTURE: Final = ApiError(404, "picture_not_found", "this link leads nowhere, or does no longer")
+
+
+def cuckoo_dialect(services: Services) -> Dialect:
+    """The dialect, over a coordinator."""
+    handlers = Handlers(services)
+    routes = (
+        Route("/v1/cuckoo/tasks/{task_id}", handlers.receipt),
+        Route("/v1/cuckoo/tasks/{task_id}/output", handlers.output),
+        Route("/v1/cuckoo/quote", handlers.quote, methods=["POST"]),
+        Route("/v1/cuckoo/status", handlers.status),
+    )
+    return Dialect("/v1/cuckoo/", wording, routes, (Route(f"{LINK_PATH}/{{name}}", handlers.picture),))
+
+
+class Handlers:
+    """The handlers."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._images = Images(services)
+
+    async def status(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/status`: all that is to be seen of the node."""
+        del request
+        return json_response(self._services.context.observable.document())
+
+    async def receipt(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/tasks/{id}`: the receipt of a finished task."""
+        receipt = self._services.coordinator.receipt(_task_id(request))
+        if receipt is None:
+            raise Refused(NO_TASK)
+        return json_response(to_document(receipt))
+
+    async def output(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/tasks/{id}/output`: the result of a finished task, as signed, while it is kept."""
+        output = self._services.coordinator.output(_task_id(request))
+        if output is None:
+            raise Refused(NO_TASK)
+        return _file(output, "image/png")
+
+    async def quote(self, request: Request) -> Response:
+        """`POST /v1/cuckoo/quote`: what a body of `/v1/images/generations` would cost as offers stand."""
+        body = await read_body(request, JSON_BYTES_MAX, "application/json")
+        generation = await self._images.parse_generation(body)
+        document = quote_document(self._services.coordinator, generation.requests)
+        document |= {"size": generation.size, "steps": generation.requests[0].steps}
+        return json_response(document | generation.extras(), headers=generation.headers())
+
+    async def picture(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/pictures/{name}`: the picture of a link. Needs no token; the name is one."""
+        picture = self._services.links.find(request.path_params["name"], now_ms())
+        if picture is None:
+            raise Refused(NO_PICTURE)
+        return _file(picture.data, picture.media_type)
+
+
+def _file(data: bytes, media_type: str) -> Response:
+    headers = {"cache-control": "private, no-store", "x-content-type-options": "nosniff"}
+    return Response(data, media_type=media_type, headers=headers)
+
+
+def _task_id(request: Request) -> bytes:
+    """The task of a path; an id that is not one is nobody's."""
+    try:
+        return bytes.fromhex(request.path_params["task_id"])
+    except ValueError:
+        return b""

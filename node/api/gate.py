@@ -1,0 +1,103 @@
+"""The way into the API: the token, and what keeps a browser's page of somebody else's from using it.
+
+Is: framing, Host, Origin, and the bearer token, which stands in the data directory.
+Is not: what a route does with its request.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from node.api import errors
+from node.api.envelope import is_ambiguous
+from node.system.files import require_private, write_private
+
+TOKEN_FILE: Final = "api-token"  # noqa: S105 - the name of a file
+LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+"""Names of this machine. Any other in a Host header was resolved by somebody's name server: a page of theirs
+may be behind it, which the browser takes to be of one origin with us.
+"""
+
+
+def load_token(data_dir: Path) -> str:
+    """The bearer token of a data directory; made at the first call, mode 0600.
+
+    :raises UnsafeFile: others may read it.
+    """
+    path = data_dir / TOKEN_FILE
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32).encode() + b"\n")
+    require_private(path)
+    return path.read_text().strip()
+
+
+class Frontier:
+    """Middleware: refuses what could be read in two ways, and what a foreign page has sent."""
+
+    def __init__(self, app: ASGIApp, public_url: str, origins: Iterable[str]) -> None:
+        """:param public_url: under which a proxy shows this node; may be empty.
+
+        :param origins: of pages that may use it.
+        """
+        self._app = app
+        self._hosts = LOOPBACK_NAMES | {urlsplit(public_url).hostname or "localhost"}
+        self._origins = {*origins, _origin_of(public_url)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        headers = Headers(scope=scope)
+        host, origin = headers.get("host", ""), headers.get("origin", "")
+        if is_ambiguous(dict(scope["headers"])):
+            await errors.respond(errors.AMBIGUOUS_LENGTH, scope)(scope, receive, send)
+        elif host and _name_of(host) not in self._hosts:
+            await errors.respond(errors.FOREIGN_HOST, scope)(scope, receive, send)
+        elif origin and origin not in self._origins and origin != f"http://{host}":
+            await errors.respond(errors.FOREIGN_ORIGIN, scope)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
+class TokenGate:
+    """Middleware: refuses what has no valid token, except on open routes."""
+
+    def __init__(self, app: ASGIApp, token: str, open_routes: Iterable[BaseRoute]) -> None:
+        self._app = app
+        self._token = token.encode()
+        self._open_routes = tuple(open_routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if self._is_open(scope) or self._is_authorised(scope):
+            await self._app(scope, receive, send)
+        else:
+            await errors.respond(errors.WRONG_TOKEN, scope)(scope, receive, send)
+
+    def _is_open(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] == Match.FULL for route in self._open_routes)
+
+    def _is_authorised(self, scope: Scope) -> bool:
+        # The scheme has no case, and any number of spaces may follow it (RFC 9110, 11.4).
+        scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").strip().partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+
+
+def _name_of(host: str) -> str:
+    """The name in a Host header, without the port; empty if it is not one."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,110 @@
+"""`POST /v1/images/generations` and `POST /v1/images/edits`: from the request to the plain answer.
+
+Is: the handlers. Extras of ours (`seed`, `steps`, `guidance`, `negative_prompt` and others) travel as further
+fields; an answer's field `cuckoo` names the task behind each picture, whose receipt is at
+`/v1/cuckoo/tasks/{id}`. Is not: the stream (`streaming`), or what a body means (`generation`, `edits`).
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Scope
+
+from node.api.json_answers import json_response
+from node.api.links import LINK_PATH
+from node.api.openai import edits
+from node.api.openai.fields import Fields
+from node.api.openai.generation import Generation, parse, target_of
+from node.api.openai.streaming import GenerationStream
+from node.api.quoting import quote_document, require_affordable
+from node.api.services import Services
+from node.api.serving import (
+    JSON_BYTES_MAX,
+    RequestName,
+    deliver,
+    json_object,
+    read_body,
+    until_disconnect,
+)
+from node.coordinator.outcomes import Delivered
+from node.system.clock import now_ms
+from protocol.work import WorkKind
+
+STATUS_CLIENT_CLOSED = 499
+"""For nobody: the app has gone."""
+
+
+class Images:
+    """The handlers."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def generate(self, request: Request) -> Response:
+        """`POST /v1/images/generations`."""
+        body = await read_body(request, JSON_BYTES_MAX, "application/json")
+        return await self._serve(request, await self.parse_generation(body), body)
+
+    async def edit(self, request: Request) -> Response:
+        """`POST /v1/images/edits`."""
+        body = await read_body(request, edits.FORM_BYTES_MAX, "multipart/form-data")
+        form = await edits.read_form(request.headers, body)
+        services = self._services
+        generation = await edits.parse(form, services.catalogue, services.options.aliases)
+        return await self._serve(request, await generation.counted(services.prompt_tokens), form.content)
+
+    async def parse_generation(self, body: bytes) -> Generation:
+        """The request that a body of generations is.
+
+        :raises Refused: it is not JSON. :raises BadRequest: a field is wrong.
+        :raises UnknownModel: no such model.
+        """
+        services, fields = self._services, Fields(json_object(body))
+        target = target_of(fields, services.catalogue, services.options.aliases, WorkKind.TEXT_TO_IMAGE)
+        return await parse(fields, target).counted(services.prompt_tokens)
+
+    async def _serve(self, request: Request, generation: Generation, content: bytes) -> Response:
+        name = RequestName.of(request, content)
+        coordinator = self._services.coordinator
+        if generation.parameters.dry_run:
+            document = _answer(generation, [], {"quote": quote_document(coordinator, generation.requests)})
+            return json_response(document, headers=generation.headers())
+        require_affordable(coordinator, generation.requests)
+        if generation.parameters.stream:
+            return GenerationStream(coordinator, generation, name)
+
+        async def make() -> Response:
+            delivered = await deliver(coordinator, generation.requests, name)
+            data = [await self._picture(request.scope, generation, item) for item in delivered]
+            tasks = [item.receipt.announcement.digest.hex() for item in delivered]
+            document = _answer(generation, data, {"tasks": tasks})
+            return json_response(document, headers=generation.headers())
+
+        response = await until_disconnect(request.receive, make)
+        return Response(status_code=STATUS_CLIENT_CLOSED) if response is None else response
+
+    async def _picture(self, scope: Scope, generation: Generation, item: Delivered) -> dict[str, str]:
+        picture_format = generation.parameters.format
+        data = await picture_format.of_png(item.output)
+        if not generation.parameters.as_link:
+            return {"b64_json": base64.b64encode(data).decode()}
+        name = f"{secrets.token_urlsafe(24)}.{picture_format.name}"
+        self._services.links.keep(name, data, picture_format.media_type, now_ms())
+        return {"url": f"{self._services.base_url(scope)}{LINK_PATH}/{name}"}
+
+
+def _answer(generation: Generation, data: list[dict[str, str]], extras: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "created": now_ms() // 1000,
+        "data": data,
+        "background": "opaque",
+        "output_format": generation.parameters.format.name,
+        "size": generation.size,
+        "usage": generation.usage(),
+        "cuckoo": generation.extras() | extras,
+    }

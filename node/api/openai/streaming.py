@@ -1,0 +1,117 @@
+"""A request answered as server-sent events: partial images, then the completed one.
+
+Is: OpenAI's events, and comments beside them. Is not: the plain answer (`images`).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from node.api import errors
+from node.api.errors import REQUEST_ID, WORDING
+from node.api.openai.generation import Generation
+from node.api.serving import RequestName, until_disconnect
+from node.coordinator.coordinator import Coordinator
+from node.coordinator.outcomes import Announced, FailedOver, Preview, Progress
+from node.coordinator.watching import Watch
+from node.system.clock import now_ms
+from protocol.errors import Refusal
+from protocol.work import WorkKind
+
+
+class GenerationStream(Response):
+    """The answer.
+
+    Written as an ASGI application of its own: an async generator with a nursery inside cannot be
+    cancelled safely when the app goes away.
+    """
+
+    def __init__(self, coordinator: Coordinator, generation: Generation, name: RequestName) -> None:
+        super().__init__()
+        self._coordinator = coordinator
+        self._generation = generation
+        self._name = name
+        self._request = request = generation.requests[0]
+        self._format = generation.parameters.format
+        is_edit = request.work_kind == WorkKind.IMAGE_TO_IMAGE
+        self._event = "image_edit" if is_edit else "image_generation"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve until the end of the order or of the connection, whichever is first."""
+
+        async def serve() -> None:
+            try:
+                await self._serve(scope, send)
+            except Refusal as refusal:
+                # Refused before anything was sent: an ordinary error with its status.
+                await errors.respond(errors.of_refusal(refusal), scope)(scope, receive, send)
+
+        await until_disconnect(receive, serve)
+
+    async def _serve(self, scope: Scope, send: Send) -> None:
+        texts = {"content-type": "text/event-stream", "cache-control": "no-store"}
+        texts |= self._generation.headers()
+        headers = [(name.encode(), value.encode()) for name, value in texts.items()]
+        order = self._coordinator.submit(
+            self._request, key=self._name.key_of(0), body_hash=self._name.body_hash
+        )
+        async with order as watch:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            try:
+                await self._send_events(send, watch)
+            except Refusal as refusal:
+                error = errors.of_refusal(refusal)
+                document = scope[WORDING](error, scope[REQUEST_ID])
+                await _send_event(send, "error", document)
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send_events(self, send: Send, watch: Watch) -> None:
+        previews = 0
+        async for event in watch.events:
+            match event:
+                case Preview(png=png) if previews < self._request.previews:
+                    await self._send_picture(send, "partial_image", png, {"partial_image_index": previews})
+                    previews += 1
+                case Progress(miner=miner, units=step, units_all=steps):
+                    await _send_comment(send, f"step {step} of {steps} by 0x{miner.hex()}")
+                case Announced(task_id=task_id):
+                    await _send_comment(send, f"task {task_id.hex()}")
+                case FailedOver(miner=miner, reason=reason):
+                    await _send_comment(send, f"lost 0x{miner.hex()}: {reason}")
+        image = await watch.outcome()
+        tasks = [image.receipt.announcement.digest.hex()]
+        further = {
+            "usage": self._generation.usage(),
+            "cuckoo": self._generation.extras() | {"tasks": tasks},
+        }
+        await self._send_picture(send, "completed", image.output, further)
+
+    async def _send_picture(self, send: Send, kind: str, png: bytes, further: dict[str, Any]) -> None:
+        picture = await self._format.of_png(png)
+        data = {
+            "b64_json": base64.b64encode(picture).decode(),
+            "created_at": now_ms() // 1000,
+            "size": self._generation.size,
+            "quality": "auto",
+            "background": "opaque",
+            "output_format": self._format.name,
+        }
+        await _send_event(send, f"{self._event}.{kind}", data | further)
+
+
+async def _send_event(send: Send, name: str, data: dict[str, Any]) -> None:
+    body = f"event: {name}\ndata: {json.dumps({'type': name} | data)}\n\n"
+    await send({"type": "http.response.body", "body": body.encode(), "more_body": True})
+
+
+async def _send_comment(send: Send, text: str) -> None:
+    """A comment, which clients skip: progress for whoever reads the raw stream, and a sign of life."""
+    line = text.replace("\n", " ").replace("\r", " ")
+    await send(
+        {"type": "http.response.body", "body": f": {line}\n\n".encode(errors="replace"), "more_body": True}
+    )

@@ -1,0 +1,91 @@
+"""A coordinator that does what a test says, and a client of the API around it, in process."""
+
+import io
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import httpx2
+from PIL import Image
+
+from node.api.app import Api
+from node.api.services import ApiOptions
+from node.coordinator.offered import OfferedModel
+from node.coordinator.outcomes import Delivered, Preview
+from node.coordinator.quotes import Quote
+from node.coordinator.watching import Watch
+from node.system.observable import Observable
+from node.system.readiness import Readiness
+from protocol.hashing import sha256
+from tests.node.builders import CARD, CATALOGUE, PACKAGE
+
+TOKEN = "secret-token"
+TYPE_OF_FORM = "multipart/form-data"
+
+
+def picture(width=32, height=32, colour=(200, 30, 30)):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class FakeCoordinator:
+    """Every order is delivered at once, unless `outcome` is an error, which is raised.
+
+    :ivar placed: requests, in order. :ivar keys: their names.
+    """
+
+    def __init__(self, outcome=None):
+        self.outcome = outcome
+        self.placed, self.keys, self.outputs = [], [], {}
+        self.price = Quote(3, 8_000, 10_000, 1_000_000)
+
+    @asynccontextmanager
+    async def submit(self, request, *, key="", body_hash=b""):
+        if self.outcome is not None:
+            raise self.outcome
+        self.placed.append(request)
+        self.keys.append(key)
+        watch = Watch(bytes(32))
+        for index in range(request.previews):
+            watch.tell(Preview(index + 1, picture(colour=(index, 0, 0))))
+        output = picture(request.width, request.height, colour=(request.seed % 256, 0, 0))
+        task_id = sha256(request.seed.to_bytes(8, "big"))
+        receipt = SimpleNamespace(announcement=SimpleNamespace(digest=task_id))
+        self.outputs[task_id] = output
+        watch.finish(Delivered(output, receipt))
+        yield watch
+
+    def quote(self, request):
+        return self.price
+
+    def offered_models(self):
+        shape = (CARD.sizes, CARD.default_steps, CARD.steps_max)
+        return [OfferedModel("cuckoo-icons", PACKAGE.model_id, *shape, 3, 8_000, CARD.work_kinds)]
+
+    def receipt(self, task_id):
+        return None
+
+    def output(self, task_id):
+        return self.outputs.get(task_id)
+
+
+class Context:
+    """What is seen of a node."""
+
+    def __init__(self):
+        self.observable = Observable()
+        self.readiness = Readiness()
+
+
+def api(coordinator=None, context=None, catalogue=CATALOGUE, **options):
+    return Api(coordinator or FakeCoordinator(), catalogue, context or Context(), ApiOptions(**options))
+
+
+def client_of(built, token=TOKEN):
+    transport = httpx2.ASGITransport(app=built.application(TOKEN), raise_app_exceptions=False)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers)
+
+
+def client(outcome=None, context=None):
+    return client_of(api(FakeCoordinator(outcome), context))
