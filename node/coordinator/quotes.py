@@ -21,8 +21,8 @@ class Quote:
 
     :ivar miners: with a live offer that is not above the ceiling.
     :ivar cheapest_micro_cai: least that any miner asks, also above the ceiling; None without an offer.
-    :ivar most_micro_cai: most that the order can cost now: what the dearest of `miners` asks; None if there
-        are none.
+    :ivar most_micro_cai: most that the order can cost now, as the dearest of `miners` asks; None without
+        them.
     :ivar ceiling_micro_cai: the most that is paid: this coordinator's own, or the request's if that is less.
     """
 
