@@ -160,7 +160,7 @@ class Coordinator:
         return offered_models(self.engine.market.offers(), self._catalogue, now_ms())
 
     def quote(self, request: ImageRequest) -> Quote:
-        """What a request would cost, as the offers stand now."""
+        """The price of a request, as the offers stand now."""
         latest = self._peer.view.latest
         miners = None if latest is None else latest.miners
         order = request.order(self._price_max_micro_cai)
