@@ -96,6 +96,10 @@ class Catalogue:
         learned = self._learned.get(model_id)
         return self._own.get(model_id) or (learned.model if learned else None)
 
+    def is_own(self, model_id: bytes) -> bool:
+        """Whether the operator has the package in a folder."""
+        return model_id in self._own
+
     def find(self, model: str) -> Model:
         """The model of a name, of `name@` and first digits of an id, or of a whole id in hexadecimal.
 

@@ -45,6 +45,7 @@ from node.coordinator.outcomes import Announced, Delivered, FailedOver, OrderEve
 from node.coordinator.peer_ports import PeerMarket, PeerSigner
 from node.coordinator.quotes import Quote, quote
 from node.coordinator.records import FailureKind, OrderPlaced
+from node.coordinator.request_files import RequestFiles, fetch_over
 from node.coordinator.requests import ImageRequest
 from node.coordinator.watching import Watch
 from node.pay.purse import Purse
@@ -127,6 +128,9 @@ class Coordinator:
             journal,
             lambda: os.urandom(32),
         )
+        self.request_files = RequestFiles(
+            peer.data_dir, fetch_over(peer.host, peer.lookup), self._miners_that_offer
+        )
         self._stream_ids = itertools.count(1)
         self._streams: dict[int, MinerStream] = {}
         self._watches: dict[bytes, list[Watch]] = {}
@@ -170,6 +174,12 @@ class Coordinator:
         """A valid offer was heard: cards of its models that are missing will be fetched."""
         for model in offer.message.models:
             self._catalogue.note_offer(model.model_id, offer.signer.address, now_ms())
+
+    def _miners_that_offer(self, model_id: bytes) -> list[bytes]:
+        live = (
+            (miner, offer) for miner, offer in self.engine.market.offers() if offer.valid_until_ms > now_ms()
+        )
+        return [miner for miner, offer in live if any(model.model_id == model_id for model in offer.models)]
 
     def receipt(self, task_id: bytes) -> Receipt | None:
         """Receipt of a delivered task, while it is remembered."""
@@ -229,6 +239,8 @@ class Coordinator:
             sources=tuple(Source(SourceRole.IMAGE, len(data), digest) for digest, data in sources.items()),
             placed_at_ms=now_ms(),
         )
+        if not self._catalogue.is_own(request.model.model_id):
+            self.request_files.use(request.model)
         watch = self._watch(placed.order_id)
         try:
             self.perform(self.engine.place(placed, sources, placed.placed_at_ms))
@@ -342,6 +354,7 @@ class Coordinator:
         async with trio.open_nursery() as nursery:
             self.perform(self.engine.resume(now_ms()))
             nursery.start_soon(self._tick)
+            nursery.start_soon(self.request_files.run)
             async for errand in self._errands_todo:
                 nursery.start_soon(self._run_errand, errand)
 

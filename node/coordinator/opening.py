@@ -76,6 +76,7 @@ def _show(peer: Peer, coordinator: Coordinator, purse: Purse, journal: Journal) 
     observable, readiness = peer.context.observable, peer.context.readiness
     observable.register("coordinator", coordinator.status)
     observable.register("journal", journal.statistics)
+    observable.register("request_files", lambda: coordinator.request_files.counts)
     observable.register("pay", purse.status)
     readiness.register(NO_DEPOSIT, lambda: None if purse.free_wei > 0 else DEPOSIT_MISSING)
     readiness.register(NO_OFFER, lambda: None if coordinator.offered_models() else OFFER_MISSING)
