@@ -21,6 +21,10 @@ PAGE_NODES: Final = 500
 """Nodes in one question for weights: some five million gas, which every RPC allows for a call."""
 
 
+SETTLED_LOOK_BACK: Final = 4
+"""Epochs that are looked at for one whose seed is deep enough."""
+
+
 class EpochsClient:
     """Epochs, as staking counts them and as their seeds are recorded."""
 
@@ -38,10 +42,24 @@ class EpochsClient:
         number: int = await self._seeds.read("currentEpoch")
         return number
 
-    async def latest_epoch(self) -> Epoch | None:
-        """The newest epoch with a seed; ``None`` before the first."""
-        number: int = await self._seeds.read("latestSeededEpoch")
-        return await self.epoch(number) if number else None
+    async def settled_epoch(self, confirmations: int) -> Epoch | None:
+        """The newest epoch whose seed's block lies under `confirmations` others; ``None`` before the first.
+
+        :param confirmations: blocks, fewer than two epochs have; what a reorganisation of fewer blocks may
+            still change is not given.
+        """
+        # The clock first: answers after it are of the same block or a newer one, so nothing looks deeper
+        # than it is.
+        clock = await self.clock()
+        newest: int = await self._seeds.read("latestSeededEpoch")
+        for number in range(newest, max(newest - SETTLED_LOOK_BACK, 0), -1):
+            seed_block: int = await self._seeds.read("seedBlock", number)
+            if seed_block + confirmations > clock:
+                continue
+            epoch = await self.epoch(number)
+            if epoch is not None:
+                return epoch
+        return None
 
     async def epoch(self, number: int) -> Epoch | None:
         """One epoch; ``None`` if it has no seed."""

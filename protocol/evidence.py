@@ -107,6 +107,17 @@ class WrongRanking(_Tagged):
     FAULT = Fault.WRONG_RANKING
     announcement: StatementBytes
 
+    def epoch(self) -> int:
+        """The number of the epoch that the announcement names, its signature unchecked.
+
+        :raises DecodeError: it is no announcement.
+        """
+        _, task = read_envelope(self.announcement)
+        if not isinstance(task, TaskAnnouncement):
+            message = "the statement is no announcement"
+            raise DecodeError(message)
+        return task.epoch
+
 
 @dataclass(frozen=True, slots=True)
 class FalsePart(_Tagged):

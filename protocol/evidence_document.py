@@ -64,7 +64,7 @@ def to_document(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochVi
             statements = {"earlier_statement": evidence.earlier, "later_statement": evidence.later}
         case WrongRanking():
             statements = {"statement": evidence.announcement}
-            epoch = epochs[_task_of(evidence).epoch]
+            epoch = epochs[evidence.epoch()]
             if len(epoch.miners) <= EPOCH_MINERS_MAX:
                 document["epoch"] = epoch_to_document(epoch, offence.signer)
         case FalsePart():

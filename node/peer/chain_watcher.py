@@ -8,6 +8,7 @@ A chain that cannot be reached is no reason to stop: the last view stays, and it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,13 @@ import trio
 
 from contracts.epochs import EpochsClient
 from contracts.errors import ChainError, ContractReverted
-from contracts.records import Role
+from contracts.records import Epoch, Role
 from contracts.registry import Registry
 from contracts.transactions import Sender
+from node.system import clock
 from node.system.events import ChainReorganised, EventBus
 from protocol.draw import EpochView, Snapshot
-from protocol.rules.view import TaskTerms, View
+from protocol.rules.view import SEED_SETTLING_MS, TaskTerms, View
 from protocol.statement import Domain
 
 EPOCHS_KEPT = 2
@@ -62,9 +64,16 @@ class ChainWatcher:
         domain: Domain,
         terms: TaskTerms,
         poll_ms: int,
+        confirmations: int,
         events: EventBus | None = None,
+        now_ms: Callable[[], int] = clock.now_ms,
     ) -> None:
-        """:param registry: with the file in which it is kept from one run to the next."""
+        """
+        :param registry: with the file in which it is kept from one run to the next.
+        :param confirmations: blocks under which a seed's block lies before the seed is used.
+        """
+        self._confirmations = confirmations
+        self._now_ms = now_ms
         self._fault: str | None = None
         self._asked_at_s: float | None = None
         self._events = events or EventBus()
@@ -89,7 +98,7 @@ class ChainWatcher:
         """
         self._asked_at_s = trio.current_time()
         try:
-            epoch = await self._epochs.latest_epoch()
+            epoch = await self._epochs.settled_epoch(self._confirmations)
         finally:
             self._asked_at_s = None
         if epoch is None:
@@ -98,6 +107,9 @@ class ChainWatcher:
         # After a reorganisation an epoch may have another seed than the one that we have read.
         if known is not None and known.seed == epoch.seed:
             return
+        latest = self.view.latest
+        if known is None and latest is not None and epoch.number < latest.number:
+            return  # an RPC that lags, or a reorganisation that will bring the newer one back
         await self._registry.sync()
         self._tell_fault()
         if not self._registry.is_complete:
@@ -105,6 +117,31 @@ class ChainWatcher:
                 "the chain's RPC knows fewer nodes than the contract; asking again", epoch=epoch.number
             )
             return
+        fresh = await self._weighed(epoch)
+        if fresh is None:
+            return
+        kept = [number for number in sorted(self.view.epochs) if number != epoch.number][-(EPOCHS_KEPT - 1) :]
+        others = {number: await self._as_it_is_now(self.view.epochs[number]) for number in kept}
+        self._renew(others | {epoch.number: fresh})
+        log.info("epoch", number=epoch.number, miners=len(fresh.miners), coordinators=len(fresh.coordinators))
+
+    async def seed_of(self, epoch: int) -> bytes | None:
+        """The seed of an epoch, by number, as the chain has it now: 32 bytes; None if it has none.
+
+        :raises ChainError: it cannot be reached or answers nonsense.
+        """
+        found = await self._epochs.epoch(epoch)
+        return None if found is None else found.seed
+
+    async def _as_it_is_now(self, known: EpochView) -> EpochView:
+        """An epoch that was read before. A seed depends on the one before it, so two may change at once."""
+        now = await self._epochs.epoch(known.number)
+        if now is None or now.seed == known.seed:
+            return known
+        return await self._weighed(now) or known
+
+    async def _weighed(self, epoch: Epoch) -> EpochView | None:
+        """An epoch with who is staked in it; None if it is so old that the chain cannot tell."""
         try:
             miners, coordinators = [
                 await self._snapshot(role, epoch.number) for role in (Role.MINER, Role.COORDINATOR)
@@ -114,18 +151,23 @@ class ChainWatcher:
                 raise
             # Nobody has recorded a seed for so long that the chain cannot tell that epoch's weights any more.
             log.warning("the newest seed is too old: waiting for the next one", epoch=epoch.number)
-            return
-        fresh = EpochView(epoch.number, epoch.seed, miners, coordinators)
-        kept = [number for number in sorted(self.view.epochs) if number != epoch.number][-(EPOCHS_KEPT - 1) :]
+            return None
+        return EpochView(epoch.number, epoch.seed, miners, coordinators)
+
+    def _renew(self, epochs: dict[int, EpochView]) -> None:
+        before = self.view
+        changed = [
+            number
+            for number, epoch in epochs.items()
+            if number in before.epochs and before.epochs[number].seed != epoch.seed
+        ]
+        until = {number: self._now_ms() + SEED_SETTLING_MS for number in changed}
+        settling = {number: end for number, end in before.settling_until_ms.items() if number in epochs}
         # One assignment of a new value: whoever holds the old view goes on with a consistent one.
-        self.view = View(
-            self.view.domain,
-            {number: self.view.epochs[number] for number in kept} | {epoch.number: fresh},
-            self.view.terms,
-        )
-        if known is not None:
-            self._events.publish(ChainReorganised(epoch.number))
-        log.info("epoch", number=epoch.number, miners=len(miners), coordinators=len(coordinators))
+        self.view = View(before.domain, epochs, before.terms, settling | until)
+        for number in changed:
+            self._events.publish(ChainReorganised(number))
+            log.warning("the seed of an epoch has changed: the chain was reorganised", epoch=number)
 
     def status(self) -> ChainStatus:
         """For people and monitors."""

@@ -1,6 +1,6 @@
 """Evidence on its way through a node: to its file, off the event loop, and to gossip.
 
-Is: the two tasks between the rules, which find evidence or hear of it, and disk and mesh.
+Is: the tasks between the rules, which find evidence or hear of it, and disk and mesh.
 Is not: the rules (`protocol/rules`), the folder (`node.peer.evidence_store`), or the report to the chain.
 """
 
@@ -14,11 +14,12 @@ from typing import Final
 import structlog
 import trio
 
+from node.peer.doubted_rankings import DoubtedRankings
 from node.peer.evidence_queue import EvidenceQueue, FoundEvidence
 from node.peer.evidence_store import EvidenceStore
 from protocol.draw import EpochView
 from protocol.errors import LocalError
-from protocol.evidence import Evidence, Offence, verify_evidence
+from protocol.evidence import Evidence, Offence, WrongRanking, verify_evidence
 from protocol.rules.view import GOSSIP_BYTES_MAX
 from protocol.statement import Domain
 
@@ -37,6 +38,7 @@ class EvidenceStatus:
     :ivar files: in the folder. :ivar slashable: of these, that the contract can judge.
     :ivar size_bytes: of all files.
     :ivar waiting: pieces to be written.
+    :ivar doubted: wrong rankings that are held back until the chain has been asked once more.
     :ivar not_kept: since the start: evicted, without room, not writable, or too many at once.
     :ivar not_gossiped: since the start: too long for gossip, which leaves the file, or too many at once.
     """
@@ -45,6 +47,7 @@ class EvidenceStatus:
     slashable: int
     size_bytes: int
     waiting: int
+    doubted: int
     not_kept: int
     not_gossiped: int
 
@@ -58,12 +61,15 @@ class EvidenceDesk:
         domain: Domain,
         epochs: Callable[[], Mapping[int, EpochView]],
         publish: Callable[[bytes], Awaitable[None]],
+        seed_of: Callable[[int], Awaitable[bytes | None]],
     ) -> None:
         """
         :param epochs: that the node knows now, by number.
         :param publish: gossips a piece of our own; raises LocalError if its rule refuses it.
+        :param seed_of: the seed of an epoch, by number, as the chain has it now; raises ChainError.
         :raises OSError: the folder cannot be read.
         """
+        self._doubted = DoubtedRankings(seed_of, self._keep_and_publish)
         self._domain = domain
         self._epochs = epochs
         self._publish = publish
@@ -84,6 +90,16 @@ class EvidenceDesk:
         """
         epochs = self._epochs()
         found = FoundEvidence(evidence, verify_evidence(self._domain, evidence, epochs), epochs)
+        if isinstance(evidence, WrongRanking):
+            self._doubt(found, evidence)
+        else:
+            self._keep_and_publish(found)
+
+    def _doubt(self, found: FoundEvidence, ranking: WrongRanking) -> None:
+        if not self._store.holds(found.offence.key) and not self._doubted.put(found, ranking):
+            self._tell_of_loss("too many wrong rankings at once: a piece is not kept", found)
+
+    def _keep_and_publish(self, found: FoundEvidence) -> None:
         self._keep(found)
         if not self._to_publish.put(found):
             self._tell_of_loss("too much evidence at once: a piece is not gossiped", found)
@@ -96,7 +112,12 @@ class EvidenceDesk:
             slashable=state.slashable,
             size_bytes=state.size_bytes,
             waiting=len(self._to_write),
-            not_kept=state.evicted + state.turned_away + self._to_write.dropped + self._not_written,
+            doubted=len(self._doubted),
+            not_kept=state.evicted
+            + state.turned_away
+            + self._to_write.dropped
+            + self._not_written
+            + self._doubted.dropped,
             not_gossiped=self._to_publish.dropped + self._too_long,
         )
 
@@ -105,6 +126,7 @@ class EvidenceDesk:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write_all)
             nursery.start_soon(self._publish_all)
+            nursery.start_soon(self._doubted.run)
 
     def _keep(self, found: FoundEvidence) -> None:
         if self._store.holds(found.offence.key):

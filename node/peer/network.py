@@ -26,12 +26,13 @@ class NetworkUnusable(LocalError):
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """`params.toml`; each field is explained there. All times in milliseconds."""
+    """`params.toml`; each field is explained there. All times in milliseconds, depths in blocks."""
 
     name: str
     chain_id: int
     default_rpc_url: str
     chain_poll_ms: int
+    seed_confirmations: int
     head_start_ms: int
     progress_timeout_ms: int
     task_life_ms: int

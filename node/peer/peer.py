@@ -94,6 +94,7 @@ class Peer:
             network.domain,
             lambda: self.view.epochs,
             lambda data: self.publish(evidence.TOPIC, data),
+            chain.seed_of,
         )
         self.clock = ClockComparison(
             self.host, _clock_sources(chain, clients), MachineClocks(), random.SystemRandom()
@@ -265,4 +266,6 @@ def _chain_watcher(clients: Clients, network: Network, data_dir: Path, events: E
     terms = TaskTerms(parameters.head_start_ms, parameters.task_life_ms)
     registry = clients.registry(data_dir / REGISTRY_FILE)
     poll_ms = parameters.chain_poll_ms
-    return ChainWatcher(clients.epochs, registry, network.domain, terms, poll_ms, events)
+    return ChainWatcher(
+        clients.epochs, registry, network.domain, terms, poll_ms, parameters.seed_confirmations, events
+    )

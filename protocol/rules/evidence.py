@@ -9,6 +9,7 @@ from protocol.evidence import (
     Offence,
     TwoStatements,
     UnknownEpoch,
+    WrongRanking,
     decode_evidence,
     verify_evidence,
 )
@@ -23,12 +24,10 @@ TOPIC = "evidence"
 def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple[Evidence, Offence]:
     """The evidence in `data`, to be accepted, and what it proves.
 
-    :param now_ms: not looked at; every rule has the same arguments.
     :raises GossipIgnore: this fault of the signer is known, the offender has no stake to lose, or the epoch
-        or the task is unknown.
+        or the task is unknown, or the epoch's seed has just changed.
     :raises GossipReject: it proves nothing.
     """
-    del now_ms
     check_size_and_novelty(seen, data, Evidence)
     # [REJECT] The message is canonical evidence of a fault that is known.
     try:
@@ -42,6 +41,9 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     # [IGNORE] The task of a false part is known. No penalty: its announcement may still be under way.
     if isinstance(evidence, FalsePart) and task is None:
         raise GossipIgnore("task is not known")
+    # [IGNORE] A wrong ranking is not of an epoch whose seed has just changed: it may be another one's draw.
+    if isinstance(evidence, WrongRanking) and _is_settling(view, evidence, now_ms):
+        raise GossipIgnore("epoch's seed has just changed")
     try:
         offence = verify_evidence(view.domain, evidence, view.epochs)
     # [IGNORE] The epoch that judging needs is known. No penalty: another peer may hear of it first.
@@ -78,3 +80,12 @@ def _task_of(seen: Seen, evidence: Evidence) -> Statement[TaskAnnouncement] | No
         return seen.tasks.get(evidence.task_id())
     except DecodeError as error:
         raise GossipReject("evidence proves nothing") from error
+
+
+def _is_settling(view: View, evidence: WrongRanking, now_ms: int) -> bool:
+    """:raises GossipReject: the statement is not an announcement."""
+    try:
+        epoch = evidence.epoch()
+    except DecodeError as error:
+        raise GossipReject("evidence proves nothing") from error
+    return view.is_settling(epoch, now_ms)

@@ -29,7 +29,8 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
     """The announcement in `data`, to be accepted.
 
     :raises Contradiction: the coordinator contradicts itself; carries the evidence.
-    :raises GossipIgnore: over, seen, or of an epoch that this peer does not know (yet).
+    :raises GossipIgnore: over, seen, or of an epoch that this peer does not know (yet) or whose seed has
+        just changed.
     :raises Misranked: it contradicts the chain; carries the evidence.
     :raises GossipReject: no honest peer forwards this.
     """
@@ -50,6 +51,7 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
         raise GossipIgnore("epoch is not known")
     # [REJECT] Whom it names is a coordinator of that epoch, on which all peers agree.
     if not epoch.coordinators.weight_of(task.coordinator):
+        check_settled(view, task.epoch, now_ms)
         raise GossipReject("not a coordinator of this epoch")
     statement = verify_gossip(view.domain, envelope, task, data)
     # [REJECT] The signer is the coordinator that it names.
@@ -60,6 +62,7 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
     # [REJECT] The ranking is the draw's; if it is not, the announcement is evidence.
     seed = task_seed(epoch.seed, task.coordinator, task.number)
     if not follows_draw(epoch.miners, seed, task.ranking):
+        check_settled(view, task.epoch, now_ms)
         raise Misranked(WrongRanking(data))
     seen.tasks[statement.digest] = statement
     seen.task_ids[task.coordinator, task.epoch, task.number] = statement.digest
@@ -69,6 +72,17 @@ def validate_task(seen: Seen, view: View, data: bytes, now_ms: int) -> Statement
         seen.last_tasks[task.coordinator, task.epoch] = statement.digest
     remember(seen, statement)
     return statement
+
+
+def check_settled(view: View, epoch: int, now_ms: int) -> None:
+    """Before somebody is blamed for what does not fit an epoch.
+
+    :param epoch: its number.
+    :raises GossipIgnore: the signer may have seen another one under that number.
+    """
+    # [IGNORE] What does not fit is not by a seed that has just changed. No penalty: peers hear of it in turn.
+    if view.is_settling(epoch, now_ms):
+        raise GossipIgnore("epoch's seed has just changed")
 
 
 def check_form(task: TaskAnnouncement) -> None:

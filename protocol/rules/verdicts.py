@@ -56,6 +56,9 @@ def validate_verdict(seen: Seen, view: View, data: bytes, now_ms: int) -> Statem
     if drawn is None:
         drawn = auditors(epoch.miners, _seed(task, epoch.seed), task.message.assigned, AUDITORS_PER_TASK)
     if statement.signer.address not in drawn:
+        # [IGNORE] Nor by a seed that has just changed. No penalty: peers hear of it one after the other.
+        if view.is_settling(task.message.epoch, now_ms):
+            raise GossipIgnore("epoch's seed has just changed")
         raise GossipReject("signer was not drawn to audit this task")
     check_slot_is_free(seen, statement)
     seen.auditors[verdict.task_id] = drawn

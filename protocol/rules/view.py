@@ -20,6 +20,8 @@ from protocol.statement import Domain, Envelope, Statement, read_envelope, verif
 
 CLOCK_DISPARITY_MS_MAX = 500
 """How far two honest clocks may differ; the field's constant."""
+SEED_SETTLING_MS = 5 * 60 * 1000
+"""How long after an epoch's seed has changed nobody is blamed for a draw by another one."""
 GOSSIP_BYTES_MAX = 64 * 1024
 """Longest gossip message."""
 SEEN_MESSAGES_MAX = 65_536
@@ -54,16 +56,23 @@ class View:
     :ivar domain: of this network's signatures.
     :ivar epochs: by number; the latest and the one before, which announcements may still name.
     :ivar terms: of the network's tasks.
+    :ivar settling_until_ms: of epochs whose seed has just changed, by number: until when draws that do not
+        fit are nobody's fault.
     """
 
     domain: Domain
     epochs: Mapping[int, EpochView]
     terms: TaskTerms
+    settling_until_ms: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def latest(self) -> EpochView | None:
         """The epoch that new announcements use; None before the first seed is recorded."""
         return self.epochs[max(self.epochs)] if self.epochs else None
+
+    def is_settling(self, epoch: int, now_ms: int) -> bool:
+        """Whether the seed of an epoch, by number, has just changed: a reorganisation of the chain."""
+        return now_ms < self.settling_until_ms.get(epoch, 0)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ async def block_hash(world, number):
 
 
 async def test_a_seed_is_chained_to_the_hash_of_a_later_block(world):
-    assert await world.epochs.latest_epoch() is None
+    assert await world.epochs.settled_epoch(0) is None
     first = await world.epochs.current_epoch() + 1
     seed_block = first * EPOCH_BLOCKS + SEED_DELAY_BLOCKS
     await go_to(world, seed_block)
@@ -40,8 +40,24 @@ async def test_a_seed_is_chained_to_the_hash_of_a_later_block(world):
     previous = keccak256(b"".join(words))
     expected = keccak256(previous + await block_hash(world, seed_block) + first.to_bytes(32, "big"))
     assert epoch == Epoch(first, expected, first * EPOCH_BLOCKS)
-    assert await world.epochs.latest_epoch() == epoch
+    assert await world.epochs.settled_epoch(0) == epoch
     assert await world.epochs.recordable_epoch() is None
+
+
+async def test_a_seed_is_given_when_its_block_is_deep_enough(world):
+    first = await world.epochs.current_epoch() + 1
+    epochs = []
+    for number in (first, first + 1):
+        await go_to(world, number * EPOCH_BLOCKS + SEED_DELAY_BLOCKS + 1)
+        epochs.append(await world.epochs.record_seed(world.ann, number))
+    earlier, newest = epochs
+    seed_block = (first + 1) * EPOCH_BLOCKS + SEED_DELAY_BLOCKS
+    depth = await world.epochs.clock() - seed_block
+    assert await world.epochs.settled_epoch(depth) == newest
+    assert await world.epochs.settled_epoch(depth + 1) == earlier
+    assert await world.epochs.settled_epoch(depth + EPOCH_BLOCKS + 1) is None
+    await world.chain.mine()
+    assert await world.epochs.settled_epoch(depth + 1) == newest
 
 
 async def test_recording_twice_is_harmless(world):

@@ -213,6 +213,7 @@ def view_of(document):
             for epoch in document["epochs"]
         },
         TaskTerms(document["head_start_ms"], document["life_ms_max"]),
+        {int(number): until for number, until in document["settling_until_ms"].items()},
     )
 
 

@@ -148,6 +148,7 @@ def view_document(known: View) -> dict[str, Any]:
             }
             for epoch in known.epochs.values()
         ],
+        "settling_until_ms": {str(number): until for number, until in known.settling_until_ms.items()},
     }
 
 
@@ -163,6 +164,11 @@ def view_without_epoch(number: int) -> View:
     return View(
         whole.domain, {other: epoch for other, epoch in whole.epochs.items() if other != number}, whole.terms
     )
+
+
+def view_settling(number: int, until_ms: int) -> View:
+    """The seed of an epoch has just changed."""
+    return dataclasses.replace(view(), settling_until_ms={number: until_ms})
 
 
 def view_with(epoch: EpochView) -> View:

@@ -13,6 +13,7 @@ from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
 
 POLL_MS = 1000
+CONFIRMATIONS = 3
 TERMS = TaskTerms(1_000, 60_000)
 MINER, COORDINATOR = b"\x01" * 20, b"\x02" * 20
 
@@ -21,16 +22,22 @@ class FakeEpochs:
     """A chain with one epoch, which the test sets, and an outage, which the test switches."""
 
     def __init__(self):
-        self.epoch = None
+        self.newest = None
+        self.earlier = {}
         self.reachable = True
         self.refusal = None
         self.silent_s = 0
 
-    async def latest_epoch(self):
+    async def epoch(self, number):
+        await trio.lowlevel.checkpoint()
+        return self.newest if self.newest.number == number else self.earlier.get(number)
+
+    async def settled_epoch(self, confirmations):
+        assert confirmations == CONFIRMATIONS
         await trio.sleep(self.silent_s)
         if not self.reachable:
             raise ChainUnreachable("127.0.0.1:1", "gone")
-        return self.epoch
+        return self.newest
 
     async def weights_at(self, nodes, epoch):
         await trio.lowlevel.checkpoint()
@@ -68,15 +75,15 @@ def registry():
 
 @pytest.fixture
 def watcher(epochs, registry):
-    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TERMS, POLL_MS)
+    return ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TERMS, POLL_MS, CONFIRMATIONS)
 
 
 async def test_an_epoch_that_gets_another_seed__is_an_event_and_a_new_one_is_not(epochs, registry):
     bus = EventBus()
-    watcher = ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TERMS, POLL_MS, bus)
+    watcher = ChainWatcher(epochs, registry, Domain(31337, bytes(20)), TERMS, POLL_MS, CONFIRMATIONS, bus)
     with bus.subscribe() as subscription:
         for number, seed in ((1, b"\x01"), (1, b"\x01"), (2, b"\x02"), (2, b"\x03")):
-            epochs.epoch = Epoch(number, seed * 32, 0)
+            epochs.newest = Epoch(number, seed * 32, 0)
             await watcher.refresh()
         assert (await subscription.receive()).event == ChainReorganised(2)
         assert bus.counts.published == 1
@@ -86,7 +93,7 @@ async def test_status_says_what_the_chain_said_last_and_that_it_is_silent(
     watcher, epochs, autojump_clock, nursery
 ):
     assert watcher.status() == ChainStatus(epoch=None, miners=0, coordinators=0, unreachable=None)
-    epochs.epoch = Epoch(1, b"\x01" * 32, 0)
+    epochs.newest = Epoch(1, b"\x01" * 32, 0)
     nursery.start_soon(watcher.run)
     await trio.sleep(0.5)
     assert watcher.status() == ChainStatus(epoch=1, miners=1, coordinators=1, unreachable=None)
@@ -106,7 +113,7 @@ async def test_before_the_first_seed_there_is_no_epoch(watcher):
 
 
 async def test_epoch_has_weights_of_its_snapshot(watcher, epochs):
-    epochs.epoch = Epoch(3, b"\x09" * 32, 60)
+    epochs.newest = Epoch(3, b"\x09" * 32, 60)
     await watcher.refresh()
     latest = watcher.view.latest
     assert (latest.number, latest.seed) == (3, b"\x09" * 32)
@@ -115,23 +122,23 @@ async def test_epoch_has_weights_of_its_snapshot(watcher, epochs):
 
 
 async def test_an_epoch_whose_weights_are_forgotten_is_waited_out(watcher, epochs):
-    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "WeightForgotten"
+    epochs.newest, epochs.refusal = Epoch(3, bytes(32), 60), "WeightForgotten"
     await watcher.refresh()
     assert watcher.view.latest is None
-    epochs.epoch, epochs.refusal = Epoch(9, bytes(32), 180), None
+    epochs.newest, epochs.refusal = Epoch(9, bytes(32), 180), None
     await watcher.refresh()
     assert watcher.view.latest.number == 9
 
 
 async def test_any_other_refusal_is_a_fault_of_ours(watcher, epochs):
-    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "EpochNotStarted"
+    epochs.newest, epochs.refusal = Epoch(3, bytes(32), 60), "EpochNotStarted"
     with pytest.raises(ContractReverted):
         await watcher.refresh()
 
 
 async def test_latest_epochs_are_kept_and_read_once(watcher, epochs, registry):
     for number in range(1, 6):
-        epochs.epoch = Epoch(number, bytes(32), number)
+        epochs.newest = Epoch(number, bytes(32), number)
         await watcher.refresh()
         await watcher.refresh()
     assert sorted(watcher.view.epochs) == [4, 5][-EPOCHS_KEPT:]
@@ -140,14 +147,14 @@ async def test_latest_epochs_are_kept_and_read_once(watcher, epochs, registry):
 
 async def test_an_epoch_with_another_seed_after_a_reorganisation_is_read_again(watcher, epochs):
     for seed in (b"\x01" * 32, b"\x02" * 32):
-        epochs.epoch = Epoch(4, seed, 80)
+        epochs.newest = Epoch(4, seed, 80)
         await watcher.refresh()
         assert watcher.view.latest.seed == seed
     assert list(watcher.view.epochs) == [4]
 
 
 async def test_a_list_that_is_too_short_is_not_drawn_from(watcher, epochs, registry):
-    epochs.epoch, registry.is_complete = Epoch(4, bytes(32), 80), False
+    epochs.newest, registry.is_complete = Epoch(4, bytes(32), 80), False
     await watcher.refresh()
     assert watcher.view.latest is None
     registry.is_complete = True
@@ -159,7 +166,7 @@ async def test_a_list_that_cannot_be_kept_stops_nothing_and_is_told_once(watcher
     registry.fault = "disk full"
     with structlog.testing.capture_logs() as told:
         for number in (4, 5):
-            epochs.epoch = Epoch(number, bytes(32), 80)
+            epochs.newest = Epoch(number, bytes(32), 80)
             await watcher.refresh()
     assert watcher.view.latest.number == 5
     assert [entry["error"] for entry in told if "error" in entry] == ["disk full"]
@@ -168,7 +175,7 @@ async def test_a_list_that_cannot_be_kept_stops_nothing_and_is_told_once(watcher
 async def test_a_node_behind_the_others_that_refuses_does_not_end_the_watcher(
     watcher, epochs, autojump_clock
 ):
-    epochs.epoch, epochs.refusal = Epoch(3, bytes(32), 60), "EpochNotStarted"
+    epochs.newest, epochs.refusal = Epoch(3, bytes(32), 60), "EpochNotStarted"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watcher.run)
         await trio.sleep(2.5)
@@ -179,14 +186,14 @@ async def test_a_node_behind_the_others_that_refuses_does_not_end_the_watcher(
 
 
 async def test_outage_keeps_the_view_and_passes(watcher, epochs, autojump_clock):
-    epochs.epoch = Epoch(1, bytes(32), 1)
+    epochs.newest = Epoch(1, bytes(32), 1)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watcher.run)
         await trio.sleep(1.5)
         epochs.reachable = False
         await trio.sleep(10)
         assert watcher.view.latest.number == 1
-        epochs.reachable, epochs.epoch = True, Epoch(2, bytes(32), 2)
+        epochs.reachable, epochs.newest = True, Epoch(2, bytes(32), 2)
         await trio.sleep(1.5)
         assert watcher.view.latest.number == 2
         nursery.cancel_scope.cancel()
@@ -199,7 +206,7 @@ async def test_refresh_says_when_the_chain_is_gone(watcher, epochs):
 
 
 async def test_a_chain_that_is_silent_is_out_of_reach_before_its_time_limit(watcher, epochs, autojump_clock):
-    epochs.epoch, epochs.silent_s = Epoch(1, b"\x01" * 32, 0), 15
+    epochs.newest, epochs.silent_s = Epoch(1, b"\x01" * 32, 0), 15
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watcher.refresh)
         await trio.sleep(SILENCE_S_MAX - 0.1)
@@ -208,3 +215,38 @@ async def test_a_chain_that_is_silent_is_out_of_reach_before_its_time_limit(watc
         assert watcher.unreachable == "the chain has not answered for 3 s"
         await trio.sleep(15)
         assert watcher.unreachable is None
+
+
+async def test_a_seed_that_changes_is_settling_for_a_while_and_so_is_the_one_before_it(epochs, registry):
+    """Each seed depends on the one before it, so a deep reorganisation changes two."""
+    watcher = ChainWatcher(
+        epochs, registry, Domain(31337, bytes(20)), TERMS, POLL_MS, CONFIRMATIONS, now_ms=lambda: 1_000
+    )
+    for number in (3, 4):
+        epochs.newest = Epoch(number, bytes([number]) * 32, 0)
+        await watcher.refresh()
+    assert watcher.view.settling_until_ms == {}
+    epochs.earlier[3], epochs.newest = Epoch(3, b"\x33" * 32, 0), Epoch(4, b"\x44" * 32, 0)
+    await watcher.refresh()
+    assert {number: epoch.seed[0] for number, epoch in watcher.view.epochs.items()} == {3: 0x33, 4: 0x44}
+    assert watcher.view.settling_until_ms == {3: 301_000, 4: 301_000}
+    assert [watcher.view.is_settling(4, at_ms) for at_ms in (300_999, 301_000)] == [True, False]
+    epochs.earlier[4] = epochs.newest
+    epochs.newest = Epoch(5, b"\x55" * 32, 0)
+    await watcher.refresh()
+    assert (sorted(watcher.view.epochs), sorted(watcher.view.settling_until_ms)) == ([4, 5], [4])
+
+
+async def test_an_older_epoch_than_the_known_ones_changes_nothing(watcher, epochs):
+    for number in (3, 4):
+        epochs.newest = Epoch(number, bytes([number]) * 32, 0)
+        await watcher.refresh()
+    epochs.newest = Epoch(2, b"\x02" * 32, 0)
+    await watcher.refresh()
+    assert sorted(watcher.view.epochs) == [3, 4]
+
+
+async def test_the_seed_of_an_epoch_is_asked_for(watcher, epochs):
+    epochs.newest = Epoch(3, b"\x03" * 32, 0)
+    assert await watcher.seed_of(3) == b"\x03" * 32
+    assert await watcher.seed_of(2) is None

@@ -8,6 +8,7 @@ import structlog.testing
 import trio
 
 from node.peer import evidence_desk
+from node.peer.doubted_rankings import DOUBT_S
 from node.peer.evidence_desk import EvidenceDesk, EvidenceStatus
 from node.peer.evidence_queue import FoundEvidence
 from protocol.draw import EpochView, Snapshot
@@ -54,9 +55,14 @@ def gossip():
     return Gossip()
 
 
+async def seed_of(number):
+    await trio.lowlevel.checkpoint()
+    return builders.EPOCH.seed
+
+
 @pytest.fixture
 def desk(tmp_path, gossip):
-    return EvidenceDesk(tmp_path / "evidence", DOMAIN, lambda: EPOCHS, gossip.publish)
+    return EvidenceDesk(tmp_path / "evidence", DOMAIN, lambda: EPOCHS, gossip.publish, seed_of)
 
 
 def found(evidence):
@@ -123,7 +129,7 @@ async def test_a_disk_that_takes_nothing_is_told_and_counted_and_tried_again(des
         desk.found(doubled(FIRST_RANKED))
         await settled(desk)
     assert [entry["event"] for entry in told] == ["evidence could not be written"]
-    assert desk.status() == EvidenceStatus(0, 0, 0, waiting=0, not_kept=1, not_gossiped=0)
+    assert desk.status() == EvidenceStatus(0, 0, 0, waiting=0, doubted=0, not_kept=1, not_gossiped=0)
     (tmp_path / "evidence").unlink()
     desk.found(doubled(FIRST_RANKED))
     await settled(desk)
@@ -175,7 +181,7 @@ async def test_gossip_that_refuses_ends_nothing(desk, gossip, nursery):
 
 async def test_what_waits_too_much_is_told(desk, monkeypatch, tmp_path, gossip):
     monkeypatch.setattr(evidence_desk, "WAITING_MAX", 1)
-    desk = EvidenceDesk(tmp_path / "evidence", DOMAIN, lambda: EPOCHS, gossip.publish)
+    desk = EvidenceDesk(tmp_path / "evidence", DOMAIN, lambda: EPOCHS, gossip.publish, seed_of)
     with structlog.testing.capture_logs() as told:
         desk.found(builders.broken_sequence())
         desk.found(builders.false_part())
@@ -184,6 +190,23 @@ async def test_what_waits_too_much_is_told(desk, monkeypatch, tmp_path, gossip):
         "too much evidence at once: a piece is not gossiped",
     ]
     assert (desk.status().not_kept, desk.status().not_gossiped) == (1, 1)
+
+
+async def test_a_wrong_ranking_waits_for_the_chain_and_what_is_heard_does_not(
+    desk, gossip, nursery, autojump_clock
+):
+    nursery.start_soon(desk.run)
+    desk.found(builders.wrong_ranking())
+    await trio.testing.wait_all_tasks_blocked()
+    status = desk.status()
+    assert (status.doubted, status.files, gossip.published) == (1, 0, [])
+    await trio.sleep(DOUBT_S + 1)
+    await settled(desk)
+    assert (desk.status().doubted, desk.status().files) == (0, 1)
+    assert gossip.published == [builders.wrong_ranking().encode()]
+    desk.found(builders.wrong_ranking())
+    assert desk.status().doubted == 0
+    nursery.cancel_scope.cancel()
 
 
 async def test_what_proves_nothing_is_our_bug(desk):
@@ -232,7 +255,7 @@ async def test_attack_10000_pieces_of_evidence_crowd_out_nothing(tmp_path, gossi
     monkeypatch.setattr("node.system.files.os.fsync", lambda descriptor: None)
     liars, view = hostile_view()
     seen, pieces, accepted = Seen(), 0, 0
-    desk = EvidenceDesk(tmp_path / "evidence", DOMAIN, lambda: view.epochs, gossip.publish)
+    desk = EvidenceDesk(tmp_path / "evidence", DOMAIN, lambda: view.epochs, gossip.publish, seed_of)
     nursery.start_soon(desk.run)
 
     def hear(data):

@@ -7,6 +7,7 @@ from tests.protocol.builders import (
     COORDINATOR,
     FIRST_RANKED,
     NOT_DRAWN,
+    NOW_MS,
     OTHER_DOMAIN,
     SECOND_RANKED,
     STRANGER,
@@ -16,7 +17,15 @@ from tests.protocol.builders import (
     epoch_view,
     sealed,
 )
-from tests.vectors.situations import Gossip, Situation, accept, ignore, reject, view_without_epoch
+from tests.vectors.situations import (
+    Gossip,
+    Situation,
+    accept,
+    ignore,
+    reject,
+    view_settling,
+    view_without_epoch,
+)
 
 COMMITTED = sealed(FIRST_RANKED, commitment())
 TASK_GOSSIP = Gossip("tasks", builders.TASK.encoded)
@@ -224,6 +233,16 @@ def test_evidence__ignore_a_false_part_of_an_unknown_task():
 @ignore("epoch is not known")
 def test_evidence__ignore_a_ranking_of_an_unknown_epoch():
     return Situation(gossip(builders.wrong_ranking()), view=view_without_epoch(7))
+
+
+@ignore("epoch's seed has just changed")
+def test_evidence__ignore_a_ranking_of_an_epoch_whose_seed_has_just_changed():
+    return Situation(gossip(builders.wrong_ranking()), view=view_settling(7, NOW_MS + 1))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_as_a_ranking_what_is_no_announcement():
+    return Situation(gossip(WrongRanking(COMMITTED)))
 
 
 @ignore("offence is known")

@@ -22,7 +22,15 @@ from tests.protocol.builders import (
     resigned,
     sealed,
 )
-from tests.vectors.situations import Gossip, Situation, accept, ignore, reject, view_without_epoch
+from tests.vectors.situations import (
+    Gossip,
+    Situation,
+    accept,
+    ignore,
+    reject,
+    view_settling,
+    view_without_epoch,
+)
 
 
 def gossip(signer=COORDINATOR, **changes) -> Gossip:
@@ -332,6 +340,27 @@ def test_tasks__ignore_one_more_of_an_epoch_whose_last_is_named():
 @ignore("announcement contradicts its neighbour")
 def test_tasks__ignore_one_of_an_epoch_when_the_next_names_none():
     return Situation(IN_EPOCH_6[0], before=(first_of_epoch(previous=NO_TASK),))
+
+
+@ignore("epoch's seed has just changed")
+def test_tasks__ignore_a_ranking_by_a_seed_that_has_just_changed():
+    return Situation(gossip(ranking=ranking_for(11)[::-1]), view=view_settling(7, NOW_MS + 1))
+
+
+@ignore("epoch's seed has just changed")
+def test_tasks__ignore_a_stranger_while_the_epoch_settles():
+    """The block of its snapshot may have changed, too."""
+    return Situation(gossip(STRANGER, coordinator=STRANGER.address), view=view_settling(7, NOW_MS + 1))
+
+
+@accept
+def test_tasks__accept_a_draw_by_the_new_seed_at_once():
+    return Situation(gossip(), view=view_settling(7, NOW_MS + 1))
+
+
+@reject("ranking is not the draw's")
+def test_tasks__reject_a_wrong_ranking_when_the_seed_has_settled():
+    return Situation(gossip(ranking=ranking_for(11)[::-1]), view=view_settling(7, NOW_MS))
 
 
 @reject("ranking is not the draw's")

@@ -10,6 +10,7 @@ from tests.protocol.builders import (
     COORDINATOR,
     FIRST_RANKED,
     NOT_DRAWN,
+    NOW_MS,
     OTHER_DOMAIN,
     PASSED_OVER,
     SECOND_RANKED,
@@ -21,7 +22,15 @@ from tests.protocol.builders import (
     sealed,
     verdict,
 )
-from tests.vectors.situations import Gossip, Situation, accept, ignore, reject, view_without_epoch
+from tests.vectors.situations import (
+    Gossip,
+    Situation,
+    accept,
+    ignore,
+    reject,
+    view_settling,
+    view_without_epoch,
+)
 
 ANNOUNCED = Gossip("tasks", TASK.encoded)
 OVER_MS = TASK.message.deadline_ms + AUDIT_LIFE_MS
@@ -157,6 +166,11 @@ def test_verdicts__ignore_when_the_epoch_is_forgotten():
 @reject("signature is malformed")
 def test_verdicts__reject_a_malformed_signature():
     return Situation(Gossip("verdicts", gossip().data[:-1] + b"\x00"), before=(ANNOUNCED,))
+
+
+@ignore("epoch's seed has just changed")
+def test_verdicts__ignore_an_auditor_by_a_seed_that_has_just_changed():
+    return Situation(gossip(STRANGER), before=(ANNOUNCED,), view=view_settling(7, NOW_MS + 1))
 
 
 @reject("signer was not drawn to audit this task")
