@@ -168,7 +168,6 @@ def test_only_tests_of_processes_sleep_for_real(trees):
 ROOMLESS = {"__init__.py", "cli.py", "run.py", "settings.py"}
 TESTED_ELSEWHERE = {
     # Each needs a market around it, or a chain: what it is for is tested there.
-    "node/api/server.py": "tests/market/test_local_api.py",
     "node/commands/key.py": "tests/node/test_cli.py",
     "node/commands/miner.py": "tests/node/inference/test_speed.py",
     "node/commands/model.py": "tests/node/inference/packages/test_model_sources.py",
@@ -200,7 +199,6 @@ TESTED_ELSEWHERE = {
     "node/api/picture_formats.py": "tests/node/api/openai/test_images.py",
     "node/api/quoting.py": "tests/node/api/openai/test_images.py",
     "node/api/services.py": "tests/node/api/test_aliases.py",
-    "node/api/serving.py": "tests/node/api/openai/test_images.py",
     "node/api/cuckoo/errors.py": "tests/node/api/test_app.py",
     "node/api/openai/dialect.py": "tests/node/api/test_app.py",
     "node/api/openai/errors.py": "tests/node/api/test_app.py",

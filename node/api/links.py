@@ -11,8 +11,10 @@ from typing import Final
 LINK_PATH: Final = "/v1/cuckoo/pictures"
 """Links lead below it."""
 LINKS_MAX: Final = 256
-LINK_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Bytes of all pictures behind links; beyond either, the oldest link goes."""
+LINK_BYTES_MAX: Final = 128 * 1024 * 1024
+"""Bytes of all pictures behind links; beyond either, the oldest link goes. The largest answer has room: ten
+pictures of 2048 x 2048 pixels that no encoder can make smaller.
+"""
 LINK_LIFETIME_MS: Final = 60 * 60 * 1000
 """How long a link leads to its picture: as long as OpenAI's."""
 

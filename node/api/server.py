@@ -9,7 +9,7 @@ import trio
 from anycorn import Config, serve
 from starlette.types import ASGIApp
 
-from protocol.errors import LocalError
+from protocol.errors import LocalError, leaves
 
 if TYPE_CHECKING:
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
@@ -41,5 +41,5 @@ async def serve_api(
             bound = await nursery.start(partial(serve, cast("Any", application), config, mode="asgi"))
             task_status.started(bound[0])
     except* OSError as failures:
-        message = f"the local API cannot listen on {HOST}:{port}: {failures.exceptions[0]}"
+        message = f"the local API cannot listen on {HOST}:{port}: {leaves(failures)[0]}"
         raise LocalError(message) from failures

@@ -56,6 +56,8 @@ def test_app_builder(place):
     output = type_in(place, "app")
     for picture in ("apple.png", "edited.png"):
         assert (place / picture).read_bytes().startswith(b"\x89PNG")
+    assert (place / "star.webp").read_bytes()[8:12] == b"WEBP"
+    assert '"total_most_micro_cai":' in output
     assert "cuckoo-icons" in output
     assert '"ready":true' in output
 

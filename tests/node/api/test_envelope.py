@@ -6,7 +6,6 @@ import pytest
 import trio
 
 from node.api.envelope import LINGER_BYTES_MAX, LINGER_S, Envelope
-from node.api.server import serve_api
 from tests.node.api.desk import TOKEN, api, client
 
 
@@ -106,12 +105,6 @@ async def test_the_application_lives_and_dies_without_a_word():
 
     await api().application(TOKEN)({"type": "lifespan"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-
-
-async def test_a_cancellation_of_the_server_is_no_error():
-    async with trio.open_nursery() as nursery:
-        await nursery.start(serve_api, api().application(TOKEN), 0)
-        nursery.cancel_scope.cancel()
 
 
 async def test_every_answer_has_an_id_of_its_own():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from node.api.openai.parameters import REFUSED, WITHOUT_EFFECT, WORKING
 from node.api.serving import JSON_BYTES_MAX, KEY_HEADER_BYTES_MAX, json_object
 from node.coordinator.quotes import Quote
 from protocol.errors import Refusal
@@ -187,3 +188,22 @@ def test_any_bytes_give_an_object_or_a_refusal(body):
         assert refusal.reason
     else:
         assert None not in document.values()
+
+
+WORDS = st.text(st.characters(codec=None), max_size=8)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(WORDS, inner, max_size=2),
+    max_leaves=4,
+)
+NAMES = st.sampled_from(sorted(WORKING | WITHOUT_EFFECT.keys() | REFUSED.keys())) | WORDS
+
+
+@given(st.dictionaries(NAMES, VALUES, max_size=5), st.sampled_from(["ascii", "utf-16", "utf-32"]))
+async def test_attack_any_body_in_any_encoding_is_never_our_fault(body, encoding):
+    async with client() as http:
+        http.headers["content-type"] = "application/json"
+        content = json.dumps({"prompt": "a cat"} | body).encode(encoding)
+        response = await http.post("/v1/images/generations", content=content)
+    assert response.status_code in {200, 400, 404}, response.text
+    assert response.headers["x-request-id"]

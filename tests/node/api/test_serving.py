@@ -1,0 +1,73 @@
+"""Orders side by side, and the end when an app goes away."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from node.api.serving import RequestName, deliver, until_disconnect
+from node.coordinator.outcomes import NoMiner
+from tests.node.api.desk import FakeCoordinator
+from tests.node.api.openai.test_generation import parsed
+
+NAMELESS = RequestName("", bytes(32))
+
+
+class Slow(FakeCoordinator):
+    """Refuses the request of seed 1; the others never end.
+
+    :ivar left: seeds of orders that were left.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.left = []
+
+    @asynccontextmanager
+    async def submit(self, request, **named):
+        try:
+            if request.seed == 1:
+                await trio.testing.wait_all_tasks_blocked()
+                raise NoMiner("nobody is here")
+            await trio.sleep_forever()
+            yield
+        finally:
+            self.left.append(request.seed)
+
+
+async def test_one_refusal_ends_the_others():
+    coordinator = Slow()
+    with pytest.raises(NoMiner, match=r"^nobody is here$"):
+        await deliver(coordinator, parsed(n=3, seed=0).requests, NAMELESS)
+    assert sorted(coordinator.left) == [0, 1, 2]
+
+
+async def test_an_app_that_goes_away_ends_the_work():
+    coordinator = Slow()
+
+    async def receive():
+        await trio.testing.wait_all_tasks_blocked()
+        return {"type": "http.disconnect"}
+
+    async def work():
+        return await deliver(coordinator, parsed(n=2, seed=5).requests, NAMELESS)
+
+    assert await until_disconnect(receive, work) is None
+    assert sorted(coordinator.left) == [5, 6]
+
+
+async def test_a_refusal_comes_as_itself():
+    async def refuses():
+        raise NoMiner("nobody is here")
+
+    with pytest.raises(NoMiner, match=r"^nobody is here$"):
+        await until_disconnect(trio.sleep_forever, refuses)
+
+
+async def test_results_are_in_the_order_of_the_requests():
+    coordinator = FakeCoordinator()
+    requests = parsed(n=10, seed=7).requests
+    delivered = await deliver(coordinator, requests, NAMELESS)
+    tasks = [item.receipt.announcement.digest for item in delivered]
+    assert [item.output for item in delivered] == [coordinator.outputs[task] for task in tasks]
+    assert len(set(tasks)) == 10
