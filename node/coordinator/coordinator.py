@@ -339,11 +339,16 @@ class Coordinator:
         try:
             self._errands.send_nowait(errand)
         except trio.WouldBlock:
-            # A miner that was not called comes by itself, a chain that was not asked is asked again.
             self.engine.counts.errands_dropped += 1
-            if isinstance(errand, Publish):
-                reason = "too much waits to be announced"
-                self.perform(self.engine.publish_failed(errand.task_id, reason, now_ms()))
+            match errand:
+                case Publish(task_id=task_id):
+                    reason = "too much waits to be announced"
+                    self.perform(self.engine.publish_failed(task_id, reason, now_ms()))
+                case AskChain(miner=miner):
+                    reason = "too much waits to be asked"
+                    self.perform(self.engine.chain_answered(miner, reason, now_ms()))
+                case Call():
+                    pass  # a miner that was not called comes by itself
 
     async def run(self) -> None:
         """Read the journal, and serve the engine until cancelled.

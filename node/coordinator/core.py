@@ -4,6 +4,7 @@ journal.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from node.coordinator.choice import Experience
 from node.coordinator.orders import Book, snapshot_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from node.coordinator.ports import JournalPort, MarketPort, PursePort, SignerPort
     from node.coordinator.records import Record
@@ -72,15 +73,40 @@ class Core:
         self.experience = Experience()
         self.book = Book(signer.domain)
         self.counts = EngineCounts()
+        self._failure: Exception | None = None
+
+    def require_whole(self) -> None:
+        """Refuse to go on when something could not be written down, whoever heard of it first.
+
+        :raises Exception: what then failed.
+        """
+        if self._failure is not None:
+            raise self._failure
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Around each write to disk: after one that fails, nothing is written, signed or promised any more.
+
+        State and actions may be ahead of the disk then. A stream or a request that was the occasion ends, and
+        does not stop the node; the next tick does, and the journal knows what is true.
+        """
+        self.require_whole()
+        try:
+            yield
+        except Exception as error:
+            self._failure = error
+            raise
 
     def record(self, record: Record, blobs: Mapping[bytes, bytes] | None = None) -> None:
         """Change the state, and write it down. What follows from it comes afterwards.
 
         :raises JournalUnavailable: it cannot be written; the node must stop, and will read what was written.
         """
+        self.require_whole()
         order = self.book.apply(record)
         is_live = order.order_id in self.book.orders
-        self.journal.write(record, snapshot_of(order) if is_live else None, blobs or {})
+        with self.writing():
+            self.journal.write(record, snapshot_of(order) if is_live else None, blobs or {})
 
     def epoch_of(self, task: TaskAnnouncement) -> EpochView:
         """The epoch behind a task's draw, known since its announcement."""

@@ -95,7 +95,8 @@ class Drawing:
             ranking=ranking,
             multiaddrs=core.market.multiaddrs(),
         )
-        core.journal.keep_epoch(epoch)
+        with core.writing():
+            core.journal.keep_epoch(epoch)
         task_id = task_id_of(core.signer.domain, announcement)
         core.record(TaskDrawn(order.order_id, task_id, announcement.encode(), task_input.encode()))
         core.purse.hold(order.live_task.reserved_wei)
@@ -104,7 +105,8 @@ class Drawing:
     def announce(self, order: Order) -> list[Action]:
         """Sign what was drawn, once or again, and publish it."""
         task = order.live_task
-        statement = self._core.signer.seal(task.message)
+        with self._core.writing():
+            statement = self._core.signer.seal(task.message)
         self._core.record(TaskSigned(order.order_id, statement.encoded))
         self._core.counts.tasks_announced += 1
         announced = Announced(task.task_id, task.message.assigned)

@@ -19,6 +19,7 @@ from node.coordinator.drawing import Drawing, NotReady
 from node.coordinator.orders import Order, snapshot_of
 from node.coordinator.outcomes import Busy, NoMiner
 from node.coordinator.records import (
+    FAILURE_BYTES_MAX,
     FailureKind,
     OrderCancelled,
     OrderFailed,
@@ -28,7 +29,7 @@ from node.coordinator.records import (
     TurnEnded,
     TurnEnding,
 )
-from node.coordinator.turns import Turns
+from node.coordinator.turns import Turns, cut
 from node.pay.purse import DepositUsedUp
 from protocol.messages import DeclineKind
 from protocol.task import CoordinatorState, OrderState, TurnState
@@ -45,7 +46,10 @@ ATTEMPTS_MAX: Final = 3
 WAIT_MS_MAX: Final = 10 * 60 * 1000
 """How long an order may wait for a task before it fails: as long as a stock client waits for its answer."""
 BUSY_RETRY_MS: Final = 500
-"""Pause before an order is drawn again whose miners were all busy with others' work."""
+BUSY_RETRY_MS_MAX: Final = 5_000
+BUSY_RETRY_DIVISOR: Final = 8
+"""Pause before an order is drawn again whose miners were all busy with others' work: an eighth of the time
+that it has waited, within these bounds. Each draw is an announcement to everybody, and in the journal."""
 TICK_MS: Final = 100
 """How late a matter of time may be noticed."""
 
@@ -82,6 +86,7 @@ class CoordinatorEngine:
         :raises DepositUsedUp: the deposit does not cover it.
         :raises JournalUnavailable: it cannot be written down.
         """
+        self._core.require_whole()
         if len(self._core.book.orders) >= ORDERS_MAX:
             raise Busy(f"too many concurrent orders (limit {ORDERS_MAX})")
         self._drawing.require_possible(placed.request, now_ms)
@@ -152,7 +157,11 @@ class CoordinatorEngine:
     # What time does
 
     def tick(self, now_ms: int) -> list[Action]:
-        """Act on the time that has passed since the last tick; call it every `TICK_MS`."""
+        """Act on the time that has passed since the last tick; call it every `TICK_MS`.
+
+        :raises Exception: something could not be written down, now or before: the node must stop.
+        """
+        self._core.require_whole()
         actions: list[Action] = []
         for order in list(self._core.book.orders.values()):
             if order.order_id not in self._core.book.orders:
@@ -202,6 +211,7 @@ class CoordinatorEngine:
     def fail(self, order: Order, kind: FailureKind, reason: str, now_ms: int) -> list[Action]:
         """End an order without a result."""
         task = order.task
+        reason = cut(reason, FAILURE_BYTES_MAX)  # it may hold the words of all the task's miners
         actions = [] if task is None else self._turns.dismiss(order, reason)
         self._core.record(OrderFailed(order.order_id, kind, reason, now_ms))
         if task is not None:
@@ -214,14 +224,14 @@ class CoordinatorEngine:
         """Every assigned miner of the task has ended its turn: draw the order again, or say why not."""
         task = order.live_task
         reasons = [turn.reason for turn in task.turns if turn.reason]
-        kinds = [turn.decline_kind for turn in task.turns]
+        # A miner that was paid and then declines has failed, whatever it says of itself or of the request.
+        kinds = [None if turn.paid_wei else turn.decline_kind for turn in task.turns]
         were_busy = DeclineKind.BUSY in kinds and all(kind in (None, DeclineKind.BUSY) for kind in kinds)
-        retry_at_ms = now_ms + BUSY_RETRY_MS if were_busy else now_ms
-        actions = self._end_task(
-            order, TaskEnding.EXHAUSTED, "every drawn miner has had its turn", retry_at_ms
-        )
+        retry_at_ms = now_ms + _busy_pause_ms(order, now_ms) if were_busy else now_ms
+        ending = TaskEnding.BUSY if were_busy else TaskEnding.EXHAUSTED
+        actions = self._end_task(order, ending, "every drawn miner has had its turn", retry_at_ms)
         if DeclineKind.NOBODY in kinds:
-            refusal = next(turn.reason for turn in task.turns if turn.decline_kind is DeclineKind.NOBODY)
+            refusal = task.turns[kinds.index(DeclineKind.NOBODY)].reason
             return actions + self.fail(order, FailureKind.REFUSED, f"miners refuse this: {refusal}", now_ms)
         try:
             fresh = self._drawing.choice(order.request, order.tried, now_ms).free - order.tried
@@ -278,7 +288,11 @@ class CoordinatorEngine:
         return None if came or now_ms < first_due_ms else self._core.market.reason_not_ready()
 
     def _expire(self, order: Order, now_ms: int) -> list[Action]:
-        said = [turn.reason for turn in order.live_task.turns if turn.reason]
+        task = order.live_task
+        if task.working is not None:
+            # It had the turn until nobody else could have it any more, and gave nothing.
+            self._core.experience.note_failure(task.turns[task.working].miner, now_ms)
+        said = [turn.reason for turn in task.turns if turn.reason]
         reason = "; ".join(["no miner finished it before its deadline", *dict.fromkeys(said)])
         actions = self._end_task(order, TaskEnding.EXPIRED, reason, now_ms)
         return actions + self.fail(order, FailureKind.EXPIRED, reason, now_ms)
@@ -290,3 +304,8 @@ class CoordinatorEngine:
         self._core.record(TaskEnded(order.order_id, ending, retry_at_ms))
         self._core.purse.release(task.reserved_wei)
         return actions
+
+
+def _busy_pause_ms(order: Order, now_ms: int) -> int:
+    waited_ms = now_ms - order.placed_at_ms
+    return max(BUSY_RETRY_MS, min(BUSY_RETRY_MS_MAX, waited_ms // BUSY_RETRY_DIVISOR))

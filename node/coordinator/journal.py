@@ -48,7 +48,7 @@ JOURNAL_FILE: Final = "journal.sqlite"
 copying."""
 SCHEMA_VERSION: Final = 1
 """Of the tables; a file of a later one is not touched."""
-ENGINE_VERSION: Final = 1
+ENGINE_VERSION: Final = 2
 """Of the transitions that records go through; raise it whenever the same records would lead elsewhere."""
 OUTCOMES_MAX: Final = 10_000
 """Ended orders that are remembered, with their receipts; the oldest is forgotten first."""
@@ -310,9 +310,20 @@ class Journal:
             run("DELETE FROM uses WHERE order_id = ?", row)
             run("DELETE FROM blobs WHERE hash NOT IN (SELECT hash FROM uses)")
         kept = {row[0] for row in run("SELECT DISTINCT epoch FROM ended WHERE epoch IS NOT NULL")}
-        for number in sorted(self._epochs - kept)[:-2]:  # the latest two may still be drawn from
+        unused = sorted(self._epochs - kept)[:-2]  # the latest two may still be drawn from
+        if unused:
+            kept = self._epochs_of_live_tasks()
+        for number in unused:
+            if number in kept:
+                continue
             run("DELETE FROM epochs WHERE number = ?", (number,))
             self._epochs.discard(number)
+
+    def _epochs_of_live_tasks(self) -> set[int]:
+        snapshots = (
+            OrderSnapshot.decode(row[0]) for row in self._connection.execute("SELECT snapshot FROM live")
+        )
+        return {TaskAnnouncement.decode(one.task_body).epoch for one in snapshots if one.task_body}
 
     def _ended(self, where: str, value: bytes) -> EndedOrder | None:
         columns = (

@@ -60,6 +60,7 @@ _TURN_EVENTS = {
 }
 _TASK_EVENTS = {
     TaskEnding.EXHAUSTED: CoordinatorEvent.EXHAUST,
+    TaskEnding.BUSY: CoordinatorEvent.EXHAUST,
     TaskEnding.EXPIRED: CoordinatorEvent.EXPIRE,
     TaskEnding.CANCELLED: CoordinatorEvent.CANCEL,
 }
@@ -143,7 +144,7 @@ class Order:
     """An app's wish, until it is over.
 
     :ivar key, body_hash: how the app calls it, and what it then said.
-    :ivar attempts: tasks drawn for it so far.
+    :ivar attempts: tasks drawn for it so far, those aside whose miners were merely busy.
     :ivar retry_at_ms: it is not drawn again before.
     :ivar tried: miners whose turn for it has ended.
     :ivar task: the live one.
@@ -221,6 +222,8 @@ class Book:
             case TaskEnded(ending=ending):
                 order.live_task.life.move(_TASK_EVENTS[TaskEnding(ending)])
                 self._forget_task(order)
+                if ending == TaskEnding.BUSY:
+                    order.attempts -= 1
                 order.retry_at_ms = record.retry_at_ms
                 order.life.move(OrderEvent.RETURN)
             case OrderFailed():
@@ -358,7 +361,8 @@ def _end_turn(order: Order, record: TurnEnded) -> None:
     turn.life.move(_TURN_EVENTS[ending])
     turn.reason = record.reason
     turn.decline_kind = DeclineKind(record.decline_kind) if ending is TurnEnding.DECLINED else None
-    if ending is TurnEnding.LOST or turn.decline_kind in (DeclineKind.NOBODY, DeclineKind.NOT_HERE):
+    is_busy = turn.decline_kind is DeclineKind.BUSY and not turn.paid_wei
+    if ending is not TurnEnding.INTERRUPTED and not is_busy:
         order.tried.add(turn.miner)
     if was_working:
         task.life.move(CoordinatorEvent.END_TURN)

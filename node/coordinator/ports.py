@@ -194,7 +194,10 @@ class MemoryJournal:
         self.epochs: dict[int, EpochView] = {}
 
     def write(self, record: Record, snapshot: OrderSnapshot | None, blobs: Mapping[bytes, bytes]) -> None:
-        """See `JournalPort`."""
+        """See `JournalPort`. :raises ValueError: a field outside its bounds, as on a disk."""
+        record.encode()
+        if snapshot is not None:
+            snapshot.encode()
         self.records.append(record)
         self.blobs.update(blobs)
         if snapshot is None:

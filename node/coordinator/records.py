@@ -45,6 +45,8 @@ from protocol.work import NUMBERS_BYTES_MAX, Work
 KEY_BYTES_MAX: Final = 256
 """Longest name that an app may give an order, so that it can ask again (`Idempotency-Key`)."""
 TOKEN_BYTES_MAX: Final = 64
+FAILURE_BYTES_MAX: Final = 4 * REASON_BYTES_MAX
+"""Longest reason of an order's failure."""
 INPUT_BYTES_MAX: Final = 32 * 1024
 """Longest encoded `TaskInput`: four prompts of the longest, numbers and hashes."""
 ENVELOPE_BYTES_MAX: Final = BODY_BYTES_MAX + 256
@@ -234,6 +236,8 @@ class TaskEnding(enum.IntEnum):
     EXHAUSTED = 0
     EXPIRED = 1
     CANCELLED = 2
+    BUSY = 3
+    """Its miners were all busy with others' work: it does not count as an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ class OrderFailed(_Tagged):
     TAG = 9
     order_id: Hash
     failure: Annotated[int, Uint(max(FailureKind))]
-    reason: Annotated[str, Text(4 * REASON_BYTES_MAX)]
+    reason: Annotated[str, Text(FAILURE_BYTES_MAX)]
     ended_at_ms: Uint64
 
 

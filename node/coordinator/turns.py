@@ -67,9 +67,9 @@ def reply(kind: ReplyKind, payload: bytes = b"", reason: str = "") -> bytes:
     return TaskReply(kind, payload, cut(reason)).encode()
 
 
-def cut(reason: str) -> str:
+def cut(reason: str, bytes_max: int = REASON_BYTES_MAX) -> str:
     """A reason no longer than the wire takes."""
-    return reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
+    return reason.encode(errors="replace")[:bytes_max].decode(errors="ignore")
 
 
 class Endings(Protocol):
@@ -92,6 +92,7 @@ class Turns:
         self._core = core
         self._endings = endings
         self._streams: dict[int, tuple[bytes, int]] = {}
+        self._asked: set[bytes] = set()
 
     # Events
 
@@ -164,6 +165,7 @@ class Turns:
 
     def chain_answered(self, miner: bytes, failure: str, now_ms: int) -> list[Action]:
         """See `CoordinatorEngine.chain_answered`."""
+        self._asked.discard(miner)
         actions: list[Action] = []
         for order in list(self._core.book.tasks.values()):
             for rank, turn in enumerate(order.live_task.turns):
@@ -273,6 +275,9 @@ class Turns:
             if turn.asks_chain:
                 return []
             turn.asks_chain = True
+            if turn.miner in self._asked:
+                return []  # for another stream or task of its: one question at a time
+            self._asked.add(turn.miner)
             return [AskChain(turn.miner)]
         # What others were paid for the task is theirs: the whole price is set aside again for this one.
         missing_wei = max(0, task.schedule.price_wei - turn.paid_wei - task.reserved_wei)
@@ -293,7 +298,9 @@ class Turns:
         if turn.paid_wei:
             # The last voucher may have been lost with the stream or with us.
             total_wei = purse.total_after(turn.miner, 0)
-            actions.append(_voucher(turn.stream_id, purse.promise(turn.miner, total_wei, 0, turn.paid_wei)))
+            with self._core.writing():
+                voucher = purse.promise(turn.miner, total_wei, 0, turn.paid_wei)
+            actions.append(_voucher(turn.stream_id, voucher))
         given = SendInput(turn.stream_id, task.input, order.sources)
         return [Accepted(task.task_id, turn.miner, rank), *actions, given]
 
@@ -322,7 +329,8 @@ class Turns:
             return []
         total_wei = purse.total_after(turn.miner, amount_wei)
         self._core.record(VoucherPromised(order.order_id, rank, wei_bytes(due_wei), wei_bytes(total_wei)))
-        voucher = purse.promise(turn.miner, total_wei, amount_wei, due_wei)
+        with self._core.writing():
+            voucher = purse.promise(turn.miner, total_wei, amount_wei, due_wei)
         if turn.intake is not None:
             turn.intake.unit_limit = task.schedule.unit_limit(due_wei)
         paid = Paid(task.task_id, turn.miner, due_wei)
@@ -364,6 +372,8 @@ class Turns:
         stream_id = turn.stream_id
         actions = [] if turn.intake is None else self._pay(order, rank, turn.intake.units)
         actions += self._decline(order, rank, decline)
+        if turn.paid_wei:
+            self._core.experience.note_failure(turn.miner, now_ms)
         self._forget_stream(turn)
         if stream_id is not None:
             actions.append(CloseStream(stream_id))
