@@ -26,8 +26,6 @@ DEAD_SHARE = 3
 LOOK_MS = 25.0
 BLINK_MS = 2_000.0
 """A killed coordinator is back after so long."""
-UNDISTURBED_MS_MAX = 3_000.0
-"""An order that nothing happens to takes no longer, payments slice by slice and all."""
 
 
 @contextmanager
@@ -83,7 +81,6 @@ def killed_coordinators(seed: int, nodes: int = 60, minutes: float = 1.0) -> Out
     """Every coordinator is killed again and again, always while a miner works for it, and resumes."""
     outcome = Outcome(f"killed coordinators, {nodes} nodes", seed)
     orders = int(minutes * 60_000 / ORDER_INTERVAL_MS)
-    until_ms = 0.0
     rng = generator(seed, "kills")
     with _market(outcome, seed, nodes, 2) as market:
         world = market.network.world
