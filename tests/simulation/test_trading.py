@@ -15,7 +15,7 @@ def test_honest_nodes_that_crash__with_wrong_clocks__never_equivocate_and_are_ne
 
 def test_without_the_guard_they_do():
     """So the test above can fail."""
-    outcome = faults(seed=1, nodes=40, minutes=0.5, guarded=False)
+    outcome = faults(seed=1, nodes=40, minutes=1.0, guarded=False)
     assert ("nobody is accused", False) in outcome.checks, outcome.text()
 
 
