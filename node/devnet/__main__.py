@@ -103,8 +103,9 @@ def _describe(market: Market) -> None:
   logs       {market.folder}/*/node.log
 
 Try:
-  curl -s {market.api_url}/v1/images/generations \\
-    -H "Authorization: Bearer $(cat {token_file})" -H 'Content-Type: application/json' \\
+  (umask 077; echo "Authorization: Bearer $(cat {token_file})" > {market.folder}/api-header)
+  curl -s {market.api_url}/v1/images/generations -H @{market.folder}/api-header \\
+    -H 'Content-Type: application/json' \\
     -d '{{"prompt": "{demonstrations.PROMPT}"}}' | head -c 300
 """)
 

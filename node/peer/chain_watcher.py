@@ -20,6 +20,7 @@ from contracts.errors import ChainError, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry import Registry
 from contracts.transactions import Sender
+from node.peer.seed_turns import TURN_POLLS, seed_turn
 from node.system import clock
 from node.system.events import ChainReorganised, EventBus
 from protocol.draw import EpochView, Snapshot
@@ -202,11 +203,20 @@ class ChainWatcher:
             await trio.sleep(self._poll_s)
 
     async def record_seeds(self, sender: Sender) -> None:
-        """Record each epoch's seed when it is due, for as long as the role runs; `sender` pays the gas."""
+        """Record each epoch's seed that nobody records before our turn comes, for as long as the role runs.
+
+        :param sender: pays the gas.
+        """
+        due_before: int | None = None
+        waits_until_s = 0.0
         while True:
             try:
                 due = await self._epochs.recordable_epoch()
-                if due is not None:
+                if due is not None and due != due_before:
+                    turn = seed_turn(self.view.latest, due, sender.address)
+                    waits_until_s = trio.current_time() + turn * TURN_POLLS * self._poll_s
+                due_before = due
+                if due is not None and trio.current_time() >= waits_until_s:
                     await self._epochs.record_seed(sender, due)
                     log.info("epoch seed recorded", epoch=due)
             except (ChainError, ContractReverted) as error:

@@ -6,13 +6,21 @@ And what a start leaves to the garbage collector.
 import gc
 import os
 import signal
+import threading
+import time
 
 import pytest
 import trio
 
 from node.system.lifetime import leave_startup_uncollected, stopped_by_signals
 from protocol.errors import LocalError
+from tests.contracts.fakes import fake
+from tests.contracts.test_contract import STAKED_LOG, contract_with
 from tests.limits import HANG_S
+
+LOGS_OF_A_PAGE = 3_000
+"""Some 2 MiB of JSON: the longest answer for several blocks."""
+STOPPED_S_MAX = 5.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -20,6 +28,27 @@ async def test_signal_ends_the_body_without_an_error(number):
     async with stopped_by_signals():
         os.kill(os.getpid(), number)
         await trio.sleep_forever()
+
+
+async def test_a_node_that_decodes_logs_without_end_stops_within_seconds():
+    pages = fake(result=[STAKED_LOG] * LOGS_OF_A_PAGE)
+    sent_s = []
+
+    def send():
+        sent_s.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    decoded = 0
+    async with contract_with(pages) as contract, stopped_by_signals():
+        while True:
+            decoded += len(await contract.events(["Staked"], 7, 8))
+            if decoded == LOGS_OF_A_PAGE:
+                # Some way into the next page.
+                timer = threading.Timer(0.05, send)
+                timer.start()
+    timer.join()
+    assert decoded >= LOGS_OF_A_PAGE
+    assert time.monotonic() - sent_s[0] < STOPPED_S_MAX
 
 
 async def test_failure_while_stopping_is_no_error():
