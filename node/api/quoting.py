@@ -1,4 +1,4 @@
-"""Prices before the work: what a request would cost as offers stand, and its ceiling held against them."""
+"""Prices before the work: what a request would cost as offers stand; and ceilings that are below."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ def quote_document(coordinator: Coordinator, requests: Sequence[ImageRequest]) -
     }
 
 
-def require_affordable(coordinator: Coordinator, requests: Sequence[ImageRequest]) -> None:
-    """Hold a request's own ceiling against the offers, before anything is placed.
+def require_affordable(coordinator: Coordinator, request: ImageRequest) -> None:
+    """Hold the ceiling of a request that found no miner against the offers.
+
+    Not before it is placed: an order that is known by its name is found again, whatever it would cost now.
 
     :raises BadRequest: the cheapest miner asks for more; the field is `price_max_micro_cai`.
     """
-    price_max = requests[0].price_max_micro_cai
-    if price_max is None:
-        return
-    cheapest = coordinator.quote(requests[0]).cheapest_micro_cai
-    if cheapest is not None and cheapest > price_max:
-        least = cheapest * len(requests)
-        reason = f"price_max_micro_cai is below {least}, the least that these pictures cost now"
+    price_max = request.price_max_micro_cai
+    cheapest = coordinator.quote(request).cheapest_micro_cai
+    if price_max is not None and cheapest is not None and cheapest > price_max:
+        reason = (
+            f"price_max_micro_cai leaves {price_max} for a picture, and the cheapest costs {cheapest} now"
+        )
         raise BadRequest("price_max_micro_cai", reason)

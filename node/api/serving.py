@@ -7,8 +7,8 @@ Is not: what a body means (the dialects), or an order's life (`node/coordinator`
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -18,9 +18,12 @@ from starlette.types import Receive
 
 from node.api import errors
 from node.api.errors import Refused
+from node.api.quoting import require_affordable
 from node.coordinator.coordinator import Coordinator
-from node.coordinator.outcomes import Delivered
+from node.coordinator.drawing import NotReady
+from node.coordinator.outcomes import Delivered, NoMiner
 from node.coordinator.requests import BadRequest, ImageRequest
+from node.coordinator.watching import Watch
 from protocol.errors import Refusal
 from protocol.hashing import sha256
 
@@ -98,6 +101,26 @@ def json_object(body: bytes) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
+@asynccontextmanager
+async def placed(
+    coordinator: Coordinator, request: ImageRequest, name: RequestName, index: int
+) -> AsyncIterator[Watch]:
+    """An order of a request, watched. :param index: its place among the request's orders.
+
+    :raises BadRequest: every miner asks for more than the request's own ceiling.
+    :raises Refusal: as `Coordinator.submit`.
+    """
+    order = coordinator.submit(request, key=name.key_of(index), body_hash=name.body_hash)
+    try:
+        async with order as watch:
+            yield watch
+    except NotReady:
+        raise
+    except NoMiner:
+        require_affordable(coordinator, request)
+        raise
+
+
 async def deliver(
     coordinator: Coordinator, requests: tuple[ImageRequest, ...], name: RequestName
 ) -> list[Delivered]:
@@ -110,8 +133,7 @@ async def deliver(
 
     async def make(index: int, request: ImageRequest) -> None:
         try:
-            order = coordinator.submit(request, key=name.key_of(index), body_hash=name.body_hash)
-            async with order as watch:
+            async with placed(coordinator, request, name, index) as watch:
                 delivered[index] = await watch.outcome()
         except Refusal as refusal:
             refused.append(refusal)

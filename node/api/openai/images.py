@@ -21,7 +21,7 @@ from node.api.openai import edits
 from node.api.openai.fields import Fields
 from node.api.openai.generation import Generation, parse, target_of
 from node.api.openai.streaming import GenerationStream
-from node.api.quoting import quote_document, require_affordable
+from node.api.quoting import quote_document
 from node.api.services import Services
 from node.api.serving import (
     JSON_BYTES_MAX,
@@ -74,7 +74,6 @@ class Images:
         if generation.parameters.dry_run:
             document = _answer(generation, [], {"quote": quote_document(coordinator, generation.requests)})
             return json_response(document, headers=generation.headers())
-        require_affordable(coordinator, generation.requests)
         if generation.parameters.stream:
             return GenerationStream(coordinator, generation, name)
 

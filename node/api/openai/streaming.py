@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from node.api import errors
 from node.api.errors import REQUEST_ID, WORDING
 from node.api.openai.generation import Generation
-from node.api.serving import RequestName, until_disconnect
+from node.api.serving import RequestName, placed, until_disconnect
 from node.coordinator.coordinator import Coordinator
 from node.coordinator.outcomes import Announced, FailedOver, Preview, Progress
 from node.coordinator.watching import Watch
@@ -57,10 +57,7 @@ class GenerationStream(Response):
         texts = {"content-type": "text/event-stream", "cache-control": "no-store"}
         texts |= self._generation.headers()
         headers = [(name.encode(), value.encode()) for name, value in texts.items()]
-        order = self._coordinator.submit(
-            self._request, key=self._name.key_of(0), body_hash=self._name.body_hash
-        )
-        async with order as watch:
+        async with placed(self._coordinator, self._request, self._name, 0) as watch:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             try:
                 await self._send_events(send, watch)

@@ -10,7 +10,7 @@ from PIL import Image
 from node.api.app import Api
 from node.api.services import ApiOptions
 from node.coordinator.offered import OfferedModel
-from node.coordinator.outcomes import Delivered, Preview
+from node.coordinator.outcomes import Delivered, NoMiner, Preview
 from node.coordinator.quotes import Quote
 from node.coordinator.watching import Watch
 from node.system.observable import Observable
@@ -29,7 +29,8 @@ def picture(width=32, height=32, colour=(200, 30, 30)):
 
 
 class FakeCoordinator:
-    """Every order is delivered at once, unless `outcome` is an error, which is raised.
+    """Every order is delivered at once, unless `outcome` is an error, which is raised, or it has no name
+    that could be known, and no miner is as cheap.
 
     :ivar placed: requests, in order. :ivar keys: their names.
     """
@@ -43,6 +44,9 @@ class FakeCoordinator:
     async def submit(self, request, *, key="", body_hash=b""):
         if self.outcome is not None:
             raise self.outcome
+        ceiling, cheapest = request.price_max_micro_cai, self.price.cheapest_micro_cai
+        if None not in {ceiling, cheapest} and ceiling < cheapest and not key:
+            raise NoMiner("every miner that offers this asks for more")
         self.placed.append(request)
         self.keys.append(key)
         watch = Watch(bytes(32))

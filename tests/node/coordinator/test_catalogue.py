@@ -167,3 +167,13 @@ def test_cards_are_bounded_and_those_in_use_stay(monkeypatch):
     # A card that went is wanted again when its model is offered.
     catalogue.note_offer(an_id(2), MINER, 4)
     assert len(catalogue.queue) == 1
+
+
+def test_who_only_looks_a_model_up_does_not_give_it_its_name():
+    names = ModelNames.in_memory()
+    catalogue = Catalogue([], names)
+    learned = learn(catalogue, an_id(2))
+    assert catalogue.peek("small") is learned
+    assert names.get("small").claim == Claim.LISTED
+    assert catalogue.find("small") is learned
+    assert names.get("small").claim == Claim.USED

@@ -241,6 +241,14 @@ async def test_uploads_have_a_limit_that_is_told(length, reason):
     assert len(body) < FORM_BYTES_MAX
 
 
+async def test_an_edit_has_its_price_before_the_work():
+    async with client(NoMiner("nobody does this")) as http:
+        fields = {"prompt": "a cat", "dry_run": "true", "n": "2"}
+        answer = await http.post("/v1/images/edits", data=fields, files={"image": ("a.png", IMAGE)})
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
+    assert answer.json()["cuckoo"]["quote"]["total_most_micro_cai"] == 20_000
+
+
 async def test_a_form_that_is_sent_again_is_the_same_request_in_other_boundaries():
     first, second, other = [await read_form(*form(fields)) for fields in ({"n": "2"}, {"n": "2"}, {"n": "3"})]
     assert form()[0] != form()[0]

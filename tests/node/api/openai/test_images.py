@@ -12,14 +12,15 @@ from PIL import Image
 
 from node.api.openai.parameters import REFUSED, WITHOUT_EFFECT, WORKING
 from node.api.serving import JSON_BYTES_MAX, KEY_HEADER_BYTES_MAX, json_object
-from node.coordinator.quotes import Quote
+from node.coordinator.drawing import NotReady
 from protocol.errors import Refusal
 from tests.node.api.desk import FakeCoordinator, api, client, client_of
 from tests.node.builders import PACKAGE
 
 
-async def generate(http, **body):
-    return await http.post("/v1/images/generations", json={"prompt": "a cat"} | body)
+async def generate(http, key="", **body):
+    headers = {"Idempotency-Key": key} if key else {}
+    return await http.post("/v1/images/generations", json={"prompt": "a cat"} | body, headers=headers)
 
 
 def opened(data):
@@ -101,19 +102,24 @@ async def test_a_dry_run_says_the_price_and_places_nothing():
     assert (wrong.status_code, wrong.json()["error"]["parameter"]) == (400, "n")
 
 
-async def test_a_ceiling_below_the_cheapest_offer_is_refused_before_the_work():
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_ceiling_below_the_cheapest_offer_is_refused_before_the_work(stream):
     coordinator = FakeCoordinator()
     async with client_of(api(coordinator)) as http:
-        poor = await generate(http, n=2, price_max_micro_cai=15_999)
-        enough = await generate(http, n=2, price_max_micro_cai=16_000)
-        coordinator.price = Quote(0, None, None, 1)
+        poor = await generate(http, stream=stream, price_max_micro_cai=7_999)
+        enough = await generate(http, stream=stream, price_max_micro_cai=8_000)
+        shared = await generate(http, n=2, price_max_micro_cai=15_999)
+        known = await generate(http, price_max_micro_cai=1, key="k")
+        coordinator.outcome = NotReady("the chain has no epoch seed yet")
         nobody = await generate(http, price_max_micro_cai=1)
-    assert (poor.status_code, poor.json()["error"]["param"]) == (400, "price_max_micro_cai")
+    for refused in (poor, shared):
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "price_max_micro_cai")
     assert poor.json()["error"]["message"] == (
-        "price_max_micro_cai is below 16000, the least that these pictures cost now"
+        "price_max_micro_cai leaves 7999 for a picture, and the cheapest costs 8000 now"
     )
-    assert [request.price_max_micro_cai for request in coordinator.placed] == [8_000, 8_000, 1]
-    assert enough.status_code == nobody.status_code == 200
+    assert [request.price_max_micro_cai for request in coordinator.placed] == [8_000, 1]
+    assert (enough.status_code, known.status_code) == (200, 200)
+    assert (nobody.status_code, nobody.json()["error"]["code"]) == (503, "node_not_ready")
 
 
 async def test_a_request_has_the_name_that_its_app_gives_it():
