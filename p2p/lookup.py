@@ -4,7 +4,9 @@ Is: Kademlia's walk with one thing to find, signed peer records, over direct str
 Is not: a store of anything else, and no proof; whoever is found is still who noise says.
 
 The question is an address of 20 bytes. The answer has the form of peer exchange (:mod:`p2p.discovery`): that
-peer's record alone if it is known, else up to 8 records of peers whose addresses are nearest to it by XOR.
+peer's record alone if it is known, else up to 8 records of peers whose addresses are nearest to it by XOR. A
+peer that asks for its own address is told the newest record that bears its name, and those nearest to it: so
+it hears of another that runs with its key.
 Each node gives its own record to those nearest to itself now and then, so that walks end there.
 
 **Why not kad-dht, which the library has?** It works (provide and find_providers over real sockets, 0.3 s
@@ -108,12 +110,22 @@ class Lookup:
             await trio.sleep(PUBLISH_INTERVAL_MS / 1000)
 
     async def publish(self) -> None:
-        """Give our record to the peers nearest to ourselves."""
-        own = self._records.own.account
+        """Give our record to the peers nearest to ourselves, once they are found."""
+        await self.look_up_self()
+        await self.give_record()
+
+    async def look_up_self(self) -> None:
+        """Ask the peers nearest to ourselves for our own address: what they know of others in our name comes
+        into the address book (`PeerRecords.double`).
+        """
         with trio.move_on_after(LOOKUP_TIMEOUT_MS / 1000):
-            await self._walk(own, stop_when_known=False)
+            await self._walk(self._records.own.account, stop_when_known=False)
+
+    async def give_record(self) -> None:
+        """Give our record to the nearest peers that are known."""
+        with trio.move_on_after(LOOKUP_TIMEOUT_MS / 1000):
             async with trio.open_nursery() as nursery:
-                for record in self._records.nearest(own, PUBLISH_PEERS):
+                for record in self._records.nearest(self._records.own.account, PUBLISH_PEERS):
                     nursery.start_soon(self._give_record, record.peer)
 
     def statistics(self) -> Mapping[str, int]:
@@ -187,8 +199,10 @@ class Lookup:
             found = [own] if own.addresses else []
         else:
             nearest = self._records.nearest(account, NEAREST_TOLD_MAX + 1)
-            found = [record for record in nearest if record.peer != peer][:NEAREST_TOLD_MAX]
-            if found and found[0].account == account:
+            if _account(peer) != account:
+                nearest = [record for record in nearest if record.peer != peer]
+            found = nearest[:NEAREST_TOLD_MAX]
+            if found and found[0].account == account and found[0].peer != peer:
                 found = found[:1]
         await stream.send(encode_records(found), timeout_ms=EXCHANGE_TIMEOUT_MS)
 

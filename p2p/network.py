@@ -74,6 +74,9 @@ class NetworkConfig:
     connections_max: int = CONNECTIONS_MAX
     """Connections, in and out together."""
 
+    instance: int = 0
+    """Drawn at this start, for our record; 0 leaves it out."""
+
     records_max: int = RECORDS_MAX
     """Records of others in the address book."""
 
@@ -122,7 +125,12 @@ class PeerNetwork:
         self._config = config
         self._policy = policy
         self.host = host
-        self.records = PeerRecords(node_secret, records_max=config.records_max, is_kept=self._is_record_kept)
+        self.records = PeerRecords(
+            node_secret,
+            records_max=config.records_max,
+            is_kept=self._is_record_kept,
+            instance=config.instance,
+        )
         self.keeper = ConnectionKeeper(
             host,
             self.records,

@@ -58,6 +58,7 @@ class PeerRecords:
     """The records that one node knows.
 
     :ivar own: our own record; at first it names no address.
+    :ivar double: newest record that bears our name and another instance than ours, as far as we heard.
     :ivar counts: ``accepted``, ``older``, ``sequence_reused``, ``implausible``, ``evicted``, ``forgotten``.
     """
 
@@ -67,13 +68,16 @@ class PeerRecords:
         *,
         records_max: int = RECORDS_MAX,
         is_kept: Callable[[PeerId], bool] = lambda _peer: False,
+        instance: int = 0,
     ) -> None:
         """Take who we are.
 
+        :param instance: drawn at this start; 0 leaves it out of our record.
         :param is_kept: whether a met peer shall stay when others must go; connected and staked ones, say.
         :raises LocalError: the secret is not a key.
         """
-        self.own = seal_record(node_secret, 0, ())
+        self.own = seal_record(node_secret, 0, (), instance)
+        self.double: PeerRecord | None = None
         self.counts: Counter[str] = Counter()
         self._is_kept = is_kept
         self._node_secret = node_secret
@@ -86,15 +90,16 @@ class PeerRecords:
     def __len__(self) -> int:
         return len(self._met) + len(self._heard)
 
-    def renew_own(self, addresses: Sequence[Multiaddr], now_ms: int) -> PeerRecord:
+    def renew_own(self, addresses: Sequence[Multiaddr], now_ms: int, *, anew: bool = False) -> PeerRecord:
         """Our record for these addresses; signed anew only if they are others than before.
 
+        :param anew: sign it in any case, to say that we still run.
         :param now_ms: wall clock; the sequence is at least this, so that it grows over restarts too.
         :raises LocalError: too many or too long addresses.
         """
-        if tuple(addresses) != self.own.addresses or self.own.sequence == 0:
+        if anew or tuple(addresses) != self.own.addresses or self.own.sequence == 0:
             sequence = max(now_ms, self.own.sequence + 1)
-            self.own = seal_record(self._node_secret, sequence, addresses)
+            self.own = seal_record(self._node_secret, sequence, addresses, self.own.instance)
         return self.own
 
     def accept(self, envelope: bytes, *, heard_from_ip: str | None = None) -> PeerId:
@@ -106,6 +111,10 @@ class PeerRecords:
         record = self._opened(envelope)
         if record.peer != self.own.peer:
             self._take(record, heard_from_ip, met=False)
+        elif record.instance != self.own.instance and (
+            self.double is None or record.sequence > self.double.sequence
+        ):
+            self.double = record
         return record.peer
 
     def confirm(self, peer: PeerId, envelope: bytes, *, heard_from_ip: str | None) -> None:

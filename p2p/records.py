@@ -7,7 +7,9 @@ The envelope is libp2p's (RFC 0002 "Signed Envelopes" and 0003 "Peer Routing Rec
 py-libp2p make and check it:
 
     Envelope   = public_key 1 (key type 1, key data 2) | payload_type 2 | payload 3 | signature 5
-    PeerRecord = peer_id 1 | seq 2 | addresses 3 (multiaddr 1)
+    PeerRecord = peer_id 1 | seq 2 | addresses 3 (multiaddr 1) | instance 1000 (fixed64)
+
+The instance is ours; other implementations pass over it.
 
 The signature is DER over SHA-256 of three fields, each after its length as a varint: the domain
 ``libp2p-peer-record``, the payload type 0x0301, the payload. Records are of secp256k1 peers alone: only their
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from google.protobuf.message import DecodeError as ProtobufError
+from google.protobuf.unknown_fields import UnknownFieldSet
 from libp2p.crypto.keys import KeyType
 from libp2p.peer.pb import envelope_pb2, peer_record_pb2
 from multiaddr import Multiaddr
@@ -53,6 +56,11 @@ ADDRESSES_KEPT_MAX: Final = 4
 ADDRESS_BYTES_MAX: Final = 128
 """Bytes of one binary multiaddr."""
 SEQUENCE_MAX: Final = (1 << 64) - 1
+INSTANCE_FIELD: Final = 1_000
+"""Number of the instance's field in the record's protobuf; high, so that the standard may grow below it."""
+INSTANCE_MAX: Final = (1 << 64) - 1
+_FIXED64: Final = 1
+"""Protobuf's wire type of eight bytes, little-endian."""
 
 DIRECT: Final = (["ip4", "tcp"], ["ip6", "tcp"])
 """The parts of an address that we can dial ourselves, before its ``/p2p/``."""
@@ -68,12 +76,15 @@ class PeerRecord:
     :ivar sequence: grows with each record of a peer; the highest counts.
     :ivar addresses: at most ADDRESSES_KEPT_MAX that we could dial, each ending in ``/p2p/<peer>``.
     :ivar envelope: the signed bytes, to be passed on as they came.
+    :ivar instance: drawn at each start of a node, so that two that run with one key can be told apart; 0 if
+        the record does not say.
     """
 
     peer: PeerId
     sequence: int
     addresses: tuple[Multiaddr, ...]
     envelope: bytes
+    instance: int = 0
 
     @property
     def account(self) -> bytes:
@@ -81,11 +92,14 @@ class PeerRecord:
         return address_of_peer(self.peer)
 
 
-def seal_record(node_secret: bytes, sequence: int, addresses: Sequence[Multiaddr]) -> PeerRecord:
+def seal_record(
+    node_secret: bytes, sequence: int, addresses: Sequence[Multiaddr], instance: int = 0
+) -> PeerRecord:
     """Sign where we can be dialled.
 
     :param sequence: 0 to 2^64 - 1, above that of our last record.
     :param addresses: with or without our ``/p2p/``, which is not part of them in the record.
+    :param instance: 0 to 2^64 - 1; 0 is left out.
     :raises LocalError: too many addresses, too many bytes, or the secret is not a key.
     """
     pair = key_pair_from_secret(node_secret)
@@ -96,6 +110,8 @@ def seal_record(node_secret: bytes, sequence: int, addresses: Sequence[Multiaddr
     for address in addresses:
         body.addresses.add(multiaddr=without_peer(address).to_bytes())
     payload = body.SerializeToString()
+    if instance:
+        payload += encode_varint(INSTANCE_FIELD << 3 | _FIXED64) + instance.to_bytes(8, "little")
     envelope = envelope_pb2.Envelope(
         payload_type=RECORD_PAYLOAD_TYPE,
         payload=payload,
@@ -139,7 +155,17 @@ def open_record(envelope: bytes) -> PeerRecord:
     # Not one more is looked at than is kept: addresses through relays are long, and reading them costs most.
     found = (_diallable(item.multiaddr, peer) for item in inner.addresses)
     addresses = itertools.islice((address for address in found if address is not None), ADDRESSES_KEPT_MAX)
-    return PeerRecord(peer, inner.seq, tuple(addresses), envelope)
+    return PeerRecord(peer, inner.seq, tuple(addresses), envelope, _instance_of(inner))
+
+
+def _instance_of(record: peer_record_pb2.PeerRecord) -> int:
+    """The last field of that number and type, as protobuf reads its own; 0 without one."""
+    unknown = UnknownFieldSet(record)
+    for index in reversed(range(len(unknown))):
+        item = unknown[index]
+        if item.field_number == INSTANCE_FIELD and item.wire_type == _FIXED64:
+            return int(item.data)
+    return 0
 
 
 def signed_bytes(domain: bytes, payload_type: bytes, payload: bytes) -> bytes:

@@ -5,6 +5,7 @@ Is not: a list of every error. A room subclasses the branch it needs, beside the
 
     CuckooError
     ├── LocalError            our bug, our machine or our configuration: stop and tell the operator
+    │   └── MustStop          to run on, or again, could cost the stake: stay down until a person has looked
     ├── ProtocolError         the remote's fault: drop what it sent, lower its score, carry on
     │   ├── DecodeError       bytes that are not the canonical form of anything
     │   ├── SignatureError    a signature that is malformed or by the wrong key
@@ -25,6 +26,13 @@ class CuckooError(Exception):
 
 class LocalError(CuckooError):
     """Our own fault, our machine's or our configuration's; never a reason to blame a peer."""
+
+
+class MustStop(LocalError):
+    """This node must not run again before a person has looked; the text names the way back.
+
+    Its command ends with exit status 2, after which services are not started again.
+    """
 
 
 class ProtocolError(CuckooError):

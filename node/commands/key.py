@@ -13,8 +13,8 @@ key = App(name="key", help="Make and show keys (Ethereum keystore files, version
 def new(path: Path, /, *, password_file: Path | None = None, light: bool = False) -> None:
     """Make a new key.
 
-    A node's key belongs to its data directory as node-key.json. An owner's key holds the stake: keep it cold,
-    on another machine, wherever stake has value.
+    A node's key belongs to its data directory as node-key.json; its equivocation guard is made beside
+    it. An owner's key holds the stake: keep it cold, on another machine, wherever stake has value.
 
     Parameters
     ----------
@@ -26,9 +26,15 @@ def new(path: Path, /, *, password_file: Path | None = None, light: bool = False
         Spend little on making the password hard to guess; for throw-away networks only.
     """
     from node.signing.keys import SCRYPT_N, SCRYPT_N_LIGHT, create_keystore, read_password  # noqa: PLC0415
+    from node.signing.node_key import create_node_key  # noqa: PLC0415
+    from node.system.lifetime import KEY_FILE  # noqa: PLC0415
 
     password = read_password(password_file, confirm=True)
-    made = create_keystore(path, password, scrypt_n=SCRYPT_N_LIGHT if light else SCRYPT_N)
+    scrypt_n = SCRYPT_N_LIGHT if light else SCRYPT_N
+    if path.name == KEY_FILE:
+        made = create_node_key(path.parent, password, scrypt_n=scrypt_n)
+    else:
+        made = create_keystore(path, password, scrypt_n=scrypt_n)
     print(f"0x{made.address.hex()}")
 
 

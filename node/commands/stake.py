@@ -6,7 +6,6 @@ Is not: a wallet for stakes of value: there, let your own wallet sign.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +18,7 @@ from node.commands.chain_access import (
     parse_address,
     run_on_chain,
 )
+from node.commands.confirmation import confirm
 from node.system.clock import format_time
 from protocol.amounts import format_cai, parse_cai
 from protocol.errors import LocalError
@@ -142,7 +142,7 @@ def unvote(
             # Rounded up, as far as there are shares: what leaves is not less than what was asked for.
             shares = min(shares, -(-shares * wanted_wei // staked_wei))
         shown = format_cai(staked_wei if wanted_wei is None else wanted_wei)
-        _confirm(
+        confirm(
             f"{shown} of your {format_cai(staked_wei)} begin to leave {node}, and earn nothing more", yes=yes
         )
         request = await staking.unvote(opened.sender, address, shares)
@@ -153,17 +153,6 @@ def unvote(
         )
 
     run_on_chain(signer, work)
-
-
-def _confirm(what: str, *, yes: bool) -> None:
-    """:raises LocalError: the answer is no, or there is nobody to ask."""
-    print(what)
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise LocalError("no terminal to ask at; repeat the command with --yes")
-    if input("Go on? [y/N] ").strip().lower() not in {"y", "yes"}:
-        raise LocalError("nothing was done")
 
 
 def withdraw(node: str, request_id: int, /, *, signer: SignerOptions) -> None:

@@ -355,6 +355,7 @@ class Coordinator:
 
         :raises JournalUnavailable: the journal failed; what was written is read at the next start.
         """
+        await self._peer.alone.wait()
         self._journal.load(self.engine.book)
         async with trio.open_nursery() as nursery:
             self.perform(self.engine.resume(now_ms()))

@@ -146,6 +146,9 @@ class Drawing:
         last = self._core.signer.last_announcement()
         if last is not None and last.epoch > epoch.number:
             raise NotReady("the chain's epoch is before that of the last task")
+        first_epoch = self._core.signer.first_epoch(epoch.number)
+        if epoch.number < first_epoch:
+            raise NotReady(f"this node's guard is new, so it announces nothing before epoch {first_epoch}")
         return epoch
 
     def _busy(self) -> Counter[bytes]:

@@ -58,6 +58,10 @@ class PeerSigner:
         body = self._peer.guard.last_statement(Kind.TASK_ANNOUNCEMENT)
         return None if body is None else TaskAnnouncement.decode(body)
 
+    def first_epoch(self, epoch: int) -> int:
+        """See `SignerPort`: by the guard."""
+        return self._peer.guard.first_epoch(epoch)
+
     def seal(self, message: Message) -> Statement[Any]:
         """See `SignerPort`."""
         return self._peer.seal(message)

@@ -40,6 +40,9 @@ class SignerPort(Protocol):
     def last_announcement(self) -> TaskAnnouncement | None:
         """The announcement with the highest slot that was ever signed."""
 
+    def first_epoch(self, epoch: int) -> int:
+        """First epoch in which this key may announce; later than `epoch`, the latest, if its guard is new."""
+
     def seal(self, message: Message) -> Statement[Any]:
         """Sign. :raises MustNotSign: it would contradict an earlier statement."""
 
@@ -114,6 +117,7 @@ class MemorySigner:
         self._address = address
         self._sign = sign
         self._last: TaskAnnouncement | None = None
+        self.may_announce_from = 0
         self.signed: dict[tuple[type[Any], bytes], bytes] = {}
 
     @property
@@ -129,6 +133,11 @@ class MemorySigner:
     def last_announcement(self) -> TaskAnnouncement | None:
         """See `SignerPort`."""
         return self._last
+
+    def first_epoch(self, epoch: int) -> int:
+        """See `SignerPort`."""
+        del epoch
+        return self.may_announce_from
 
     def seal(self, message: Message) -> Statement[Any]:
         """See `SignerPort`. :raises ValueError: another body was signed in this slot."""

@@ -31,6 +31,7 @@ from node.api.gate import TOKEN_FILE
 from node.devnet.processes import NodeProcess, node_process
 from node.peer.network import read_parameters
 from node.signing.keys import SCRYPT_N_LIGHT, Key, create_keystore
+from node.signing.node_key import create_node_key
 from node.system.files import write_private
 from node.system.lifetime import KEY_FILE
 from protocol.amounts import WEI_PER_CAI
@@ -227,7 +228,7 @@ async def _stake(
     owners = zip(anvil.accounts(), anvil.secrets(), strict=True)
     for item, (owner, secret) in zip(plan, islice(owners, STAKER_ACCOUNT + 1, None), strict=False):
         tell(f"registering {item.name} with {item.stake_cai:,} CAI")
-        key = create_keystore(market.folder / item.name / KEY_FILE, password, scrypt_n=SCRYPT_N_LIGHT)
+        key = create_node_key(market.folder / item.name, password, scrypt_n=SCRYPT_N_LIGHT)
         keys[item.name] = key
         owner_file = market.folder / item.name / OWNER_KEY_FILE
         create_keystore(owner_file, password, secret=secret, scrypt_n=SCRYPT_N_LIGHT)

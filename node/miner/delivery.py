@@ -146,7 +146,7 @@ class Deliveries:
     def seal(self, followed: Followed, message: Message) -> Statement[Any] | None:
         """Sign; where that must not be, the task is declined, or given up after the commitment."""
         try:
-            return self._tasks.seal(message)
+            return self._tasks.seal(message, followed.task.message)
         except LocalError:
             self._tasks.counts[Count.NOT_SIGNED] += 1
             self._tasks.say_no(followed, CANNOT_SIGN)

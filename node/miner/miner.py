@@ -124,6 +124,7 @@ class Miner:
             self._image_ms[package.model_id] = await try_speed(self._workers, package)
             log.info("model tested", model=package.name, image_ms=self._image_ms[package.model_id])
         await self._update_throttle()
+        await self._peer.alone.wait()
         try:
             async with trio.open_nursery() as self._nursery:
                 self._peer.host.handle_direct_streams(CALLS_PROTOCOL, self._calls.handle)
@@ -183,7 +184,8 @@ class Miner:
             if not paused and latest is not None and latest.miners.weight_of(self._peer.key.address):
                 now = now_ms()
                 offer = Offer(
-                    sequence=self._peer.guard.next_sequence(Kind.OFFER),
+                    # By time: a guard that is lost or old does not lead back to numbers that were used.
+                    sequence=max(self._peer.guard.next_sequence(Kind.OFFER), now),
                     issued_at_ms=now,
                     valid_until_ms=now + parameters.offer_life_ms,
                     capacity=self._terms.capacity,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from node.pay.meter import TaskAccount
 from protocol.errors import InvalidMessage, LocalError
-from protocol.guard import Decision, decide
+from protocol.guard import Decision, Memory, decide
 from protocol.messages import DeclineKind, Message, TaskAnnouncement
 from protocol.pay import SignedVoucher
 from protocol.signature import sign_digest
@@ -29,8 +29,8 @@ class Decline(NamedTuple):
 class Seal(Protocol):
     """Signs as the miner, each slot once."""
 
-    def __call__(self, message: Message) -> Statement[Any]:
-        """Sign `message`.
+    def __call__(self, message: Message, task: TaskAnnouncement) -> Statement[Any]:
+        """Sign `message`, which is about `task`.
 
         :raises LocalError: it would contradict an earlier statement, or nobody can tell.
         """
@@ -88,14 +88,18 @@ class MemorySeal:
         self._secret = secret
         self._signed: dict[tuple[int, bytes], bytes] = {}
 
-    def __call__(self, message: Message) -> Statement[Any]:
-        """Sign `message`. :raises ContradictsItself: it would contradict an earlier statement."""
+    def __call__(self, message: Message, task: TaskAnnouncement | None = None) -> Statement[Any]:
+        """Sign `message`; a memory without bounds need not know its task.
+
+        :raises ContradictsItself: it would contradict an earlier statement.
+        """
+        del task
         return open_statement(self._domain, seal(self._domain, message, self._sign), type(message))
 
     def _sign(self, statement: Unsigned) -> bytes:
         if statement.kind.slashable:
             slot = (int(statement.kind), statement.slot)
-            if decide(self._signed.get(slot), statement.body) is Decision.REFUSE:
+            if decide(self._signed.get(slot), statement.body, 0, Memory()) is Decision.REFUSE:
                 raise ContradictsItself("another statement was signed in this slot")
             self._signed[slot] = statement.body
         return sign_digest(self._secret, statement.digest)

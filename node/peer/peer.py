@@ -7,9 +7,11 @@ Is not: a role; what a peer does beyond relaying is the roles'.
 from __future__ import annotations
 
 import random
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,13 +25,17 @@ from contracts.transactions import Sender
 from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
 from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
 from node.peer.clock_exchange import ClockComparison, ClockSources, MachineClocks, serve_clock
+from node.peer.doppelganger import Doppelganger
 from node.peer.evidence_desk import EvidenceDesk
 from node.peer.finding import answer_finding
 from node.peer.gossip_policy import gossip_params, peer_policy, stake_of
+from node.peer.guard_start import require_guard
 from node.peer.multiaddrs import multiaddrs_of
 from node.peer.network import Network
 from node.peer.network_status import observe_network
-from node.signing.guard import GUARD_FILE, Guard, open_guard
+from node.peer.own_record import PublishedRecord
+from node.peer.own_statements import OwnStatements
+from node.signing.guard import GUARD_FILE, Guard, MustNotSign, open_guard
 from node.signing.keys import Key
 from node.system.clock import now_ms
 from node.system.context import NodeContext
@@ -40,12 +46,15 @@ from p2p.network import NetworkConfig, PeerNetwork, open_network
 from p2p.reachability import ReachabilityMode
 from p2p.records import peer_of
 from protocol.errors import LocalError, ProtocolError, Refusal
-from protocol.evidence import Evidence
-from protocol.messages import MULTIADDRS_MAX, Message
+from protocol.evidence import Evidence, Offence
+from protocol.guard import TaskTimes
+from protocol.messages import MULTIADDRS_MAX, Message, TaskAnnouncement
 from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
-from protocol.statement import Domain, Statement, open_statement, seal
+from protocol.statement import Domain, Statement, Unsigned, open_statement, seal
 
+PRUNE_INTERVAL_S = 60
+"""Time between two looks for what the guard may forget."""
 NO_EPOCH = "the chain has no epoch seed yet"
 
 RULES: dict[str, Callable[[Seen, View, bytes, int], Any]] = {
@@ -61,34 +70,45 @@ Listener: TypeAlias = Callable[[Any], None]
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """A node's key, and what stands before each of its signatures."""
+
+    key: Key
+    guard: Guard
+    doppelganger: Doppelganger
+
+
 class Peer:
     """One running peer. Made by `open_peer`."""
 
     def __init__(
         self,
-        key: Key,
+        signing: Signing,
         network: Network,
         peer_network: PeerNetwork,
         chain: ChainWatcher,
-        guard: Guard,
         sender: Sender,
         clients: Clients,
         data_dir: Path,
         context: NodeContext,
     ) -> None:
         """:param context: where the node is seen from, and told what to do."""
-        self.key = key
+        self.key = key = signing.key
         self.network = network
         self.host = peer_network.host
         self.lookup = peer_network.lookup
         self.mesh: Mesh = peer_network.gossip
         self.chain = chain
-        self.guard = guard
+        self.guard = guard = signing.guard
         self.sender = sender
         self.clients = clients
         self.data_dir = data_dir
         self.context = context
         self.seen = Seen()
+        self.alone = signing.doppelganger.alone
+        self.own_statements = OwnStatements(key.address, network.domain, guard, self.seen.tasks, data_dir)
+        self._doppelganger = signing.doppelganger
         self.evidence = EvidenceDesk(
             data_dir / "evidence",
             network.domain,
@@ -121,13 +141,22 @@ class Peer:
             :MULTIADDRS_MAX
         ]
 
-    def seal(self, message: Message) -> Statement[Any]:
+    def seal(self, message: Message, task: TaskAnnouncement | None = None) -> Statement[Any]:
         """Sign `message` with this node's key, through the guard. Synchronous.
 
-        :raises MustNotSign: it would contradict an earlier statement.
+        :param task: that the message is about, if it is about one.
+        :raises MustNotSign: it would contradict an earlier statement, it is not known yet that no other node
+            runs with this key (`alone`), or one does or did.
         """
-        encoded = seal(self.domain, message, self.guard.sign)
-        return open_statement(self.domain, encoded, type(message))
+
+        def sign(statement: Unsigned) -> bytes:
+            if not self.alone.is_set():
+                raise MustNotSign(self._doppelganger.reason_not_ready() or "")
+            if self.own_statements.reason is not None:
+                raise MustNotSign(self.own_statements.reason)
+            return self.guard.sign(statement, None if task is None else TaskTimes.of(task))
+
+        return open_statement(self.domain, seal(self.domain, message, sign), type(message))
 
     async def publish(self, topic: str, data: bytes) -> None:
         """Gossip a message of our own; it must pass the rule that all others will judge it by.
@@ -143,7 +172,7 @@ class Peer:
 
     def join(self) -> None:
         """Join all topics of the network. Listeners get the opened messages from the validators."""
-        self.listen(evidence.TOPIC, lambda accepted: self.evidence.heard(*accepted))
+        self.listen(evidence.TOPIC, lambda accepted: self._take_evidence(*accepted))
         for topic in RULES:
             self.mesh.join(self.network.topic(topic), self._validator(topic))
 
@@ -155,17 +184,31 @@ class Peer:
             try:
                 accepted = rule(self.seen, self.view, data, now_ms())
             except (Contradiction, Misranked) as caught:
-                self.accuse(caught.evidence)
+                self.own_statements.hear_evidence(caught.evidence)
+                if self.own_statements.reason is None:
+                    self.accuse(caught.evidence)
                 raise
+            if isinstance(accepted, Statement):
+                self._hear_own(accepted)
             for listener in self._listeners[topic]:
                 listener(accepted)
             return Validation.ACCEPT
 
         return validate
 
+    def _hear_own(self, statement: Statement[Any]) -> None:
+        if statement.signer.address == self.key.address:
+            self.own_statements.hear(statement.encoded)
+
     def accuse(self, found: Evidence) -> None:
         """Keep evidence that this peer found, and gossip it."""
         self.evidence.found(found)
+
+    def _take_evidence(self, found: Evidence, offence: Offence) -> None:
+        """Others have found this, about anybody, or about us."""
+        if offence.signer == self.key.address:
+            self.own_statements.hear_evidence(found)
+        self.evidence.heard(found, offence)
 
     def show(self) -> None:
         """Register what the chain and the clocks say of us, and what of it keeps us from working."""
@@ -173,9 +216,11 @@ class Peer:
         observable.register("chain", self.chain.status)
         observable.register("evidence", self.evidence.status)
         observable.register("clock", self.clock.status)
+        observable.register("own_statements_heard", self.own_statements.status)
         readiness.register("clock", self.clock.reason_not_ready)
         readiness.register("chain_unreachable", lambda: self.chain.unreachable)
         readiness.register("no_epoch", lambda: NO_EPOCH if self.view.latest is None else None)
+        readiness.register("alone", self._doppelganger.reason_not_ready)
         readiness.register("not_registered", self._why_not_registered)
 
     def _why_not_registered(self) -> str | None:
@@ -185,6 +230,24 @@ class Peer:
         ):
             return None
         return f"no stake of this node counts in epoch {latest.number}; a new one does from the next on"
+
+    async def run(self) -> None:
+        """Follow chain and clocks, keep evidence and guard, until cancelled.
+
+        :raises MustStop: a statement of our key was heard that our guard does not know.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.chain.run)
+            nursery.start_soon(self.clock.run)
+            nursery.start_soon(self.evidence.run)
+            nursery.start_soon(self.own_statements.halt_when_foreign)
+            nursery.start_soon(self._keep_pruning)
+
+    async def _keep_pruning(self) -> None:
+        """Have the guard forget what it need not remember, until cancelled."""
+        while True:
+            self.guard.prune(now_ms())
+            await trio.sleep(PRUNE_INTERVAL_S)
 
 
 @asynccontextmanager
@@ -211,27 +274,37 @@ async def open_peer(
     :param mdns: whether to look for peers on the local network, too.
     :raises LocalError: the guard is held, an address is taken or not a multiaddr, or the chain is another
         one.
+    :raises MustStop: there is no history of what this key has signed, or it is or was in use elsewhere.
     """
-    config = NetworkConfig(
-        listen=multiaddrs_of(listen),
-        announce=multiaddrs_of(announce),
-        bootnodes=multiaddrs_of(network.bootnodes),
+    started_at_ms, instance = now_ms(), secrets.randbits(64) or 1
+    config = replace(
+        _network_config(network, listen, announce),
         reachable=reachable,
         relaying=relaying,
         mdns=mdns,
-        loopback_exempt=network.parameters.loopback_exempt,
-        gossip=gossip_params(network),
+        instance=instance,
     )
-    with open_guard(data_dir / GUARD_FILE, key) as guard:
-        async with connect(rpc_url, chain_id=network.deployment.chain_id) as rpc:
-            clients, sender = Clients(rpc, network.deployment), Sender(rpc, Account(key.secret))
+    async with connect(rpc_url, chain_id=network.deployment.chain_id) as rpc:
+        clients, sender = Clients(rpc, network.deployment), Sender(rpc, Account(key.secret))
+
+        async def is_known(address: bytes) -> bool:
+            return await clients.staking.node_info(address) is not None
+
+        await require_guard(data_dir, key, is_known)
+        with open_guard(data_dir / GUARD_FILE, key) as guard:
             watcher = _chain_watcher(clients, network, data_dir, context.events)
             policy = peer_policy(lambda: watcher.view, {peer_of(item) for item in config.bootnodes})
             async with open_network(
                 key.secret, config, rng=random.SystemRandom(), policy=policy
             ) as peer_network:
                 await watcher.refresh()
-                peer = Peer(key, network, peer_network, watcher, guard, sender, clients, data_dir, context)
+                record = PublishedRecord(peer_network, guard.note_record, now_ms)
+                past = guard.begin_instance(instance)
+                interval_ms = network.parameters.offer_interval_ms
+                rng = random.SystemRandom()
+                doppelganger = Doppelganger(record, started_at_ms, past, interval_ms, rng)
+                signing = Signing(key, guard, doppelganger)
+                peer = Peer(signing, network, peer_network, watcher, sender, clients, data_dir, context)
                 peer.join()
                 serve_clock(peer_network.host, now_ms)
                 observe_network(context, peer_network, key.address)
@@ -240,13 +313,23 @@ async def open_peer(
                 book = data_dir / BOOK_FILE
                 with kept_book(book, peer_network.records):
                     async with trio.open_nursery() as nursery:
-                        nursery.start_soon(watcher.run)
-                        nursery.start_soon(peer.evidence.run)
                         await nursery.start(peer_network.run)
+                        nursery.start_soon(peer.run)
+                        nursery.start_soon(doppelganger.run)
                         nursery.start_soon(keep_saving, book, peer_network.records)
-                        nursery.start_soon(peer.clock.run)
                         yield peer
                         nursery.cancel_scope.cancel()
+
+
+def _network_config(network: Network, listen: Sequence[str], announce: Sequence[str]) -> NetworkConfig:
+    return NetworkConfig(
+        listen=multiaddrs_of(listen),
+        announce=multiaddrs_of(announce),
+        bootnodes=multiaddrs_of(network.bootnodes),
+        loopback_exempt=network.parameters.loopback_exempt,
+        publishes_record=False,  # `Doppelganger` does, more often
+        gossip=gossip_params(network),
+    )
 
 
 def _clock_sources(chain: ChainWatcher, clients: Clients) -> ClockSources:

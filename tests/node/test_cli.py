@@ -11,7 +11,7 @@ from node.commands import key as key_cli
 from node.commands import slash as slash_cli
 from node.settings import InferenceSettings
 from node.system.files import write_private
-from protocol.errors import LocalError
+from protocol.errors import LocalError, MustStop
 from tests.limits import CHILD_TIMEOUT_S
 
 
@@ -196,6 +196,14 @@ def test_our_errors_are_a_line_each_and_status_1(capsys):
         raise ExceptionGroup("", [LocalError("first"), ExceptionGroup("", [LocalError("second")])])
 
     assert cli.show_errors(fail, name="cuckoo-peer") == 1
+    assert capsys.readouterr().err == "cuckoo-peer: first\ncuckoo-peer: second\n"
+
+
+def test_a_node_that_must_stay_down_ends_with_status_2(capsys):
+    def fail():
+        raise ExceptionGroup("", [LocalError("first"), ExceptionGroup("", [MustStop("second")])])
+
+    assert cli.show_errors(fail, name="cuckoo-peer") == 2
     assert capsys.readouterr().err == "cuckoo-peer: first\ncuckoo-peer: second\n"
 
 

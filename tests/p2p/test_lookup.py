@@ -140,3 +140,16 @@ async def test_garbage_and_silence__are_counted_and_passed_over(monkeypatch):
             await connect(hosts[0], host)
         assert await lookups[0].find(account(hosts[3])) == hosts[3].peer_id
         assert lookups[0].statistics()["lookup_ask_failed"] == 2
+
+
+async def test_a_peer_that_asks_for_itself__is_told_its_newest_record_and_its_neighbours():
+    async with open_lookups(4) as (hosts, lookups):
+        for host, lookup in zip(hosts[1:], lookups[1:], strict=True):
+            await connect(host, hosts[0])
+            await lookup._exchange.ask(hosts[0].peer_id)
+        double = seal_record(secret(1), 1_000, hosts[1].addresses(), 8)
+        lookups[0]._records.accept(double.envelope, heard_from_ip="127.0.0.1")
+        assert lookups[1]._records.double is None
+        await lookups[1].publish()
+        assert lookups[1]._records.double == double
+        assert lookups[1]._records.peer_of_account(account(hosts[2])) == hosts[2].peer_id

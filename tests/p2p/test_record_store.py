@@ -37,6 +37,8 @@ def test_our_own_record__is_signed_anew_only_for_other_addresses(store):
     assert store.renew_own(addresses, 2_000) is first
     # The clock has gone back; the sequence has not.
     assert store.renew_own((), 500).sequence == 1_001
+    assert store.renew_own((), 3_000).sequence == 1_001
+    assert store.renew_own((), 3_000, anew=True).sequence == 3_000
     assert store.record_of(PEERS[0]) == store.own.envelope
     assert store.peer_of_account(address_of_peer(PEERS[0])) == PEERS[0]
 
@@ -173,3 +175,16 @@ def test_a_saved_book__is_restored_and_what_is_broken_in_it_passed_over(store):
     again.restore([*saved, (b"garbage", None, True), (record(0).envelope, None, True)])
     assert again.entries() == store.entries()
     assert again.counts["restore_failed"] == 1
+
+
+def test_a_record_in_our_name__is_kept_if_another_instance_made_it_and_the_newest_counts():
+    store = PeerRecords(secret(0), instance=7)
+    where = [Multiaddr("/ip4/8.8.8.8/tcp/4001")]
+    store.renew_own(where, 5)
+    store.accept(store.own.envelope)
+    store.accept(seal_record(secret(0), 9, where, 7).envelope)
+    assert store.double is None
+    for sequence in (10, 12, 11):
+        store.accept(seal_record(secret(0), sequence, where, 8).envelope)
+    assert (store.double.sequence, store.double.instance) == (12, 8)
+    assert len(store) == 0

@@ -46,6 +46,15 @@ def test_a_record__says_who_where_and_on_which_account():
     assert seal_record(secret(1), 7, RECORD.addresses) == RECORD
 
 
+@pytest.mark.parametrize("instance", [1, 7, (1 << 64) - 1])
+def test_an_instance__is_read_and_others_pass_over_it(instance):
+    record = seal_record(secret(1), 7, [ADDRESS], instance)
+    assert open_record(record.envelope) == record
+    assert (record.instance, RECORD.instance) == (instance, 0)
+    _, theirs = consume_envelope(record.envelope, "libp2p-peer-record")
+    assert (theirs.peer_id, theirs.seq, theirs.addrs) == (PEER, 7, [ADDRESS])
+
+
 def test_py_libp2p__reads_our_records_and_we_read_its_own():
     _, record = consume_envelope(RECORD.envelope, "libp2p-peer-record")
     assert (record.peer_id, record.seq, record.addrs) == (PEER, 7, [ADDRESS])

@@ -15,7 +15,7 @@ from p2p.mesh import Validation
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import GossipIgnore, GossipReject, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
-from protocol.guard import Decision, decide
+from protocol.guard import Decision, Memory, decide
 from protocol.hashing import keccak256
 from protocol.messages import Message
 from protocol.rules import evidence, offers, results, tasks, verdicts
@@ -56,7 +56,8 @@ class GuardMemory:
         """Signature of what the guard allows. :raises MustNotSign: it refuses."""
         if statement.kind.slashable and self.is_on:
             slot = (statement.kind.value, statement.slot)
-            decision = decide(self._bodies.get(slot), statement.body)
+            # Whoever remembers everything has nothing below a watermark or behind a horizon.
+            decision = decide(self._bodies.get(slot), statement.body, 0, Memory())
             self.counts[decision] += 1
             if decision is Decision.REFUSE:
                 raise MustNotSign("another statement was signed in this slot")

@@ -4,11 +4,13 @@ twice."""
 import pytest
 
 from node.coordinator.actions import Failure
+from node.coordinator.drawing import NotReady
 from node.coordinator.engine import BUSY_RETRY_MS
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, TaskDrawn
-from protocol.messages import DeclineKind, TaskAnnouncement
-from tests.node.coordinator.desk import MINERS, PARAMETERS, STEPS, Desk, Miner
+from protocol.messages import NO_TASK, DeclineKind, TaskAnnouncement
+from protocol.rules.view import View
+from tests.node.coordinator.desk import DOMAIN, MINERS, PARAMETERS, STEPS, TERMS, Desk, Miner, epoch_view
 
 PRICE_WEI = 8 * 8 * STEPS * 10**15
 
@@ -112,3 +114,16 @@ def test_after_a_restart_a_task_that_nobody_did_is_drawn_again_when_offers_are_h
     again.market.offered = offered
     again.tick()
     assert again.announced().message.number == 1
+
+
+def test_a_coordinator_whose_guard_is_new_or_lost_sits_out_its_epochs_and_begins_at_0(desk):
+    desk.signer.may_announce_from = 10
+    for epoch in (7, 8, 9):
+        desk.market.view = View(DOMAIN, {epoch: epoch_view(epoch)}, TERMS)
+        with pytest.raises(NotReady) as refused:
+            desk.place()
+        assert refused.value.reason == "this node's guard is new, so it announces nothing before epoch 10"
+    desk.market.view = View(DOMAIN, {10: epoch_view(10)}, TERMS)
+    desk.place()
+    first = desk.announced().message
+    assert (first.epoch, first.number, first.previous) == (10, 0, NO_TASK)

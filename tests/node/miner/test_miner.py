@@ -21,7 +21,7 @@ from p2p.identity import peer_id_from_public_key
 from p2p.streams import StreamBroken
 from protocol.errors import Refusal
 from protocol.messages import DeclineKind, ReplyKind, ResultCommitment, TaskAcceptance, TaskCall
-from protocol.rules import results, tasks
+from protocol.rules import offers, results, tasks
 from protocol.work import Work, WorkKind
 from tests.node.builders import PACKAGE
 from tests.node.miner.engine_world import (
@@ -148,7 +148,9 @@ async def world(tmp_path, monkeypatch, autojump_clock, nursery):
         context=SimpleNamespace(observable=Observable(), events=EventBus(), started=lambda: None),
         listen=listeners.__setitem__,
         publish=publish,
+        alone=trio.Event(),
     )
+    peer.alone.set()
     workers = SimpleNamespace(statistics=Counts().snapshot)
     payee = Payee()
     miner = Miner(peer, workers, [PACKAGE], ModelTerms([PACKAGE], 0, 1), Throttle(), payee)
@@ -157,7 +159,7 @@ async def world(tmp_path, monkeypatch, autojump_clock, nursery):
         return Finished(OUTPUT, UNITS, bytes(32))
 
     world = SimpleNamespace(
-        miner=miner, host=host, listeners=listeners, published=published, jobs=jobs, payee=payee
+        peer=peer, miner=miner, host=host, listeners=listeners, published=published, jobs=jobs, payee=payee
     )
     world.outcome = finish
     world.scope = trio.CancelScope()
@@ -302,3 +304,16 @@ async def test_what_is_unpaid_when_it_stops_is_remembered(world):
     world.scope.cancel()
     await settle()
     assert world.payee.accounts[0].unpaid_wei > 0
+
+
+async def test_attack_old_guard_put_back__the_next_offer_has_a_number_of_its_own(world, autojump_clock):
+    """Whatever the guard remembers, offers are numbered by the clock at least."""
+    for known in (0, 5, 1 << 50):
+        world.published.clear()
+        world.peer.guard = SimpleNamespace(next_sequence=lambda kind, known=known: known)
+        world.peer.view.latest = SimpleNamespace(miners=SimpleNamespace(weight_of=lambda address: 1))
+        before_ms = now_ms()
+        await trio.sleep(2.5)
+        offered = [message.sequence for topic, message in world.published if topic == offers.TOPIC]
+        assert offered
+        assert all(max(before_ms, known) <= number <= max(now_ms(), known) for number in offered)

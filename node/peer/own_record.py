@@ -1,0 +1,35 @@
+"""Our peer record among our peers, for `doppelganger`: signed anew, given away, and asked for.
+
+Is: `OwnRecord` on a running `PeerNetwork`.
+Is not: the record's form (`p2p/records`) or the walk (`p2p/lookup`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from p2p.network import PeerNetwork
+from p2p.records import PeerRecord
+
+
+class PublishedRecord:
+    """`doppelganger.OwnRecord` on a peer's network."""
+
+    def __init__(
+        self, network: PeerNetwork, note: Callable[[int, int], None], now_ms: Callable[[], int]
+    ) -> None:
+        """:param note: remembers instance and sequence of a record before anybody gets it."""
+        self._network = network
+        self._note = note
+        self._now_ms = now_ms
+
+    async def look(self) -> PeerRecord | None:
+        """See `OwnRecord`."""
+        await self._network.lookup.look_up_self()
+        return self._network.records.double
+
+    async def give(self) -> None:
+        """See `OwnRecord`."""
+        own = self._network.records.renew_own(self._network.host.addresses(), self._now_ms(), anew=True)
+        self._note(own.instance, own.sequence)
+        await self._network.lookup.give_record()
