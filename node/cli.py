@@ -29,6 +29,7 @@ from node.commands.key import key
 from node.commands.miner import miner
 from node.commands.model import model
 from node.commands.model_names import names
+from node.commands.node import node as node_commands
 from node.commands.peer import peer
 from node.commands.receipt import receipt
 from node.commands.stake import COMMANDS
@@ -95,6 +96,7 @@ app.command(chain)
 app.command(guard)
 app.command(miner)
 app.command(model)
+app.command(node_commands)
 app.command(peer)
 app.command(receipt)
 

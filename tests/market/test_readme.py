@@ -82,7 +82,9 @@ def test_coordinator_then_miner_then_staker(place):
     assert "registered: miner" in output
     assert '"role": "miner"' in output
     assert "metadata   'my miner'" in output
-    assert "taken: " in type_in(place, "setup", "move")
+    output = type_in(place, "setup", "move")
+    assert "the node in .devnet/my-miner does not start again" in output
+    assert "start the node there, and delete my-miner.tar" in output
     output = type_in(place, "setup", "staker")
     assert "voted with 10,000 CAI" in output
     assert "request 1: 5,000 CAI, released at " in output
