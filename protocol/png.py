@@ -61,6 +61,12 @@ def require_picture(data: bytes, width: int, height: int) -> None:
     rows.end()
 
 
+def picture_bytes_max(width: int, height: int) -> int:
+    """Longest file that an encoder makes of so many pixels: stored without compression, in small chunks."""
+    rows = height * (1 + 3 * width)
+    return rows + rows // 64 + 64 * 1024
+
+
 def require_preview(data: bytes, width: int, height: int) -> None:
     """As `require_picture`, for the unfinished picture, which may also be smaller than the announced size.
 

@@ -81,6 +81,7 @@ class Turn:
     :ivar offered: the acceptance that came on the stream, not written down before it works.
     :ivar intake: what it sends, while it works.
     :ivar heard_at_ms: when it last sent something, while it works.
+    :ivar ends_at_ms: when its turn is over at the latest while others are left, while it works.
     """
 
     miner: bytes
@@ -95,6 +96,7 @@ class Turn:
     offered: Statement[TaskAcceptance] | None = None
     intake: ResultIntake | None = None
     heard_at_ms: int = 0
+    ends_at_ms: int = 0
     asks_chain: bool = False
 
     @property

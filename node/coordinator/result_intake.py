@@ -23,9 +23,9 @@ from protocol.messages import (
     TaskAnnouncement,
     TaskDecline,
 )
-from protocol.png import require_picture, require_preview
+from protocol.png import picture_bytes_max, require_picture, require_preview
 from protocol.statement import Domain, Statement, read_envelope, verify
-from protocol.work import may_be_all, spec_of
+from protocol.work import SPECS, may_be_all, spec_of
 
 CHUNKS_PER_UNIT_MAX: Final = 3
 """Progress and previews of one unit; more is a flood."""
@@ -66,6 +66,9 @@ class ResultIntake:
         self._parts: list[bytes] = []
         self._part_bytes = 0
         self._first_part = b""
+        self._output_bytes_max = OUTPUT_BYTES_MAX
+        if self._work.kind in SPECS and SPECS[self._work.kind].makes_picture:
+            self._output_bytes_max = min(OUTPUT_BYTES_MAX, picture_bytes_max(*self._work.image_size()))
         self.units = 0
         self.unit_limit = self._work.units
         self.commitment: Statement[ResultCommitment] | None = None
@@ -140,8 +143,10 @@ class ResultIntake:
             raise InvalidMessage("output is not in its parts")
         if self._parts and len(self._parts[-1]) != CHUNK_BYTES_MAX:
             raise InvalidMessage("a part follows the last one")
+        if chunk.units != self._units_last:
+            raise InvalidMessage("output before all units were shown")
         self._part_bytes += len(chunk.payload)
-        if self._part_bytes > OUTPUT_BYTES_MAX:
+        if self._part_bytes > self._output_bytes_max:
             raise InvalidMessage("output is too long")
         if not self._parts:
             self._first_part = encoded

@@ -60,6 +60,9 @@ NOT_DRAWN: Final = "you were not drawn for this task at this rank"
 ARRIVAL_MS: Final = 1_000
 """Time for a miner to come when it was called; then the next one is called as well. Without a call, it has
 the length of a head start."""
+TURN_DIVISOR: Final = 2
+"""A turn may take one part in so many of the time that is left to the task, as long as other miners are left:
+else a miner that sends something now and then would hold it to the deadline."""
 
 
 def reply(kind: ReplyKind, payload: bytes = b"", reason: str = "") -> bytes:
@@ -187,8 +190,13 @@ class Turns:
         silent_ms = self._core.parameters.progress_timeout_ms
         rank = task.working
         if rank is not None:
-            if now_ms >= task.turns[rank].heard_at_ms + silent_ms:
+            turn = task.turns[rank]
+            if now_ms >= turn.heard_at_ms + silent_ms:
                 return self._lose(order, rank, f"it was silent for {silent_ms // 1000} s", now_ms)
+            if now_ms >= turn.ends_at_ms and any(
+                not other.life.over for other in task.turns if other is not turn
+            ):
+                return self._lose(order, rank, "it took half of the time, and others are left", now_ms)
             return []
         for turn in task.turns:
             if turn.state is TurnState.AWAITED and now_ms >= self._passed_ms(order, turn):
@@ -294,6 +302,7 @@ class Turns:
         turn.intake = ResultIntake(self._core.signer.domain, task.statement, turn.miner)
         turn.intake.unit_limit = task.schedule.unit_limit(turn.paid_wei)
         turn.heard_at_ms = now_ms
+        turn.ends_at_ms = now_ms + (task.message.deadline_ms - now_ms) // TURN_DIVISOR
         actions: list[Action] = []
         if turn.paid_wei:
             # The last voucher may have been lost with the stream or with us.

@@ -22,7 +22,8 @@ from protocol.pay import SignedVoucher
 from protocol.task import MinerEvent, MinerState
 
 INPUT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Sources of inputs that are coming in, all tasks together; what would be more is declined as busy."""
+"""Sources of inputs that are coming in, all tasks together, and half of it for one coordinator's; what would
+be more is declined as busy."""
 VOUCHERS_PER_STREAM_MAX: Final = 64
 """Four times what pays for a task; each one costs a check and a write to the disk."""
 
@@ -150,9 +151,13 @@ class Conversations:
         if followed.life.state is not MinerState.ACCEPTED or followed.intake is not None:
             raise InvalidMessage("input that nobody waits for")
         intake = InputIntake(followed.task.message, payload)
-        coming = sum(one.intake.bytes_max for one in self._tasks.by_id.values() if one.intake is not None)
+        coming = [one for one in self._tasks.by_id.values() if one.intake is not None]
+        all_bytes, its_bytes = (
+            intake.bytes_max + sum(one.intake.bytes_max for one in some if one.intake is not None)
+            for some in (coming, [one for one in coming if one.coordinator == followed.coordinator])
+        )
         no_slot = self._deliveries.needs_slot(followed) and not self._deliveries.slot_is_free()
-        if no_slot or coming + intake.bytes_max > INPUT_BYTES_MAX:
+        if no_slot or all_bytes > INPUT_BYTES_MAX or its_bytes > INPUT_BYTES_MAX // 2:
             self._decline_busy(followed)
             return
         followed.intake = intake

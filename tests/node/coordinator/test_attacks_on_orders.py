@@ -10,7 +10,7 @@ from node.coordinator.journal import JournalUnavailable, open_journal
 from node.coordinator.orders import Book
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FAILURE_BYTES_MAX, FailureKind
-from protocol.messages import REASON_BYTES_MAX, ChunkKind, DeclineKind
+from protocol.messages import CHUNK_BYTES_MAX, REASON_BYTES_MAX, ChunkKind, DeclineKind
 from protocol.rules.view import View
 from tests.node.coordinator import desk as desks
 from tests.node.coordinator.desk import DOMAIN, MINERS, STEPS, TERMS, Desk, epoch_view, png
@@ -89,7 +89,7 @@ def test_attack_one_says_busy_so_that_another_is_paid_again():
 
 
 def test_attack_a_miner_holds_its_turn_until_the_deadline():
-    desk = Desk()
+    desk = Desk(miners=MINERS[:1])
     order_id = desk.place()
     miner = desk.miner(0)
     miner.come()
@@ -200,3 +200,40 @@ def test_attack_a_miner_comes_and_leaves_so_that_the_chain_is_asked_again_and_ag
     desk.purse.knows = lambda _: True
     desk.did(desk.engine.chain_answered(miner.key.address, "", desk.now_ms))
     assert miner.replies == ["INPUT"]
+
+
+def test_attack_a_miner_sends_something_now_and_then_and_holds_its_turn():
+    desk = Desk()
+    desk.place()
+    first, second = desk.miner(0), desk.miner(1)
+    first.come()
+    left_ms = desk.announced().message.deadline_ms - desk.now_ms
+    for _ in range(left_ms // 2_000 + 1):
+        if first.replies[-1].startswith("CLOSE"):
+            break
+        desk.tick(2_000)
+        first.index or first.chunk(ChunkKind.PROGRESS, 0)
+        desk.engine.book.tasks[first.task.digest].live_task.turns[0].heard_at_ms = desk.now_ms
+    assert first.replies[-1] == "CLOSE it took half of the time, and others are left"
+    assert desk.now_ms < desk.announced().message.deadline_ms - left_ms // 3
+    second.come()
+    assert second.replies == ["INPUT"]
+
+
+def test_attack_output_before_all_units_were_shown_fills_the_memory():
+    desk = Desk()
+    desk.place()
+    miner = desk.miner(0)
+    miner.come()
+    miner.chunk(ChunkKind.OUTPUT_PART, 0, bytes(1000))
+    assert miner.replies[-1] == "CLOSE it broke the protocol: output before all units were shown"
+
+
+def test_attack_more_output_than_such_a_picture_can_have_fills_the_memory():
+    desk = Desk()
+    desk.place()
+    miner = desk.miner(0)
+    miner.come()
+    miner.show(STEPS)
+    miner.chunk(ChunkKind.OUTPUT_PART, STEPS, bytes(CHUNK_BYTES_MAX))
+    assert miner.replies[-1] == "CLOSE it broke the protocol: output is too long"

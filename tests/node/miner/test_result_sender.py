@@ -127,6 +127,7 @@ def test_a_new_stream_gets_everything_again_under_the_same_numbers(sender, meter
 
 def test_a_coordinator_takes_what_leaves(sender, meter):
     intake = ResultIntake(STATEMENTS, TASK, MINER.address)
+    intake._output_bytes_max = len(OUTPUT)  # more than a picture of the task can be
     pay(meter, UNITS)
     sender.progress(7)
     chunks = list(sender.due_chunks())
