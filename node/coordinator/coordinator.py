@@ -52,6 +52,7 @@ from node.pay.purse import Purse
 from node.peer.peer import Peer
 from node.system import events
 from node.system.clock import now_ms
+from p2p.frames import TruncatedStream
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol.errors import CuckooError, LocalError, Refusal
@@ -419,7 +420,7 @@ class Coordinator:
             )
             await mine.serve(lambda heard: self.perform(self.engine.stream_heard(stream_id, heard, now_ms())))
         except CuckooError as error:
-            reason = str(error)
+            reason = "its stream broke off" if isinstance(error, TruncatedStream) else str(error)
             raise
         finally:
             del self._streams[stream_id]

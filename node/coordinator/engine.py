@@ -221,7 +221,9 @@ class CoordinatorEngine:
         return [*actions, Finish(order.order_id, task_id, Failure(kind, reason))]
 
     def exhaust(self, order: Order, now_ms: int) -> list[Action]:
-        """Every assigned miner of the task has ended its turn: draw the order again, or say why not."""
+        """Every assigned miner of the task has ended its turn, or did not come: draw the order again, or say
+        why not. It is not drawn again for the same miners alone.
+        """
         task = order.live_task
         reasons = [turn.reason for turn in task.turns if turn.reason]
         # A miner that was paid and then declines has failed, whatever it says of itself or of the request.
@@ -233,8 +235,9 @@ class CoordinatorEngine:
         if DeclineKind.NOBODY in kinds:
             refusal = task.turns[kinds.index(DeclineKind.NOBODY)].reason
             return actions + self.fail(order, FailureKind.REFUSED, f"miners refuse this: {refusal}", now_ms)
+        spent = order.tried | {turn.miner for turn in task.turns if turn.state is TurnState.PASSED}
         try:
-            fresh = self._drawing.choice(order.request, order.tried, now_ms).free - order.tried
+            fresh = self._drawing.choice(order.request, spent, now_ms).free - spent
         except NoMiner:
             fresh = set()
         is_alone = not fresh and now_ms >= self._offers_by_ms

@@ -288,26 +288,6 @@ def test_an_order_that_waits_too_long_ends_with_its_reason():
     assert desk.finished(waiting) is not None
 
 
-def test_a_task_that_nobody_hears_of_ends_with_what_is_wrong_with_this_node(desk):
-    order_id = desk.place()
-    desk.market.not_ready = "this clock is 3,000 ms fast"
-    desk.tick(TERMS.head_start_ms - 1)
-    assert desk.finished(order_id) is None
-    desk.tick(1)
-    assert desk.finished(order_id) == Failure(FailureKind.NO_MINER, "this clock is 3,000 ms fast")
-    assert desk.purse.held_wei == 0
-
-
-def test_a_node_that_is_not_ready_lets_those_go_on_who_came(desk):
-    order_id = desk.place()
-    miner = desk.miner(0)
-    miner.come()
-    desk.market.not_ready = "the chain has not answered for 3 s"
-    desk.tick(TERMS.head_start_ms)
-    miner.deliver()
-    assert isinstance(desk.finished(order_id), Delivered)
-
-
 def test_a_task_ends_at_its_deadline_with_what_miners_said(desk):
     order_id = desk.place()
     task = desk.announced().message
