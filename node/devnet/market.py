@@ -58,12 +58,16 @@ PASSWORD_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
-    """A staked node to be. :ivar stake_cai: own stake in whole CAI. :ivar module: its program."""
+    """A staked node to be. :ivar stake_cai: own stake in whole CAI. :ivar module: its program.
+
+    :ivar arguments: further flags of it.
+    """
 
     name: str
     role: Role
     stake_cai: int
     module: str = "node.cli"
+    arguments: tuple[str, ...] = ()
 
 
 DEFAULT_PLAN = (
@@ -283,6 +287,7 @@ async def _start(
                 *("--network", str(market.network_folder)),
                 *("--password-file", str(market.password_file)),
                 *arguments,
+                *item.arguments,
             ],
             item.module,
         )
