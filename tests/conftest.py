@@ -22,7 +22,7 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 REPOSITORY = Path(__file__).parents[1]
-SHARED_FIXTURE = "market"
+SHARED_FIXTURES = ("market", "rogue_market")
 """Slow to start; in several processes, each would start its own."""
 LONG_FOLDERS = ("tests/attacks/", "tests/simulation/")
 ALLOWED_PROGRAM = "git"
@@ -31,8 +31,9 @@ ALLOWED_PROGRAM = "git"
 
 @functools.cache
 def scope_of(path):
-    """What runs in one process, one after the other: a file, or all files that share the market."""
-    return SHARED_FIXTURE if SHARED_FIXTURE in asked_for_in(REPOSITORY / path) else path
+    """What runs in one process, one after the other: a file, or all files that share a market."""
+    asked_for = asked_for_in(REPOSITORY / path)
+    return next((fixture for fixture in SHARED_FIXTURES if fixture in asked_for), path)
 
 
 def asked_for_in(path):
@@ -62,8 +63,12 @@ def pytest_collection_modifyitems(config, items):
     """Side by side, what takes long begins first, so that nothing long is alone at the end."""
     result = yield
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (SHARED_FIXTURE not in item.fixturenames, not is_long(item)))
+        items.sort(key=lambda item: (not shares(item), not is_long(item)))
     return result
+
+
+def shares(item):
+    return any(fixture in item.fixturenames for fixture in SHARED_FIXTURES)
 
 
 def is_long(item):

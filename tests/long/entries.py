@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 MINUTES_MAX = 75
 PYTHON = sys.executable
 FUZZ_CASES = 1_000_000
-MUTANT_SECONDS = 300
+MUTANT_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +35,35 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
     return (PYTHON, "-m", name, *arguments)
 
 
+WHOLE_FIGURES = tuple(
+    f"tests/market/test_{name}.py"
+    for name in (
+        "many_requests",
+        "turns",
+        "hostile_coordinator",
+        "outages",
+        "models_of_miners",
+        "crash",
+        "reasons",
+    )
+)
+"""Tests of a whole market that have a small form besides."""
+
 ENTRIES = (
     # Speed first, while nothing has warmed the machine up.
     *(
         Entry(module.removeprefix("tests."), _module(module), minutes_max)
         for module, minutes_max in BENCHES.items()
     ),
-    Entry("attacks", _module("tests.attacks"), 10),
-    Entry("simulate", _module("tests.simulation"), 10),
+    Entry(
+        "market",
+        ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-s", "-p", "no:randomly", *WHOLE_FIGURES)),
+        10,
+    ),
+    Entry("attacks", _module("tests.attacks"), 8),
+    Entry("simulate", _module("tests.simulation"), 8),
     Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 8),
-    Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 5),
-    Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 8, REPOSITORY / "contracts"),
-    Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 7),
+    Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 4),
+    Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 6, REPOSITORY / "contracts"),
+    Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 4),
 )

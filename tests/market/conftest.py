@@ -8,12 +8,16 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
+
+from node.system.lifetime import NODE_FILE
+from tests.market import rogues
 
 REPOSITORY = Path(__file__).parents[2]
 START_TIMEOUT_S = 400
@@ -28,6 +32,7 @@ class RunningMarket:
     folder: Path
     description: dict[str, Any]
     process: subprocess.Popen[bytes]
+    restarted: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def token(self) -> str:
@@ -45,8 +50,75 @@ class RunningMarket:
     def process_of(self, name: str) -> int:
         return self.description["nodes"][name]["process"]
 
+    def data_dir(self, name: str) -> Path:
+        return Path(self.description["nodes"][name]["data_dir"])
+
     def log_of(self, name: str) -> str:
-        return (Path(self.description["nodes"][name]["data_dir"]) / "node.log").read_text()
+        return (self.data_dir(name) / "node.log").read_text()
+
+    @contextmanager
+    def ordered(self, name: str, orders: str):
+        """A node that goes wrong as `orders` says, until the context ends; see `rogues`."""
+        path = self.data_dir(name) / rogues.ORDERS_FILE
+        path.write_text(orders)
+        try:
+            yield
+        finally:
+            path.unlink()
+
+    def kill(self, name: str) -> list[str]:
+        """SIGKILL for a node; returns the command that starts it again, see `start_again`."""
+        process = psutil.Process(self.process_of(name))
+        command = process.cmdline()
+        process.send_signal(signal.SIGKILL)
+        earlier = self.restarted.pop(name, None)
+        if earlier is not None:
+            earlier.wait(STOP_TIMEOUT_S)
+            earlier.stdin.close()
+        return command
+
+    def start_again(self, commands: dict[str, list[str]]) -> None:
+        """Start nodes that were killed, on their data directories; returns when they and the market work."""
+        for name, command in commands.items():
+            with (self.data_dir(name) / "node.log").open("ab") as log:
+                # It ends when its standard input does.
+                self.restarted[name] = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=REPOSITORY
+                )
+        for name in commands:
+            self._wait(name, lambda process, name=name: self._is_ready(name, process))
+        self._wait(next(iter(commands)), lambda _process: self._works())
+
+    def _wait(self, name: str, condition) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not condition(self.restarted[name]):
+            assert self.restarted[name].poll() is None, self.log_of(name)[-2000:]
+            assert time.monotonic() < deadline, self.log_of(name)[-2000:]
+            time.sleep(0.1)
+
+    def _is_ready(self, name: str, process: subprocess.Popen[bytes]) -> bool:
+        document = json.loads((self.data_dir(name) / NODE_FILE).read_text())
+        if document["process"] != process.pid:
+            return False
+        self.description["nodes"][name]["process"] = process.pid
+        if document.get("api_url"):
+            self.description["api_url"] = document["api_url"]
+        health = httpx2.get(document["health_url"] + "/readyz", timeout=START_TIMEOUT_S, trust_env=False)
+        return "starting" not in health.json()["reasons"]
+
+    def _works(self) -> bool:
+        with self.client() as client:
+            models = client.get("/v1/models").json()["data"]
+            is_ready = client.get("/readyz").status_code == 200
+        miners = sum("miner" in name for name in self.description["nodes"])
+        return is_ready and any(model["cuckoo"]["miners"] == miners for model in models)
+
+    def stop_restarted(self) -> None:
+        for process in self.restarted.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.restarted.values():
+            process.wait(STOP_TIMEOUT_S)
+            process.stdin.close()
 
 
 @contextmanager
@@ -62,7 +134,11 @@ def running_market(folder: Path, *arguments: str, port: int = 0, module: str = "
                 assert process.poll() is None, Path(output.name).read_text()
                 assert time.monotonic() < deadline, Path(output.name).read_text()
                 time.sleep(0.1)
-            yield RunningMarket(folder, json.loads((folder / "market.json").read_text()), process)
+            running = RunningMarket(folder, json.loads((folder / "market.json").read_text()), process)
+            try:
+                yield running
+            finally:
+                running.stop_restarted()
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(STOP_TIMEOUT_S)
@@ -72,6 +148,13 @@ def running_market(folder: Path, *arguments: str, port: int = 0, module: str = "
 def market(tmp_path_factory):
     """One market for all tests that leave it as it was."""
     with running_market(tmp_path_factory.mktemp("market") / "devnet") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def rogue_market(tmp_path_factory):
+    """One market for all tests that let its nodes go wrong and leave them as they were; see `rogues`."""
+    with running_market(tmp_path_factory.mktemp("rogues") / "devnet", module=rogues.MODULE) as running:
         yield running
 
 
