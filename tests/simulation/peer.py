@@ -17,7 +17,7 @@ from protocol.errors import GossipIgnore, GossipReject, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
 from protocol.guard import Decision, Memory, decide
 from protocol.hashing import keccak256
-from protocol.messages import Message
+from protocol.messages import Message, TaskAnnouncement
 from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, View
 from protocol.signature import sign_digest
@@ -121,8 +121,9 @@ class Peer:
         """Whether its process runs."""
         return self.node.router is not None
 
-    def seal(self, message: Message) -> Statement[Any]:
+    def seal(self, message: Message, task: TaskAnnouncement | None = None) -> Statement[Any]:
         """Sign through the guard. :raises MustNotSign: it refuses."""
+        del task  # this guard remembers everything, whenever a task is over
         return open_statement(DOMAIN, seal(DOMAIN, message, self.guard.sign), type(message))
 
     def publish(self, topic: str, data: bytes) -> bool:
