@@ -19,6 +19,7 @@ def parse_multiaddr(raw: bytes | str) -> Multiaddr:
     try:
         address = Multiaddr(raw)
         is_empty = not str(address).strip("/")
+        list(address.items())  # its text may be right where its parts are not
     except Exception as error:  # the library raises what it likes
         raise DecodeError("not a multiaddr") from error
     if is_empty:

@@ -125,7 +125,7 @@ class ModelOffer(Encoded):
 class Offer(Encoded):
     """A miner: "these models are loaded here, at these prices". Replaces all its earlier offers.
 
-    :ivar sequence: number of the offer, rising; names the slot.
+    :ivar sequence: number of the offer, rising: its time, or more if the one before had that; names the slot.
     :ivar issued_at_ms: when it was made.
     :ivar valid_until_ms: when it lapses by itself; a miner that goes away is forgotten.
     :ivar capacity: tasks that it takes at a time, 1 to 255.

@@ -26,9 +26,15 @@ PARTS = [
     b"\xa5\x03\x02ab",
     b"\xa2\x02",
     b"\x36\x03abc",
+    b"\x2a\x01\x00",
     b"\xff",
 ]
 addresses = st.lists(st.sampled_from(PARTS), max_size=5).map(b"".join) | st.binary(max_size=60)
+
+
+def test_attack_bytes_whose_text_is_an_address_and_whose_parts_are_not():
+    with pytest.raises(DecodeError):
+        parse_multiaddr(b"*\x01\x00")
 
 
 @pytest.mark.parametrize(
