@@ -48,10 +48,12 @@ from node.coordinator.records import FailureKind, OrderPlaced
 from node.coordinator.request_files import RequestFiles, fetch_over
 from node.coordinator.requests import ImageRequest
 from node.coordinator.watching import Watch
+from node.exchange.protocols import TASK_PROTOCOL
 from node.pay.purse import Purse
 from node.peer.peer import Peer
 from node.system import events
 from node.system.clock import now_ms
+from p2p.admission import CLOSED, Admission, Share
 from p2p.frames import TruncatedStream
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
@@ -73,6 +75,8 @@ TOLD_OTHERWISE: Final = frozenset({NO_DEPOSIT, NO_OFFER, "starting"})
 """Reasons of readiness that a request hears by an error of its own, or that keep nobody from announcing."""
 ERRANDS_MAX: Final = 1_024
 """Announcements, calls and questions to the chain that wait to be begun."""
+LATECOMERS: Final = Share(per_peer_max=1, total_max=32)
+"""Streams of staked peers that no live task waits for: they hear that their task is over."""
 
 log = structlog.get_logger()
 
@@ -360,6 +364,12 @@ class Coordinator:
         self._journal.load(self.engine.book)
         async with trio.open_nursery() as nursery:
             self.perform(self.engine.resume(now_ms()))
+            # Not before: a miner that has come back would hear that its task was never here.
+            self._peer.host.handle_direct_streams(
+                TASK_PROTOCOL,
+                self.handle_stream,
+                admission=Admission(is_assigned=self.is_assigned, staked=LATECOMERS, strangers=CLOSED),
+            )
             nursery.start_soon(self._tick)
             nursery.start_soon(self.request_files.run)
             async for errand in self._errands_todo:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 import trio
 
@@ -17,18 +16,13 @@ from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import NO_DEPOSIT, NO_OFFER, CancelTask, Coordinator, run_coordinator
 from node.coordinator.journal import JOURNAL_FILE, Journal, open_journal
 from node.coordinator.model_names import open_model_names
-from node.exchange.protocols import TASK_PROTOCOL
 from node.pay.ledger import LEDGER_SCHEMA, Ledger
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
 from node.peer.peer import Peer
 from node.settings import CoordinatorSettings
 from node.system.clock import now_ms
-from p2p.admission import CLOSED, Admission, Share
 from protocol.rules import offers
-
-LATECOMERS: Final = Share(per_peer_max=1, total_max=32)
-"""Streams of staked peers that no live task waits for: they hear that their task is over."""
 
 DEPOSIT_MISSING = (
     "nothing of the deposit is free; its owner adds to it with: cuckoo-peer chain escrow deposit"
@@ -56,11 +50,6 @@ async def open_coordinator(
         purse = Purse(Ledger(connection, peer.key, domain), peer.clients.escrow, address)
         await purse.refresh()
         coordinator = Coordinator(peer, catalogue, purse, journal, settings.price_max_micro_cai)
-        peer.host.handle_direct_streams(
-            TASK_PROTOCOL,
-            coordinator.handle_stream,
-            admission=Admission(is_assigned=coordinator.is_assigned, staked=LATECOMERS, strangers=CLOSED),
-        )
         _show(peer, coordinator, purse, journal)
         peer.listen(offers.TOPIC, coordinator.note_offer)
         async with trio.open_nursery() as nursery:

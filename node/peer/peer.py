@@ -48,6 +48,7 @@ from p2p.records import peer_of
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence, Offence
 from protocol.guard import TaskTimes
+from protocol.hashing import sha256
 from protocol.messages import MULTIADDRS_MAX, Message, TaskAnnouncement
 from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
@@ -161,10 +162,14 @@ class Peer:
     async def publish(self, topic: str, data: bytes) -> None:
         """Gossip a message of our own; it must pass the rule that all others will judge it by.
 
+        One that has passed it here before is not judged again: after a restart, others may give it back
+        before it goes out once more.
+
         :raises LocalError: it does not.
         """
         try:
-            RULES[topic](self.seen, self.view, data, now_ms())
+            if sha256(data) not in self.seen.messages:
+                RULES[topic](self.seen, self.view, data, now_ms())
         except (ProtocolError, Refusal) as error:
             message = f"our own message for {topic} breaks its rule: {error}"
             raise LocalError(message) from error
