@@ -93,7 +93,9 @@ async def stranger_in(market, key=None):
         clients = Clients(rpc, network.deployment)
         parameters = network.parameters
         terms = TaskTerms(parameters.head_start_ms, parameters.task_life_ms)
-        watcher = ChainWatcher(clients.epochs, clients.registry(), network.domain, terms, 1000)
+        watcher = ChainWatcher(
+            clients.epochs, clients.registry(), network.domain, terms, 1000, parameters.seed_confirmations
+        )
         await watcher.refresh()
         gossip = GossipService(host, random.Random(1))
         await nursery.start(gossip.run)
