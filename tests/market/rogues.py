@@ -42,7 +42,7 @@ FAST_MS = 3_000
 PACKAGES_FOLDER = "packages"
 """Beside the market's folder."""
 TINY_NAME, TINY_STEPS_MAX = "tiny-icons", 40
-LARGE_NAME, LARGE_SIDE = "large-icons", 96
+LARGE_NAME, LARGE_SIDE = "large-icons", 160
 ATTACKER, EAGER, OWNER, IMITATOR = "attacker", "miner-1", "miner-2", "miner-3"
 honest_heard, honest_models = MinerEngine.heard, ModelTerms.models
 honest_starts_at_ms, honest_why_no_credit = TaskTerms.starts_at_ms, Payee.why_no_credit
