@@ -42,9 +42,13 @@ def asked_for_in(path):
     return {
         argument.arg
         for function in functions
-        if hasattr(function, "args") and (function.name.startswith("test_") or function.decorator_list)
+        if hasattr(function, "args") and (function.name.startswith("test_") or is_fixture(function))
         for argument in function.args.args
     }
+
+
+def is_fixture(function):
+    return any("fixture" in ast.unparse(decorator) for decorator in function.decorator_list)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -30,7 +30,7 @@ from protocol.messages import NO_TASK, PassedOver, TaskAcceptance, TaskAnnouncem
 from protocol.rules import tasks
 from protocol.rules.view import TaskTerms
 from protocol.signature import sign_digest
-from protocol.statement import open_statement, seal
+from protocol.statement import seal
 from protocol.work import Work, WorkKind
 from tests.limits import HANG_S
 
@@ -139,6 +139,7 @@ def bad_announcements(stranger):
 
 
 async def test_bad_announcements_find_no_miner_and_kill_nobody(market):
+    """That each is refused for its fault alone, the attack of 64 announcements shows: those find all miners."""
     asked = []
     async with stranger_in(market) as stranger:
 
@@ -158,35 +159,6 @@ async def test_bad_announcements_find_no_miner_and_kill_nobody(market):
     assert_market_works(market)
 
 
-async def test_right_announcement_of_the_same_peer_would_find_a_miner(market):
-    """The control of the test above: what is refused there is refused for its fault alone."""
-    asked = []
-    async with stranger_in(market) as stranger:
-        called = trio.Event()
-
-        async def hear(stream, peer_id):
-            acceptance = open_statement(stranger.network.domain, await stream.receive(), TaskAcceptance)
-            asked.append(acceptance.signer.address == address_of_peer(peer_id))
-            called.set()
-
-        # Signed with the coordinator's key, and the stranger cannot prove to be it: the miner dials in vain.
-        stranger.host.handle_direct_streams(TASK_PROTOCOL, hear)
-        with market.client() as client:
-            offered = client.get("/v1/models").json()["data"][0]["cuckoo"]["model_id"]
-        announcement = dataclasses.replace(
-            stranger.announcement(stranger.coordinator, 2_000_000), model_id=bytes.fromhex(offered)
-        )
-        envelope = stranger.sealed(announcement, stranger.coordinator)
-        await stranger.gossip.publish(stranger.topic, envelope)
-        with trio.move_on_after(2):
-            await called.wait()
-    assert asked == []  # noise proves who answers: the stranger is not the coordinator
-    task = open_statement(stranger.network.domain, envelope, TaskAnnouncement).digest.hex()
-    logs = "".join(market.log_of(name) for name in market.description["nodes"])
-    assert f"task={task}" in logs, "no miner has followed a right announcement"
-    assert_market_works(market)
-
-
 def garbage_streams(stranger, task_id):
     yield "garbage", os.urandom(100)
     yield "acceptance of an unknown task", stranger.sealed(TaskAcceptance(bytes(32), 0))
@@ -195,6 +167,15 @@ def garbage_streams(stranger, task_id):
         "acceptance signed by another key",
         stranger.sealed(TaskAcceptance(task_id, 0), Key.of(b"\x12" * 32)),
     )
+
+
+async def reason_of_refusal(stranger, coordinator):
+    """What a coordinator says to one that accepts a task it never had."""
+    with pytest.raises(RemoteAborted) as caught:  # noqa: PT012 - one exchange
+        async with stranger.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
+            await stream.send(stranger.sealed(TaskAcceptance(bytes(32), 0)))
+            await stream.receive(timeout_ms=5_000)
+    return str(caught.value)
 
 
 async def test_bad_direct_streams_are_refused_and_kill_nobody(market):
@@ -215,9 +196,10 @@ async def test_bad_direct_streams_are_refused_and_kill_nobody(market):
             stream = await stranger.host.open_stream(coordinator, [TASK_PROTOCOL])
             await stream.write(raw)
             await stream.close()
-        with pytest.raises(RemoteAborted) as caught:  # noqa: PT012 - one exchange
-            async with stranger.host.open_direct_stream(coordinator, TASK_PROTOCOL) as stream:
-                await stream.send(stranger.sealed(TaskAcceptance(bytes(32), 0)))
-                await stream.receive(timeout_ms=5_000)
-        assert "never here" in str(caught.value)
+        with trio.fail_after(HANG_S):
+            reason = await reason_of_refusal(stranger, coordinator)
+            while reason == "too many streams":  # those above have not all been seen to end
+                await trio.sleep(0.05)
+                reason = await reason_of_refusal(stranger, coordinator)
+        assert reason == "this task is over or was never here"
     assert_market_works(market)

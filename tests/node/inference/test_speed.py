@@ -9,6 +9,7 @@ from node.inference.pool import process
 from node.inference.pool.pool import open_pool
 from node.inference.pool.process import LocalWorkers
 from node.inference.speed import Speed, measure, sample_job, try_speed
+from node.settings import InferenceSettings
 from tests.node.inference.builders import embedded, with_card
 
 PACKAGE = embedded()
@@ -70,7 +71,7 @@ def test_the_command_measures_those_that_start(capsys, monkeypatch):
         return await start(backend, packages, slot)
 
     monkeypatch.setattr(LocalWorkers, "start", start_one)
-    miner_cli.bench(device=("cpu", "cuda:7"))
+    miner_cli.bench(InferenceSettings(device=("cpu", "cuda:7")))
     captured = capsys.readouterr()
     assert "8 together" in captured.out
     assert "measuring the 1 that are ready" in captured.err
