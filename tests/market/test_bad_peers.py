@@ -139,7 +139,7 @@ def bad_announcements(stranger):
 
 
 async def test_bad_announcements_find_no_miner_and_kill_nobody(market):
-    """That each is refused for its fault alone, the attack of 64 announcements shows: those find all miners."""
+    """That each is refused for its fault alone, the attack of 64 announcements shows: they find miners."""
     asked = []
     async with stranger_in(market) as stranger:
 
