@@ -26,7 +26,7 @@ def type_in(folder: Path, *names: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,  # of a block with fifteen commands, on a machine with a load of 12
     )
     assert run.returncode == 0, f"{script}\n{run.stdout}\n{run.stderr}"
     return run.stdout
