@@ -211,6 +211,15 @@ class Rpc:
         with reading("eth_sendRawTransaction"):
             await self.web3.eth.send_raw_transaction(raw)
 
+    async def knows(self, transaction_hash: bytes) -> bool:
+        """Whether the chain has a transaction, in a block or waiting for one."""
+        with reading("eth_getTransactionByHash"):
+            try:
+                await self.web3.eth.get_transaction(Web3.to_hex(transaction_hash))
+            except TransactionNotFound:
+                return False
+            return True
+
     async def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """The receipt of a transaction; ``None`` while it is in no block."""
         method = "eth_getTransactionReceipt"

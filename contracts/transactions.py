@@ -164,7 +164,7 @@ class Sender:
                 try:
                     await self._rpc.send_raw(signed.raw_transaction)
                 except RpcError as error:
-                    if not _says(error, _ALREADY_SENT) and not await self._is_mined(error, signed.hash):
+                    if not _says(error, _ALREADY_SENT) and not await self._has_arrived(error, signed.hash):
                         # A number is taken if somebody else uses the account, or the chain has gone back.
                         if not _says(error, _NONCE_TAKEN) or attempt == _NONCE_ATTEMPTS - 1:
                             raise reason_of(error) from error
@@ -174,11 +174,12 @@ class Sender:
         message = "the last attempt returns or raises"
         raise AssertionError(message)
 
-    async def _is_mined(self, error: RpcError, transaction_hash: bytes) -> bool:
-        """Whether a number is taken by this very transaction: a gateway may send it twice."""
-        if not _says(error, _NONCE_TAKEN):
-            return False
-        return await self._rpc.receipt(bytes(transaction_hash)) is not None
+    async def _has_arrived(self, error: RpcError, transaction_hash: bytes) -> bool:
+        """Whether a number is taken by this very transaction: a gateway may send it twice.
+
+        It need not be in a block yet: what waits for one counts too, or it would be sent under two numbers.
+        """
+        return _says(error, _NONCE_TAKEN) and await self._rpc.knows(bytes(transaction_hash))
 
     async def _wait(self, sent: _Sent) -> Receipt:
         pause_s = self._limits.poll_first_s
