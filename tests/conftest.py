@@ -57,22 +57,29 @@ def pytest_xdist_make_scheduler(config, log):
 
     class ByScope(LoadFileScheduling):
         def _split_scope(self, nodeid):
-            return scope_of(nodeid.partition("::")[0])
+            return scope_of(path_of(nodeid))
 
     return ByScope(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    """Side by side, what takes long begins first, so that nothing long is alone at the end."""
+    """Tests of one market come together; side by side, what takes long begins first, so that nothing long
+    is alone at the end."""
     result = yield
-    if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (not shares(item), not is_long(item)))
+    items.sort(key=order if hasattr(config, "workerinput") else lambda item: order(item)[:2])
     return result
 
 
-def shares(item):
-    return any(fixture in item.fixturenames for fixture in SHARED_FIXTURES)
+def order(item):
+    """What shares no market comes last, and of that, what takes no time."""
+    scope = scope_of(path_of(item.nodeid))
+    shares = scope in SHARED_FIXTURES
+    return not shares, scope if shares else "", not is_long(item)
+
+
+def path_of(nodeid):
+    return nodeid.partition("::")[0]
 
 
 def is_long(item):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from node.system.lifetime import NODE_FILE
+from tests.conftest import path_of, scope_of
 from tests.market import rogues
 
 REPOSITORY = Path(__file__).parents[2]
@@ -144,18 +145,36 @@ def running_market(folder: Path, *arguments: str, port: int = 0, module: str = "
             process.wait(STOP_TIMEOUT_S)
 
 
+SHARED: dict[str, ExitStack] = {}
+"""By the name of the fixture, what ends a market that is up."""
+
+
+def shared(fixture: str, folder: Path, **named: str):
+    """One market from the first test that asks for it to the last one; see `pytest_runtest_teardown`."""
+    with SHARED.setdefault(fixture, ExitStack()) as stack:
+        yield stack.enter_context(running_market(folder / "devnet", **named))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem):
+    """A market is ten processes: it does not slow the tests of other rooms until the end of the run."""
+    result = yield
+    for fixture, stack in SHARED.items():
+        if nextitem is None or scope_of(path_of(nextitem.nodeid)) != fixture:
+            stack.close()
+    return result
+
+
 @pytest.fixture(scope="session")
 def market(tmp_path_factory):
     """One market for all tests that leave it as it was."""
-    with running_market(tmp_path_factory.mktemp("market") / "devnet") as running:
-        yield running
+    yield from shared("market", tmp_path_factory.mktemp("market"))
 
 
 @pytest.fixture(scope="session")
 def rogue_market(tmp_path_factory):
     """One market for all tests that let its nodes go wrong and leave them as they were; see `rogues`."""
-    with running_market(tmp_path_factory.mktemp("rogues") / "devnet", module=rogues.MODULE) as running:
-        yield running
+    yield from shared("rogue_market", tmp_path_factory.mktemp("rogues"), module=rogues.MODULE)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def wait_until(condition):
 
 
 def bootnodes_of(*nodes):
-    return [f"/ip4/{INTERNET}.{number}/tcp/{PORT}/p2p/{node.peer.peer}" for number, node in nodes]
+    return [f"/ip4/{INTERNET}.{number}/tcp/{PORT}/p2p/{node.peer}" for number, node in nodes]
 
 
 def test_nodes_in_two_houses__learn_that_nobody_can_dial_them_and_reach_each_other():

@@ -386,6 +386,6 @@ async def test_worker_that_cannot_start_at_all(monkeypatch):
 )
 async def test_pool_with_wrong_numbers(wrong):
     arguments = {"packages": [PACKAGE], **wrong}
-    with pytest.raises(ValueError, match="a pool needs"):
+    with pytest.raises(ValueError, match="no package, or workers, batch_max or silence"):
         async with open_pool(**arguments):
             raise AssertionError
