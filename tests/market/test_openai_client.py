@@ -150,6 +150,14 @@ def test_stream_shows_partial_images_then_the_completed_one(client):
     assert len({event.b64_json for event in events}) == 3
 
 
+def test_a_stream_of_several_pictures_completes_each(client):
+    events = list(client.images.generate(prompt="a green tree", n=3, stream=True, partial_images=1))
+    assert len(events) == 6
+    completed = [event for event in events if event.type == "image_generation.completed"]
+    assert {event.image_index for event in completed} == {0, 1, 2}
+    assert len({event.b64_json for event in completed}) == 3
+
+
 @pytest.fixture(scope="module")
 def apple(client):
     answer = client.images.generate(prompt="a red apple on a blue background", extra_body={"seed": 3})

@@ -97,8 +97,6 @@ def parse_parameters(fields: Fields, further: frozenset[str] = frozenset()) -> P
     ignored = _check_names(fields, further)
     stream = fields.flag("stream")
     count = fields.integer("n", 1, 1, IMAGES_MAX)
-    if stream and count > 1:
-        raise BadRequest("n", "one image at a time can be streamed")
     as_link = fields.choice("response_format", ("b64_json", "url"), "b64_json") == "url"
     if stream and as_link:
         ignored.append("response_format")

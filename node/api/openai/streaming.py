@@ -1,14 +1,18 @@
-"""A request answered as server-sent events: partial images, then the completed one.
+"""A request answered as server-sent events: partial images, then the completed ones.
 
-Is: OpenAI's events, and comments beside them. Is not: the plain answer (`images`).
+Is: OpenAI's events, and comments beside them. Of several pictures each has its own partial images and its own
+completed one, as they come; `image_index`, which OpenAI does not have, says which picture an event is of.
+Is not: the plain answer (`images`).
 """
 
 from __future__ import annotations
 
 import base64
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
+import trio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -36,13 +40,14 @@ class GenerationStream(Response):
         self._coordinator = coordinator
         self._generation = generation
         self._name = name
-        self._request = request = generation.requests[0]
         self._format = generation.parameters.format
-        is_edit = request.work_kind == WorkKind.IMAGE_TO_IMAGE
+        is_edit = generation.requests[0].work_kind == WorkKind.IMAGE_TO_IMAGE
         self._event = "image_edit" if is_edit else "image_generation"
+        # A server takes one message of an answer at a time.
+        self._writing = trio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve until the end of the order or of the connection, whichever is first."""
+        """Serve until the end of the orders or of the connection, whichever is first."""
 
         async def serve() -> None:
             try:
@@ -57,32 +62,54 @@ class GenerationStream(Response):
         texts = {"content-type": "text/event-stream", "cache-control": "no-store"}
         texts |= self._generation.headers()
         headers = [(name.encode(), value.encode()) for name, value in texts.items()]
-        async with placed(self._coordinator, self._request, self._name, 0) as watch:
+        async with AsyncExitStack() as stack:
+            # All of them, before the answer begins: what is refused at once has its own status.
+            watches = [
+                await stack.enter_async_context(placed(self._coordinator, request, self._name, index))
+                for index, request in enumerate(self._generation.requests)
+            ]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            try:
-                await self._send_events(send, watch)
-            except Refusal as refusal:
-                error = errors.of_refusal(refusal)
-                document = scope[WORDING](error, scope[REQUEST_ID])
+            refusal = await self._send_all(send, watches)
+            if refusal is not None:
+                document = scope[WORDING](errors.of_refusal(refusal), scope[REQUEST_ID])
                 await _send_event(send, "error", document)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_events(self, send: Send, watch: Watch) -> None:
+    async def _send_all(self, send: Send, watches: list[Watch]) -> Refusal | None:
+        """Send what happens to each order; the first refusal ends all of them, and is returned."""
+        refused: list[Refusal] = []
+
+        async def follow(index: int, watch: Watch) -> None:
+            try:
+                await self._send_events(send, index, watch)
+            except Refusal as refusal:
+                async with self._writing:  # nobody else's event is cut off in its middle
+                    refused.append(refusal)
+                    nursery.cancel_scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            for index, watch in enumerate(watches):
+                nursery.start_soon(follow, index, watch)
+        return refused[0] if refused else None
+
+    async def _send_events(self, send: Send, index: int, watch: Watch) -> None:
         previews = 0
         async for event in watch.events:
             match event:
-                case Preview(png=png) if previews < self._request.previews:
-                    await self._send_picture(send, "partial_image", png, {"partial_image_index": previews})
+                case Preview(png=png) if previews < self._generation.parameters.previews:
+                    further: dict[str, Any] = {"partial_image_index": previews, "image_index": index}
+                    await self._send_picture(send, "partial_image", png, further)
                     previews += 1
                 case Progress(miner=miner, units=step, units_all=steps):
-                    await _send_comment(send, f"step {step} of {steps} by 0x{miner.hex()}")
+                    await self._send_comment(send, f"step {step} of {steps} by 0x{miner.hex()}")
                 case Announced(task_id=task_id):
-                    await _send_comment(send, f"task {task_id.hex()}")
+                    await self._send_comment(send, f"task {task_id.hex()}")
                 case FailedOver(miner=miner, reason=reason):
-                    await _send_comment(send, f"lost 0x{miner.hex()}: {reason}")
+                    await self._send_comment(send, f"lost 0x{miner.hex()}: {reason}")
         image = await watch.outcome()
         tasks = [image.receipt.announcement.digest.hex()]
         further = {
+            "image_index": index,
             "usage": self._generation.usage(),
             "cuckoo": self._generation.extras() | {"tasks": tasks},
         }
@@ -98,17 +125,17 @@ class GenerationStream(Response):
             "background": "opaque",
             "output_format": self._format.name,
         }
-        await _send_event(send, f"{self._event}.{kind}", data | further)
+        async with self._writing:
+            await _send_event(send, f"{self._event}.{kind}", data | further)
+
+    async def _send_comment(self, send: Send, text: str) -> None:
+        """A comment, which clients skip: progress for whoever reads the raw stream, and a sign of life."""
+        line = text.replace("\n", " ").replace("\r", " ")
+        body = f": {line}\n\n".encode(errors="replace")
+        async with self._writing:
+            await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _send_event(send: Send, name: str, data: dict[str, Any]) -> None:
     body = f"event: {name}\ndata: {json.dumps({'type': name} | data)}\n\n"
     await send({"type": "http.response.body", "body": body.encode(), "more_body": True})
-
-
-async def _send_comment(send: Send, text: str) -> None:
-    """A comment, which clients skip: progress for whoever reads the raw stream, and a sign of life."""
-    line = text.replace("\n", " ").replace("\r", " ")
-    await send(
-        {"type": "http.response.body", "body": f": {line}\n\n".encode(errors="replace"), "more_body": True}
-    )

@@ -170,7 +170,6 @@ def test_an_alias_without_a_size_names_the_sizes_there_are():
         ("n", {"n": IMAGES_MAX + 1}),
         ("n", {"n": "1"}),
         ("n", {"n": True}),
-        ("n", {"n": 2, "stream": True}),
         ("stream", {"stream": "yes"}),
         ("partial_images", {"stream": True, "partial_images": PARTIAL_IMAGES_MAX + 1}),
         ("size", {"size": "33x32"}),

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import time
+from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,12 @@ from PIL import Image
 
 from node.api.openai.parameters import REFUSED, WITHOUT_EFFECT, WORKING
 from node.api.serving import JSON_BYTES_MAX, KEY_HEADER_BYTES_MAX, json_object
+from node.coordinator.actions import Failure
 from node.coordinator.drawing import NotReady
+from node.coordinator.records import FailureKind
+from node.coordinator.watching import Watch
 from protocol.errors import Refusal
+from protocol.hashing import sha256
 from tests.node.api.desk import FakeCoordinator, api, client, client_of
 from tests.node.builders import PACKAGE
 
@@ -100,6 +105,36 @@ async def test_a_dry_run_says_the_price_and_places_nothing():
     assert {name: quote.json()[name] for name in prices} == prices
     assert (quote.json()["size"], quote.json()["steps"]) == ("32x32", 20)
     assert (wrong.status_code, wrong.json()["error"]["parameter"]) == (400, "n")
+
+
+async def test_a_stream_of_several_pictures_says_which_one_an_event_is_of():
+    async with client() as http:
+        answer = await generate(http, n=3, seed=7, stream=True, partial_images=2)
+    events = [json.loads(line[6:]) for line in answer.text.splitlines() if line.startswith("data: ")]
+    for index in range(3):
+        mine = [event for event in events if event["image_index"] == index]
+        assert [event["type"].rpartition(".")[2] for event in mine] == ["partial_image"] * 2 + ["completed"]
+        assert [event["partial_image_index"] for event in mine[:-1]] == [0, 1]
+        assert mine[-1]["cuckoo"]["tasks"] == [sha256((7 + index).to_bytes(8, "big")).hex()]
+
+
+async def test_a_stream_of_several_pictures_ends_with_the_first_that_fails():
+    class Poor(FakeCoordinator):
+        """The second order is lost once all are placed; the others never end."""
+
+        @asynccontextmanager
+        async def submit(self, request, *, key="", body_hash=b""):
+            watch = Watch(bytes(32))
+            self.placed.append(request)
+            if len(self.placed) == 2:
+                watch.finish(Failure(FailureKind.FAILED, "out of memory"))
+            yield watch
+
+    async with client_of(api(Poor())) as http:
+        answer = await generate(http, n=3, stream=True)
+    assert answer.status_code == 200
+    assert answer.text.count("event: ") == 1
+    assert '"code": "task_failed"' in answer.text
 
 
 @pytest.mark.parametrize("stream", [False, True])
