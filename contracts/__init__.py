@@ -10,6 +10,8 @@ Importing the package loads nothing; each module loads what it needs::
     libraries.py     web3, eth-account and eth-abi, imported in one place
     recursion.py     the recursion limit, kept while they are
     provider.py      how web3 reaches an RPC on trio: bounds, and typed errors
+    endpoint_health.py   which RPC endpoints are used, which rest
+    endpoints.py     several of them as one
     rpc.py           a connection: web3 as we use it
     errors.py        what can go wrong
     reverts.py       why a contract said no: its custom errors by name

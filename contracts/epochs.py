@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from contracts.contract import Contract
+from contracts.endpoint_health import majority
 from contracts.errors import BadChainAnswer
 from contracts.records import Epoch
 from contracts.rpc import Rpc
@@ -29,6 +30,8 @@ class EpochsClient:
     """Epochs, as staking counts them and as their seeds are recorded."""
 
     def __init__(self, rpc: Rpc, epoch_seeds_address: bytes, staking_address: bytes) -> None:
+        self._rpc = rpc
+        self._seeds_address = epoch_seeds_address
         self._seeds = Contract(rpc, epoch_seeds_address, "EpochSeeds")
         self._staking = Contract(rpc, staking_address, "Staking")
 
@@ -67,6 +70,25 @@ class EpochsClient:
         if not any(seed):
             return None
         return Epoch(number, seed, await self._seeds.read("snapshotBlock", number))
+
+    async def doubt_about(self, epoch: Epoch) -> str | None:
+        """Answers of all endpoints about an epoch's seed, if they leave in doubt which one is true.
+
+        An endpoint that does not answer or has no seed yet says nothing; a majority for this seed is enough.
+
+        :returns: the answers, for people; ``None`` without a doubt.
+        """
+
+        async def ask(rpc: Rpc) -> bytes:
+            seeds = Contract(rpc, self._seeds_address, "EpochSeeds")
+            seed: bytes = await seeds.read("epochSeed", epoch.number)
+            return seed
+
+        said = {host: seed for host, seed in (await self._rpc.ask_each(ask)).items() if any(seed)}
+        if not said or majority(said) == epoch.seed:
+            return None
+        told = ", ".join(f"{host} says 0x{seed[:8].hex()}" for host, seed in said.items())
+        return f"the chain's RPCs disagree about the seed of epoch {epoch.number}: {told}"
 
     async def recordable_epoch(self) -> int | None:
         """The epoch whose seed can and should be recorded now; ``None`` if there is none."""

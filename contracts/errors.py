@@ -10,10 +10,11 @@ Is not: anything that a peer did.
     │   │   ├── BadChainAnswer        an answer, but not one that the method can have
     │   │   │   └── AnswerTooLarge    more bytes than we take at once
     │   │   ├── WrongChain            the RPC serves another chain than the configuration says
+    │   │   ├── EndpointUnfit         one of several endpoints lags, or contradicts the others
     │   │   ├── RpcError              the RPC refused the request, and no contract was the reason
     │   │   ├── CostTooHigh           gas or fee above our own bound; nothing was sent
     │   │   └── TransactionNotMined   sent, and not in a block after the time to wait
-    │   ├── ArtifactMissing, BadArguments, BadDeployment, BadSecret     beside what raises them
+    │   ├── ArtifactMissing, BadArguments, BadDeployment, BadEndpoint, BadSecret     beside what raises them
     │   ├── ToolMissing, BuildFailed, AnvilFailed                       likewise
     └── Refusal
         └── ContractReverted          a contract said no, and which of its errors says why
@@ -67,6 +68,10 @@ class WrongChain(ChainError):
         super().__init__(f"the RPC serves chain {actual}, the configuration says {expected}")
         self.expected = expected
         self.actual = actual
+
+
+class EndpointUnfit(ChainError):
+    """An endpoint answers, but not as the others do; the text says how."""
 
 
 class RpcError(ChainError):

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from contracts.errors import BadChainAnswer
 from contracts.libraries import ABICodec, ABIEvent, event_abi_to_log_topic
-from contracts.provider import reading
+from contracts.provider import quantity, reading
 from contracts.reverts import canonical
 
 _METHOD: Final = "eth_getLogs"
@@ -69,8 +69,8 @@ class LogDecoder:
             return Event(
                 name=kind["name"],
                 arguments=arguments,
-                block_number=_quantity(log["blockNumber"]),
-                log_index=_quantity(log["logIndex"]),
+                block_number=quantity(_METHOD, log["blockNumber"], _NUMBER_MAX),
+                log_index=quantity(_METHOD, log["logIndex"], _NUMBER_MAX),
                 transaction_hash=transaction_hash,
             )
 
@@ -79,10 +79,3 @@ def _data(text: str) -> bytes:
     if text[:2] != "0x":
         raise BadChainAnswer(_METHOD, "not hexadecimal")
     return bytes.fromhex(text[2:])
-
-
-def _quantity(text: str) -> int:
-    found = int(text, 16)
-    if text[:2] != "0x" or not 0 <= found <= _NUMBER_MAX:
-        raise BadChainAnswer(_METHOD, "not a number")
-    return found

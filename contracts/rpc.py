@@ -10,14 +10,17 @@ web3 waits for receipts with asyncio's clock: see `transactions`, which polls in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import httpx2
+import trio
 
-from contracts.errors import BadChainAnswer, RpcError, WrongChain
+from contracts.endpoint_health import EndpointsStatus
+from contracts.endpoints import PATIENCE_S, Endpoints, distinct_urls
+from contracts.errors import BadChainAnswer, ChainError, RpcError
 from contracts.libraries import (
     ABICodec,
     ABIRegistry,
@@ -38,6 +41,11 @@ from contracts.provider import TIMEOUT_S, TrioProvider, reading
 Json: TypeAlias = Any
 """Any JSON value; narrowed by the function that asked."""
 
+_Answer = TypeVar("_Answer")
+
+CATCH_UP_S: Final = 5.0
+"""So long is the endpoint in use waited for, when another one knows of a block that it does not know yet."""
+_CATCH_UP_POLL_S: Final = 0.1
 _NUMBER_MAX: Final = 2**256 - 1
 
 
@@ -57,7 +65,7 @@ class Receipt:
 
 @asynccontextmanager
 async def connect(
-    endpoint: str,
+    endpoints: str | Sequence[str],
     *,
     chain_id: int | None = None,
     timeout_s: float = TIMEOUT_S,
@@ -65,24 +73,31 @@ async def connect(
 ) -> AsyncIterator[Rpc]:
     """Open a connection to a chain's RPC and make sure that it is the right chain.
 
-    :param endpoint: ``http://`` or ``https://`` URL.
-    :param chain_id: the chain that it must serve; ``None`` takes any.
+    :param endpoints: ``http://`` or ``https://`` URL, or several in the order in which they are preferred.
+    :param chain_id: the chain that they must serve; ``None`` takes any.
     :param timeout_s: for one request with its answer.
     :param transport: instead of the network, for tests.
+    :raises BadEndpoint: not such URLs, or too many.
     :raises ChainUnreachable: nothing answers.
-    :raises WrongChain: another chain answers.
+    :raises WrongChain: another chain answers, at every endpoint that does.
     """
+    urls = distinct_urls(endpoints)
     # No proxy from the environment: which way a node reaches its chain belongs in its configuration.
     async with httpx2.AsyncClient(transport=transport, trust_env=False, timeout=timeout_s) as http:
-        provider = TrioProvider(http, endpoint, timeout_s)
-        # A chain with proof of authority has blocks that web3 reads with this alone.
-        web3 = AsyncWeb3(provider, middleware=[(ExtraDataToPOAMiddleware, "authority")], ens=None)
-        web3.codec = ABICodec(_lenient_registry())
-        with reading("eth_chainId"):
-            served = number("eth_chainId", await web3.eth.chain_id)
-        if chain_id is not None and served != chain_id:
-            raise WrongChain(chain_id, served)
-        yield Rpc(web3, served, provider.endpoint)
+        providers = [TrioProvider(http, url, timeout_s) for url in urls]
+        pool = Endpoints(providers, chain_id)
+        await pool.open()
+        singles = (
+            [Rpc(_web3(provider), pool.chain_id, pool) for provider in providers] if len(urls) > 1 else []
+        )
+        yield Rpc(_web3(pool), pool.chain_id, pool, singles)
+
+
+def _web3(provider: TrioProvider | Endpoints) -> AsyncWeb3[Any]:
+    # A chain with proof of authority has blocks that web3 reads with this alone.
+    web3 = AsyncWeb3(provider, middleware=[(ExtraDataToPOAMiddleware, "authority")], ens=None)
+    web3.codec = ABICodec(_lenient_registry())
+    return web3
 
 
 def _lenient_registry() -> ABIRegistry:
@@ -103,13 +118,52 @@ class Rpc:
 
     :ivar web3: the library, for what stands on it; use it inside of `provider.reading`.
     :ivar chain_id: of the chain, as it said when the connection was opened.
-    :ivar endpoint: host and port, for logs.
     """
 
-    def __init__(self, web3: AsyncWeb3[TrioProvider], chain_id: int, endpoint: str) -> None:
+    def __init__(
+        self,
+        web3: AsyncWeb3[Any],
+        chain_id: int,
+        pool: Endpoints,
+        singles: Sequence[Rpc] = (),
+    ) -> None:
+        """:param pool: of all endpoints. :param singles: each of several by itself; none of one alone."""
         self.web3 = web3
         self.chain_id = chain_id
-        self.endpoint = endpoint
+        self._pool = pool
+        self._singles = singles
+
+    def each(self) -> dict[str, Rpc]:
+        """Each endpoint that is well now by itself, by host, in their order; empty for one alone."""
+        if not self._singles:
+            return {}
+        return {host: self._singles[place] for place, host in self._pool.well()}
+
+    async def ask_each(self, question: Callable[[Rpc], Awaitable[_Answer]]) -> dict[str, _Answer]:
+        """Answers of the endpoints that are well now, asked side by side, by host, as far as they come."""
+        found: dict[str, _Answer] = {}
+
+        async def ask(host: str, rpc: Rpc) -> None:
+            with suppress(ChainError), trio.move_on_after(PATIENCE_S):
+                found[host] = await question(rpc)
+
+        each = self.each()
+        async with trio.open_nursery() as nursery:
+            for host, rpc in each.items():
+                nursery.start_soon(ask, host, rpc)
+        return {host: found[host] for host in each if host in found}
+
+    def status(self) -> EndpointsStatus:
+        """The endpoints as they are."""
+        return self._pool.status()
+
+    def disagreement(self) -> str | None:
+        """A contradiction of two endpoints that no majority settles, for people; ``None`` without one."""
+        return self._pool.disagreement
+
+    async def watch(self) -> None:
+        """Look at the endpoints now and then until cancelled: those that were passed over come back."""
+        await self._pool.run()
 
     async def request(self, method: str, *parameters: Json) -> Json:
         """Call a method that web3 has no name for, and return its result as JSON."""
@@ -154,9 +208,14 @@ class Rpc:
     async def next_nonce(self, address: bytes, *, pending: bool) -> int:
         """How many transactions an account has sent.
 
-        :param pending: also count those that are in no block yet, as far as the RPC knows them.
+        :param pending: also count those that are in no block yet, as far as the RPC knows them. Of several
+            endpoints the highest count: which of them was given a transaction is not known to the others yet.
         """
         account, method = Web3.to_checksum_address(address), "eth_getTransactionCount"
+        if pending and self._singles:
+            counts = await self.ask_each(lambda rpc: rpc.next_nonce(address, pending=True))
+            if counts:
+                return max(counts.values())
 
         async def count(block: Literal["pending", "latest"]) -> int:
             with reading(method):
@@ -212,7 +271,9 @@ class Rpc:
             await self.web3.eth.send_raw_transaction(raw)
 
     async def knows(self, transaction_hash: bytes) -> bool:
-        """Whether the chain has a transaction, in a block or waiting for one."""
+        """Whether the chain has a transaction, in a block or waiting for one; whichever endpoint knows it."""
+        if any((await self.ask_each(lambda rpc: rpc.knows(transaction_hash))).values()):
+            return True
         with reading("eth_getTransactionByHash"):
             try:
                 await self.web3.eth.get_transaction(Web3.to_hex(transaction_hash))
@@ -221,7 +282,25 @@ class Rpc:
             return True
 
     async def receipt(self, transaction_hash: bytes) -> Receipt | None:
-        """The receipt of a transaction; ``None`` while it is in no block."""
+        """The receipt of a transaction; ``None`` while it is in no block.
+
+        Looked for at all endpoints. If the one in use knows the block not yet, it is waited for, as what is
+        read next is read there.
+        """
+        found = await self._receipt(transaction_hash)
+        if found is not None or not self._singles:
+            return found
+        for other in (await self.ask_each(lambda rpc: rpc.receipt(transaction_hash))).values():
+            if other is None:
+                continue
+            for _ in range(round(CATCH_UP_S / _CATCH_UP_POLL_S)):
+                if await self.block_number() >= other.block_number:
+                    break
+                await trio.sleep(_CATCH_UP_POLL_S)
+            return other
+        return None
+
+    async def _receipt(self, transaction_hash: bytes) -> Receipt | None:
         method = "eth_getTransactionReceipt"
         with reading(method):
             try:

@@ -30,14 +30,14 @@ async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: ty
     """
     network = load_network(settings.network)
     key = open_keystore(settings.data_dir / KEY_FILE, read_password(settings.password_file))
-    rpc_url = settings.rpc_url or network.parameters.default_rpc_url
+    rpc_urls = settings.rpc_url or (network.parameters.default_rpc_url,)
     async with (
         stopped_by_signals(),
         open_context(settings) as context,
         open_peer(
             key,
             network,
-            rpc_url,
+            rpc_urls,
             settings.listen,
             settings.data_dir,
             context,

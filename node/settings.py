@@ -77,8 +77,9 @@ class PeerSettings:
 class StakedSettings(PeerSettings):
     """Further settings of a node with a stake: it reads the chain and is part of the mesh."""
 
-    rpc_url: Annotated[str | None, _STAKED] = None
-    """JSON-RPC URL of a node of the chain; default: the network's."""
+    rpc_url: Annotated[tuple[str, ...], _SEVERAL, _STAKED] = ()
+    """JSON-RPC URLs of nodes of the chain, the preferred one first: the next one is asked while it does not
+    answer, and they are held against each other; default: the network's."""
     relay: Annotated[bool, _SWITCH, _STAKED] = False
     """Relay connections to nodes behind NAT, within limits; needs a public address. Bootstrap peers do."""
     mdns: Annotated[bool, _SWITCH, _STAKED] = False

@@ -57,8 +57,8 @@ class ChainOptions:
 
     network: str = "devnet"
     """Folder of the network, or the name of one that comes with the package."""
-    rpc_url: str | None = None
-    """JSON-RPC URL of a node of the chain; default: the network's."""
+    rpc_url: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = ()
+    """JSON-RPC URLs of nodes of the chain, the preferred one first; default: the network's."""
 
 
 @Parameter(name="*")
@@ -95,8 +95,8 @@ async def _open(options: ChainOptions) -> AsyncIterator[Chain]:
 
     network = load_network(options.network)
     account = options.account() if isinstance(options, SignerOptions) else None
-    url = options.rpc_url or network.parameters.default_rpc_url
-    async with connect(url, chain_id=network.deployment.chain_id) as rpc:
+    urls = options.rpc_url or (network.parameters.default_rpc_url,)
+    async with connect(urls, chain_id=network.deployment.chain_id) as rpc:
         yield Chain(Clients(rpc, network.deployment), None if account is None else Sender(rpc, account))
 
 

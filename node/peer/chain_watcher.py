@@ -47,16 +47,22 @@ class ChainStatus:
     :ivar epoch: the latest with a seed; None before the first.
     :ivar miners: with stake in it. :ivar coordinators: likewise.
     :ivar unreachable: why the chain does not answer now; None when it does.
+    :ivar disagreement: what its RPC endpoints say differently of the newest seed; None when nothing.
     """
 
     epoch: int | None
     miners: int
     coordinators: int
     unreachable: str | None
+    disagreement: str | None
 
 
 class ChainWatcher:
-    """The present `view`, and the tasks that renew it."""
+    """The present `view`, and the tasks that renew it.
+
+    :ivar disagreement: what several RPC endpoints say differently of the newest seed, which therefore is not
+        used; None when nothing.
+    """
 
     def __init__(
         self,
@@ -82,6 +88,7 @@ class ChainWatcher:
         self._registry = registry
         self._poll_s = poll_ms / 1000
         self._told_fault: str | None = None
+        self.disagreement: str | None = None
         self.view = View(domain, {}, terms)
 
     @property
@@ -107,10 +114,17 @@ class ChainWatcher:
         known = self.view.epochs.get(epoch.number)
         # After a reorganisation an epoch may have another seed than the one that we have read.
         if known is not None and known.seed == epoch.seed:
+            self.disagreement = None
             return
         latest = self.view.latest
         if known is None and latest is not None and epoch.number < latest.number:
             return  # an RPC that lags, or a reorganisation that will bring the newer one back
+        doubt = await self._epochs.doubt_about(epoch)
+        if doubt is not None and self.disagreement is None:
+            log.warning("the newest seed is in doubt; the last epoch stays", reason=doubt)
+        self.disagreement = doubt
+        if doubt is not None:
+            return
         await self._registry.sync()
         self._tell_fault()
         if not self._registry.is_complete:
@@ -174,7 +188,8 @@ class ChainWatcher:
         """For people and monitors."""
         latest = self.view.latest
         miners, coordinators = (0, 0) if latest is None else (len(latest.miners), len(latest.coordinators))
-        return ChainStatus(None if latest is None else latest.number, miners, coordinators, self.unreachable)
+        number = None if latest is None else latest.number
+        return ChainStatus(number, miners, coordinators, self.unreachable, self.disagreement)
 
     async def _snapshot(self, role: Role, epoch: int) -> Snapshot:
         nodes = [node.address for node in self._registry.nodes(role)]

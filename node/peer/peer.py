@@ -218,12 +218,14 @@ class Peer:
     def show(self) -> None:
         """Register what the chain and the clocks say of us, and what of it keeps us from working."""
         observable, readiness = self.context.observable, self.context.readiness
+        observable.register("rpc", self.clients.rpc.status)
         observable.register("chain", self.chain.status)
         observable.register("evidence", self.evidence.status)
         observable.register("clock", self.clock.status)
         observable.register("own_statements_heard", self.own_statements.status)
         readiness.register("clock", self.clock.reason_not_ready)
         readiness.register("chain_unreachable", lambda: self.chain.unreachable)
+        readiness.register("rpc_disagree", lambda: self.clients.rpc.disagreement() or self.chain.disagreement)
         readiness.register("no_epoch", lambda: NO_EPOCH if self.view.latest is None else None)
         readiness.register("alone", self._doppelganger.reason_not_ready)
         readiness.register("not_registered", self._why_not_registered)
@@ -242,6 +244,7 @@ class Peer:
         :raises MustStop: a statement of our key was heard that our guard does not know.
         """
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.clients.rpc.watch)
             nursery.start_soon(self.chain.run)
             nursery.start_soon(self.clock.run)
             nursery.start_soon(self.evidence.run)
@@ -259,7 +262,7 @@ class Peer:
 async def open_peer(
     key: Key,
     network: Network,
-    rpc_url: str,
+    rpc_urls: Sequence[str],
     listen: Sequence[str],
     data_dir: Path,
     context: NodeContext,
@@ -271,6 +274,7 @@ async def open_peer(
 ) -> AsyncIterator[Peer]:
     """A running peer on `network`, until the context ends.
 
+    :param rpc_urls: of the chain, in the order in which they are preferred.
     :param listen: multiaddrs to listen on, such as ``/ip4/127.0.0.1/tcp/0``.
     :param context: where the node is seen from; the peer registers itself there.
     :param announce: multiaddrs at which others can dial us, if they are other ones.
@@ -289,7 +293,7 @@ async def open_peer(
         mdns=mdns,
         instance=instance,
     )
-    async with connect(rpc_url, chain_id=network.deployment.chain_id) as rpc:
+    async with connect(rpc_urls, chain_id=network.deployment.chain_id) as rpc:
         clients, sender = Clients(rpc, network.deployment), Sender(rpc, Account(key.secret))
 
         async def is_known(address: bytes) -> bool:

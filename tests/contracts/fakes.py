@@ -42,3 +42,51 @@ def raw(status, content):
         return httpx2.Response(status, content=content)
 
     return FakeChain(answer)
+
+
+class FakeEndpoint:
+    """One endpoint of several: a chain of numbered blocks, and what is wrong with it as the test sets it.
+
+    :ivar fault: ``silent``, ``refuses``, an HTTP status, or ``None``.
+    :ivar fork: the blocks from this number on are others than elsewhere.
+    """
+
+    def __init__(self, *, chain_id=1337, head=100, genesis="0x" + "aa" * 32, fork=None):
+        self.chain_id, self.head, self.genesis, self.fork = chain_id, head, genesis, fork
+        self.fault = None
+        self.asked = []
+
+    def answer(self, method, params):
+        if method == "eth_chainId":
+            return hex(self.chain_id)
+        if method == "eth_blockNumber":
+            return hex(self.head)
+        if method == "eth_getBlockByNumber":
+            number = int(params[0], 16)
+            if number == 0:
+                return None if self.genesis is None else {"hash": self.genesis}
+            is_forked = self.fork is not None and number >= self.fork
+            return {"hash": f"0x{number + (2**255 if is_forked else 0):064x}"}
+        return params[0]
+
+
+class FakeEndpoints(httpx2.AsyncBaseTransport):
+    """A network of them, by host."""
+
+    def __init__(self, **endpoints):
+        self.endpoints = endpoints
+        self.urls = [f"https://user:secret@{name}.example/v3/secret-key" for name in endpoints]
+
+    async def handle_async_request(self, request):
+        endpoint = self.endpoints[request.url.host.partition(".")[0]]
+        call = json.loads(await request.aread())
+        endpoint.asked.append(call["method"])
+        await trio.lowlevel.checkpoint()
+        if endpoint.fault == "silent":
+            await trio.sleep_forever()
+        if endpoint.fault == "refuses":
+            raise httpx2.ConnectError("refused")
+        result = endpoint.answer(call["method"], call["params"])
+        return httpx2.Response(
+            endpoint.fault or 200, json={"jsonrpc": "2.0", "id": call["id"], "result": result}
+        )

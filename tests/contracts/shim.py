@@ -31,3 +31,21 @@ class Shim(httpx2.AsyncBaseTransport):
 
     async def aclose(self):
         await self._inner.aclose()
+
+
+class Shims(httpx2.AsyncBaseTransport):
+    """Several endpoints before one anvil, by host, each with a hook of its own."""
+
+    def __init__(self, endpoint, **hooks):
+        self._endpoint = httpx2.URL(endpoint)
+        self._shims = {name: Shim(hook) for name, hook in hooks.items()}
+        self.urls = [f"http://{name}.example" for name in hooks]
+
+    async def handle_async_request(self, request):
+        shim = self._shims[request.url.host.partition(".")[0]]
+        request.url = self._endpoint
+        return await shim.handle_async_request(request)
+
+    async def aclose(self):
+        for shim in self._shims.values():
+            await shim.aclose()

@@ -5,7 +5,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from contracts import provider
+from contracts import endpoints
 from contracts.errors import BadChainAnswer, ChainUnreachable, RpcError, WrongChain
 from contracts.rpc import connect
 from tests.contracts.fakes import ENDPOINT, FakeChain, fake, raw
@@ -41,7 +41,7 @@ async def test_a_gateway_s_error_page_means_unreachable():
 
 
 async def test_an_answer_has_a_limit(monkeypatch):
-    monkeypatch.setattr(provider, "ANSWER_BYTES_MAX", 1000)
+    monkeypatch.setattr(endpoints, "ANSWER_BYTES_MAX", 1000)
     with pytest.raises(BadChainAnswer, match="more than 1000 bytes"):
         await ask(raw(200, b" " * 1001))
 

@@ -6,7 +6,8 @@ from importlib import metadata
 
 import pytest
 
-from node import cli
+# `run` is loaded by the first test that starts a node; one of its libraries then asks ldconfig where it is.
+from node import cli, run as _loaded_before_any_test  # noqa: F401
 from node.commands import key as key_cli
 from node.commands import slash as slash_cli
 from node.settings import InferenceSettings
@@ -49,6 +50,21 @@ def test_flag_then_environment_then_file_then_default(started, tmp_path, monkeyp
     assert str(settings.data_dir) == "file"
     assert settings.role == "miner"
     assert not hasattr(settings, "api_port")
+
+
+URLS = ("https://rpc.example/key", "http://127.0.0.1:8545")
+
+
+@pytest.mark.parametrize("said", ["twice", "together", "environment", "file"])
+def test_several_rpc_endpoints(started, tmp_path, monkeypatch, said):
+    flags = {"twice": ["--rpc-url", URLS[0], "--rpc-url", URLS[1]], "together": ["--rpc-url", *URLS]}
+    if said == "environment":
+        monkeypatch.setenv("CUCKOO_RPC_URL", " ".join(URLS))
+    if said == "file":
+        (tmp_path / "cuckoo.toml").write_text(f"rpc_url = {list(URLS)}\n")
+    run("--role", "miner", "--data-dir", "here", *flags.get(said, []))
+    (settings,) = started
+    assert settings.rpc_url == URLS
 
 
 def test_several_devices_and_a_cluster(started, monkeypatch):

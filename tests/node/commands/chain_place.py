@@ -42,7 +42,7 @@ def town(chain_process, deployment, folder):
     create_keystore(
         folder / "owner.json", b"password", secret=chain_process.secrets[0], scrypt_n=SCRYPT_N_LIGHT
     )
-    where = {"network": str(network), "rpc_url": chain_process.endpoint}
+    where = {"network": str(network), "rpc_url": (chain_process.endpoint,)}
     signer = SignerOptions(key_file=folder / "owner.json", password_file=folder / "password", **where)
 
     def do(work):

@@ -43,7 +43,7 @@ def test_one_set_of_flags_for_all_commands(asked, monkeypatch):
     monkeypatch.setenv("CUCKOO_NETWORK", "there")
     cli.app(["chain", "claim", node, "--password-file", "word"], result_action="return_value")
     looks, signs = asked
-    assert (looks.network, looks.rpc_url) == ("here", None)
+    assert (looks.network, looks.rpc_url) == ("here", ())
     assert not isinstance(looks, chain_access.SignerOptions)
     assert (signs.network, str(signs.key_file), str(signs.password_file)) == ("there", "owner.json", "word")
 

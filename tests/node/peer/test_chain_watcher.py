@@ -27,6 +27,7 @@ class FakeEpochs:
         self.reachable = True
         self.refusal = None
         self.silent_s = 0
+        self.doubt = None
 
     async def epoch(self, number):
         await trio.lowlevel.checkpoint()
@@ -38,6 +39,10 @@ class FakeEpochs:
         if not self.reachable:
             raise ChainUnreachable("127.0.0.1:1", "gone")
         return self.newest
+
+    async def doubt_about(self, epoch):
+        await trio.lowlevel.checkpoint()
+        return self.doubt
 
     async def weights_at(self, nodes, epoch):
         await trio.lowlevel.checkpoint()
@@ -92,11 +97,15 @@ async def test_an_epoch_that_gets_another_seed__is_an_event_and_a_new_one_is_not
 async def test_status_says_what_the_chain_said_last_and_that_it_is_silent(
     watcher, epochs, autojump_clock, nursery
 ):
-    assert watcher.status() == ChainStatus(epoch=None, miners=0, coordinators=0, unreachable=None)
+    assert watcher.status() == ChainStatus(
+        epoch=None, miners=0, coordinators=0, unreachable=None, disagreement=None
+    )
     epochs.newest = Epoch(1, b"\x01" * 32, 0)
     nursery.start_soon(watcher.run)
     await trio.sleep(0.5)
-    assert watcher.status() == ChainStatus(epoch=1, miners=1, coordinators=1, unreachable=None)
+    assert watcher.status() == ChainStatus(
+        epoch=1, miners=1, coordinators=1, unreachable=None, disagreement=None
+    )
     epochs.reachable = False
     await trio.sleep(1)
     assert watcher.status().epoch == 1
@@ -197,6 +206,20 @@ async def test_outage_keeps_the_view_and_passes(watcher, epochs, autojump_clock)
         await trio.sleep(1.5)
         assert watcher.view.latest.number == 2
         nursery.cancel_scope.cancel()
+
+
+async def test_a_seed_that_the_rpcs_tell_differently_is_not_drawn_from(watcher, epochs):
+    epochs.newest = Epoch(3, b"\x03" * 32, 0)
+    await watcher.refresh()
+    epochs.newest, epochs.doubt = Epoch(4, b"\x04" * 32, 0), "one says this, another one that"
+    with structlog.testing.capture_logs() as told:
+        await watcher.refresh()
+        await watcher.refresh()
+    assert [entry["reason"] for entry in told] == [epochs.doubt]
+    assert (watcher.view.latest.number, watcher.status().disagreement) == (3, epochs.doubt)
+    epochs.doubt = None
+    await watcher.refresh()
+    assert (watcher.view.latest.number, watcher.status().disagreement) == (4, None)
 
 
 async def test_refresh_says_when_the_chain_is_gone(watcher, epochs):

@@ -1,0 +1,225 @@
+"""Several endpoints of one chain: who answers when one does not, lags, forks or serves something else."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from contracts.endpoint_health import LAG_BLOCKS_MAX, REST_FIRST_S
+from contracts.endpoints import ENDPOINTS_MAX, LOOK_S, PATIENCE_S, BadEndpoint
+from contracts.errors import BadChainAnswer, ChainUnreachable, WrongChain
+from contracts.rpc import connect
+from tests.contracts.fakes import FakeEndpoint, FakeEndpoints
+
+CHAIN = 1337
+
+
+@asynccontextmanager
+async def opened(net, *, watched=True):
+    async with (
+        connect(net.urls, chain_id=CHAIN, transport=net) as rpc,
+        trio.open_nursery() as nursery,
+    ):
+        if watched:
+            nursery.start_soon(rpc.watch)
+        yield rpc
+        nursery.cancel_scope.cancel()
+
+
+def passed_over(rpc):
+    return {one.host: one.passed_over for one in rpc.status().endpoints if one.passed_over is not None}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("silent", f"no answer in {PATIENCE_S:g} s"),
+        ("refuses", "ConnectError: refused"),
+        (429, "HTTP 429"),
+        (502, "HTTP 502"),
+        (503, "HTTP 503"),
+        (504, "HTTP 504"),
+    ],
+)
+async def test_the_next_one_answers_for_one_that_does_not_and_it_comes_back(fault, reason, autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        assert (await rpc.request("echo", 1), rpc.status().in_use) == (1, "a.example")
+        net.endpoints["a"].fault = fault
+        began_s = trio.current_time()
+        assert await rpc.request("echo", 2) == 2
+        assert trio.current_time() - began_s <= PATIENCE_S
+        status = rpc.status()
+        assert (status.in_use, status.failovers) == ("b.example", 1)
+        said = f"the chain's RPC at a.example cannot be reached: {reason}"
+        assert passed_over(rpc) == {"a.example": said}
+        # Nobody waits for it a second time.
+        began_s = trio.current_time()
+        assert await rpc.request("echo", 3) == 3
+        assert trio.current_time() == began_s
+        net.endpoints["a"].fault = None
+        await trio.sleep(2 * LOOK_S)
+        assert (passed_over(rpc), rpc.status().in_use) == ({}, "a.example")
+
+
+async def test_when_all_fail_the_last_fault_is_told_and_each_may_answer_again(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net, watched=False) as rpc:
+        net.endpoints["a"].fault, net.endpoints["b"].fault = 502, "refuses"
+        with pytest.raises(ChainUnreachable, match=r"b\.example .* refused"):
+            await rpc.request("echo", 1)
+        net.endpoints["b"].fault = None
+        assert await rpc.request("echo", 2) == 2
+
+
+async def test_a_refusal_is_not_asked_again_elsewhere():
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["a"].answer = lambda _method, _params: "nonsense"
+        with pytest.raises(BadChainAnswer):
+            await rpc.block_number()
+        assert net.endpoints["b"].asked.count("eth_blockNumber") == 1  # the look at the start
+        assert passed_over(rpc) == {}
+
+
+async def test_one_that_lags_is_passed_over_until_it_has_caught_up(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["b"].head = 101 + LAG_BLOCKS_MAX
+        await trio.sleep(LOOK_S + 1)
+        assert passed_over(rpc) == {"a.example": f"it is {LAG_BLOCKS_MAX + 1} blocks behind the others"}
+        assert rpc.status().in_use == "b.example"
+        net.endpoints["a"].head = 101 + LAG_BLOCKS_MAX
+        await trio.sleep(LOOK_S + REST_FIRST_S)
+        assert passed_over(rpc) == {}
+        assert [one.head for one in rpc.status().endpoints] == [133, 133]
+
+
+async def test_all_of_another_chain_are_refused_at_the_start():
+    net = FakeEndpoints(a=FakeEndpoint(chain_id=5), b=FakeEndpoint(chain_id=5))
+    with pytest.raises(WrongChain) as caught:
+        async with connect(net.urls, chain_id=CHAIN, transport=net):
+            pass
+    assert str(caught.value) == "the RPC serves chain 5, the configuration says 1337"
+
+
+async def test_one_alone_of_another_chain_is_left_out_with_a_warning(caplog, autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(chain_id=5), b=FakeEndpoint())
+    with caplog.at_level(logging.WARNING, "contracts"):
+        async with opened(net) as rpc:
+            assert rpc.chain_id == CHAIN
+            said = "the RPC serves chain 5, the configuration says 1337"
+            assert passed_over(rpc) == {"a.example": said}
+            net.endpoints["b"].fault = "refuses"
+            with pytest.raises(WrongChain):
+                await rpc.request("echo", 1)
+            assert "echo" not in net.endpoints["a"].asked
+    assert caplog.messages[0] == f"RPC endpoint a.example is passed over: {said}"
+
+
+async def test_one_that_begins_with_another_block_is_left_out(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint(genesis="0x" + "bb" * 32), c=FakeEndpoint())
+    async with opened(net) as rpc:
+        said = "its chain 1337 begins with another block than that of the others"
+        assert passed_over(rpc) == {"b.example": said}
+
+
+async def test_one_that_keeps_no_first_block_is_used():
+    net = FakeEndpoints(a=FakeEndpoint(genesis=None), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        assert passed_over(rpc) == {}
+
+
+async def test_one_that_comes_back_as_another_chain_is_asked_nothing(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["a"].fault = "refuses"
+        with pytest.raises(ChainUnreachable):
+            await rpc.request("echo", 1)
+        net.endpoints["a"].fault, net.endpoints["a"].chain_id = None, 5
+        with pytest.raises(WrongChain):
+            await rpc.request("echo", 2)
+        net.endpoints["a"].chain_id = CHAIN
+        assert await rpc.request("echo", 3) == 3
+        assert passed_over(rpc) == {}
+        assert net.endpoints["a"].asked.count("echo") == 2
+
+
+async def test_one_that_is_down_at_the_start_is_passed_over_and_used_later(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    net.endpoints["a"].fault = "silent"
+    async with opened(net) as rpc:
+        assert rpc.status().in_use == "b.example"
+        net.endpoints["a"].fault = None
+        await trio.sleep(2 * LOOK_S)
+        assert rpc.status().in_use == "a.example"
+
+
+async def test_when_none_answers_at_the_start_it_says_so():
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    net.endpoints["a"].fault = net.endpoints["b"].fault = "refuses"
+    with pytest.raises(ChainUnreachable):
+        async with connect(net.urls, chain_id=CHAIN, transport=net):
+            pass
+
+
+async def test_two_that_contradict_each_other_are_a_disagreement_until_they_agree(caplog, autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint(fork=50))
+    with caplog.at_level(logging.WARNING, "contracts"):
+        async with opened(net) as rpc:
+            said = rpc.disagreement()
+            assert said == (
+                "the chain's RPCs disagree about block 84: "
+                "a.example says 0x0000000000000000, b.example says 0x8000000000000000"
+            )
+            assert passed_over(rpc) == {}
+            await trio.sleep(2 * LOOK_S)
+            net.endpoints["b"].fork = None
+            await trio.sleep(LOOK_S)
+            assert rpc.disagreement() is None
+    assert caplog.messages == [said]
+
+
+async def test_attack_one_of_three_that_tells_other_blocks_is_outvoted(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(fork=50), b=FakeEndpoint(), c=FakeEndpoint())
+    async with opened(net) as rpc:
+        assert rpc.disagreement() is None
+        assert passed_over(rpc) == {"a.example": "it has another block 84 than most others"}
+        assert rpc.status().in_use == "b.example"
+
+
+async def test_the_status_has_hosts_and_no_secrets():
+    net = FakeEndpoints(a=FakeEndpoint())
+    net.urls.append(net.urls[0] + "-other")
+    async with opened(net) as rpc:
+        status = rpc.status()
+        assert [one.host for one in status.endpoints] == ["a.example", "a.example (2)"]
+        assert "secret" not in repr(status)
+
+
+@pytest.mark.parametrize(
+    ("urls", "message"),
+    [
+        ([], "0 RPC endpoints, where 1 to 8 are allowed"),
+        (
+            [f"http://{n}.example" for n in range(ENDPOINTS_MAX + 1)],
+            "9 RPC endpoints, where 1 to 8 are allowed",
+        ),
+        (["http://a.example", "a.example/key"], "RPC endpoint 2 is not an http:// or https:// URL"),
+    ],
+)
+async def test_what_are_no_endpoints_is_refused(urls, message):
+    with pytest.raises(BadEndpoint) as caught:
+        async with connect(urls):
+            pass
+    assert str(caught.value) == message
+
+
+async def test_an_endpoint_that_is_named_twice_is_one():
+    net = FakeEndpoints(a=FakeEndpoint())
+    net.urls *= 2
+    async with opened(net) as rpc:
+        assert len(rpc.status().endpoints) == 1
