@@ -6,8 +6,9 @@ from importlib import metadata
 
 import pytest
 
-# `run` is loaded by the first test that starts a node; one of its libraries then asks ldconfig where it is.
-from node import cli, run as _loaded_before_any_test  # noqa: F401
+# Loaded before any test, as one of its libraries asks ldconfig, a process, where it is.
+import node.run  # noqa: F401
+from node import cli
 from node.commands import key as key_cli
 from node.commands import slash as slash_cli
 from node.settings import InferenceSettings
