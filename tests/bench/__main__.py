@@ -12,7 +12,7 @@ BENCHES = {
     "tests.bench.router": 2,
     "tests.bench.transport": 3,
     "tests.bench.relay": 1,
-    "tests.bench.failover": 4,
+    "tests.bench.failover": 3,
     "tests.bench.mesh": 14,
 }
 """Modules with a command line, and the minutes that each may take."""

@@ -41,6 +41,7 @@ WHOLE_FIGURES = tuple(
         "many_requests",
         "turns",
         "hostile_coordinator",
+        "failover",
         "outages",
         "models_of_miners",
         "crash",
@@ -60,10 +61,18 @@ ENTRIES = (
         ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-s", "-p", "no:randomly", *WHOLE_FIGURES)),
         10,
     ),
-    Entry("attacks", _module("tests.attacks"), 8),
+    Entry(
+        "crashes",
+        (
+            *("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-p", "no:randomly")),
+            *("tests/node/signing/test_guard_crashes.py", "tests/node/coordinator/test_journal.py"),
+        ),
+        3,
+    ),
+    Entry("attacks", _module("tests.attacks"), 7),
     Entry("simulate", _module("tests.simulation"), 8),
     Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 8),
     Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 4),
     Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 6, REPOSITORY / "contracts"),
-    Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 4),
+    Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 3),
 )

@@ -175,10 +175,3 @@ def market(tmp_path_factory):
 def rogue_market(tmp_path_factory):
     """One market for all tests that let its nodes go wrong and leave them as they were; see `rogues`."""
     yield from shared("rogue_market", tmp_path_factory.mktemp("rogues"), module=rogues.MODULE)
-
-
-@pytest.fixture
-def own_market(tmp_path):
-    """A market for one test that breaks it."""
-    with running_market(tmp_path / "devnet") as running:
-        yield running

@@ -97,10 +97,26 @@ class Money:
             pay = client.get("/v1/cuckoo/status").json()["pay"]
         return {name: int(wei) for name, wei in pay.items()}
 
-    def assert_nothing_is_lost(self) -> None:
+    def signed_wei(self) -> int:
+        """All that the coordinator has ever signed for, redeemed or not."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT_S
+        while True:
+            balance_wei, accounts, _ = self._settled()
+            purse = self.purse()
+            # Until then, the coordinator has not seen a redemption that the chain tells of.
+            if purse["deposit_wei"] == balance_wei:
+                return purse["outstanding_wei"] + sum(account.paid_wei for account in accounts)
+            assert time.monotonic() < deadline, (purse, balance_wei)
+            time.sleep(0.2)
+
+    def lost_wei(self) -> int:
+        """Signed for, and with no miner: a voucher that was on its way when its miner was killed."""
+        return self.signed_wei() - sum(self.promised_wei(name) for name in self.miners)
+
+    def assert_nothing_is_lost(self, lost_before_wei: int = 0) -> None:
         """To the last wei: the deposit is what is free, what was signed for, and what was booked.
 
-        What was signed is with the miners, but for a voucher that was on its way when its miner was killed.
+        What was signed is with the miners, but for `lost_before_wei` and one voucher; see `lost_wei`.
         """
         balance_wei, accounts, escrow_wei = self._settled()
         paid_wei = sum(account.paid_wei for account in accounts)
@@ -112,7 +128,7 @@ class Money:
         deadline = time.monotonic() + SETTLE_TIMEOUT_S
         while True:
             purse = self.purse()
-            lost_wei = purse["outstanding_wei"] + paid_wei - sum(held)
+            lost_wei = purse["outstanding_wei"] + paid_wei - sum(held) - lost_before_wei
             # A coordinator asks what was paid before it asks for the deposit: of a redemption between the two
             # it knows the one half, and the other at its next look.
             if not purse["held_wei"] and purse["deposit_wei"] == balance_wei and lost_wei <= LOST_WEI_MAX:
@@ -123,12 +139,17 @@ class Money:
         assert lost_wei >= 0
 
     def _settled(self):
-        """Deposit, accounts and what the escrow holds, when two looks in a row agree."""
+        """Deposit, accounts and what the escrow holds of it, when two looks in a row agree."""
 
         async def look(clients):
             accounts = [await clients.escrow.account(self.coordinator, one) for one in self.miners.values()]
-            deposit = await clients.escrow.deposit_of(self.coordinator)
-            return deposit.balance_wei, accounts, await clients.token.balance(self.deployment.escrow)
+            deposits = {
+                name: (await clients.escrow.deposit_of(address)).balance_wei
+                for name, address in self.addresses.items()
+            }
+            own_wei = deposits.pop("coordinator")
+            escrow_wei = await clients.token.balance(self.deployment.escrow)
+            return own_wei, accounts, escrow_wei - sum(deposits.values())
 
         seen = None
         while (now := self.ask(look)) != seen:

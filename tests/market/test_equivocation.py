@@ -10,13 +10,15 @@ import pytest
 
 from tests.limits import CHILD_TIMEOUT_S, HANG_S
 from tests.market.conftest import running_market
+from tests.market.test_readme import prepared, type_in
 
 pytestmark = pytest.mark.process
 
 
 @pytest.fixture(scope="module")
 def cheated(tmp_path_factory):
-    with running_market(tmp_path_factory.mktemp("cheated") / "devnet", "--with-cheat") as running:
+    folder = prepared(tmp_path_factory.mktemp("cheated") / "repository")
+    with running_market(folder / ".devnet", "--with-cheat") as running:
         yield running
 
 
@@ -72,27 +74,26 @@ def evidence_file(cheated):
     pytest.fail("nobody has noticed")
 
 
-def test_cheat_is_noticed_proven_and_slashed_with_its_voters(cheated, evidence_file):
+@pytest.mark.usefixtures("evidence_file")
+def test_what_the_readme_shows_to_a_slasher_slashes_a_cheat_with_its_voters(cheated):
     cheat = cheated.description["addresses"]["cheat"]
-    verified = command("node.commands.slash", "verify", str(evidence_file))
-    assert verified.returncode == 0, verified.stderr
-    assert cheat in verified.stdout
-
-    slashed = reporter_command(cheated, "submit", evidence_file)
-    assert slashed.returncode == 0, slashed.stderr
-    assert "committed in block" in slashed.stdout
-    assert "lost 600,000 CAI" in slashed.stdout
-    assert "unbonding 60,000 CAI" in slashed.stdout
+    said = type_in(cheated.folder.parent, "setup", "slasher")
+    assert f"valid: {cheat}" in said
+    assert "committed in block" in said
+    assert "slashed: 0x" in said
+    assert "lost 600,000 CAI" in said
+    assert "unbonding 60,000 CAI" in said
     after = chain(cheated, "node", cheat, owner=False)
     assert "own stake  0 CAI" in after
     assert "with votes 0 CAI" in after
     assert "unbonding  0 CAI" in after
     assert "slashed for good" in after
 
-    assert "paid to you: 60,000 CAI" in slashed.stdout
-    again = reporter_command(cheated, "submit", evidence_file, "--in-the-clear")
+    assert "paid to you: 60,000 CAI" in said
+    reported = cheated.folder.parent / "evidence.json"
+    again = reporter_command(cheated, "submit", reported, "--in-the-clear")
     assert (again.returncode, "was reported already" in again.stderr) == (1, True)
-    claimed = reporter_command(cheated, "claim", evidence_file)
+    claimed = reporter_command(cheated, "claim", reported)
     assert (claimed.returncode, "its reward is paid already" in claimed.stderr) == (1, True)
 
 

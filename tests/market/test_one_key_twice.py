@@ -52,8 +52,8 @@ def copied(market, name: str, *, guard: bool) -> Path:
     return new
 
 
-def test_the_second_of_two_stops_and_no_slot_has_two_statements(own_market, tmp_path):
-    market = own_market
+def test_the_second_of_two_stops_and_no_slot_has_two_statements(rogue_market):
+    market = rogue_market
     for name, role in (("coordinator", "coordinator"), ("miner-1", "miner")):
         status, said = run_to_its_end(market, copied(market, name, guard=True), role)
         assert status == 2

@@ -1,15 +1,14 @@
-"""Every command that the README shows is typed here, against a devnet as `make devnet` starts it."""
+"""Every command that the README shows is typed here, against a devnet as `make devnet` starts it.
+
+But for what it shows to a slasher, which `test_equivocation` types."""
 
 import re
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.limits import CHILD_TIMEOUT_S
 from tests.market.conftest import REPOSITORY, running_market
 
 pytestmark = pytest.mark.process
@@ -89,21 +88,6 @@ def test_coordinator_then_miner_then_staker(place):
     assert "voted with 10,000 CAI" in output
     assert "request 1: 5,000 CAI, released at " in output
     assert "staked     5,000 CAI" in output
-
-
-def test_slasher(tmp_path):
-    folder = prepared(tmp_path / "repository")
-    with running_market(folder / ".devnet", "--with-cheat") as market:
-        deadline = time.monotonic() + CHILD_TIMEOUT_S
-        with market.client() as client:
-            while not list((folder / ".devnet").glob("*/evidence/*.json")):
-                assert time.monotonic() < deadline
-                client.post("/v1/images/generations", json={"prompt": "a star", "steps": 2})
-        output = type_in(folder, "setup", "slasher")
-    assert "valid: 0x" in output
-    assert "slashed: 0x" in output
-    assert "paid to you: " in output
-    shutil.rmtree(folder / ".devnet", ignore_errors=True)
 
 
 def test_every_make_verb_of_the_readme_exists():

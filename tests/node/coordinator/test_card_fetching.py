@@ -51,12 +51,10 @@ async def raise_protocol_error():
     raise InvalidMessage("card is not that of the model")
 
 
-@pytest.mark.usefixtures("autojump_clock")
 @pytest.mark.parametrize("act", [raise_refusal, raise_protocol_error])
-async def test_the_next_miner_is_asked(act):
+async def test_the_next_miner_is_asked(act, autojump_clock):
     assert await learned_after_s(act) < 1
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_attack_a_miner_that_never_answers():
+async def test_attack_a_miner_that_never_answers(autojump_clock):
     assert FETCH_TIMEOUT_S <= await learned_after_s(trio.sleep_forever) < FETCH_TIMEOUT_S + 1
