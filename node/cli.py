@@ -33,6 +33,7 @@ from node.commands.node import node as node_commands
 from node.commands.peer import peer
 from node.commands.receipt import receipt
 from node.commands.stake import COMMANDS
+from node.commands.token import token as token_commands
 from node.settings import SETTINGS_OF_ROLE, NodeFlags, RoleSettings, roles_with
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ app.command(model)
 app.command(node_commands)
 app.command(peer)
 app.command(receipt)
+app.command(token_commands)
 
 
 @app.default

@@ -66,13 +66,19 @@ async def serve_coordinator(settings: CoordinatorSettings, peer: Peer) -> None:
     from node.api.gate import load_token  # noqa: PLC0415
     from node.api.server import serve_api  # noqa: PLC0415
     from node.api.services import ApiOptions  # noqa: PLC0415
+    from node.api.tokens.store import TOKENS_FILE, open_tokens  # noqa: PLC0415
 
     options = ApiOptions.of(settings)
-    async with open_coordinator(settings, peer) as (coordinator, catalogue), trio.open_nursery() as nursery:
-        api = Api(coordinator, catalogue, peer.context, options)
-        application = api.application(load_token(settings.data_dir))
-        api_url = await nursery.start(serve_api, application, settings.api_port)
-        log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
-        peer.context.started()
-        with node_file(settings, peer.key.address, peer.host, peer.context.health_url, api_url):
-            await trio.sleep_forever()
+    with open_tokens(settings.data_dir / TOKENS_FILE) as tokens:
+        async with (
+            open_coordinator(settings, peer) as (coordinator, catalogue),
+            trio.open_nursery() as nursery,
+        ):
+            api = Api(coordinator, catalogue, peer.context, tokens, options)
+            nursery.start_soon(api.run)
+            application = api.application(load_token(settings.data_dir))
+            api_url = await nursery.start(serve_api, application, settings.api_port)
+            log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
+            peer.context.started()
+            with node_file(settings, peer.key.address, peer.host, peer.context.health_url, api_url):
+                await trio.sleep_forever()

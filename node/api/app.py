@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import structlog
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +16,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from node.api import errors
+from node.api.a1111.dialect import a1111_dialect
 from node.api.cuckoo.dialect import cuckoo_dialect
-from node.api.dialect import Dialect
+from node.api.dialect import Dialect, bearer_token
 from node.api.envelope import Envelope
 from node.api.errors import ApiError, Wording, respond
 from node.api.gate import Frontier, TokenGate
@@ -24,6 +26,10 @@ from node.api.home import Home
 from node.api.json_answers import json_response
 from node.api.openai.dialect import openai_dialect
 from node.api.services import ApiOptions, Services
+from node.api.serving import Serving
+from node.api.tokens.acts import TokenActs
+from node.api.tokens.desk import Desk
+from node.api.tokens.store import TokenStore
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
 from node.system.context import NodeContext
@@ -54,12 +60,30 @@ class Api:
         coordinator: Coordinator,
         catalogue: Catalogue,
         context: NodeContext,
+        tokens: TokenStore,
         options: ApiOptions | None = None,
     ) -> None:
-        """:param context: what is seen of the node; shows how many links are out."""
-        self.services = Services(coordinator, catalogue, context, options or ApiOptions())
-        self.dialects: tuple[Dialect, ...] = (openai_dialect(self.services), cuckoo_dialect(self.services))
+        """:param context: what is seen of the node; shows how many links are out.
+
+        :param tokens: all but the operator's.
+        """
+        desk = Desk(tokens, catalogue, coordinator)
+        serving = Serving(coordinator, desk)
+        self.services = Services(
+            coordinator, catalogue, context, options or ApiOptions(), tokens, desk, serving
+        )
+        self.dialects: tuple[Dialect, ...] = (
+            openai_dialect(self.services),
+            a1111_dialect(self.services),
+            cuckoo_dialect(self.services),
+        )
         context.observable.register("picture_links", self.services.links.status)
+        context.observable.register("tokens", tokens.status)
+
+    async def run(self) -> None:
+        """Keep the books of tokens, and hear commands about them, until cancelled."""
+        TokenActs(self.services.tokens).register(self.services.context.control)
+        await self.services.desk.run(self.services.context.events)
 
     def open_routes(self) -> list[Route]:
         """Routes that need no token: all of them."""
@@ -70,17 +94,17 @@ class Api:
         ]
 
     def routes(self) -> list[Route]:
-        """Routes that need the token."""
+        """Routes that need a token."""
         return [route for dialect in self.dialects for route in dialect.routes]
 
     def application(self, token: str) -> ASGIApp:
-        """The ASGI application, behind the gate."""
+        """The ASGI application, behind the gate. :param token: the operator's."""
         options, open_routes = self.services.options, self.open_routes()
         application: ASGIApp = Starlette(
             routes=[*open_routes, *self.routes()],
             exception_handlers={Refusal: _refused, 404: _not_found, 405: _not_found, 500: _our_fault},
         )
-        application = TokenGate(application, token, open_routes)
+        application = TokenGate(application, token, self.services.tokens, open_routes, self._token_of)
         if options.origins:
             application = CORSMiddleware(
                 application,
@@ -93,9 +117,15 @@ class Api:
         application = Frontier(application, options.public_url, options.origins)
         return Envelope(application, self._wording_of)
 
-    def _wording_of(self, path: str) -> Wording:
+    def _dialect_of(self, path: str) -> Dialect:
         fits = [dialect for dialect in self.dialects if path.startswith(dialect.prefix)]
-        return max(fits or self.dialects, key=lambda dialect: len(dialect.prefix)).wording
+        return max(fits or self.dialects, key=lambda dialect: len(dialect.prefix))
+
+    def _wording_of(self, path: str) -> Wording:
+        return self._dialect_of(path).wording
+
+    def _token_of(self, path: str, headers: Headers) -> str:
+        return self._dialect_of(path).token_of(headers) or bearer_token(headers)
 
     async def _probe(self, request: Request) -> Response:
         """`GET /healthz`, `GET /readyz`: as the health page's."""

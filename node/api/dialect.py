@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from starlette.datastructures import Headers
 from starlette.routing import Route
 
 from node.api.errors import Wording
+
+
+def bearer_token(headers: Headers) -> str:
+    """The token of an `Authorization: Bearer`; empty for none."""
+    # The scheme has no case, and any number of spaces may follow it (RFC 9110, 11.4).
+    scheme, _, token = headers.get("authorization", "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +25,11 @@ class Dialect:
     :ivar prefix: of its paths; the longest that fits a path decides how errors on it are worded.
     :ivar routes: that ask for a token.
     :ivar open_routes: that do not.
+    :ivar token_of: how its clients send their token; a bearer token is understood beside it.
     """
 
     prefix: str
     wording: Wording
     routes: tuple[Route, ...]
     open_routes: tuple[Route, ...] = ()
+    token_of: Callable[[Headers], str] = bearer_token

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RETRY_AFTER_MS: Final = 5_000
 """After how long a node that is busy, or waits for miners, is worth asking again."""
+WAIT_MS_MAX: Final = 60_000
+"""A stock client that is told of a longer wait waits as it likes instead, and asks in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,20 @@ class ApiError:
     :ivar code: for programs: lower-case words with underscores.
     :ivar message: for people.
     :ivar parameter: the field that is wrong, by its name in the dialect.
+    :ivar retry_ms: after how long asking again may help, where that is known better than by the status.
     """
 
     status: int
     code: str
     message: str
     parameter: str | None = None
+    retry_ms: int | None = None
 
     @property
     def retry_after_ms(self) -> int | None:
         """After how long asking again may help; None where it cannot."""
+        if self.retry_ms is not None:
+            return self.retry_ms
         return RETRY_AFTER_MS if self.status in {429, 503} else None
 
 
@@ -68,13 +74,11 @@ REQUEST_ID: Final = "cuckoo.request_id"
 def respond(error: ApiError, scope: Scope) -> Response:
     """The answer in the dialect of the request; stock clients obey what it says of asking again."""
     wording: Wording = scope[WORDING]
-    if error.retry_after_ms is None:
-        headers = {"x-should-retry": "false"}
-    else:
-        headers = {
-            "retry-after": str(-(-error.retry_after_ms // 1000)),
-            "retry-after-ms": str(error.retry_after_ms),
-        }
+    headers, wait_ms = {}, error.retry_after_ms
+    if wait_ms is not None:
+        headers = {"retry-after": str(-(-wait_ms // 1000)), "retry-after-ms": str(wait_ms)}
+    if wait_ms is None or wait_ms > WAIT_MS_MAX:
+        headers["x-should-retry"] = "false"
     if error.status == WRONG_TOKEN.status:
         headers["www-authenticate"] = "Bearer"
     return json_response(wording(error, scope[REQUEST_ID]), error.status, headers)
@@ -129,9 +133,11 @@ def unsupported_type(expected: str) -> ApiError:
 WRONG_TOKEN: Final = ApiError(
     401,
     "invalid_api_key",
-    "the bearer token is missing or wrong; it stands in the file api-token of the data directory",
+    "the token is missing, wrong, expired or revoked; the operator's stands in the file api-token of the "
+    "data directory, and cuckoo-peer token new makes others",
 )
 CUT_OFF: Final = ApiError(400, "cut_off", "the request's body was cut off")
+OPERATOR_ONLY: Final = ApiError(403, "operator_only", "this is for the operator's own token")
 NOT_JSON: Final = ApiError(400, "invalid_json", "the body is not a JSON object")
 AMBIGUOUS_LENGTH: Final = ApiError(
     400, "ambiguous_length", "Content-Length and Transfer-Encoding do not go together"

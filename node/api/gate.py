@@ -1,6 +1,6 @@
 """The way into the API: the token, and what keeps a browser's page of somebody else's from using it.
 
-Is: framing, Host, Origin, and the bearer token, which stands in the data directory.
+Is: framing, Host, Origin, and tokens; the operator's stands in the data directory.
 Is not: what a route does with its request.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,7 +19,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.api import errors
 from node.api.envelope import is_ambiguous
+from node.api.tokens.caller import CALLER, OPERATOR, Caller
+from node.api.tokens.store import TokenStore
+from node.system.clock import now_ms
 from node.system.files import require_private, write_private
+from protocol.hashing import sha256
 
 TOKEN_FILE: Final = "api-token"  # noqa: S105 - the name of a file
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -29,7 +33,7 @@ may be behind it, which the browser takes to be of one origin with us.
 
 
 def load_token(data_dir: Path) -> str:
-    """The bearer token of a data directory; made at the first call, mode 0600.
+    """The operator's token of a data directory; made at the first call, mode 0600.
 
     :raises UnsafeFile: others may read it.
     """
@@ -67,27 +71,48 @@ class Frontier:
 
 
 class TokenGate:
-    """Middleware: refuses what has no valid token, except on open routes."""
+    """Middleware: refuses what has no valid token, except on open routes; says whose the rest is."""
 
-    def __init__(self, app: ASGIApp, token: str, open_routes: Iterable[BaseRoute]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str,
+        tokens: TokenStore,
+        open_routes: Iterable[BaseRoute],
+        token_of: Callable[[str, Headers], str],
+    ) -> None:
+        """:param token: the operator's.
+
+        :param tokens: all others.
+        :param token_of: the token in a request's headers, by its path; empty for none.
+        """
         self._app = app
         self._token = token.encode()
+        self._tokens = tokens
         self._open_routes = tuple(open_routes)
+        self._token_of = token_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
-        if self._is_open(scope) or self._is_authorised(scope):
+        if self._is_open(scope):
             await self._app(scope, receive, send)
-        else:
+            return
+        caller = self._caller(scope)
+        if caller is None:
             await errors.respond(errors.WRONG_TOKEN, scope)(scope, receive, send)
+            return
+        scope[CALLER] = caller
+        await self._app(scope, receive, send)
 
     def _is_open(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] == Match.FULL for route in self._open_routes)
 
-    def _is_authorised(self, scope: Scope) -> bool:
-        # The scheme has no case, and any number of spaces may follow it (RFC 9110, 11.4).
-        scheme, _, token = dict(scope["headers"]).get(b"authorization", b"").strip().partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+    def _caller(self, scope: Scope) -> Caller | None:
+        # As the bytes that they are: a header's text is Latin-1.
+        token = self._token_of(scope["path"], Headers(scope=scope)).encode("latin-1")
+        if hmac.compare_digest(sha256(token), sha256(self._token)):
+            return OPERATOR
+        return self._tokens.find(token, now_ms())
 
 
 def _name_of(host: str) -> str:

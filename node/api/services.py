@@ -11,6 +11,9 @@ from starlette.types import Scope
 from node.api.aliases import Alias, parse_aliases
 from node.api.links import PictureLinks
 from node.api.prompt_tokens import PromptTokens
+from node.api.serving import Serving
+from node.api.tokens.desk import Desk
+from node.api.tokens.store import TokenStore
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
 from node.settings import CoordinatorSettings
@@ -71,12 +74,15 @@ def _is_origin(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The things that handlers work with. :ivar context: what is seen of the node."""
+    """The things that handlers work with. :ivar context: what is seen of the node. :ivar tokens: but one."""
 
     coordinator: Coordinator
     catalogue: Catalogue
     context: NodeContext
     options: ApiOptions
+    tokens: TokenStore
+    desk: Desk
+    serving: Serving
     links: PictureLinks = field(default_factory=PictureLinks)
     prompt_tokens: PromptTokens = field(default_factory=PromptTokens)
 

@@ -1,16 +1,17 @@
 """The way of a request in every dialect: its body is read, its orders placed side by side and watched.
 
-Is: limits of bodies, names of requests (`Idempotency-Key`), orders, and the end when an app goes away.
+Is: limits of bodies, names of requests (`Idempotency-Key`), orders, and the end when an app goes away, or its
+token is revoked.
 Is not: what a body means (the dialects), or an order's life (`node/coordinator`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import trio
 from starlette.requests import ClientDisconnect, Request
@@ -19,9 +20,11 @@ from starlette.types import Receive
 from node.api import errors
 from node.api.errors import Refused
 from node.api.quoting import require_affordable
+from node.api.tokens.caller import Caller, caller_of
+from node.api.tokens.desk import Admitted, Desk
 from node.coordinator.coordinator import Coordinator
 from node.coordinator.drawing import NotReady
-from node.coordinator.outcomes import Delivered, NoMiner
+from node.coordinator.outcomes import Announced, Delivered, NoMiner, OrderEvent
 from node.coordinator.requests import BadRequest, ImageRequest
 from node.coordinator.watching import Watch
 from protocol.errors import Refusal
@@ -41,10 +44,12 @@ class RequestName:
 
     :ivar key: `Idempotency-Key`; empty for none.
     :ivar body_hash: SHA-256 of path and content, to tell a repetition from another request of that name.
+    :ivar caller: whose the name is; nobody else finds its orders by it.
     """
 
     key: str
     body_hash: bytes
+    caller: Caller
 
     @classmethod
     def of(cls, request: Request, content: bytes) -> RequestName:
@@ -57,11 +62,12 @@ class RequestName:
             raise BadRequest(
                 "Idempotency-Key", f"Idempotency-Key is longer than {KEY_HEADER_BYTES_MAX} bytes"
             )
-        return cls(key, sha256(request.url.path.encode() + b"\0" + content))
+        body_hash = sha256(request.url.path.encode() + b"\0" + content)
+        return cls(key, body_hash, caller_of(request.scope))
 
     def key_of(self, index: int) -> str:
         """The name of one of its orders; empty for none."""
-        return f"{self.key}/{index}" if self.key else ""
+        return f"{self.caller.token_id}/{self.key}/{index}" if self.key else ""
 
 
 async def read_body(request: Request, bytes_max: int, content_type: str) -> bytes:
@@ -101,56 +107,113 @@ def json_object(body: bytes) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
-@asynccontextmanager
-async def placed(
-    coordinator: Coordinator, request: ImageRequest, name: RequestName, index: int
-) -> AsyncIterator[Watch]:
-    """An order of a request, watched. :param index: its place among the request's orders.
-
-    :raises BadRequest: every miner asks for more than the request's own ceiling.
-    :raises Refusal: as `Coordinator.submit`.
-    """
-    order = coordinator.submit(request, key=name.key_of(index), body_hash=name.body_hash)
-    try:
-        async with order as watch:
-            yield watch
-    except NotReady:
-        raise
-    except NoMiner:
-        require_affordable(coordinator, request)
-        raise
+Tell: TypeAlias = Callable[[OrderEvent], Awaitable[None]]
 
 
-async def deliver(
-    coordinator: Coordinator, requests: tuple[ImageRequest, ...], name: RequestName
-) -> list[Delivered]:
-    """Results of all requests, made side by side, in their order.
+class Placed:
+    """An order of a request that was let in, watched. :ivar index: its place among the request's orders."""
 
-    :raises Refusal: one was refused, or failed; the others are cancelled.
-    """
-    delivered: dict[int, Delivered] = {}
-    refused: list[Refusal] = []
+    def __init__(self, admitted: Admitted, index: int, watch: Watch) -> None:
+        self.index = index
+        self._admitted = admitted
+        self._watch = watch
 
-    async def make(index: int, request: ImageRequest) -> None:
+    async def follow(self, tell: Tell | None = None) -> Delivered:
+        """The result; what happens on the way is told.
+
+        :raises OrderLost: there is none.
+        """
+        async for event in self._watch.events:
+            self._note(event)
+            if tell is not None:
+                await tell(event)
         try:
-            async with placed(coordinator, request, name, index) as watch:
-                delivered[index] = await watch.outcome()
-        except Refusal as refusal:
-            refused.append(refusal)
-            nursery.cancel_scope.cancel()
+            delivered = await self._watch.outcome()
+        except Refusal:
+            self._admitted.failed(self.index)
+            raise
+        self._admitted.delivered(self.index)
+        return delivered
 
-    async with trio.open_nursery() as nursery:
-        for index, request in enumerate(requests):
-            nursery.start_soon(make, index, request)
-    if refused:
-        raise refused[0]
-    return [delivered[index] for index in range(len(requests))]
+    def close(self) -> None:
+        """Note whose the tasks are that nobody has heard of yet."""
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while True:
+                self._note(self._watch.events.receive_nowait())
+
+    def _note(self, event: OrderEvent) -> None:
+        if isinstance(event, Announced):
+            self._admitted.own(event.task_id)
 
 
-async def until_disconnect(receive: Receive, work: Callable[[], Awaitable[T]]) -> T | None:
+class Serving:
+    """The way to the coordinator, past the desk."""
+
+    def __init__(self, coordinator: Coordinator, desk: Desk) -> None:
+        self.desk = desk
+        self._coordinator = coordinator
+
+    @contextmanager
+    def admitted(self, requests: Sequence[ImageRequest], name: RequestName) -> Iterator[Admitted]:
+        """Let a request in. :raises Refused: its token may not do this, or not now."""
+        keys = [name.key_of(index) for index in range(len(requests))]
+        with self.desk.admitted(name.caller, requests, keys) as admitted:
+            yield admitted
+
+    @asynccontextmanager
+    async def placed(self, admitted: Admitted, name: RequestName, index: int) -> AsyncIterator[Placed]:
+        """An order of a request. :param index: its place among the request's orders.
+
+        :raises BadRequest: every miner asks for more than the request's own ceiling.
+        :raises Refusal: as `Coordinator.submit`.
+        """
+        request = admitted.requests[index]
+        order = self._coordinator.submit(request, key=name.key_of(index), body_hash=name.body_hash)
+        try:
+            async with order as watch:
+                placed = Placed(admitted, index, watch)
+                try:
+                    yield placed
+                finally:
+                    placed.close()
+        except NoMiner as refusal:
+            admitted.failed(index)
+            if not isinstance(refusal, NotReady):
+                require_affordable(self._coordinator, request)
+            raise
+        except Refusal:
+            admitted.failed(index)
+            raise
+
+    async def deliver(self, requests: Sequence[ImageRequest], name: RequestName) -> list[Delivered]:
+        """Results of all requests, made side by side, in their order.
+
+        :raises Refusal: one was refused, or failed; the others are cancelled.
+        """
+        delivered: dict[int, Delivered] = {}
+        refused: list[Refusal] = []
+
+        async def make(index: int) -> None:
+            try:
+                async with self.placed(admitted, name, index) as placed:
+                    delivered[index] = await placed.follow()
+            except Refusal as refusal:
+                refused.append(refusal)
+                nursery.cancel_scope.cancel()
+
+        with self.admitted(requests, name) as admitted:
+            async with trio.open_nursery() as nursery:
+                for index in range(len(requests)):
+                    nursery.start_soon(make, index)
+        if refused:
+            raise refused[0]
+        return [delivered[index] for index in range(len(requests))]
+
+
+async def until_disconnect(receive: Receive, caller: Caller, work: Callable[[], Awaitable[T]]) -> T | None:
     """The result of `work`; None, and it is cancelled, if the app goes away before.
 
-    :raises Refusal: as `work`.
+    :raises Refused: the caller's token was revoked meanwhile. :raises Refusal: as `work`.
     """
     result: list[T] = []
     refused: list[Refusal] = []
@@ -160,9 +223,15 @@ async def until_disconnect(receive: Receive, work: Callable[[], Awaitable[T]]) -
             pass
         nursery.cancel_scope.cancel()
 
+    async def watch_token() -> None:
+        await caller.ended.wait()
+        refused.append(Refused(errors.WRONG_TOKEN))
+        nursery.cancel_scope.cancel()
+
     # A nursery would raise a group; a refusal is an answer, and leaves by itself.
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)
+        nursery.start_soon(watch_token)
         try:
             result.append(await work())
         except Refusal as refusal:

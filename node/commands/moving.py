@@ -34,7 +34,7 @@ from node.system.lifetime import KEY_FILE
 from node.system.moved import mark_moved
 from protocol.errors import LocalError
 
-DATABASES: Final = (EARNINGS_FILE, JOURNAL_FILE, NAMES_FILE)
+DATABASES: Final = (EARNINGS_FILE, JOURNAL_FILE, NAMES_FILE, "tokens.sqlite")
 """Besides the guard; a node has those of its role."""
 FILES: Final = (KEY_FILE, "api-token", "cuckoo.toml")
 FOLDERS: Final = (TRACE_FOLDER, "evidence")

@@ -2,6 +2,7 @@
 
 But for what it shows to a slasher, which `test_equivocation` types."""
 
+import json
 import re
 import subprocess
 import sys
@@ -47,7 +48,18 @@ def place(tmp_path_factory):
 
 
 def test_there_is_a_block_for_everybody():
-    people = {"app", "setup", "bootstrap", "coordinator", "miner", "pay", "staker", "slasher", "move"}
+    people = {
+        "app",
+        "tokens",
+        "setup",
+        "bootstrap",
+        "coordinator",
+        "miner",
+        "pay",
+        "staker",
+        "slasher",
+        "move",
+    }
     assert set(BLOCKS) == people
 
 
@@ -59,6 +71,14 @@ def test_app_builder(place):
     assert '"total_most_micro_cai":' in output
     assert "cuckoo-icons" in output
     assert '"ready":true' in output
+
+
+def test_a_token_for_a_user_of_the_app(place):
+    output = type_in(place, "tokens")
+    assert json.loads((place / "fish.json").read_text())["data"][0]["b64_json"]
+    assert '"images":1' in output
+    assert '"name": "ann"' in output
+    assert "revoked: ann" in output
 
 
 def test_miners_are_paid_for_what_the_app_has_asked_for(place):

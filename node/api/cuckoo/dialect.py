@@ -1,4 +1,4 @@
-"""The routes under `/v1/cuckoo/`: receipts and results by task, quotes, status, and pictures behind links."""
+"""The routes under `/v1/cuckoo/`: receipts, results, quotes, usage, status, and pictures behind links."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from starlette.routing import Route
 
 from node.api.cuckoo.errors import wording
 from node.api.dialect import Dialect
-from node.api.errors import ApiError, Refused
+from node.api.errors import OPERATOR_ONLY, ApiError, Refused
 from node.api.json_answers import json_response
 from node.api.links import LINK_PATH
 from node.api.openai.images import Images
 from node.api.quoting import quote_document
 from node.api.services import Services
 from node.api.serving import JSON_BYTES_MAX, read_body
+from node.api.tokens.acts import limits_document, used_document
+from node.api.tokens.caller import caller_of
 from node.system.clock import now_ms
 from protocol.receipt import to_document
 
+DAYS_SHOWN: Final = 31
 NO_TASK: Final = ApiError(404, "task_not_found", "no finished task of that id is remembered")
 NO_PICTURE: Final = ApiError(404, "picture_not_found", "this link leads nowhere, or does no longer")
 
@@ -32,6 +35,7 @@ def cuckoo_dialect(services: Services) -> Dialect:
         Route("/v1/cuckoo/tasks/{task_id}/output", handlers.output),
         Route("/v1/cuckoo/quote", handlers.quote, methods=["POST"]),
         Route("/v1/cuckoo/status", handlers.status),
+        Route("/v1/cuckoo/usage", handlers.usage),
     )
     return Dialect("/v1/cuckoo/", wording, routes, (Route(f"{LINK_PATH}/{{name}}", handlers.picture),))
 
@@ -44,20 +48,28 @@ class Handlers:
         self._images = Images(services)
 
     async def status(self, request: Request) -> Response:
-        """`GET /v1/cuckoo/status`: all that is to be seen of the node."""
-        del request
+        """`GET /v1/cuckoo/status`: all that is to be seen of the node; for its operator alone."""
+        if not caller_of(request.scope).is_operator:
+            raise Refused(OPERATOR_ONLY)
         return json_response(self._services.context.observable.document())
+
+    async def usage(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/usage`: the caller's limits, and what it has used by day."""
+        caller = caller_of(request.scope)
+        days = self._services.tokens.used_by_day(caller.token_id, DAYS_SHOWN)
+        document = {"name": caller.name, "limits": limits_document(caller.limits)}
+        return json_response(document | {"used": [used_document(day) for day in days]})
 
     async def receipt(self, request: Request) -> Response:
         """`GET /v1/cuckoo/tasks/{id}`: the receipt of a finished task."""
-        receipt = self._services.coordinator.receipt(_task_id(request))
+        receipt = self._services.coordinator.receipt(self._task_id(request))
         if receipt is None:
             raise Refused(NO_TASK)
         return json_response(to_document(receipt))
 
     async def output(self, request: Request) -> Response:
         """`GET /v1/cuckoo/tasks/{id}/output`: the result of a finished task, as signed, while it is kept."""
-        output = self._services.coordinator.output(_task_id(request))
+        output = self._services.coordinator.output(self._task_id(request))
         if output is None:
             raise Refused(NO_TASK)
         return _file(output, "image/png")
@@ -77,15 +89,15 @@ class Handlers:
             raise Refused(NO_PICTURE)
         return _file(picture.data, picture.media_type)
 
+    def _task_id(self, request: Request) -> bytes:
+        """The task of a path; an id that is not one is nobody's, and others' are no ids to the caller."""
+        try:
+            task_id = bytes.fromhex(request.path_params["task_id"])
+        except ValueError:
+            return b""
+        return task_id if self._services.tokens.may_see(caller_of(request.scope), task_id) else b""
+
 
 def _file(data: bytes, media_type: str) -> Response:
     headers = {"cache-control": "private, no-store", "x-content-type-options": "nosniff"}
     return Response(data, media_type=media_type, headers=headers)
-
-
-def _task_id(request: Request) -> bytes:
-    """The task of a path; an id that is not one is nobody's."""
-    try:
-        return bytes.fromhex(request.path_params["task_id"])
-    except ValueError:
-        return b""

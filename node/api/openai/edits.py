@@ -18,7 +18,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from node.api.aliases import Alias
-from node.api.openai.fields import Fields
+from node.api.fields import Fields
 from node.api.openai.generation import Generation, target_of
 from node.api.openai.generation import parse as parse_generation
 from node.api.openai.parameters import REFUSED

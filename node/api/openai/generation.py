@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from node.api.aliases import Alias
-from node.api.openai.fields import Fields
+from node.api.fields import Fields
 from node.api.openai.parameters import IGNORED_HEADER, Parameters, parse_parameters
 from node.api.prompt_tokens import PromptCount, PromptTokens, require_whole
 from node.coordinator.catalogue import Catalogue

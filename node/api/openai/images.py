@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from node.api.fields import Fields
 from node.api.json_answers import json_response
 from node.api.links import LINK_PATH
 from node.api.openai import edits
-from node.api.openai.fields import Fields
 from node.api.openai.generation import Generation, parse, target_of
 from node.api.openai.streaming import GenerationStream
 from node.api.quoting import quote_document
@@ -26,7 +26,6 @@ from node.api.services import Services
 from node.api.serving import (
     JSON_BYTES_MAX,
     RequestName,
-    deliver,
     json_object,
     read_body,
     until_disconnect,
@@ -70,21 +69,21 @@ class Images:
 
     async def _serve(self, request: Request, generation: Generation, content: bytes) -> Response:
         name = RequestName.of(request, content)
-        coordinator = self._services.coordinator
         if generation.parameters.dry_run:
-            document = _answer(generation, [], {"quote": quote_document(coordinator, generation.requests)})
+            quote = quote_document(self._services.coordinator, generation.requests)
+            document = _answer(generation, [], {"quote": quote})
             return json_response(document, headers=generation.headers())
         if generation.parameters.stream:
-            return GenerationStream(coordinator, generation, name)
+            return GenerationStream(self._services.serving, generation, name)
 
         async def make() -> Response:
-            delivered = await deliver(coordinator, generation.requests, name)
+            delivered = await self._services.serving.deliver(generation.requests, name)
             data = [await self._picture(request.scope, generation, item) for item in delivered]
             tasks = [item.receipt.announcement.digest.hex() for item in delivered]
             document = _answer(generation, data, {"tasks": tasks})
             return json_response(document, headers=generation.headers())
 
-        response = await until_disconnect(request.receive, make)
+        response = await until_disconnect(request.receive, name.caller, make)
         return Response(status_code=STATUS_CLIENT_CLOSED) if response is None else response
 
     async def _picture(self, scope: Scope, generation: Generation, item: Delivered) -> dict[str, str]:

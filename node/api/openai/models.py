@@ -10,6 +10,7 @@ from starlette.responses import Response
 from node.api.aliases import Alias
 from node.api.json_answers import json_response
 from node.api.services import Services
+from node.api.tokens.caller import Caller, caller_of
 from node.coordinator.catalogue import UnknownModel
 from node.coordinator.offered import OfferedModel
 from node.system.clock import now_ms
@@ -29,9 +30,8 @@ class Models:
         self._seen_at_s: Bounded[bytes, int] = Bounded(MODELS_SEEN_MAX)
 
     async def all(self, request: Request) -> Response:
-        """`GET /v1/models`: the models, then the operator's aliases for some of them."""
-        del request
-        return json_response({"object": "list", "data": self._documents()})
+        """`GET /v1/models`: models that the caller may use, then the operator's aliases for some of them."""
+        return json_response({"object": "list", "data": self._documents(caller_of(request.scope))})
 
     async def retrieve(self, request: Request) -> Response:
         """`GET /v1/models/{id}`: one, by the id that the list shows, another handle, or an alias.
@@ -39,7 +39,7 @@ class Models:
         :raises UnknownModel: it is not among those that are offered.
         """
         handle = request.path_params["model"]
-        documents = self._documents()
+        documents = self._documents(caller_of(request.scope))
         for document in documents:
             if handle in {document["id"], document["cuckoo"]["model_id"]}:
                 return json_response(document)
@@ -49,9 +49,13 @@ class Models:
                 return json_response(document)
         raise UnknownModel(handle)
 
-    def _documents(self) -> list[dict[str, Any]]:
+    def _documents(self, caller: Caller) -> list[dict[str, Any]]:
         services = self._services
-        offered = {model.model_id: model for model in services.coordinator.offered_models()}
+        offered = {
+            model.model_id: model
+            for model in services.coordinator.offered_models()
+            if services.desk.may_use(caller, model.model_id)
+        }
         documents = [self._document(model) for model in offered.values()]
         for alias in services.options.aliases.values():
             try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast
 
-from node.api.openai.fields import Fields
+from node.api.fields import Fields
 from node.api.picture_formats import COMPRESSION_MAX, FORMATS, Format, PictureFormat
 from node.coordinator.requests import BadRequest
 from protocol.pay import PRICE_MICRO_CAI_MAX

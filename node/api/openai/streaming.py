@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import trio
@@ -19,10 +20,8 @@ from starlette.types import Receive, Scope, Send
 from node.api import errors
 from node.api.errors import REQUEST_ID, WORDING
 from node.api.openai.generation import Generation
-from node.api.serving import RequestName, placed, until_disconnect
-from node.coordinator.coordinator import Coordinator
-from node.coordinator.outcomes import Announced, FailedOver, Preview, Progress
-from node.coordinator.watching import Watch
+from node.api.serving import Placed, RequestName, Serving, until_disconnect
+from node.coordinator.outcomes import Announced, FailedOver, OrderEvent, Preview, Progress
 from node.system.clock import now_ms
 from protocol.errors import Refusal
 from protocol.work import WorkKind
@@ -35,11 +34,12 @@ class GenerationStream(Response):
     cancelled safely when the app goes away.
     """
 
-    def __init__(self, coordinator: Coordinator, generation: Generation, name: RequestName) -> None:
+    def __init__(self, serving: Serving, generation: Generation, name: RequestName) -> None:
         super().__init__()
-        self._coordinator = coordinator
+        self._serving = serving
         self._generation = generation
         self._name = name
+        self._began = False
         self._format = generation.parameters.format
         is_edit = generation.requests[0].work_kind == WorkKind.IMAGE_TO_IMAGE
         self._event = "image_edit" if is_edit else "image_generation"
@@ -48,15 +48,15 @@ class GenerationStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve until the end of the orders or of the connection, whichever is first."""
-
-        async def serve() -> None:
-            try:
-                await self._serve(scope, send)
-            except Refusal as refusal:
+        try:
+            await until_disconnect(receive, self._name.caller, partial(self._serve, scope, send))
+        except Refusal as refusal:
+            if self._began:
+                await self._send_error(scope, send, refusal)
+                await send({"type": "http.response.body", "body": b""})
+            else:
                 # Refused before anything was sent: an ordinary error with its status.
                 await errors.respond(errors.of_refusal(refusal), scope)(scope, receive, send)
-
-        await until_disconnect(receive, serve)
 
     async def _serve(self, scope: Scope, send: Send) -> None:
         texts = {"content-type": "text/event-stream", "cache-control": "no-store"}
@@ -64,40 +64,44 @@ class GenerationStream(Response):
         headers = [(name.encode(), value.encode()) for name, value in texts.items()]
         async with AsyncExitStack() as stack:
             # All of them, before the answer begins: what is refused at once has its own status.
-            watches = [
-                await stack.enter_async_context(placed(self._coordinator, request, self._name, index))
-                for index, request in enumerate(self._generation.requests)
+            requests = self._generation.requests
+            admitted = stack.enter_context(self._serving.admitted(requests, self._name))
+            orders = [
+                await stack.enter_async_context(self._serving.placed(admitted, self._name, index))
+                for index in range(len(requests))
             ]
+            self._began = True
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            refusal = await self._send_all(send, watches)
+            refusal = await self._send_all(send, orders)
             if refusal is not None:
-                document = scope[WORDING](errors.of_refusal(refusal), scope[REQUEST_ID])
-                await _send_event(send, "error", document)
+                await self._send_error(scope, send, refusal)
         await send({"type": "http.response.body", "body": b""})
 
-    async def _send_all(self, send: Send, watches: list[Watch]) -> Refusal | None:
+    async def _send_all(self, send: Send, orders: list[Placed]) -> Refusal | None:
         """Send what happens to each order; the first refusal ends all of them, and is returned."""
         refused: list[Refusal] = []
 
-        async def follow(index: int, watch: Watch) -> None:
+        async def follow(order: Placed) -> None:
             try:
-                await self._send_events(send, index, watch)
+                await self._send_events(send, order)
             except Refusal as refusal:
                 async with self._writing:  # nobody else's event is cut off in its middle
                     refused.append(refusal)
                     nursery.cancel_scope.cancel()
 
         async with trio.open_nursery() as nursery:
-            for index, watch in enumerate(watches):
-                nursery.start_soon(follow, index, watch)
+            for order in orders:
+                nursery.start_soon(follow, order)
         return refused[0] if refused else None
 
-    async def _send_events(self, send: Send, index: int, watch: Watch) -> None:
+    async def _send_events(self, send: Send, order: Placed) -> None:
         previews = 0
-        async for event in watch.events:
+
+        async def tell(event: OrderEvent) -> None:
+            nonlocal previews
             match event:
                 case Preview(png=png) if previews < self._generation.parameters.previews:
-                    further: dict[str, Any] = {"partial_image_index": previews, "image_index": index}
+                    further: dict[str, Any] = {"partial_image_index": previews, "image_index": order.index}
                     await self._send_picture(send, "partial_image", png, further)
                     previews += 1
                 case Progress(miner=miner, units=step, units_all=steps):
@@ -106,10 +110,11 @@ class GenerationStream(Response):
                     await self._send_comment(send, f"task {task_id.hex()}")
                 case FailedOver(miner=miner, reason=reason):
                     await self._send_comment(send, f"lost 0x{miner.hex()}: {reason}")
-        image = await watch.outcome()
+
+        image = await order.follow(tell)
         tasks = [image.receipt.announcement.digest.hex()]
         further = {
-            "image_index": index,
+            "image_index": order.index,
             "usage": self._generation.usage(),
             "cuckoo": self._generation.extras() | {"tasks": tasks},
         }
@@ -127,6 +132,9 @@ class GenerationStream(Response):
         }
         async with self._writing:
             await _send_event(send, f"{self._event}.{kind}", data | further)
+
+    async def _send_error(self, scope: Scope, send: Send, refusal: Refusal) -> None:
+        await _send_event(send, "error", scope[WORDING](errors.of_refusal(refusal), scope[REQUEST_ID]))
 
     async def _send_comment(self, send: Send, text: str) -> None:
         """A comment, which clients skip: progress for whoever reads the raw stream, and a sign of life."""

@@ -1,6 +1,7 @@
 """A coordinator that does what a test says, and a client of the API around it, in process."""
 
 import io
+import sqlite3
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -9,8 +10,10 @@ from PIL import Image
 
 from node.api.app import Api
 from node.api.services import ApiOptions
+from node.api.tokens.caller import Limits
+from node.api.tokens.store import SCHEMA, TokenStore
 from node.coordinator.offered import OfferedModel
-from node.coordinator.outcomes import Delivered, NoMiner, Preview
+from node.coordinator.outcomes import Announced, Delivered, NoMiner, Preview
 from node.coordinator.quotes import Quote
 from node.coordinator.watching import Watch
 from node.system.observable import Observable
@@ -50,10 +53,11 @@ class FakeCoordinator:
         self.placed.append(request)
         self.keys.append(key)
         watch = Watch(bytes(32))
+        task_id = sha256(request.seed.to_bytes(8, "big"))
+        watch.tell(Announced(task_id, (bytes(20),)))
         for index in range(request.previews):
             watch.tell(Preview(index + 1, picture(colour=(index, 0, 0))))
         output = picture(request.width, request.height, colour=(request.seed % 256, 0, 0))
-        task_id = sha256(request.seed.to_bytes(8, "big"))
         receipt = SimpleNamespace(announcement=SimpleNamespace(digest=task_id))
         self.outputs[task_id] = output
         watch.finish(Delivered(output, receipt))
@@ -81,8 +85,21 @@ class Context:
         self.readiness = Readiness()
 
 
+def token_store():
+    """One in memory."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    connection.executescript(SCHEMA)
+    return TokenStore(connection)
+
+
 def api(coordinator=None, context=None, catalogue=CATALOGUE, **options):
-    return Api(coordinator or FakeCoordinator(), catalogue, context or Context(), ApiOptions(**options))
+    parts = coordinator or FakeCoordinator(), catalogue, context or Context(), token_store()
+    return Api(*parts, ApiOptions(**options))
+
+
+def new_token(built, name="ann", **limits):
+    """A token of somebody's, for an API."""
+    return built.services.tokens.new(name, Limits(**limits), 1)
 
 
 def client_of(built, token=TOKEN):

@@ -116,6 +116,7 @@ async def test_status_is_the_observable():
     assert response.json() == {
         "pay": {"free_wei": str(1 << 70)},
         "picture_links": {"links": 0, "size_bytes": 0, "given": 0, "dropped": 0},
+        "tokens": {"working": 0, "tasks_owned": 0, "orders_named": 0},
     }
 
 

@@ -5,12 +5,19 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from node.api.serving import RequestName, deliver, until_disconnect
+from node.api.serving import RequestName, Serving, until_disconnect
+from node.api.tokens.caller import OPERATOR
+from node.api.tokens.desk import Desk
 from node.coordinator.outcomes import NoMiner
-from tests.node.api.desk import FakeCoordinator
+from tests.node.api.desk import FakeCoordinator, token_store
 from tests.node.api.openai.test_generation import parsed
+from tests.node.builders import CATALOGUE
 
-NAMELESS = RequestName("", bytes(32))
+NAMELESS = RequestName("", bytes(32), OPERATOR)
+
+
+def deliver(coordinator, requests):
+    return Serving(coordinator, Desk(token_store(), CATALOGUE, coordinator)).deliver(requests, NAMELESS)
 
 
 class Slow(FakeCoordinator):
@@ -38,7 +45,7 @@ class Slow(FakeCoordinator):
 async def test_one_refusal_ends_the_others():
     coordinator = Slow()
     with pytest.raises(NoMiner, match=r"^nobody is here$"):
-        await deliver(coordinator, parsed(n=3, seed=0).requests, NAMELESS)
+        await deliver(coordinator, parsed(n=3, seed=0).requests)
     assert sorted(coordinator.left) == [0, 1, 2]
 
 
@@ -50,9 +57,9 @@ async def test_an_app_that_goes_away_ends_the_work():
         return {"type": "http.disconnect"}
 
     async def work():
-        return await deliver(coordinator, parsed(n=2, seed=5).requests, NAMELESS)
+        return await deliver(coordinator, parsed(n=2, seed=5).requests)
 
-    assert await until_disconnect(receive, work) is None
+    assert await until_disconnect(receive, OPERATOR, work) is None
     assert sorted(coordinator.left) == [5, 6]
 
 
@@ -61,13 +68,13 @@ async def test_a_refusal_comes_as_itself():
         raise NoMiner("nobody is here")
 
     with pytest.raises(NoMiner, match=r"^nobody is here$"):
-        await until_disconnect(trio.sleep_forever, refuses)
+        await until_disconnect(trio.sleep_forever, OPERATOR, refuses)
 
 
 async def test_results_are_in_the_order_of_the_requests():
     coordinator = FakeCoordinator()
     requests = parsed(n=10, seed=7).requests
-    delivered = await deliver(coordinator, requests, NAMELESS)
+    delivered = await deliver(coordinator, requests)
     tasks = [item.receipt.announcement.digest for item in delivered]
     assert [item.output for item in delivered] == [coordinator.outputs[task] for task in tasks]
     assert len(set(tasks)) == 10

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.api.aliases import parse_aliases
-from node.api.openai.fields import Fields
+from node.api.fields import Fields
 from node.api.openai.generation import parse, target_of
 from node.api.openai.parameters import (
     IMAGES_MAX,

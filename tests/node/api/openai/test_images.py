@@ -165,7 +165,7 @@ async def test_a_request_has_the_name_that_its_app_gives_it():
         await generate(http, stream=True)
         http.headers["Idempotency-Key"] = "k" * (KEY_HEADER_BYTES_MAX + 1)
         long = await generate(http)
-    assert sorted(coordinator.keys) == ["k/0", "k/0", "k/1"]
+    assert sorted(coordinator.keys) == ["/k/0", "/k/0", "/k/1"]
     assert (long.status_code, long.json()["error"]["param"]) == (400, "Idempotency-Key")
 
 

@@ -1,0 +1,45 @@
+"""Requests as Open WebUI and SillyTavern send them, read from their sources in the autumn of 2026."""
+
+OPEN_WEBUI = {
+    "prompt": "a red apple",
+    "batch_size": 1,
+    "width": 32,
+    "height": 32,
+    "steps": 4,
+}
+SILLY_TAVERN = {
+    "prompt": "a red apple",
+    "negative_prompt": "blurry",
+    "sampler_name": "DDIM",
+    "scheduler": "Automatic",
+    "steps": 4,
+    "cfg_scale": 7,
+    "width": 64,
+    "height": 64,
+    "restore_faces": False,
+    "enable_hr": False,
+    "hr_upscaler": "None",
+    "hr_scale": 2,
+    "hr_additional_modules": [],
+    "denoising_strength": 0.7,
+    "hr_second_pass_steps": 0,
+    "seed": -1,
+    "override_settings": {"CLIP_stop_at_last_layers": 1, "sd_vae": "Automatic"},
+    "override_settings_restore_afterwards": True,
+    "clip_skip": 1,
+    "save_images": True,
+    "send_images": True,
+    "do_not_save_grid": False,
+    "do_not_save_samples": False,
+}
+SILLY_TAVERN_READS = (
+    "options",
+    "upscalers",
+    "latent-upscale-modes",
+    "sd-vae",
+    "sd-modules",
+    "samplers",
+    "schedulers",
+    "sd-models",
+    "progress",
+)
