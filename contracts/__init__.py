@@ -20,6 +20,7 @@ Importing the package loads nothing; each module loads what it needs::
     transactions.py  one sender's transactions: nonce, gas, fees, receipt, decoded reverts
     records.py       what the client takes and gives: frozen dataclasses
     contract.py      one deployed contract: web3's object, with our addresses and errors
+    leaves.py        leaves of the tree of weights that were left behind
     cai.py           the token, one method a function
     client.py        staking and slashing, likewise
     events.py        registrations as they happen, with a cursor

@@ -15,6 +15,7 @@ from contracts.deployment import NOBODY, BadDeployment, Deployment
 from contracts.disputes import DisputesClient
 from contracts.epochs import EpochsClient
 from contracts.escrow import EscrowClient
+from contracts.leaves import LeavesClient
 from contracts.metadata import MetadataReader
 from contracts.registry import Registry
 from contracts.rewards import RewardsClient
@@ -53,6 +54,11 @@ class Clients:
     def rewards(self) -> RewardsClient:
         """Rewards, of the staking contract."""
         return RewardsClient(self.rpc, self.deployment.staking)
+
+    @cached_property
+    def leaves(self) -> LeavesClient:
+        """The tree of weights, of the staking contract."""
+        return LeavesClient(self.rpc, self.deployment.staking, self.deployment.deployed_at_block)
 
     @cached_property
     def slashing(self) -> SlashingClient:

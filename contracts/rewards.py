@@ -63,10 +63,3 @@ class RewardsClient:
         """Fees of a node that have been collected and have not flowed to owner and voters yet, in wei."""
         fees_wei: int = (await self._contract.read("nodeRewards", node))[3]
         return fees_wei
-
-    async def sync_leaf(self, sender: Sender, node: bytes) -> Receipt:
-        """Bring a node's leaf to what it weighs, if that stayed behind under a lock; anybody may.
-
-        Reverts with ``WeightsAreLocked`` or ``NotRegistered``.
-        """
-        return await self._contract.transact(sender, "syncLeaf", node)

@@ -452,8 +452,8 @@ def _require_same(known: bytes, body_hash: bytes) -> None:
 
 
 async def run_coordinator(coordinator: Coordinator, peer: Peer, purse: Purse) -> None:
-    """Keep the role's own tasks running until cancelled: orders, money, and the epochs' seeds."""
+    """Keep the role's own tasks running until cancelled: orders, money, and chores on the chain."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(coordinator.run)
         nursery.start_soon(purse.run, peer.network.parameters.chain_poll_ms / 1000)
-        nursery.start_soon(peer.chain.record_seeds, peer.sender)
+        nursery.start_soon(peer.share_chores)

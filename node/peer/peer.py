@@ -30,6 +30,7 @@ from node.peer.evidence_desk import EvidenceDesk
 from node.peer.finding import answer_finding
 from node.peer.gossip_policy import gossip_params, peer_policy, stake_of
 from node.peer.guard_start import require_guard
+from node.peer.leaf_keeper import LeafKeeper
 from node.peer.multiaddrs import multiaddrs_of
 from node.peer.network import Network
 from node.peer.network_status import observe_network
@@ -120,6 +121,8 @@ class Peer:
         self.clock = ClockComparison(
             self.host, _clock_sources(chain, clients), MachineClocks(), random.SystemRandom()
         )
+        poll_ms = network.parameters.chain_poll_ms
+        self.leaves = LeafKeeper(clients.leaves, lambda: self.view, poll_ms)
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
 
     @property
@@ -220,6 +223,7 @@ class Peer:
         observable, readiness = self.context.observable, self.context.readiness
         observable.register("rpc", self.clients.rpc.status)
         observable.register("chain", self.chain.status)
+        observable.register("leaves", self.leaves.status)
         observable.register("evidence", self.evidence.status)
         observable.register("clock", self.clock.status)
         observable.register("own_statements_heard", self.own_statements.status)
@@ -250,6 +254,14 @@ class Peer:
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.own_statements.halt_when_foreign)
             nursery.start_soon(self._keep_pruning)
+
+    async def share_chores(self) -> None:
+        """Do what the chain needs somebody to do, when it is our turn, until cancelled: seeds and leaves."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.chain.record_seeds, self.sender)
+            # Only disputes lock the tree, so without them no leaf is left behind.
+            if self.network.deployment.disputes is not None:
+                nursery.start_soon(self.leaves.run, self.sender)
 
     async def _keep_pruning(self) -> None:
         """Have the guard forget what it need not remember, until cancelled."""

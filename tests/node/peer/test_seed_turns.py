@@ -19,9 +19,9 @@ def address(number):
     return bytes([number]) * 20
 
 
-def epoch_with(count):
-    coordinators = Snapshot.of([(address(number + 1), 2_000_001 * 10**18) for number in range(count)])
-    return EpochView(7, b"\x07" * 32, Snapshot.of([]), coordinators)
+def epoch_with(count, number=7):
+    coordinators = Snapshot.of([(address(place + 1), 2_000_001 * 10**18) for place in range(count)])
+    return EpochView(number, b"\x07" * 32, Snapshot.of([]), coordinators)
 
 
 def test_turns_are_an_order_of_all_coordinators_and_another_one_each_time():
