@@ -14,6 +14,8 @@ from protocol.errors import LocalError
 
 OWNER_ONLY = 0o600
 OWNER_ONLY_FOLDER = 0o700
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts a service's credentials (`LoadCredential=`), for this service alone."""
 
 
 class UnsafeFile(LocalError):
@@ -41,5 +43,8 @@ def write_private(path: Path, content: bytes) -> None:
 
 def require_private(path: Path) -> None:
     """:raises UnsafeFile: group or others may read the file at `path`."""
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    credentials = os.environ.get(CREDENTIALS_VARIABLE)
+    # systemd lets a service read its credentials by an access control list, shown as the group's mode.
+    is_credential = credentials is not None and path.parent == Path(credentials)
+    if stat.S_IMODE(path.stat().st_mode) & (0o037 if is_credential else 0o077):
         raise UnsafeFile(path)
