@@ -39,3 +39,26 @@ def test_file_that_others_may_read_is_refused(tmp_path, mode):
     with pytest.raises(UnsafeFile) as caught:
         require_private(path)
     assert caught.value.path == path
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_credential", "is_refused"),
+    [
+        (0o440, True, False),
+        (0o444, True, True),
+        (0o460, True, True),
+        (0o440, False, True),
+    ],
+)
+def test_a_credential_of_systemd_is_read_though_its_access_list_shows_as_a_group(
+    tmp_path, monkeypatch, mode, is_credential, is_refused
+):
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path if is_credential else tmp_path / "elsewhere"))
+    path = tmp_path / "password"
+    path.write_text("secret")
+    path.chmod(mode)
+    if not is_refused:
+        require_private(path)
+        return
+    with pytest.raises(UnsafeFile, match="can be read by others"):
+        require_private(path)
