@@ -7,8 +7,8 @@ that the operator allows, `gate.TokenGate`. Is not: a dialect.
 from __future__ import annotations
 
 import structlog
+import trio
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,11 +18,12 @@ from starlette.types import ASGIApp
 from node.api import errors
 from node.api.a1111.dialect import a1111_dialect
 from node.api.cuckoo.dialect import cuckoo_dialect
-from node.api.dialect import Dialect, bearer_token
+from node.api.dialect import Dialect
 from node.api.envelope import Envelope
 from node.api.errors import ApiError, Wording, respond
 from node.api.gate import Frontier, TokenGate
 from node.api.home import Home
+from node.api.horde.dialect import horde_dialect
 from node.api.json_answers import json_response
 from node.api.openai.dialect import openai_dialect
 from node.api.services import ApiOptions, Services
@@ -75,15 +76,20 @@ class Api:
         self.dialects: tuple[Dialect, ...] = (
             openai_dialect(self.services),
             a1111_dialect(self.services),
+            horde_dialect(self.services),
             cuckoo_dialect(self.services),
         )
         context.observable.register("picture_links", self.services.links.status)
         context.observable.register("tokens", tokens.status)
 
     async def run(self) -> None:
-        """Keep the books of tokens, and hear commands about them, until cancelled."""
+        """Keep the books of tokens, hear commands about them, and run the dialects, until cancelled."""
         TokenActs(self.services.tokens).register(self.services.context.control)
-        await self.services.desk.run(self.services.context.events)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.services.desk.run, self.services.context.events)
+            for dialect in self.dialects:
+                if dialect.run is not None:
+                    nursery.start_soon(dialect.run)
 
     def open_routes(self) -> list[Route]:
         """Routes that need no token: all of them."""
@@ -104,7 +110,7 @@ class Api:
             routes=[*open_routes, *self.routes()],
             exception_handlers={Refusal: _refused, 404: _not_found, 405: _not_found, 500: _our_fault},
         )
-        application = TokenGate(application, token, self.services.tokens, open_routes, self._token_of)
+        application = TokenGate(application, token, self.services.tokens, open_routes, self._dialect_of)
         if options.origins:
             application = CORSMiddleware(
                 application,
@@ -123,9 +129,6 @@ class Api:
 
     def _wording_of(self, path: str) -> Wording:
         return self._dialect_of(path).wording
-
-    def _token_of(self, path: str, headers: Headers) -> str:
-        return self._dialect_of(path).token_of(headers) or bearer_token(headers)
 
     async def _probe(self, request: Request) -> Response:
         """`GET /healthz`, `GET /readyz`: as the health page's."""

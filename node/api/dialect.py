@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -26,6 +26,8 @@ class Dialect:
     :ivar routes: that ask for a token.
     :ivar open_routes: that do not.
     :ivar token_of: how its clients send their token; a bearer token is understood beside it.
+    :ivar anonymous_key: stands for the token that the operator has named `anonymous`, if there is one.
+    :ivar run: tasks of its own, until cancelled.
     """
 
     prefix: str
@@ -33,3 +35,5 @@ class Dialect:
     routes: tuple[Route, ...]
     open_routes: tuple[Route, ...] = ()
     token_of: Callable[[Headers], str] = bearer_token
+    anonymous_key: str = ""
+    run: Callable[[], Awaitable[None]] | None = None

@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.api import errors
+from node.api.dialect import Dialect, bearer_token
 from node.api.envelope import is_ambiguous
 from node.api.tokens.caller import CALLER, OPERATOR, Caller
 from node.api.tokens.store import TokenStore
@@ -25,6 +26,8 @@ from node.system.clock import now_ms
 from node.system.files import require_private, write_private
 from protocol.hashing import sha256
 
+ANONYMOUS: Final = "anonymous"
+"""Name of the token that the anonymous key of a dialect stands for."""
 TOKEN_FILE: Final = "api-token"  # noqa: S105 - the name of a file
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 """Names of this machine. Any other in a Host header was resolved by somebody's name server: a page of theirs
@@ -79,18 +82,18 @@ class TokenGate:
         token: str,
         tokens: TokenStore,
         open_routes: Iterable[BaseRoute],
-        token_of: Callable[[str, Headers], str],
+        dialect_of: Callable[[str], Dialect],
     ) -> None:
         """:param token: the operator's.
 
         :param tokens: all others.
-        :param token_of: the token in a request's headers, by its path; empty for none.
+        :param dialect_of: the dialect of a path, which knows how its clients send a token.
         """
         self._app = app
         self._token = token.encode()
         self._tokens = tokens
         self._open_routes = tuple(open_routes)
-        self._token_of = token_of
+        self._dialect_of = dialect_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -108,8 +111,11 @@ class TokenGate:
         return any(route.matches(scope)[0] == Match.FULL for route in self._open_routes)
 
     def _caller(self, scope: Scope) -> Caller | None:
-        # As the bytes that they are: a header's text is Latin-1.
-        token = self._token_of(scope["path"], Headers(scope=scope)).encode("latin-1")
+        dialect, headers = self._dialect_of(scope["path"]), Headers(scope=scope)
+        text = dialect.token_of(headers) or bearer_token(headers)
+        if text and text == dialect.anonymous_key:
+            return self._tokens.named(ANONYMOUS, now_ms())
+        token = text.encode("latin-1")  # as the bytes that they are
         if hmac.compare_digest(sha256(token), sha256(self._token)):
             return OPERATOR
         return self._tokens.find(token, now_ms())

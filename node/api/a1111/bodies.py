@@ -6,31 +6,21 @@ Is not: HTTP (`dialect`), or OpenAI's bodies, whose last steps these share.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-
-import trio
 
 from node.api.a1111.samplers import AUTOMATIC, sampler_of
 from node.api.aliases import Alias
 from node.api.fields import Fields
 from node.api.openai.generation import Generation, Target, parse, target_of
 from node.api.openai.parameters import IMAGES_MAX, NAME_SHOWN_MAX
+from node.api.sources import source_of
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.requests import BadRequest
-from node.inference.diffusion.source_image import UnreadableImage, plain_png
-from node.inference.packages.limits import check_shape
 from node.inference.packages.model import Model
 from protocol.work import WorkKind
 
-UPLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Longest image."""
-TXT2IMG_BYTES_MAX: Final = 64 * 1024
-IMG2IMG_BYTES_MAX: Final = TXT2IMG_BYTES_MAX + UPLOAD_BYTES_MAX * 4 // 3 + 4
-"""Longest bodies."""
 DEFAULT_DENOISING_MILLI: Final = 750
 PREVIEWS: Final = 3
 """Of each picture, for `progress`."""
@@ -166,8 +156,8 @@ async def parse_body(
     if not is_edit:
         return Picture(parse(Fields(wished), target), ignored)
     source = await _source(body, target)
-    strength = fields.milli("denoising_strength", DEFAULT_DENOISING_MILLI)
-    return Picture(parse(Fields(wished), target, source=source, strength_milli=max(1, strength)), ignored)
+    strength = fields.milli("denoising_strength", DEFAULT_DENOISING_MILLI) or 1
+    return Picture(parse(Fields(wished), target, source=source, strength_milli=strength), ignored)
 
 
 def handle_of(title: Any, catalogue: Catalogue) -> str:
@@ -231,19 +221,4 @@ async def _source(body: Mapping[str, Any], target: Target) -> bytes:
     images = body.get("init_images", [])
     if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], str):
         raise BadRequest("init_images", "init_images is not a list with one image in base64")
-    text = images[0]
-    if text[:8].lower().startswith(("http:", "https:")):
-        raise BadRequest("init_images", "init_images: this node fetches no URLs; send the image itself")
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    check_shape(target.model, WorkKind.IMAGE_TO_IMAGE, target.width, target.height, 1)
-
-    def decode() -> bytes:
-        return plain_png(base64.b64decode(text, validate=True), target.width, target.height)
-
-    try:
-        return await trio.to_thread.run_sync(decode)
-    except UnreadableImage as refusal:
-        raise BadRequest("image", refusal.reason) from refusal
-    except (binascii.Error, ValueError) as error:
-        raise BadRequest("init_images", "init_images: the image is not base64") from error
+    return await source_of("init_images", images[0], target)

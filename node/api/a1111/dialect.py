@@ -25,7 +25,8 @@ from node.api.jobs import Job
 from node.api.json_answers import json_response
 from node.api.openai.parameters import IGNORED_HEADER
 from node.api.services import Services
-from node.api.serving import RequestName, json_object, read_body, until_disconnect
+from node.api.serving import JSON_BYTES_MAX, RequestName, json_object, read_body, until_disconnect
+from node.api.sources import BODY_BYTES_MAX
 from node.api.tokens.caller import caller_of
 from node.coordinator.outcomes import Delivered
 from node.coordinator.requests import BadRequest
@@ -34,7 +35,6 @@ from protocol.work import WorkKind
 
 PREFIX: Final = "/sdapi/v1"
 HASH_DIGITS: Final = 10
-OPTIONS_BYTES_MAX: Final = 64 * 1024
 STATUS_CLIENT_CLOSED: Final = 499
 """For nobody: the app has gone."""
 NOTHING: Final = {"name": "None", "model_name": None, "model_path": None, "model_url": None, "scale": 1}
@@ -99,11 +99,11 @@ class Handlers:
 
     async def txt2img(self, request: Request) -> Response:
         """`POST /sdapi/v1/txt2img`."""
-        return await self._make(request, WorkKind.TEXT_TO_IMAGE, bodies.TXT2IMG_BYTES_MAX)
+        return await self._make(request, WorkKind.TEXT_TO_IMAGE, JSON_BYTES_MAX)
 
     async def img2img(self, request: Request) -> Response:
         """`POST /sdapi/v1/img2img`."""
-        return await self._make(request, WorkKind.IMAGE_TO_IMAGE, bodies.IMG2IMG_BYTES_MAX)
+        return await self._make(request, WorkKind.IMAGE_TO_IMAGE, BODY_BYTES_MAX)
 
     async def options(self, request: Request) -> Response:
         """`GET /sdapi/v1/options`: of the caller's token."""
@@ -116,7 +116,7 @@ class Handlers:
 
         :raises UnknownModel: there is no such model.
         """
-        body = json_object(await read_body(request, OPTIONS_BYTES_MAX, "application/json"))
+        body = json_object(await read_body(request, JSON_BYTES_MAX, "application/json"))
         headers = {}
         if CHECKPOINT in body:
             catalogue = self._services.catalogue
@@ -257,6 +257,6 @@ def _answer(
 
 def _header_text(text: str) -> str:
     """Names that an app sent, as a header can carry them. :raises BadRequest: they are too long for one."""
-    if len(text) > OPTIONS_BYTES_MAX // 16:
+    if len(text) > JSON_BYTES_MAX // 16:
         raise BadRequest("options", "there are too many options")
     return ascii(text)[1:-1]

@@ -51,6 +51,10 @@ class Caller:
         """Whether it is the node's own token: sees all, and has no limits."""
         return not self.token_id
 
+    def works_at(self, now_ms: int) -> bool:
+        """Whether it has not expired."""
+        return not 0 < self.limits.expires_at_ms <= now_ms
+
 
 OPERATOR: Final = Caller()
 

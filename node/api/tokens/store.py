@@ -167,9 +167,12 @@ class TokenStore:
         for known, caller in self._callers:
             if hmac.compare_digest(known, digest):
                 found = caller
-        if found is None or 0 < found.limits.expires_at_ms <= now_ms:
-            return None
-        return found
+        return found if found is not None and found.works_at(now_ms) else None
+
+    def named(self, name: str, now_ms: int) -> Caller | None:
+        """The token of a name, if it works."""
+        found = (caller for _, caller in self._callers if caller.name == name)
+        return next((caller for caller in found if caller.works_at(now_ms)), None)
 
     def listed(self) -> list[ListedToken]:
         """All tokens, the newest last."""

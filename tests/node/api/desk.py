@@ -16,6 +16,8 @@ from node.coordinator.offered import OfferedModel
 from node.coordinator.outcomes import Announced, Delivered, NoMiner, Preview
 from node.coordinator.quotes import Quote
 from node.coordinator.watching import Watch
+from node.system.control import Control
+from node.system.events import EventBus
 from node.system.observable import Observable
 from node.system.readiness import Readiness
 from protocol.hashing import sha256
@@ -58,7 +60,10 @@ class FakeCoordinator:
         for index in range(request.previews):
             watch.tell(Preview(index + 1, picture(colour=(index, 0, 0))))
         output = picture(request.width, request.height, colour=(request.seed % 256, 0, 0))
-        receipt = SimpleNamespace(announcement=SimpleNamespace(digest=task_id))
+        signer = SimpleNamespace(address=bytes(20))
+        receipt = SimpleNamespace(
+            announcement=SimpleNamespace(digest=task_id), commitment=SimpleNamespace(signer=signer)
+        )
         self.outputs[task_id] = output
         watch.finish(Delivered(output, receipt))
         yield watch
@@ -70,6 +75,9 @@ class FakeCoordinator:
         shape = (CARD.sizes, CARD.default_steps, CARD.steps_max)
         return [OfferedModel("cuckoo-icons", PACKAGE.model_id, *shape, 3, 8_000, CARD.work_kinds)]
 
+    def status(self):
+        return SimpleNamespace(live_offers=3, orders=0)
+
     def receipt(self, task_id):
         return None
 
@@ -77,11 +85,30 @@ class FakeCoordinator:
         return self.outputs.get(task_id)
 
 
+class Watched(FakeCoordinator):
+    """Orders that end when a test says so. :ivar watches: in their order. :ivar left: how many were left."""
+
+    def __init__(self):
+        super().__init__()
+        self.watches, self.left = [], 0
+
+    @asynccontextmanager
+    async def submit(self, request, *, key="", body_hash=b""):
+        watch = Watch(bytes(32))
+        self.watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self.left += 1
+
+
 class Context:
     """What is seen of a node."""
 
     def __init__(self):
         self.observable = Observable()
+        self.events = EventBus()
+        self.control = Control(self.observable, self.events)
         self.readiness = Readiness()
 
 

@@ -2,21 +2,19 @@
 
 import base64
 import json
-from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
-from node.api.a1111 import bodies
+from node.api.a1111 import dialect
 from node.api.a1111.bodies import REFUSED, WITHOUT_EFFECT
 from node.api.a1111.sessions import JOBS_MAX, SESSIONS_MAX, Sessions
 from node.api.aliases import parse_aliases
 from node.api.tokens.caller import Caller
 from node.coordinator.outcomes import OrderLost, Preview, Progress
 from node.coordinator.records import FailureKind
-from node.coordinator.watching import Watch
 from tests.node.api.a1111.recorded import OPEN_WEBUI, SILLY_TAVERN, SILLY_TAVERN_READS
-from tests.node.api.desk import FakeCoordinator, api, client, client_of, new_token, picture
+from tests.node.api.desk import FakeCoordinator, Watched, api, client, client_of, new_token, picture
 from tests.node.builders import PACKAGE
 
 TXT2IMG, IMG2IMG = "/sdapi/v1/txt2img", "/sdapi/v1/img2img"
@@ -113,7 +111,7 @@ async def test_every_field_of_a_stock_client_at_its_default_is_taken():
 
 
 async def test_an_image_has_a_limit(monkeypatch):
-    monkeypatch.setattr(bodies, "IMG2IMG_BYTES_MAX", 1000)
+    monkeypatch.setattr(dialect, "BODY_BYTES_MAX", 1000)
     async with client() as http:
         response = await http.post(IMG2IMG, json={"init_images": ["A" * 1000]})
     assert (response.status_code, response.json()["error"]) == (413, "request_too_large")
@@ -138,23 +136,6 @@ async def test_a_token_is_the_password_and_no_browser_asks_for_one(authorization
     assert answer.headers.get("www-authenticate", "Bearer") == "Bearer"
     if authorization.lower().startswith("basic"):
         assert elsewhere.status_code == 401
-
-
-class Watched(FakeCoordinator):
-    """Orders that end when a test says so. :ivar watches: in their order. :ivar left: how many were left."""
-
-    def __init__(self):
-        super().__init__()
-        self.watches, self.left = [], 0
-
-    @asynccontextmanager
-    async def submit(self, request, *, key="", body_hash=b""):
-        watch = Watch(bytes(32))
-        self.watches.append(watch)
-        try:
-            yield watch
-        finally:
-            self.left += 1
 
 
 async def until(condition):

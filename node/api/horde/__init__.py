@@ -1,0 +1,1 @@
+"""The dialect of AI Horde's API, version 2, for pictures."""

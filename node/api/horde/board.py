@@ -1,0 +1,178 @@
+"""Requests that go on after their answer: each has an id that nobody can guess, and is kept for a while.
+
+Is: bounds of number, of bytes and of time. Is not: kept over a restart; the pictures' receipts are.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from node.api import errors
+from node.api.errors import ApiError, Refused
+from node.api.horde.payload import Asked
+from node.api.jobs import Job
+from node.api.links import LINK_PATH, PictureLinks
+from node.api.picture_formats import PictureFormat
+from node.api.serving import RequestName, Serving
+from node.api.tokens.caller import Caller
+from node.system.clock import now_ms
+from protocol.errors import Refusal
+
+if TYPE_CHECKING:
+    from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
+
+ENTRIES_MAX: Final = 512
+"""Requests that are remembered, finished ones among them, of which the oldest goes first."""
+ENTRIES_OF_TOKEN_MAX: Final = 64
+"""Requests under way of one token."""
+RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Pictures of finished requests, together, in base64."""
+KEPT_MS: Final = 20 * 60 * 1000
+"""How long a finished request is remembered."""
+FORMAT: Final = PictureFormat("webp")
+"""Of all pictures, as clients of AI Horde expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardStatus:
+    """:ivar under_way: requests. :ivar kept: finished ones. :ivar refused: since the start, beyond a bound.
+    :ivar dropped: finished ones that were forgotten before their time.
+    """
+
+    under_way: int
+    kept: int
+    refused: int
+    dropped: int
+
+
+@dataclass(eq=False)
+class Entry:
+    """One request.
+
+    :ivar images: a picture's bytes in base64, or its link, by number.
+    :ivar fault: why there are no pictures.
+    :ivar over: set at its end.
+    :ivar ended_at_ms: 0 while it is under way.
+    """
+
+    caller: Caller
+    asked: Asked
+    job: Job
+    entry_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    images: dict[int, str] = field(default_factory=dict)
+    fault: str = ""
+    over: trio.Event = field(default_factory=trio.Event)
+    ended_at_ms: int = 0
+
+
+class Board:
+    """All requests of this dialect."""
+
+    def __init__(self, serving: Serving, links: PictureLinks) -> None:
+        self._serving = serving
+        self._links = links
+        self._entries: dict[str, Entry] = {}
+        self._refused = self._dropped = 0
+        self._nursery: trio.Nursery | None = None
+
+    async def run(self) -> None:
+        """Let requests go on, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            await trio.sleep_forever()
+
+    async def start(self, asked: Asked, name: RequestName, base_url: str) -> Entry:
+        """Begin a request; returns when its orders were taken.
+
+        :raises Refusal: it was refused.
+        """
+        self._sweep()
+        under_way = self._under_way()
+        mine = [item for item in under_way if item.caller.token_id == name.caller.token_id]
+        if len(mine) >= ENTRIES_OF_TOKEN_MAX or len(under_way) >= ENTRIES_MAX:
+            self._refused += 1
+            reason = f"at most {ENTRIES_OF_TOKEN_MAX} requests of a token are under way"
+            raise Refused(ApiError(429, "too_many_requests", reason))
+        assert self._nursery is not None  # the node answers nobody before it runs
+        entry = Entry(name.caller, asked, Job(asked.generation.requests))
+        self._entries[entry.entry_id] = entry
+        try:
+            await self._nursery.start(self._work, entry, name, base_url)
+        except Refusal:
+            self._entries.pop(entry.entry_id, None)
+            raise
+        return entry
+
+    def find(self, entry_id: str) -> Entry | None:
+        """A request that is remembered."""
+        self._sweep()
+        return self._entries.get(entry_id)
+
+    def status(self) -> BoardStatus:
+        """How it is; see `BoardStatus`."""
+        under_way = len(self._under_way())
+        return BoardStatus(under_way, len(self._entries) - under_way, self._refused, self._dropped)
+
+    # Internals
+
+    def _under_way(self) -> list[Entry]:
+        return [entry for entry in self._entries.values() if not entry.ended_at_ms]
+
+    async def _work(
+        self,
+        entry: Entry,
+        name: RequestName,
+        base_url: str,
+        *,
+        task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        refused: list[Refusal] = []
+
+        async def watch_token() -> None:
+            await entry.caller.ended.wait()
+            entry.job.interrupt()
+
+        # A nursery would raise a group; a refusal is an answer, and leaves by itself.
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_token)
+            try:
+                await entry.job.run(self._serving, name, task_status.started)
+            except Refusal as refusal:
+                refused.append(refusal)
+            nursery.cancel_scope.cancel()
+        if refused and not entry.job.is_placed:
+            raise refused[0]
+        if not entry.job.is_placed:
+            task_status.started()  # its token was revoked at once
+        for index, delivered in sorted(entry.job.delivered.items()):
+            entry.images[index] = await self._shown(delivered.output, entry.asked.by_link, base_url)
+        if refused:
+            entry.fault = errors.of_refusal(refused[0]).message
+        entry.ended_at_ms = now_ms()
+        entry.over.set()
+        self._sweep()
+
+    async def _shown(self, png: bytes, by_link: bool, base_url: str) -> str:
+        data = await FORMAT.of_png(png)
+        if not by_link:
+            return base64.b64encode(data).decode()
+        name = f"{secrets.token_urlsafe(24)}.{FORMAT.name}"
+        self._links.keep(name, data, FORMAT.media_type, now_ms())
+        return f"{base_url}{LINK_PATH}/{name}"
+
+    def _sweep(self) -> None:
+        """Forget the oldest finished requests, as far as a bound asks for it."""
+        ended = [entry for entry in self._entries.values() if entry.ended_at_ms]
+        size = sum(len(image) for entry in ended for image in entry.images.values())
+        for entry in ended:
+            is_old = entry.ended_at_ms + KEPT_MS <= now_ms()
+            if is_old or size > RESULT_BYTES_MAX or len(self._entries) >= ENTRIES_MAX:
+                size -= sum(map(len, entry.images.values()))
+                self._dropped += not is_old
+                del self._entries[entry.entry_id]
