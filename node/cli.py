@@ -24,6 +24,7 @@ from node.commands.deploy import deploy_network
 from node.commands.earnings import COMMANDS as EARNINGS_COMMANDS
 from node.commands.errors import WRONG_USAGE, show_errors
 from node.commands.escrow import escrow
+from node.commands.explain import explain
 from node.commands.guard import guard
 from node.commands.key import key
 from node.commands.miner import miner
@@ -101,6 +102,7 @@ app.command(node_commands)
 app.command(peer)
 app.command(receipt)
 app.command(token_commands)
+app.command(explain)
 
 
 @app.default

@@ -15,13 +15,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from node.api import errors
+from node.api import errors, openapi
 from node.api.a1111.dialect import a1111_dialect
 from node.api.cuckoo.dialect import cuckoo_dialect
 from node.api.dialect import Dialect
 from node.api.envelope import Envelope
 from node.api.errors import ApiError, Wording, respond
+from node.api.explaining import ExplainAct, ExplainTask
 from node.api.gate import Frontier, TokenGate
+from node.api.histories import Histories
 from node.api.home import Home
 from node.api.horde.dialect import horde_dialect
 from node.api.json_answers import json_response
@@ -70,8 +72,9 @@ class Api:
         """
         desk = Desk(tokens, catalogue, coordinator)
         serving = Serving(coordinator, desk)
+        histories = Histories(coordinator)
         self.services = Services(
-            coordinator, catalogue, context, options or ApiOptions(), tokens, desk, serving
+            coordinator, catalogue, context, options or ApiOptions(), tokens, desk, serving, histories
         )
         self.dialects: tuple[Dialect, ...] = (
             openai_dialect(self.services),
@@ -84,9 +87,12 @@ class Api:
 
     async def run(self) -> None:
         """Keep the books of tokens, hear commands about them, and run the dialects, until cancelled."""
-        TokenActs(self.services.tokens).register(self.services.context.control)
+        services, control = self.services, self.services.context.control
+        TokenActs(services.tokens).register(control)
+        control.register("explain", ExplainTask, ExplainAct(services.histories).explain)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.services.desk.run, self.services.context.events)
+            nursery.start_soon(services.desk.run, services.context.events)
+            nursery.start_soon(services.histories.run, services.context.events)
             for dialect in self.dialects:
                 if dialect.run is not None:
                     nursery.start_soon(dialect.run)
@@ -96,6 +102,7 @@ class Api:
         return [
             Route("/", Home(self.services).page),
             *[Route(path, self._probe) for path in PROBES],
+            Route("/openapi.json", self._openapi),
             *[route for dialect in self.dialects for route in dialect.open_routes],
         ]
 
@@ -129,6 +136,10 @@ class Api:
 
     def _wording_of(self, path: str) -> Wording:
         return self._dialect_of(path).wording
+
+    async def _openapi(self, request: Request) -> Response:
+        """`GET /openapi.json`."""
+        return json_response(openapi.document(self.dialects, self.services.base_url(request.scope)))
 
     async def _probe(self, request: Request) -> Response:
         """`GET /healthz`, `GET /readyz`: as the health page's."""

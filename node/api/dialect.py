@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
 from starlette.routing import Route
 
+from node.api.described import Operation, Schema
 from node.api.errors import Wording
 
 
@@ -22,7 +23,10 @@ def bearer_token(headers: Headers) -> str:
 class Dialect:
     """One dialect.
 
+    :ivar name: in a word.
     :ivar prefix: of its paths; the longest that fits a path decides how errors on it are worded.
+    :ivar error: schema of its errors.
+    :ivar operations: what is said of each route, by method and path.
     :ivar routes: that ask for a token.
     :ivar open_routes: that do not.
     :ivar token_of: how its clients send their token; a bearer token is understood beside it.
@@ -30,8 +34,11 @@ class Dialect:
     :ivar run: tasks of its own, until cancelled.
     """
 
+    name: str
     prefix: str
     wording: Wording
+    error: Schema
+    operations: Mapping[str, Operation]
     routes: tuple[Route, ...]
     open_routes: tuple[Route, ...] = ()
     token_of: Callable[[Headers], str] = bearer_token

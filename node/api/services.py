@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.types import Scope
 
 from node.api.aliases import Alias, parse_aliases
+from node.api.histories import Histories
 from node.api.links import PictureLinks
 from node.api.prompt_tokens import PromptTokens
 from node.api.serving import Serving
@@ -83,6 +84,7 @@ class Services:
     tokens: TokenStore
     desk: Desk
     serving: Serving
+    histories: Histories
     links: PictureLinks = field(default_factory=PictureLinks)
     prompt_tokens: PromptTokens = field(default_factory=PromptTokens)
 

@@ -77,6 +77,7 @@ def test_a_token_for_a_user_of_the_app(place):
     output = type_in(place, "tokens")
     assert json.loads((place / "fish.json").read_text())["data"][0]["b64_json"]
     assert '"images":1' in output
+    assert "outcome   delivered by 0x" in output
     assert '"name": "ann"' in output
     assert "revoked: ann" in output
 

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from node.api.a1111 import bodies
 from node.api.a1111.bodies import CHECKPOINT, PREVIEWS, Picture
 from node.api.a1111.errors import wording
+from node.api.a1111.operations import ERROR, OPERATIONS
 from node.api.a1111.samplers import sampler_documents, sampler_of, scheduler_documents
 from node.api.a1111.sessions import Sessions
 from node.api.dialect import Dialect
@@ -66,7 +67,7 @@ def a1111_dialect(services: Services) -> Dialect:
         Route(f"{PREFIX}/skip", handlers.skip, methods=["POST"]),
         *[Route(f"{PREFIX}/{name}", _fixed(document)) for name, document in FIXED.items()],
     ]
-    return Dialect("/sdapi/", wording, tuple(routes), token_of=password_of)
+    return Dialect("a1111", "/sdapi/", wording, ERROR, OPERATIONS, tuple(routes), token_of=password_of)
 
 
 def password_of(headers: Headers) -> str:

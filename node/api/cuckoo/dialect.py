@@ -9,8 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from node.api.cuckoo.errors import wording
+from node.api.cuckoo.operations import ERROR, OPERATIONS
 from node.api.dialect import Dialect
 from node.api.errors import OPERATOR_ONLY, ApiError, Refused
+from node.api.explaining import task_id_of
 from node.api.json_answers import json_response
 from node.api.links import LINK_PATH
 from node.api.openai.images import Images
@@ -24,6 +26,7 @@ from protocol.receipt import to_document
 
 DAYS_SHOWN: Final = 31
 NO_TASK: Final = ApiError(404, "task_not_found", "no finished task of that id is remembered")
+NO_HISTORY: Final = ApiError(404, "task_not_found", "no task of that id is remembered")
 NO_PICTURE: Final = ApiError(404, "picture_not_found", "this link leads nowhere, or does no longer")
 
 
@@ -33,11 +36,13 @@ def cuckoo_dialect(services: Services) -> Dialect:
     routes = (
         Route("/v1/cuckoo/tasks/{task_id}", handlers.receipt),
         Route("/v1/cuckoo/tasks/{task_id}/output", handlers.output),
+        Route("/v1/cuckoo/tasks/{task_id}/explain", handlers.explain),
         Route("/v1/cuckoo/quote", handlers.quote, methods=["POST"]),
         Route("/v1/cuckoo/status", handlers.status),
         Route("/v1/cuckoo/usage", handlers.usage),
     )
-    return Dialect("/v1/cuckoo/", wording, routes, (Route(f"{LINK_PATH}/{{name}}", handlers.picture),))
+    open_routes = (Route(f"{LINK_PATH}/{{name}}", handlers.picture),)
+    return Dialect("cuckoo", "/v1/cuckoo/", wording, ERROR, OPERATIONS, routes, open_routes)
 
 
 class Handlers:
@@ -74,6 +79,13 @@ class Handlers:
             raise Refused(NO_TASK)
         return _file(output, "image/png")
 
+    async def explain(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/tasks/{id}/explain`: why a task went as it did."""
+        document = self._services.histories.explain(self._task_id(request))
+        if document is None:
+            raise Refused(NO_HISTORY)
+        return json_response(document)
+
     async def quote(self, request: Request) -> Response:
         """`POST /v1/cuckoo/quote`: what a body of `/v1/images/generations` would cost as offers stand."""
         body = await read_body(request, JSON_BYTES_MAX, "application/json")
@@ -91,10 +103,7 @@ class Handlers:
 
     def _task_id(self, request: Request) -> bytes:
         """The task of a path; an id that is not one is nobody's, and others' are no ids to the caller."""
-        try:
-            task_id = bytes.fromhex(request.path_params["task_id"])
-        except ValueError:
-            return b""
+        task_id = task_id_of(request.path_params["task_id"])
         return task_id if self._services.tokens.may_see(caller_of(request.scope), task_id) else b""
 
 

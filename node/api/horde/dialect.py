@@ -21,6 +21,7 @@ from node.api.dialect import Dialect
 from node.api.errors import ApiError, Refused
 from node.api.horde.board import Board, Entry
 from node.api.horde.errors import wording
+from node.api.horde.operations import ERROR, OPERATIONS
 from node.api.horde.payload import parse_payload
 from node.api.json_answers import json_response
 from node.api.quoting import quote_document
@@ -56,7 +57,18 @@ def horde_dialect(services: Services) -> Dialect:
         Route(f"{PREFIX}/generate/status/{{entry_id}}", handlers.cancel, methods=["DELETE"]),
         Route(f"{PREFIX}/status/heartbeat", handlers.heartbeat),
     )
-    return Dialect("/api/v2/", wording, routes, open_routes, key_of, ANONYMOUS_KEY, board.run)
+    return Dialect(
+        "horde",
+        "/api/v2/",
+        wording,
+        ERROR,
+        OPERATIONS,
+        routes,
+        open_routes,
+        token_of=key_of,
+        anonymous_key=ANONYMOUS_KEY,
+        run=board.run,
+    )
 
 
 def key_of(headers: Headers) -> str:

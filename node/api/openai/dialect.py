@@ -8,6 +8,7 @@ from node.api.dialect import Dialect
 from node.api.openai.errors import wording
 from node.api.openai.images import Images
 from node.api.openai.models import Models
+from node.api.openai.operations import ERROR, OPERATIONS
 from node.api.services import Services
 
 
@@ -21,4 +22,4 @@ def openai_dialect(services: Services) -> Dialect:
         Route("/v1/images/generations", images.generate, methods=["POST"]),
         Route("/v1/images/edits", images.edit, methods=["POST"]),
     )
-    return Dialect("/", wording, routes)
+    return Dialect("openai", "/", wording, ERROR, OPERATIONS, routes)

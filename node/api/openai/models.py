@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from node.api.aliases import Alias
+from node.api.histories import READERS
 from node.api.json_answers import json_response
 from node.api.services import Services
 from node.api.tokens.caller import Caller, caller_of
@@ -92,5 +93,6 @@ class Models:
                 "miners": model.miners,
                 "price_micro_cai": model.price_micro_cai,
                 "work_kinds": [kind_name(kind) for kind in model.work_kinds],
+                "readers": READERS,
             },
         }

@@ -1,0 +1,122 @@
+"""Why a task went as it did: over the API, over the node's socket, and in words."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from node.api.explaining import ExplainAct, ExplainTask, UnknownTask
+from node.api.histories import TASKS_MAX, Histories
+from node.commands.explain import in_words
+from node.system.events import (
+    MinerLost,
+    Published,
+    TaskAccepted,
+    TaskAnnounced,
+    TaskDelivered,
+    TaskFailed,
+    TaskPaid,
+)
+from protocol.messages import PassedOver, RankedMiner
+from tests.node.api.desk import FakeCoordinator, api, client_of, new_token
+from tests.node.builders import announcement
+
+MINERS = [bytes([number]) * 20 for number in range(1, 6)]
+RANKING = [RankedMiner(miner, kind) for miner, kind in zip(MINERS, reversed(PassedOver), strict=True)]
+TASK, OTHER = b"\x01" * 32, b"\x02" * 32
+
+
+class Known(FakeCoordinator):
+    """A coordinator with one order, drawn twice."""
+
+    def __init__(self):
+        super().__init__()
+        order = SimpleNamespace(
+            order_id=b"o", placed_at_ms=100, task=SimpleNamespace(message=announcement(*RANKING))
+        )
+        self.engine = SimpleNamespace(book=SimpleNamespace(tasks={TASK: order, OTHER: order}))
+
+
+def told(histories, *happened):
+    for at_ms, event in happened:
+        histories.note(Published(1, at_ms, event))
+
+
+def a_long_story(histories):
+    told(
+        histories,
+        (150, TaskAnnounced(OTHER, b"m", ())),
+        (160, TaskFailed(OTHER, "every drawn miner has had its turn")),
+        (200, TaskAnnounced(TASK, b"m", (MINERS[4],))),
+        (250, TaskAccepted(TASK, MINERS[4], 4)),
+        (260, TaskPaid(TASK, MINERS[4], 5)),
+        (300, MinerLost(TASK, MINERS[4], "I am out of memory")),
+        (310, TaskAccepted(TASK, MINERS[0], 0)),
+        (320, TaskPaid(TASK, MINERS[0], 7)),
+        (330, TaskPaid(TASK, MINERS[0], 9)),
+        (400, TaskDelivered(TASK, MINERS[0])),
+        (500, TaskPaid(b"of another", MINERS[0], 9)),
+    )
+
+
+async def test_who_was_drawn_passed_over_and_paid_and_what_they_said():
+    built = api(Known())
+    a_long_story(built.services.histories)
+    async with client_of(built) as http:
+        document = (await http.get(f"/v1/cuckoo/tasks/{TASK.hex()}/explain")).json()
+        unknown = await http.get(f"/v1/cuckoo/tasks/{'03' * 32}/explain")
+    assert unknown.status_code == 404
+    assert document["outcome"] == f"delivered by 0x{MINERS[0].hex()}"
+    assert document["tasks_of_the_order"] == [f"0x{OTHER.hex()}", f"0x{TASK.hex()}"]
+    assert [place["decision"].partition(":")[0] for place in document["ranking"]] == ["passed over"] * 4 + [
+        "assigned"
+    ]
+    assert [(turn["came_to"], turn["paid_wei"]) for turn in document["turns"]] == [
+        ("lost: I am out of memory", "5"),
+        ("delivered", "9"),
+    ]
+    assert document["paid_wei"] == "14"
+    assert document["phases_ms"] == {"waited": 100, "until_accepted": 50, "worked": 90, "in_all": 300}
+    assert set(document["readers"]) == {"prompt", "picture"}
+
+
+async def test_attack_the_story_of_another_tokens_task():
+    built = api(Known())
+    a_long_story(built.services.histories)
+    async with client_of(built, new_token(built)) as http:
+        assert (await http.get(f"/v1/cuckoo/tasks/{TASK.hex()}/explain")).status_code == 404
+
+
+async def test_over_the_socket_and_in_words():
+    histories = Histories(Known())
+    a_long_story(histories)
+    text = in_words(await ExplainAct(histories).explain(ExplainTask(f"0x{TASK.hex()}")))
+    for line in (
+        f"drawn     also as 0x{OTHER.hex()}",
+        f"rank 1    0x{MINERS[1].hex()} passed over: it works on as many tasks",
+        f"turn      0x{MINERS[4].hex()} lost: I am out of memory, paid 5 wei",
+        "worked         90 ms",
+    ):
+        assert line in text
+    for nonsense in ("", "zz", "03" * 32):
+        with pytest.raises(UnknownTask, match="is remembered"):
+            await ExplainAct(histories).explain(ExplainTask(nonsense))
+
+
+def test_after_a_restart_the_receipt_says_what_it_can():
+    coordinator = Known()
+    statement = SimpleNamespace(message=announcement(*RANKING))
+    commitment = SimpleNamespace(signer=SimpleNamespace(address=MINERS[0]))
+    coordinator.receipt = lambda task_id: SimpleNamespace(announcement=statement, commitment=commitment)
+    document = Histories(coordinator).explain(TASK)
+    assert document["outcome"].endswith("what happened on the way is forgotten")
+    assert len(document["ranking"]) == 5
+
+
+def test_histories_are_bounded():
+    histories = Histories(Known())
+    told(
+        histories,
+        *[(1, TaskAnnounced(number.to_bytes(32, "big"), b"", ())) for number in range(TASKS_MAX + 1)],
+    )
+    assert histories.explain((1).to_bytes(32, "big")) is not None
+    assert len(histories._histories) == TASKS_MAX
