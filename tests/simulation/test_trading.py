@@ -4,12 +4,12 @@ from tests.simulation.trading import faults, offences, partition
 
 
 def test_halves_apart_for_half_a_minute__agree_on_every_task_two_heartbeats_after_redial():
-    outcome = partition(seed=1, nodes=80)
+    outcome = partition(seed=1, nodes=60)
     assert outcome.holds, outcome.text()
 
 
 def test_honest_nodes_that_crash__with_wrong_clocks__never_equivocate_and_are_never_graylisted():
-    outcome = faults(seed=1, nodes=60, minutes=1.0)
+    outcome = faults(seed=1, nodes=40, minutes=0.7)
     assert outcome.holds, outcome.text()
 
 
