@@ -9,7 +9,7 @@ Is not: knowledge of who is assigned to what, or has stake; the node says so, an
 | staked | others with stake | 16, 256 |
 | strangers | everybody else; a key costs nothing | 2, 16 |
 
-A share is its class's alone. Streams of strangers, however many, take no room from peers with stake, nor do
+An assigned peer has never more than are waited for, and two. A share is its class's alone. Streams of strangers, however many, take no room from peers with stake, nor do
 those from the assigned, nor one protocol from another. What all shares come to is bounded when protocols are
 registered, so that all classes together are not more than a host bears (:data:`DIRECT_STREAMS_MAX`). The
 figures above are defaults.
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 DIRECT_STREAMS_MAX: Final = 2_048
 """Direct streams towards one host that the shares of all its protocols may come to."""
+SPARE_STREAMS: Final = 2
+"""Streams that an assigned peer may have beyond those that are waited for: one that broke may not have ended
+here when it comes again, and whoever comes too late hears so."""
 
 
 class PeerClass(enum.Enum):
@@ -69,12 +72,13 @@ class Admission:
 
     For a protocol that serves those alone whom its server waits for::
 
-        Admission(is_assigned=coordinator.is_assigned, staked=CLOSED, strangers=CLOSED)
+        Admission(streams_awaited=coordinator.streams_awaited, staked=CLOSED, strangers=CLOSED)
 
-    :ivar is_assigned: whether a peer is waited for now. Synchronous and quick; it must not raise.
+    :ivar streams_awaited: how many streams of a peer are waited for now; 0 if it is not assigned.
+        Synchronous and quick; it must not raise.
     """
 
-    is_assigned: Callable[[PeerId], bool] | None = None
+    streams_awaited: Callable[[PeerId], int] | None = None
     assigned: Share = Share(per_peer_max=64, total_max=256)
     staked: Share = Share(per_peer_max=16, total_max=256)
     strangers: Share = Share(per_peer_max=2, total_max=16)
@@ -82,7 +86,7 @@ class Admission:
     @property
     def streams_max(self) -> int:
         """Streams that may be open at a time, all classes together."""
-        assigned_max = 0 if self.is_assigned is None else self.assigned.total_max
+        assigned_max = 0 if self.streams_awaited is None else self.assigned.total_max
         return assigned_max + self.staked.total_max + self.strangers.total_max
 
     def share_of(self, peer_class: PeerClass) -> Share:
@@ -107,8 +111,7 @@ class OpenStreams:
 
     def classify(self, peer: PeerId) -> PeerClass:
         """The class of a peer now; the highest that it is in."""
-        is_assigned = self._admission.is_assigned
-        if is_assigned is not None and is_assigned(peer):
+        if self._awaited(peer):
             return PeerClass.ASSIGNED
         return PeerClass.STAKED if self._is_staked(peer) else PeerClass.STRANGER
 
@@ -119,7 +122,10 @@ class OpenStreams:
         and when the class's is.
         """
         share = self._admission.share_of(peer_class)
-        if self._by_peer[peer_class, peer] >= share.per_peer_max:
+        per_peer_max = share.per_peer_max
+        if peer_class is PeerClass.ASSIGNED:
+            per_peer_max = min(per_peer_max, self._awaited(peer) + SPARE_STREAMS)
+        if self._by_peer[peer_class, peer] >= per_peer_max:
             return f"refused_{peer_class.value}_peer_full"
         if self._by_class[peer_class] >= share.total_max:
             return f"refused_{peer_class.value}_full"
@@ -136,3 +142,7 @@ class OpenStreams:
         self._by_peer[peer_class, peer] -= 1
         if not self._by_peer[peer_class, peer]:
             del self._by_peer[peer_class, peer]
+
+    def _awaited(self, peer: PeerId) -> int:
+        awaited = self._admission.streams_awaited
+        return 0 if awaited is None else awaited(peer)

@@ -37,7 +37,7 @@ from node.coordinator.calling import call_miner
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.core import EngineCounts, EngineParameters
 from node.coordinator.drawing import NotReady
-from node.coordinator.engine import TICK_MS, CoordinatorEngine
+from node.coordinator.engine import ORDERS_MAX, TICK_MS, CoordinatorEngine
 from node.coordinator.journal import EndedOrder, Journal, JournalUnavailable
 from node.coordinator.miner_stream import MinerStream
 from node.coordinator.offered import OfferedModel, offered_models
@@ -75,6 +75,10 @@ TOLD_OTHERWISE: Final = frozenset({NO_DEPOSIT, NO_OFFER, "starting"})
 """Reasons of readiness that a request hears by an error of its own, or that keep nobody from announcing."""
 ERRANDS_MAX: Final = 1_024
 """Announcements, calls and questions to the chain that wait to be begun."""
+STREAMS_OF_MINER_MAX: Final = 64
+"""Task streams of one drawn miner, however many tasks it was drawn for."""
+STREAMS_MAX: Final = 1_024
+"""Task streams of drawn miners together; as many as there can be turns, unless tasks have many miners."""
 LATECOMERS: Final = Share(per_peer_max=1, total_max=32)
 """Streams of staked peers that no live task waits for: they hear that their task is over."""
 
@@ -366,9 +370,7 @@ class Coordinator:
             self.perform(self.engine.resume(now_ms()))
             # Not before: a miner that has come back would hear that its task was never here.
             self._peer.host.handle_direct_streams(
-                TASK_PROTOCOL,
-                self.handle_stream,
-                admission=Admission(is_assigned=self.is_assigned, staked=LATECOMERS, strangers=CLOSED),
+                TASK_PROTOCOL, self.handle_stream, admission=self._admission()
             )
             nursery.start_soon(self._tick)
             nursery.start_soon(self.request_files.run)
@@ -407,12 +409,21 @@ class Coordinator:
 
     # Miners' streams
 
-    def is_assigned(self, peer_id: PeerId) -> bool:
-        """Whether a live task waits for this peer, so that it may open a task stream."""
+    def _admission(self) -> Admission:
+        turns_max = ORDERS_MAX * self._peer.network.parameters.assigned_miners
+        return Admission(
+            streams_awaited=self._streams_awaited,
+            assigned=Share(STREAMS_OF_MINER_MAX, min(turns_max, STREAMS_MAX)),
+            staked=LATECOMERS,
+            strangers=CLOSED,
+        )
+
+    def _streams_awaited(self, peer_id: PeerId) -> int:
+        """How many live tasks wait for this peer."""
         try:
-            return self.engine.is_assigned(address_of_peer(peer_id))
+            return self.engine.streams_awaited(address_of_peer(peer_id))
         except CuckooError:
-            return False
+            return 0
 
     async def handle_stream(self, stream: DirectStream, peer_id: PeerId) -> None:
         """Serve one miner's stream; whatever it sends, only this stream ends.

@@ -136,11 +136,10 @@ class CoordinatorEngine:
         """
         return self._turns.chain_answered(miner, failure, now_ms)
 
-    def is_assigned(self, miner: bytes) -> bool:
-        """Whether a live task waits for this miner, so that it may open a stream."""
-        return any(
-            turn.miner == miner for order in self._core.book.tasks.values() for turn in order.live_task.turns
-        )
+    def streams_awaited(self, miner: bytes) -> int:
+        """How many live tasks this miner was drawn for: as many streams has it a use for."""
+        turns = (turn for order in self._core.book.tasks.values() for turn in order.live_task.turns)
+        return sum(turn.miner == miner for turn in turns)
 
     def publish_failed(self, task_id: bytes, reason: str, now_ms: int) -> list[Action]:
         """An announcement is not accepted any more by the rule that all peers judge it by: it is drawn

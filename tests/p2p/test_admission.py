@@ -6,15 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.admission import CLOSED, Admission, OpenStreams, PeerClass, Share
+from p2p.admission import CLOSED, SPARE_STREAMS, Admission, OpenStreams, PeerClass, Share
 from p2p.identity import peer_id_from_secret
 from protocol.errors import LocalError
 from tests.p2p.nodes import secret
 
 PEERS = [peer_id_from_secret(secret(number)) for number in range(9)]
 ASSIGNED, STAKED, STRANGERS = PEERS[:3], PEERS[3:6], PEERS[6:]
+
+
+def nine_awaited(peer):
+    return 9 * (peer in ASSIGNED)
+
+
 SMALL = Admission(
-    is_assigned=ASSIGNED.__contains__, assigned=Share(3, 5), staked=Share(2, 3), strangers=Share(1, 2)
+    streams_awaited=nine_awaited, assigned=Share(3, 5), staked=Share(2, 3), strangers=Share(1, 2)
 )
 
 
@@ -65,9 +71,19 @@ def test_a_stream_that_ends__gives_its_room_back():
 
 
 def test_a_closed_share__lets_nobody_in():
-    admission = Admission(is_assigned=ASSIGNED.__contains__, staked=CLOSED, strangers=CLOSED)
+    admission = Admission(streams_awaited=nine_awaited, staked=CLOSED, strangers=CLOSED)
     refused = let_in(OpenStreams(admission, is_staked), [ASSIGNED[0], STAKED[0], STRANGERS[0]])
     assert refused == ["refused_staked_peer_full", "refused_stranger_peer_full"]
+
+
+def test_attack_few_assigned_peers_hold_all_streams_of_the_assigned():
+    """Each has as many as are waited for, and two."""
+    awaited = dict(zip(ASSIGNED, (1, 2, 3), strict=True))
+    admission = Admission(streams_awaited=lambda peer: awaited.get(peer, 0), assigned=Share(64, 16))
+    streams = OpenStreams(admission, is_staked)
+    refused = let_in(streams, [peer for peer in ASSIGNED[:2] for _ in range(64)])
+    assert refused == ["refused_assigned_peer_full"] * (2 * 64 - (1 + 2) - 2 * SPARE_STREAMS)
+    assert let_in(streams, [ASSIGNED[2]] * 3) == []
 
 
 def test_what_shares_come_to__leaves_out_a_class_that_cannot_be():

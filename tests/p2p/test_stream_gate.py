@@ -54,7 +54,7 @@ async def test_streams_beyond_their_shares__are_told_to_come_later_and_counted()
 
 async def test_a_protocol_for_the_assigned_alone__refuses_staked_peers_and_strangers():
     bob_id, carol_id = (peer_id_from_secret(secret(number)) for number in (1, 2))
-    admission = Admission(is_assigned=bob_id.__eq__, staked=CLOSED, strangers=CLOSED)
+    admission = Admission(streams_awaited=bob_id.__eq__, staked=CLOSED, strangers=CLOSED)
     async with open_hosts(4, is_staked={bob_id, carol_id}.__contains__) as (alice, bob, *others):
         alice.handle_direct_streams(ECHO, echo, admission=admission)
         for host in (bob, *others):
@@ -87,7 +87,7 @@ async def test_attack_strangers_hold_direct_streams():
         async def serve(stream, peer):
             await (echo if peer == drawn else wait)(stream, peer)
 
-        admission = Admission(is_assigned=drawn.__eq__)
+        admission = Admission(streams_awaited=drawn.__eq__)
         coordinator.handle_direct_streams(ECHO, serve, admission=admission)
 
         async def attack(host):

@@ -539,14 +539,16 @@ def test_a_chain_that_does_not_answer_is_said(desk):
     assert "what it was paid so far is not known: the chain is silent" in outcome.reason
 
 
-def test_only_assigned_miners_of_live_tasks_may_open_streams(desk):
-    assert not desk.engine.is_assigned(MINERS[0].address)
-    order_id = desk.place()
-    assigned = desk.announced().message.assigned
-    assert all(desk.engine.is_assigned(miner) for miner in assigned)
-    assert sum(desk.engine.is_assigned(key.address) for key in MINERS) == len(assigned)
-    desk.engine.cancel(order_id, "enough", desk.now_ms)
-    assert not desk.engine.is_assigned(assigned[0])
+def test_a_miner_is_awaited_once_for_each_live_task_that_it_was_drawn_for(desk):
+    assert desk.engine.streams_awaited(MINERS[0].address) == 0
+    first, second = desk.place(1), desk.place(2)
+    tasks = [order.live_task.message.assigned for order in desk.engine.book.tasks.values()]
+    for key in MINERS:
+        drawn = sum(key.address in assigned for assigned in tasks)
+        assert desk.engine.streams_awaited(key.address) == drawn
+    for order_id in (first, second):
+        desk.engine.cancel(order_id, "enough", desk.now_ms)
+    assert not any(desk.engine.streams_awaited(key.address) for key in MINERS)
 
 
 def test_vouchers_keep_a_miner_a_slice_ahead(desk):
