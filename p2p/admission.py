@@ -9,10 +9,10 @@ Is not: knowledge of who is assigned to what, or has stake; the node says so, an
 | staked | others with stake | 16, 256 |
 | strangers | everybody else; a key costs nothing | 2, 16 |
 
-An assigned peer has never more than are waited for, and two. A share is its class's alone. Streams of strangers, however many, take no room from peers with stake, nor do
-those from the assigned, nor one protocol from another. What all shares come to is bounded when protocols are
-registered, so that all classes together are not more than a host bears (:data:`DIRECT_STREAMS_MAX`). The
-figures above are defaults.
+An assigned peer has never more than are waited for, and two. A share is its class's alone. Streams of
+strangers, however many, take no room from peers with stake, nor do those from the assigned, nor one protocol
+from another. What all shares come to is bounded when protocols are registered, so that all classes together
+are not more than a host bears (:data:`DIRECT_STREAMS_MAX`). The figures above are defaults.
 """
 
 from __future__ import annotations

@@ -84,8 +84,10 @@ class Core:
             raise self._failure
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
         """Around each write to disk: after one that fails, nothing is written, signed or promised any more.
+
+        :param but: an error that is an answer, and no failure.
 
         State and actions may be ahead of the disk then. A stream or a request that was the occasion ends, and
         does not stop the node; the next tick does, and the journal knows what is true.
@@ -93,6 +95,8 @@ class Core:
         self.require_whole()
         try:
             yield
+        except but:
+            raise
         except Exception as error:
             self._failure = error
             raise

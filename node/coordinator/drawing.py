@@ -14,6 +14,7 @@ from node.coordinator.choice import Choice, candidates
 from node.coordinator.orders import Order, task_id_of
 from node.coordinator.outcomes import Announced, NoMiner
 from node.coordinator.records import OrderRequest, TaskDrawn, TaskSigned
+from node.signing.guard import AlreadySigned
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.draw import rank_for_task, task_seed
 from protocol.messages import (
@@ -67,6 +68,7 @@ class Drawing:
         :raises NotReady: nothing can be announced now.
         :raises NoMiner: nobody can have it.
         :raises DepositUsedUp: the deposit does not cover it.
+        :raises AlreadySigned: see `announce`; the task is drawn.
         """
         core, epoch = self._core, self._epoch()
         choice = self.choice(order.request, order.tried, now_ms)
@@ -103,9 +105,12 @@ class Drawing:
         return self.announce(order)
 
     def announce(self, order: Order) -> list[Action]:
-        """Sign what was drawn, once or again, and publish it."""
+        """Sign what was drawn, once or again, and publish it.
+
+        :raises AlreadySigned: the guard never allows it: it knows of another body, or is new.
+        """
         task = order.live_task
-        with self._core.writing():
+        with self._core.writing(but=AlreadySigned):
             statement = self._core.signer.seal(task.message)
         self._core.record(TaskSigned(order.order_id, statement.encoded))
         self._core.counts.tasks_announced += 1

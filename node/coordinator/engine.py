@@ -31,6 +31,7 @@ from node.coordinator.records import (
 )
 from node.coordinator.turns import Turns, cut
 from node.pay.purse import DepositUsedUp
+from node.signing.guard import AlreadySigned
 from protocol.messages import DeclineKind
 from protocol.task import CoordinatorState, OrderState, TurnState
 
@@ -146,12 +147,7 @@ class CoordinatorEngine:
         again.
         """
         order = self._core.book.tasks.get(task_id)
-        if order is None:
-            return []
-        actions = self._end_task(order, TaskEnding.CANCELLED, reason, now_ms)
-        if order.attempts >= ATTEMPTS_MAX:
-            return actions + self.fail(order, FailureKind.FAILED, f"it cannot be announced: {reason}", now_ms)
-        return actions + self.draw_queued(now_ms)
+        return [] if order is None else self._draw_anew(order, reason, now_ms)
 
     # What time does
 
@@ -185,16 +181,20 @@ class CoordinatorEngine:
         """
         actions: list[Action] = []
         self._offers_by_ms = now_ms + self._core.parameters.offer_interval_ms
-        for order in list(self._core.book.orders.values()):
-            task = order.task
-            if task is None:
-                continue
+        self._cancel_nameless(now_ms)
+        for order in self._core.book.tasks.values():
+            task = order.live_task
             self._core.purse.hold(task.reserved_wei)
             for turn in task.turns:
                 if turn.paid_wei:
                     self._core.purse.promise(turn.miner, turn.total_wei, 0, turn.paid_wei)
+        for order in list(self._core.book.tasks.values()):
+            task = order.live_task
             if task.life.state is CoordinatorState.DRAWN:
-                actions += self._drawing.announce(order)
+                try:
+                    actions += self._drawing.announce(order)
+                except AlreadySigned as refusal:
+                    actions += self._draw_anew(order, str(refusal), now_ms)
             elif task.statement is not None:
                 rank = task.working
                 if rank is not None:
@@ -204,6 +204,14 @@ class CoordinatorEngine:
                 actions.append(Publish(task.task_id, task.statement.encoded))
             actions += self._turns.go_on(order, now_ms)
         return actions + self.tick(now_ms)
+
+    def _cancel_nameless(self, now_ms: int) -> None:
+        """End the orders that nobody can ask for: their apps left with the process before this one."""
+        reason = "this node was restarted, and the order has no name under which its app could ask again"
+        for order in list(self._core.book.orders.values()):
+            if not order.key:
+                self._core.record(OrderCancelled(order.order_id, reason, now_ms))
+                self._core.counts.orders_cancelled += 1
 
     # Endings, also for `Turns`
 
@@ -272,6 +280,15 @@ class CoordinatorEngine:
             return self.fail(order, FailureKind.NO_MINER, refusal.reason, now_ms)
         except DepositUsedUp as refusal:
             return self.fail(order, FailureKind.UNPAID, refusal.reason, now_ms)
+        except AlreadySigned as refusal:
+            return self._draw_anew(order, str(refusal), now_ms)
+
+    def _draw_anew(self, order: Order, reason: str, now_ms: int) -> list[Action]:
+        """A task cannot be announced, or not any more: its order is drawn again, a few times."""
+        actions = self._end_task(order, TaskEnding.CANCELLED, reason, now_ms)
+        if order.attempts >= ATTEMPTS_MAX:
+            return actions + self.fail(order, FailureKind.FAILED, f"it cannot be announced: {reason}", now_ms)
+        return actions + self.draw_queued(now_ms)
 
     def _wait_or_fail(self, order: Order, refusal: NotReady, now_ms: int) -> list[Action]:
         """An order that was taken waits for a chain or a clock no longer than for a lost miner."""

@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 from node.pay.purse import DepositUsedUp
+from node.signing.guard import AlreadySigned
 from protocol.messages import Message, TaskAnnouncement
 from protocol.pay import SignedVoucher
 from protocol.signature import SIGNATURE_BYTES
@@ -44,7 +45,11 @@ class SignerPort(Protocol):
         """First epoch in which this key may announce; later than `epoch`, the latest, if its guard is new."""
 
     def seal(self, message: Message) -> Statement[Any]:
-        """Sign. :raises MustNotSign: it would contradict an earlier statement."""
+        """Sign.
+
+        :raises AlreadySigned: it would contradict an earlier statement, now and for ever.
+        :raises MustNotSign: it cannot be signed now.
+        """
 
 
 class PursePort(Protocol):
@@ -140,11 +145,11 @@ class MemorySigner:
         return self.may_announce_from
 
     def seal(self, message: Message) -> Statement[Any]:
-        """See `SignerPort`. :raises ValueError: another body was signed in this slot."""
+        """See `SignerPort`."""
         body = message.encode()
         if self.signed.setdefault((type(message), message.slot()), body) != body:
             text = "another body was signed in this slot"
-            raise ValueError(text)
+            raise AlreadySigned(text)
         if isinstance(message, TaskAnnouncement):
             self._last = message
         return open_statement(self._domain, seal(self._domain, message, self._sign), type(message))

@@ -46,6 +46,7 @@ from protocol.statement import Unsigned
 
 __all__ = [
     "GUARD_FILE",
+    "AlreadySigned",
     "Guard",
     "GuardMissing",
     "GuardUnavailable",
@@ -68,6 +69,10 @@ class MustNotSign(LocalError):
     """Signing would contradict an earlier statement, or the guard cannot tell. Nothing was signed."""
 
 
+class AlreadySigned(MustNotSign):
+    """Another body was signed in the slot, or may have been: this statement is never to be signed."""
+
+
 class GuardMissing(LocalError):
     """There is no guard for this key."""
 
@@ -86,8 +91,8 @@ class Guard:
         """65-byte signature; kinds that are not slashable are signed without a record.
 
         :param task: of the task that the statement is about; needed for slashable kinds without a number.
-        :raises MustNotSign: another body was signed in this slot, or may have been; the task's times are
-            missing; too much is recorded; or the file failed.
+        :raises AlreadySigned: another body was signed in this slot, or may have been.
+        :raises MustNotSign: the task's times are missing; too much is recorded; or the file failed.
         """
         if statement.kind.slashable:
             self._record(statement, task)
@@ -207,7 +212,7 @@ class Guard:
                 f"another {statement.kind.name.lower()} was or may have been signed in slot "
                 f"{statement.slot.hex()}"
             )
-            raise MustNotSign(message)
+            raise AlreadySigned(message)
         if decision is Decision.SIGN and is_numbered:
             self._numbered[statement.kind] = self._count(statement.kind)
         elif decision is Decision.SIGN:

@@ -209,7 +209,9 @@ class Coordinator(Process):
 
     def _place(self, order: Order) -> None:
         if self.peer.is_up:
-            placed = OrderPlaced(order.order_id, "", b"", REQUEST, (), self.peer.now_ms)
+            # Under a name: its app asks again after a crash, and an order without one ends with the process.
+            name = order.order_id.hex()
+            placed = OrderPlaced(order.order_id, name, b"", REQUEST, (), self.peer.now_ms)
             try:
                 actions = self.engine.place(placed, {}, self.peer.now_ms)
             except Refusal as refusal:

@@ -132,7 +132,7 @@ class Desk:
         self.actions += actions
         return actions
 
-    def place(self, number=1, request=REQUEST, key=""):
+    def place(self, number=1, request=REQUEST, key="a name"):
         order_id = number.to_bytes(32, "big")
         placed = OrderPlaced(order_id, key, b"", request, (), self.now_ms)
         self.did(self.engine.place(placed, {}, self.now_ms))

@@ -1,15 +1,19 @@
 """The coordinator's engine after a restart: what was drawn, signed and promised stands; nothing is done
 twice."""
 
+from dataclasses import replace
+
 import pytest
 
-from node.coordinator.actions import Failure
+from node.coordinator.actions import Failure, Publish
 from node.coordinator.drawing import NotReady
 from node.coordinator.engine import BUSY_RETRY_MS
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, TaskDrawn
+from node.signing.guard import AlreadySigned
 from protocol.messages import NO_TASK, DeclineKind, TaskAnnouncement
 from protocol.rules.view import View
+from protocol.statement import open_statement
 from tests.node.coordinator.desk import DOMAIN, MINERS, PARAMETERS, STEPS, TERMS, Desk, Miner, epoch_view
 
 PRICE_WEI = 8 * 8 * STEPS * 10**15
@@ -127,3 +131,65 @@ def test_a_coordinator_whose_guard_is_new_or_lost_sits_out_its_epochs_and_begins
     desk.place()
     first = desk.announced().message
     assert (first.epoch, first.number, first.previous) == (10, 0, NO_TASK)
+
+
+def test_attack_a_guard_that_knows_of_another_task_under_the_number_of_one_that_is_drawn(desk):
+    """Its guard was adopted between two lives: the task is never signed, and its order is drawn again."""
+    order_id = desk.place()
+    signed = desk.announced()
+    while not isinstance(desk.journal.records[-1], TaskDrawn):
+        desk.journal.records.pop()
+    other = replace(signed.message, deadline_ms=signed.message.deadline_ms + 1)
+    desk.signer.signed.clear()
+    desk.signer.seal(other)
+    again = restarted(desk)
+    assert again.announced().message.number == 1
+    miner = again.miner(0)
+    miner.come()
+    miner.deliver()
+    assert isinstance(again.finished(order_id), Delivered)
+    assert again.purse.held_wei == 0
+
+
+def test_attack_a_new_guard_and_a_task_that_is_drawn_and_unsigned(desk):
+    """The guard signs nothing for some epochs: the order ends with that reason, and the node goes on."""
+    order_id = desk.place()
+    while not isinstance(desk.journal.records[-1], TaskDrawn):
+        desk.journal.records.pop()
+    desk.signer.may_announce_from = 10
+    desk.signer.signed = dict.fromkeys(desk.signer.signed, b"may have been signed")
+    again = restarted(desk)
+    assert again.finished(order_id) is None
+    again.tick(PARAMETERS.progress_timeout_ms)
+    reason = "this node's guard is new, so it announces nothing before epoch 10"
+    assert again.finished(order_id) == Failure(FailureKind.NO_MINER, reason)
+    assert again.purse.held_wei == 0
+
+
+def test_attack_a_guard_that_signs_no_task_at_all(desk):
+    """Whatever number is drawn, something was signed there: the order ends after a few attempts."""
+
+    def refuse(_):
+        raise AlreadySigned("another task was or may have been signed in this slot")
+
+    desk.signer.seal = refuse
+    order_id = desk.place()
+    reason = "it cannot be announced: another task was or may have been signed in this slot"
+    assert desk.finished(order_id) == Failure(FailureKind.FAILED, reason)
+    assert desk.purse.held_wei == 0
+
+
+def test_attack_an_order_without_a_name_is_done_for_nobody_after_a_restart(desk):
+    """Its app left with the process, and nobody can ask for it: no further wei is spent on it."""
+    nameless, named = desk.place(1, key=""), desk.place(2)
+    miner = Miner(desk, desk.miner(0).key, 0, desk.announced())
+    miner.come()
+    miner.show(3)
+    again = restarted(desk)
+    assert list(again.engine.book.orders) == [named]
+    assert again.engine.counts.orders_cancelled == 1
+    assert again.purse.held_wei == again.engine.book.orders[named].live_task.reserved_wei
+    late = Miner(again, miner.key, 0, open_statement(DOMAIN, desk.of(Publish)[0].data, TaskAnnouncement))
+    late.come()
+    assert late.replies == ["NOT_NEEDED", "CLOSE"]
+    assert nameless not in again.journal.snapshots
