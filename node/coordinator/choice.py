@@ -70,7 +70,7 @@ class Experience:
 def candidates(
     offers: Iterable[tuple[bytes, Offer]], request: OrderRequest, now_ms: int
 ) -> dict[bytes, Candidate]:
-    """Miners with a live offer for the work, by address, whatever they ask."""
+    """Miners with a live offer for the work, by address, whatever they ask. :param now_ms: time of day."""
     found: dict[bytes, Candidate] = {}
     for miner, offer in offers:
         if offer.valid_until_ms <= now_ms:

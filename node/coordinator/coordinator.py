@@ -52,7 +52,7 @@ from node.exchange.protocols import TASK_PROTOCOL
 from node.pay.purse import Purse
 from node.peer.peer import Peer
 from node.system import events
-from node.system.clock import now_ms
+from node.system.clock import now_ms, steady_ms
 from p2p.admission import CLOSED, Admission, Share
 from p2p.frames import TruncatedStream
 from p2p.identity import PeerId, address_of_peer
@@ -182,7 +182,7 @@ class Coordinator:
     def note_offer(self, offer: Statement[Offer]) -> None:
         """A valid offer was heard: cards of its models that are missing will be fetched."""
         for model in offer.message.models:
-            self._catalogue.note_offer(model.model_id, offer.signer.address, now_ms())
+            self._catalogue.note_offer(model.model_id, offer.signer.address, steady_ms())
 
     def _miners_that_offer(self, model_id: bytes) -> list[bytes]:
         live = (
@@ -230,13 +230,13 @@ class Coordinator:
         order = self.engine.book.tasks.get(_bytes_of(task.task_id))
         if order is not None:
             reason = "the operator of this node cancelled it"
-            self.perform(self.engine.fail(order, FailureKind.CANCELLED, reason, now_ms()))
+            self.perform(self.engine.fail(order, FailureKind.CANCELLED, reason, steady_ms()))
         await trio.lowlevel.checkpoint()
         return {"cancelled": order is not None}
 
     def cancel(self, order_id: bytes, reason: str) -> None:
         """The app does not want an order any more. Nothing happens if it is over."""
-        self.perform(self.engine.cancel(order_id, reason, now_ms()))
+        self.perform(self.engine.cancel(order_id, reason, steady_ms()))
 
     def _place(self, request: ImageRequest, key: str, body_hash: bytes) -> Watch:
         sources = {sha256(source): source for source in (request.source,) if source}
@@ -252,7 +252,7 @@ class Coordinator:
             self.request_files.use(request.model)
         watch = self._watch(placed.order_id)
         try:
-            self.perform(self.engine.place(placed, sources, placed.placed_at_ms))
+            self.perform(self.engine.place(placed, sources, steady_ms()))
         except JournalUnavailable as error:
             del self._watches[placed.order_id]
             raise NotReady(f"this node cannot write down what it takes: {error}") from error
@@ -342,7 +342,7 @@ class Coordinator:
             try:
                 stream.put(action)
             except Refusal as refusal:
-                self.perform(self.engine.stream_lost(action.stream_id, refusal.reason, now_ms()))
+                self.perform(self.engine.stream_lost(action.stream_id, refusal.reason, steady_ms()))
 
     def _begin(self, errand: Publish | Call | AskChain) -> None:
         try:
@@ -352,10 +352,10 @@ class Coordinator:
             match errand:
                 case Publish(task_id=task_id):
                     reason = "too much waits to be announced"
-                    self.perform(self.engine.publish_failed(task_id, reason, now_ms()))
+                    self.perform(self.engine.publish_failed(task_id, reason, steady_ms()))
                 case AskChain(miner=miner):
                     reason = "too much waits to be asked"
-                    self.perform(self.engine.chain_answered(miner, reason, now_ms()))
+                    self.perform(self.engine.chain_answered(miner, reason, steady_ms()))
                 case Call():
                     pass  # a miner that was not called comes by itself
 
@@ -367,7 +367,7 @@ class Coordinator:
         await self._peer.alone.wait()
         self._journal.load(self.engine.book)
         async with trio.open_nursery() as nursery:
-            self.perform(self.engine.resume(now_ms()))
+            self.perform(self.engine.resume(steady_ms()))
             # Not before: a miner that has come back would hear that its task was never here.
             self._peer.host.handle_direct_streams(
                 TASK_PROTOCOL, self.handle_stream, admission=self._admission()
@@ -380,7 +380,7 @@ class Coordinator:
     async def _tick(self) -> None:
         while True:
             await trio.sleep(TICK_MS / 1000)
-            self.perform(self.engine.tick(now_ms()))
+            self.perform(self.engine.tick(steady_ms()))
 
     async def _run_errand(self, errand: Publish | Call | AskChain) -> None:
         match errand:
@@ -389,7 +389,7 @@ class Coordinator:
                 try:
                     await self._peer.publish(tasks.TOPIC, data)
                 except LocalError as error:
-                    self.perform(self.engine.publish_failed(task_id, str(error), now_ms()))
+                    self.perform(self.engine.publish_failed(task_id, str(error), steady_ms()))
             case Call(task_id=task_id, miner=miner):
                 try:
                     await call_miner(self._peer.host, self._peer.seen.offers.get, miner, task_id)
@@ -405,7 +405,7 @@ class Coordinator:
                         failure = ""
                     except (ChainError, ContractReverted) as error:
                         failure = str(error)
-                self.perform(self.engine.chain_answered(miner, failure, now_ms()))
+                self.perform(self.engine.chain_answered(miner, failure, steady_ms()))
 
     # Miners' streams
 
@@ -437,15 +437,17 @@ class Coordinator:
         reason = "its stream ended"
         try:
             self.perform(
-                self.engine.stream_opened(stream_id, address_of_peer(peer_id), payload or b"", now_ms())
+                self.engine.stream_opened(stream_id, address_of_peer(peer_id), payload or b"", steady_ms())
             )
-            await mine.serve(lambda heard: self.perform(self.engine.stream_heard(stream_id, heard, now_ms())))
+            await mine.serve(
+                lambda heard: self.perform(self.engine.stream_heard(stream_id, heard, steady_ms()))
+            )
         except CuckooError as error:
             reason = "its stream broke off" if isinstance(error, TruncatedStream) else str(error)
             raise
         finally:
             del self._streams[stream_id]
-            self.perform(self.engine.stream_lost(stream_id, reason, now_ms()))
+            self.perform(self.engine.stream_lost(stream_id, reason, steady_ms()))
 
 
 def _bytes_of(text: str) -> bytes:

@@ -112,6 +112,10 @@ class Core:
         with self.writing():
             self.journal.write(record, snapshot_of(order) if is_live else None, blobs or {})
 
+    def unix_ms(self, now_ms: int) -> int:
+        """The time of day, for statements and records. :param now_ms: by the engine's clock."""
+        return now_ms + self.market.ahead_ms()
+
     def epoch_of(self, task: TaskAnnouncement) -> EpochView:
         """The epoch behind a task's draw, known since its announcement."""
         return self.market.view.epochs.get(task.epoch) or self.journal.epoch(task.epoch)

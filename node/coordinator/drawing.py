@@ -82,6 +82,7 @@ class Drawing:
             raise NoMiner("no miner that can do it was among the first of the draw")
         core.purse.require(_price_wei(choice, assigned))
         task_input, price = self._input(order), choice.price(assigned)
+        at_ms = core.unix_ms(now_ms)
         announcement = TaskAnnouncement(
             coordinator=core.signer.address,
             epoch=epoch.number,
@@ -92,8 +93,8 @@ class Drawing:
             input_commitment=task_input.commitment(),
             price_micro_cai=price.whole_micro_cai,
             upfront_micro_cai=price.upfront_micro_cai,
-            announced_at_ms=now_ms,
-            deadline_ms=now_ms + self._life_ms(order.request, choice, assigned),
+            announced_at_ms=at_ms,
+            deadline_ms=at_ms + self._life_ms(order.request, choice, assigned),
             ranking=ranking,
             multiaddrs=core.market.multiaddrs(),
         )
@@ -101,6 +102,7 @@ class Drawing:
             core.journal.keep_epoch(epoch)
         task_id = task_id_of(core.signer.domain, announcement)
         core.record(TaskDrawn(order.order_id, task_id, announcement.encode(), task_input.encode()))
+        order.live_task.begun_ms = now_ms
         core.purse.hold(order.live_task.reserved_wei)
         return self.announce(order)
 
@@ -125,7 +127,7 @@ class Drawing:
         """
         epoch = self._epoch()
         choice = Choice(
-            candidates(self._core.market.offers(), request, now_ms),
+            candidates(self._core.market.offers(), request, self._core.unix_ms(now_ms)),
             request,
             miners=epoch.miners,
             busy=self._busy(),

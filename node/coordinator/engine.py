@@ -5,6 +5,9 @@ after a restart. Whatever must outlive a crash is written to the journal before 
 Is not: I/O, a clock or randomness (given), whom to pass over (`choice`), or the turns of a task's miners,
 which are in :mod:`node.coordinator.turns`.
 
+Time comes as `now_ms`, by a clock that nobody sets: all waits are measured by it. Statements and records are
+about the time of day (`Core.unix_ms`), and what a wait still lasts is told from them once, after a restart.
+
 Laws, held by tests: every order ends; a number has one body; an order has one live task; nobody is paid twice
 for the same unit; what a miner sends ends its own turn at most.
 """
@@ -92,6 +95,7 @@ class CoordinatorEngine:
             raise Busy(f"too many concurrent orders (limit {ORDERS_MAX})")
         self._drawing.require_possible(placed.request, now_ms)
         order = self._core.book.apply(placed)
+        order.waits_since_ms = now_ms
         try:
             self._core.journal.write(placed, snapshot_of(order), sources)
         except BaseException:
@@ -106,7 +110,7 @@ class CoordinatorEngine:
             return []
         task = order.task
         actions = [] if task is None else self._turns.dismiss(order, "the app went away")
-        self._core.record(OrderCancelled(order_id, reason, now_ms))
+        self._core.record(OrderCancelled(order_id, reason, self._core.unix_ms(now_ms)))
         if task is not None:
             self._core.purse.release(task.reserved_wei)
         self._core.counts.orders_cancelled += 1
@@ -162,10 +166,10 @@ class CoordinatorEngine:
             if order.order_id not in self._core.book.orders:
                 continue
             if order.task is None:
-                if now_ms >= order.placed_at_ms + WAIT_MS_MAX:
+                if now_ms >= order.waits_since_ms + WAIT_MS_MAX:
                     reason = f"no miner was free for it in {WAIT_MS_MAX // 60_000} minutes"
                     actions += self.fail(order, FailureKind.EXPIRED, reason, now_ms)
-            elif now_ms >= order.task.message.deadline_ms:
+            elif now_ms >= order.task.deadline_ms:
                 actions += self._expire(order, now_ms)
             elif (unheard := self._why_unheard(order, now_ms)) is not None:
                 actions += self.fail(order, FailureKind.NO_MINER, unheard, now_ms)
@@ -181,7 +185,10 @@ class CoordinatorEngine:
         """
         actions: list[Action] = []
         self._offers_by_ms = now_ms + self._core.parameters.offer_interval_ms
+        self._turns.watch_from(now_ms)
         self._cancel_nameless(now_ms)
+        for order in self._core.book.orders.values():
+            self._tell_time(order, now_ms)
         for order in self._core.book.tasks.values():
             task = order.live_task
             self._core.purse.hold(task.reserved_wei)
@@ -210,8 +217,16 @@ class CoordinatorEngine:
         reason = "this node was restarted, and the order has no name under which its app could ask again"
         for order in list(self._core.book.orders.values()):
             if not order.key:
-                self._core.record(OrderCancelled(order.order_id, reason, now_ms))
+                self._core.record(OrderCancelled(order.order_id, reason, self._core.unix_ms(now_ms)))
                 self._core.counts.orders_cancelled += 1
+
+    def _tell_time(self, order: Order, now_ms: int) -> None:
+        """What an order still waits, by this process's clock; never longer than if it had begun just now."""
+        ahead_ms = self._core.market.ahead_ms()
+        order.waits_since_ms = min(order.placed_at_ms - ahead_ms, now_ms)
+        order.retry_at_ms = min(order.retry_at_ms, now_ms + BUSY_RETRY_MS_MAX)
+        if order.task is not None:
+            order.task.begun_ms = min(order.task.message.announced_at_ms - ahead_ms, now_ms)
 
     # Endings, also for `Turns`
 
@@ -220,7 +235,7 @@ class CoordinatorEngine:
         task = order.task
         reason = cut(reason, FAILURE_BYTES_MAX)  # it may hold the words of all the task's miners
         actions = [] if task is None else self._turns.dismiss(order, reason)
-        self._core.record(OrderFailed(order.order_id, kind, reason, now_ms))
+        self._core.record(OrderFailed(order.order_id, kind, reason, self._core.unix_ms(now_ms)))
         if task is not None:
             self._core.purse.release(task.reserved_wei)
         self._core.counts.orders_failed += 1
@@ -292,7 +307,7 @@ class CoordinatorEngine:
 
     def _wait_or_fail(self, order: Order, refusal: NotReady, now_ms: int) -> list[Action]:
         """An order that was taken waits for a chain or a clock no longer than for a lost miner."""
-        if now_ms < max(order.placed_at_ms, order.retry_at_ms) + self._core.parameters.progress_timeout_ms:
+        if now_ms < max(order.waits_since_ms, order.retry_at_ms) + self._core.parameters.progress_timeout_ms:
             return []
         return self.fail(order, FailureKind.NO_MINER, refusal.reason, now_ms)
 
@@ -302,7 +317,7 @@ class CoordinatorEngine:
         Nobody is waited for then until the last of them has not come: the app hears the true reason at once.
         """
         task = order.live_task
-        first_due_ms = task.message.announced_at_ms + self._core.market.view.terms.head_start_ms
+        first_due_ms = task.begun_ms + self._core.market.view.terms.head_start_ms
         came = any(turn.state not in (TurnState.AWAITED, TurnState.PASSED) for turn in task.turns)
         return None if came or now_ms < first_due_ms else self._core.market.reason_not_ready()
 
@@ -326,5 +341,5 @@ class CoordinatorEngine:
 
 
 def _busy_pause_ms(order: Order, now_ms: int) -> int:
-    waited_ms = now_ms - order.placed_at_ms
+    waited_ms = now_ms - order.waits_since_ms
     return max(BUSY_RETRY_MS, min(BUSY_RETRY_MS_MAX, waited_ms // BUSY_RETRY_DIVISOR))

@@ -224,7 +224,7 @@ class Journal:
 
     def find_key(self, key: str) -> EndedOrder | None:
         """The last ended order under the name that an app gave it."""
-        row = self._row("SELECT order_id FROM ended WHERE key = ? ORDER BY ended_at_ms DESC LIMIT 1", (key,))
+        row = self._row("SELECT order_id FROM ended WHERE key = ? ORDER BY rowid DESC LIMIT 1", (key,))
         return None if row is None else self.find(bytes(row[0]))
 
     def find(self, order_id: bytes) -> EndedOrder | None:
@@ -293,7 +293,8 @@ class Journal:
     def _prune(self, now_ms: int) -> None:
         """Forget what is beyond the bounds, the oldest first."""
         run = self._connection.execute
-        oldest = "SELECT order_id FROM ended ORDER BY ended_at_ms DESC LIMIT -1 OFFSET ?"
+        # By the order of their writing: the clock may have been set back between them.
+        oldest = "SELECT order_id FROM ended ORDER BY rowid DESC LIMIT -1 OFFSET ?"
         run(f"DELETE FROM uses WHERE order_id IN ({oldest})", (OUTCOMES_MAX,))  # noqa: S608 - a fixed text
         run(f"DELETE FROM ended WHERE order_id IN ({oldest})", (OUTCOMES_MAX,))  # noqa: S608 - likewise
         run(
@@ -303,7 +304,7 @@ class Journal:
         run("DELETE FROM blobs WHERE hash NOT IN (SELECT hash FROM uses)")
         while self.statistics().blob_bytes > OUTPUTS_BYTES_MAX:
             row = run(
-                "SELECT ended.order_id FROM ended JOIN uses USING (order_id) ORDER BY ended_at_ms LIMIT 1"
+                "SELECT ended.order_id FROM ended JOIN uses USING (order_id) ORDER BY ended.rowid LIMIT 1"
             ).fetchone()
             if row is None:
                 break  # what is left belongs to live orders, which are bounded by themselves

@@ -21,7 +21,7 @@ from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
 from node.peer.peer import Peer
 from node.settings import CoordinatorSettings
-from node.system.clock import now_ms
+from node.system.clock import steady_ms
 from protocol.rules import offers
 
 DEPOSIT_MISSING = (
@@ -54,7 +54,7 @@ async def open_coordinator(
         peer.listen(offers.TOPIC, coordinator.note_offer)
         async with trio.open_nursery() as nursery:
             fetch = fetch_over(peer.host, peer.lookup)
-            nursery.start_soon(keep_fetching, catalogue, fetch, now_ms)
+            nursery.start_soon(keep_fetching, catalogue, fetch, steady_ms)
             nursery.start_soon(run_coordinator, coordinator, peer, purse)
             yield coordinator, catalogue
             nursery.cancel_scope.cancel()

@@ -76,12 +76,14 @@ class Turn:
     :ivar total_wei: of the last voucher for it: all that it was ever promised by this coordinator.
     :ivar decline_kind, reason: how its turn ended, in its words or ours.
     :ivar called_at_ms: when it was asked to come; None if it was not. This and what follows is forgotten at a
-        restart.
+        restart; its times are by the engine's clock.
     :ivar stream_id: of its stream; None without one.
     :ivar offered: the acceptance that came on the stream, not written down before it works.
     :ivar intake: what it sends, while it works.
     :ivar heard_at_ms: when it last sent something, while it works.
     :ivar ends_at_ms: when its turn is over at the latest while others are left, while it works.
+    :ivar came: it has said something of this task.
+    :ivar absent: it has not, though its head start and as long again are over.
     """
 
     miner: bytes
@@ -98,6 +100,8 @@ class Turn:
     heard_at_ms: int = 0
     ends_at_ms: int = 0
     asks_chain: bool = False
+    came: bool = False
+    absent: bool = False
 
     @property
     def state(self) -> TurnState:
@@ -120,6 +124,7 @@ class Task:
     :ivar statement: the signed announcement, once it is.
     :ivar reserved_wei: of the deposit, not promised yet.
     :ivar turns: of the assigned, by rank.
+    :ivar begun_ms: when it was announced, by the engine's clock; `announced_at_ms` is by the time of day.
     """
 
     task_id: bytes
@@ -127,8 +132,14 @@ class Task:
     input: bytes
     reserved_wei: int
     turns: list[Turn]
+    begun_ms: int
     life: Life[CoordinatorState, CoordinatorEvent] = field(default_factory=lambda: Life(COORDINATOR))
     statement: Statement[TaskAnnouncement] | None = None
+
+    @property
+    def deadline_ms(self) -> int:
+        """When it is over, by the engine's clock."""
+        return self.begun_ms + self.message.deadline_ms - self.message.announced_at_ms
 
     @property
     def schedule(self) -> PaySchedule:
@@ -146,10 +157,14 @@ class Order:
     """An app's wish, until it is over.
 
     :ivar key, body_hash: how the app calls it, and what it then said.
+    :ivar placed_at_ms: when, by the time of day.
     :ivar attempts: tasks drawn for it so far, those aside whose miners were merely busy.
-    :ivar retry_at_ms: it is not drawn again before.
+    :ivar retry_at_ms: it is not drawn again before, by the engine's clock.
     :ivar tried: miners whose turn for it has ended.
     :ivar task: the live one.
+    :ivar waits_since_ms: since when its app waits, by the engine's clock.
+    :ivar was_heard: some miner has come for it. This and what follows is forgotten at a restart.
+    :ivar absent: miners that did not come for it, while nobody did.
     """
 
     order_id: bytes
@@ -163,6 +178,9 @@ class Order:
     retry_at_ms: int = 0
     tried: set[bytes] = field(default_factory=set)
     task: Task | None = None
+    waits_since_ms: int = 0
+    was_heard: bool = False
+    absent: list[bytes] = field(default_factory=list)
 
     @property
     def live_task(self) -> Task:
@@ -199,6 +217,7 @@ class Book:
                 record.request,
                 record.sources,
                 record.placed_at_ms,
+                waits_since_ms=record.placed_at_ms,
             )
             self.orders[record.order_id] = order
             return order
@@ -237,7 +256,7 @@ class Book:
     def _draw(self, order: Order, record: TaskDrawn) -> None:
         message = TaskAnnouncement.decode(record.body)
         turns = [Turn(miner) for miner in message.assigned]
-        task = Task(record.task_id, message, record.input, 0, turns)
+        task = Task(record.task_id, message, record.input, 0, turns, message.announced_at_ms)
         task.reserved_wei = task.schedule.price_wei
         order.task = task
         order.attempts += 1
@@ -271,6 +290,7 @@ class Book:
             attempts=snapshot.attempts,
             retry_at_ms=snapshot.retry_at_ms,
             tried=set(snapshot.tried),
+            waits_since_ms=snapshot.placed_at_ms,
         )
         order.life.state = OrderState(snapshot.state)
         self.orders[order.order_id] = order
@@ -282,6 +302,7 @@ class Book:
                 snapshot.task_input,
                 wei_of(snapshot.reserved),
                 [_restore_turn(turn) for turn in snapshot.turns],
+                message.announced_at_ms,
             )
             task.life.state = CoordinatorState(snapshot.task_state)
             if snapshot.announcement:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from node.peer.peer import Peer
+from node.system.clock import ahead_ms
 from protocol.messages import Kind, Message, Offer, TaskAnnouncement
 from protocol.rules.view import View
 from protocol.statement import Domain, Statement
@@ -22,6 +23,10 @@ class PeerMarket:
     def view(self) -> View:
         """See `MarketPort`."""
         return self._peer.view
+
+    def ahead_ms(self) -> int:
+        """See `MarketPort`."""
+        return ahead_ms()
 
     def offers(self) -> Iterator[tuple[bytes, Offer]]:
         """See `MarketPort`."""

@@ -104,6 +104,9 @@ class MarketPort(Protocol):
     def view(self) -> View:
         """The chain, as this node last read it."""
 
+    def ahead_ms(self) -> int:
+        """How far the time of day, of which statements speak, is ahead of the engine's, which nobody sets."""
+
     def offers(self) -> Iterable[tuple[bytes, Offer]]:
         """Newest offer of each miner, live or not."""
 

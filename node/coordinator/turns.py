@@ -96,6 +96,11 @@ class Turns:
         self._endings = endings
         self._streams: dict[int, tuple[bytes, int]] = {}
         self._asked: set[bytes] = set()
+        self._watching_from_ms = 0
+
+    def watch_from(self, now_ms: int) -> None:
+        """Who should have come before is not missed: this process was not there."""
+        self._watching_from_ms = now_ms
 
     # Events
 
@@ -116,6 +121,7 @@ class Turns:
         if rank is None:
             raise Refusal(NOT_DRAWN)
         turn = turns[rank]
+        self._note_came(order, turn, now_ms)
         if not isinstance(acceptance, TaskDecline) and acceptance.message.rank != rank:
             return _refuse_rank(stream_id, turn, acceptance)
         if turn.life.over:
@@ -187,6 +193,7 @@ class Turns:
     def tick(self, order: Order, now_ms: int) -> list[Action]:
         """Act on the time that has passed for the miners of one order's task."""
         task = order.live_task
+        self._note_absent(order, now_ms)
         silent_ms = self._core.parameters.progress_timeout_ms
         rank = task.working
         if rank is not None:
@@ -210,6 +217,7 @@ class Turns:
         task = order.task
         if task is None or task.working is not None:
             return []
+        self._note_absent(order, now_ms)
         here = [
             rank
             for rank, turn in enumerate(task.turns)
@@ -264,12 +272,35 @@ class Turns:
                 return self._endings.exhaust(order, now_ms)
         return []
 
+    def _note_came(self, order: Order, turn: Turn, now_ms: int) -> None:
+        """A miner has come for an order: those that did not come for it have failed."""
+        turn.came = order.was_heard = True
+        for miner in order.absent:
+            self._core.experience.note_failure(miner, now_ms)
+        order.absent.clear()
+
+    def _note_absent(self, order: Order, now_ms: int) -> None:
+        """Miners that do not come have failed, too, unless nobody comes: then this node may not be heard."""
+        head_start_ms = self._core.market.view.terms.head_start_ms
+        for turn in order.live_task.turns:
+            starts_at_ms = self._starts_at_ms(order, turn)
+            is_late = now_ms >= starts_at_ms + head_start_ms and starts_at_ms >= self._watching_from_ms
+            if turn.came or turn.absent or not is_late:
+                continue
+            turn.absent = True
+            if order.was_heard:
+                self._core.experience.note_failure(turn.miner, now_ms)
+            else:
+                order.absent.append(turn.miner)
+
     def _due_ms(self, order: Order, turn: Turn) -> int:
         """From when on a miner may have the turn: it was called, or its head start is over."""
+        return self._starts_at_ms(order, turn) if turn.called_at_ms is None else turn.called_at_ms
+
+    def _starts_at_ms(self, order: Order, turn: Turn) -> int:
+        """When a miner comes that nobody calls."""
         task = order.live_task
-        rank = task.turns.index(turn)
-        starts_at_ms = self._core.market.view.terms.starts_at_ms(task.message, rank)
-        return starts_at_ms if turn.called_at_ms is None else turn.called_at_ms
+        return task.begun_ms + task.turns.index(turn) * self._core.market.view.terms.head_start_ms
 
     def _passed_ms(self, order: Order, turn: Turn) -> int:
         """When nobody waits any more for a miner that has not come."""
@@ -302,7 +333,7 @@ class Turns:
         turn.intake = ResultIntake(self._core.signer.domain, task.statement, turn.miner)
         turn.intake.unit_limit = task.schedule.unit_limit(turn.paid_wei)
         turn.heard_at_ms = now_ms
-        turn.ends_at_ms = now_ms + (task.message.deadline_ms - now_ms) // TURN_DIVISOR
+        turn.ends_at_ms = now_ms + (task.deadline_ms - now_ms) // TURN_DIVISOR
         actions: list[Action] = []
         if turn.paid_wei:
             # The last voucher may have been lost with the stream or with us.
@@ -365,7 +396,7 @@ class Turns:
         self._forget_stream(turn)
         actions += [Send(stream_id, (reply(ReplyKind.RECEIVED),)), CloseStream(stream_id)]
         actions += self.dismiss(order, "the task is delivered")
-        received = ResultReceived(order.order_id, rank, commitment.encoded, now_ms)
+        received = ResultReceived(order.order_id, rank, commitment.encoded, engine.unix_ms(now_ms))
         engine.record(received, {sha256(output): output})
         engine.purse.release(reserved_wei)
         engine.experience.note_success(turn.miner)

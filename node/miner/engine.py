@@ -98,11 +98,15 @@ class MinerEngine:
 
     # Events
 
-    def heard(self, task: Statement[TaskAnnouncement], now_ms: int) -> list[Action]:
-        """An announcement that its rule has accepted."""
+    def heard(self, task: Statement[TaskAnnouncement], now_ms: int, ahead_ms: int = 0) -> list[Action]:
+        """An announcement that its rule has accepted.
+
+        :param ahead_ms: how far the time of day, of which announcements speak, is ahead of `now_ms`, which
+            nobody sets.
+        """
         message, task_id = task.message, task.digest
         known = task_id in self._tasks.by_id or task_id in self._tasks.over
-        if self._miner not in message.assigned or known or message.deadline_ms <= now_ms:
+        if self._miner not in message.assigned or known or message.deadline_ms <= now_ms + ahead_ms:
             return []
         self.counts[Count.HEARD] += 1
         self._tasks.remembered[task_id] = task
@@ -112,7 +116,7 @@ class MinerEngine:
         if overflow is not None:
             self.counts[overflow] += 1
             return []
-        self._follow(task, now_ms)
+        self._follow(task, now_ms, ahead_ms)
         return self._tasks.take_actions()
 
     def heard_result(self, task_id: bytes, miner: bytes) -> list[Action]:
@@ -129,17 +133,18 @@ class MinerEngine:
             del self._tasks.over[task_id]
         return self._tasks.take_actions()
 
-    def called(self, task_id: bytes, caller: bytes, now_ms: int) -> list[Action]:
+    def called(self, task_id: bytes, caller: bytes, now_ms: int, ahead_ms: int = 0) -> list[Action]:
         """A peer calls for a task; if it is the task's coordinator, this miner's turn has come.
 
         :param caller: its address, authenticated.
+        :param ahead_ms: as for `heard`.
         """
         task = self._tasks.remembered.get(task_id)
         followed = self._tasks.by_id.get(task_id)
         if followed is None and task is not None and caller == task.message.coordinator:
-            over = task_id in self._tasks.over or task.message.deadline_ms <= now_ms
+            over = task_id in self._tasks.over or task.message.deadline_ms <= now_ms + ahead_ms
             if not over and self._tasks.overflow(caller) is None:
-                followed = self._follow(task, now_ms)
+                followed = self._follow(task, now_ms, ahead_ms)
         if followed is None or caller != followed.coordinator:
             self.counts[Count.CALL_REFUSED] += 1
             self._tasks.actions.append(RefuseCall("no task of yours waits here"))
@@ -247,7 +252,7 @@ class MinerEngine:
     def tick(self, now_ms: int) -> list[Action]:
         """Time has passed."""
         for followed in list(self._tasks.by_id.values()):
-            if followed.task.message.deadline_ms <= now_ms:
+            if followed.deadline_ms <= now_ms:
                 self._tasks.end(followed, MinerEvent.GIVE_UP, "its deadline has passed")
             else:
                 self._conversations.tick(followed, now_ms)
@@ -262,9 +267,10 @@ class MinerEngine:
 
     # Internals
 
-    def _follow(self, task: Statement[TaskAnnouncement], now_ms: int) -> Followed:
+    def _follow(self, task: Statement[TaskAnnouncement], now_ms: int, ahead_ms: int) -> Followed:
         rank = task.message.assigned.index(self._miner)
-        followed = Followed(task, rank, self._task_terms.starts_at_ms(task.message, rank))
+        comes_at_ms = self._task_terms.starts_at_ms(task.message, rank) - ahead_ms
+        followed = Followed(task, rank, comes_at_ms, task.message.deadline_ms - ahead_ms)
         self._tasks.add(followed)
         followed.decline = self._terms.why_not(task.message)
         if followed.decline is None and self._paused:

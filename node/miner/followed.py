@@ -40,9 +40,10 @@ REDIAL_MS_MAX: Final = 5_000
 
 @dataclass(slots=True, eq=False)
 class Followed:
-    """One task.
+    """One task. Its times are by the engine's clock.
 
     :ivar comes_at_ms: when the miner comes by itself, or tries to again.
+    :ivar deadline_ms: when it is over.
     :ivar decline: what it has to say instead of an acceptance, once its turn comes.
     :ivar promised: it has accepted once, and keeps that word when it pauses.
     :ivar vouchers: that have come on the present stream.
@@ -57,6 +58,7 @@ class Followed:
     task: Statement[TaskAnnouncement]
     rank: int
     comes_at_ms: int
+    deadline_ms: int
     life: Life[MinerState, MinerEvent] = field(default_factory=lambda: Life(MINER))
     decline: Decline | None = None
     promised: bool = False
@@ -97,7 +99,7 @@ class Followed:
 
     def wake_at_ms(self) -> int:
         """When time alone changes something next."""
-        times = [self.task.message.deadline_ms]
+        times = [self.deadline_ms]
         if self.may_come:
             times.append(self.comes_at_ms)
         due_at_ms = None if self.meter is None else self.meter.due_at_ms

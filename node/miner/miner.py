@@ -47,7 +47,7 @@ from node.miner.terms import ModelTerms
 from node.miner.throttle import UPDATE_SECONDS, Throttle
 from node.pay.payee import PATIENCE_DIVISOR, Payee
 from node.peer.peer import Peer
-from node.system.clock import now_ms
+from node.system.clock import ahead_ms, now_ms, steady_ms
 from node.system.context import NodeContext
 from node.system.events import TaskDelivered
 from protocol.errors import CuckooError, Refusal
@@ -197,13 +197,13 @@ class Miner:
     # What the engine hears
 
     def _hear_task(self, task: Statement[TaskAnnouncement]) -> None:
-        self._act(self._engine.heard(task, now_ms()))
+        self._act(self._engine.heard(task, steady_ms(), ahead_ms()))
 
     def _hear_result(self, result: Statement[ResultCommitment]) -> None:
         self._act(self._engine.heard_result(result.message.task_id, result.signer.address))
 
     def _take_call(self, task_id: bytes, caller: bytes) -> str | None:
-        actions = self._engine.called(task_id, caller, now_ms())
+        actions = self._engine.called(task_id, caller, steady_ms(), ahead_ms())
         self._act(actions)
         return next((action.reason for action in actions if isinstance(action, RefuseCall)), None)
 
@@ -213,10 +213,10 @@ class Miner:
             wake_ms = self._engine.wake_at_ms()
             self._wake_ms = math.inf if wake_ms is None else wake_ms
             self._woken = trio.Event()
-            with trio.move_on_after(max(0.0, self._wake_ms - now_ms()) / 1000):
+            with trio.move_on_after(max(0.0, self._wake_ms - steady_ms()) / 1000):
                 await self._woken.wait()
                 continue
-            self._act(self._engine.tick(now_ms()))
+            self._act(self._engine.tick(steady_ms()))
 
     # What the engine wants
 
@@ -257,7 +257,7 @@ class Miner:
             case CancelJob(task_id=task_id):
                 self._jobs.pop(task_id).cancel()
             case KeepTrace(task=task):
-                self._act(self._engine.trace_kept(task.digest, now_ms(), self._keep_trace(task)))
+                self._act(self._engine.trace_kept(task.digest, steady_ms(), self._keep_trace(task)))
             case DiscardTrace(task_id=task_id):
                 self._traces.discard(task_id)
             case _:
@@ -273,7 +273,7 @@ class Miner:
 
     async def _check_credit(self, task_id: bytes, task: TaskAnnouncement) -> None:
         reason = await self._payee.why_no_credit(task)
-        self._act(self._engine.credit(task_id, reason, now_ms()))
+        self._act(self._engine.credit(task_id, reason, steady_ms()))
 
     async def _publish(self, commitment: Statement[ResultCommitment]) -> None:
         try:
@@ -292,9 +292,9 @@ class Miner:
             if scope.cancel_called:
                 return
             if made.png:
-                self._act(self._engine.job_preview(task_id, made.units, made.png, now_ms()))
+                self._act(self._engine.job_preview(task_id, made.units, made.png, steady_ms()))
             else:
-                self._act(self._engine.job_progress(task_id, made.units, now_ms()))
+                self._act(self._engine.job_progress(task_id, made.units, steady_ms()))
 
         log.info("working", task=task_id.hex())
         outcome = None
@@ -317,19 +317,19 @@ class Miner:
             coordinator = await reach_coordinator(self._peer.host, self._peer.lookup, task)
             async with self._peer.host.open_direct_stream(coordinator, TASK_PROTOCOL) as direct:
                 stream = self._streams[stream_id] = TaskStream(direct)
-                self._act(self._engine.stream_opened(task.digest, stream_id, now_ms()))
+                self._act(self._engine.stream_opened(task.digest, stream_id, steady_ms()))
                 end = await stream.run(
-                    lambda payload: self._act(self._engine.stream_payload(stream_id, payload, now_ms()))
+                    lambda payload: self._act(self._engine.stream_payload(stream_id, payload, steady_ms()))
                 )
                 if isinstance(end, Closed) and end.reason:
                     raise Refusal(end.reason)
         except CuckooError as error:
             if stream_id not in self._streams:
-                self._act(self._engine.dial_failed(task.digest, str(error), now_ms()))
+                self._act(self._engine.dial_failed(task.digest, str(error), steady_ms()))
                 return
             end = end or lost_by(error)
         finally:
             self._streams.pop(stream_id, None)
         if isinstance(end, Lost):
             log.info("coordinator lost", task=task.digest.hex(), reason=end.reason)
-            self._act(self._engine.stream_lost(stream_id, end.reason, now_ms(), refused=end.refused))
+            self._act(self._engine.stream_lost(stream_id, end.reason, steady_ms(), refused=end.refused))

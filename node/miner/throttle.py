@@ -13,7 +13,7 @@ import structlog
 import trio
 
 from node.miner.work_policy import PauseDecision, PauseReason, WorkPolicy
-from node.system.clock import now_ms
+from node.system.clock import steady_ms
 
 if TYPE_CHECKING:
     from node.inference.pool.pool import WorkerPool
@@ -45,7 +45,7 @@ class Throttle:
         # Reading takes milliseconds, but a driver may hang.
         load = await trio.to_thread.run_sync(partial(self._monitor.read, working=working))
         self.temperatures = await trio.to_thread.run_sync(self._monitor.temperatures)
-        reason = self._decision.update(load, now_ms())
+        reason = self._decision.update(load, steady_ms())
         if reason != before:
             log.info("paused" if reason else "working again", reason=str(reason))
         if self._decision.frees_memory:

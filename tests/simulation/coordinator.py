@@ -122,6 +122,10 @@ class PeerMarket:
         """See `MarketPort`."""
         return self._peer.view
 
+    def ahead_ms(self) -> int:
+        """See `MarketPort`: a simulated clock is off, but nobody sets it."""
+        return 0
+
     def offers(self) -> Iterator[tuple[bytes, Offer]]:
         """See `MarketPort`."""
         for miner, offer in self._peer.seen.offers.items():

@@ -85,12 +85,16 @@ class Market:
     def __init__(self, miners=MINERS):
         self.view = View(DOMAIN, {7: epoch_view(miners=miners)}, TERMS)
         self.not_ready = None
+        self.ahead = 0
         self.offered = {key.address: self.offer() for key in miners}
 
     @staticmethod
     def offer(price_wei=UNIT_PRICE_WEI, capacity=1, kind=WorkKind.TEXT_TO_IMAGE):
         work = WorkOffer(kind, (price_wei,), 400)
         return Offer(0, 0, 1 << 60, capacity, (ModelOffer(MODEL_ID, (work,)),))
+
+    def ahead_ms(self):
+        return self.ahead
 
     def offers(self):
         return self.offered.items()

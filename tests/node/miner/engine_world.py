@@ -103,6 +103,7 @@ class World:
 
     def __init__(self, *, capacity=1, terms=None, pay=None, sealing=None):
         self.now_ms = START_MS
+        self.ahead_ms = 0
         self.pay = pay or MemoryPay()
         self.sealing = sealing or MemorySeal(DOMAIN, MINER.secret)
         self.capacity = capacity
@@ -127,13 +128,14 @@ class World:
         return actions
 
     def heard(self, task):
-        return self.note(self.engine.heard(task, self.now_ms))
+        return self.note(self.engine.heard(task, self.now_ms, self.ahead_ms))
 
     def credit(self, task, reason=None):
         return self.note(self.engine.credit(task.digest, reason, self.now_ms))
 
     def call(self, task, caller=None):
-        return self.note(self.engine.called(task.digest, caller or task.message.coordinator, self.now_ms))
+        caller = caller or task.message.coordinator
+        return self.note(self.engine.called(task.digest, caller, self.now_ms, self.ahead_ms))
 
     def open(self, task):
         """The stream is open; returns its number and what was said on it first."""

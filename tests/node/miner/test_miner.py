@@ -116,7 +116,8 @@ class Throttle:
 @pytest.fixture
 async def world(tmp_path, monkeypatch, autojump_clock, nursery):
     """A miner that runs by trio's clock, and everything around it."""
-    monkeypatch.setattr(module, "now_ms", now_ms)
+    for name, clock in (("now_ms", now_ms), ("steady_ms", now_ms), ("ahead_ms", lambda: 0)):
+        monkeypatch.setattr(module, name, clock)
     host, listeners, published, jobs = Host(), {}, [], []
 
     async def publish(topic, data):

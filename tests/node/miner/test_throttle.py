@@ -39,7 +39,7 @@ class Pool:
 
 async def test_hours_pause_it_and_a_long_pause_frees_memory(monkeypatch):
     monitor, pool, now = Monitor(12), Pool(), [0]
-    monkeypatch.setattr(subject, "now_ms", lambda: now[0])
+    monkeypatch.setattr(subject, "steady_ms", lambda: now[0])
     throttle = Throttle(WorkPolicy((22, 7)), monitor)
     assert throttle.pause_reason == ""
     await throttle.update(pool)
