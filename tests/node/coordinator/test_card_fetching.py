@@ -2,7 +2,6 @@
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from node.coordinator.card_fetching import FETCH_TIMEOUT_S, keep_fetching
 from node.coordinator.catalogue import Catalogue
@@ -11,11 +10,6 @@ from tests.protocol.builders import model_card
 
 MODEL_ID = b"\x02" * 32
 GOOD, BAD = b"\x01" * 20, b"\x00" * 20
-
-
-@pytest.fixture
-def autojump_clock():
-    return MockClock(autojump_threshold=0)
 
 
 def now_ms() -> int:
