@@ -30,7 +30,7 @@ SHOWN: Final = (
     "chain",
     "network",
 )
-"""What people see, in this order. The rest is for machines."""
+"""The parts that people see, in this order. The rest is for machines."""
 ELSEWHERE: Final = ("image_ms", "paused")
 """Members that are not shown in their section, since they stand above it."""
 
@@ -50,7 +50,7 @@ def write_status(data_dir: Path, now_ms: int, document: Mapping[str, Any]) -> No
 
 
 def read_status(data_dir: Path, now_ms: int) -> dict[str, Any]:
-    """What the node says; if it is down, what it wrote last.
+    """The node's own words; if it is down, those that it wrote last.
 
     :raises NoStatus: neither is there.
     """

@@ -9,6 +9,7 @@ from node.miner.actions import (
 from node.miner.engine import MinerEngine
 from node.miner.ports import AnyTask, MemoryPay, MemorySeal
 from node.signing.keys import Key
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.hashing import sha256
 from protocol.messages import (
     NO_TASK,
@@ -43,9 +44,13 @@ PATIENCE_MS = 2_500
 START_MS = 1_000_000
 LIFE_MS = 60_000
 UNITS = 20
+SLICE = UNITS // 8
 PRICE_MICRO_CAI = 10_000
+PRICE_WEI = PRICE_MICRO_CAI * WEI_PER_MICRO_CAI
 OUTPUT = b"o" * (256 * 1024) + b"the last part"
 NUMBERS = ImageNumbers(seed=7, guidance_milli=4_000, schedule_steps=UNITS)
+PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + (32).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+"""The head of one of 32 x 32 pixels."""
 SALT = b"\x05" * 32
 
 

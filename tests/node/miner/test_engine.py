@@ -13,7 +13,6 @@ from node.miner.actions import (
 )
 from protocol import task as life
 from protocol import work as work_table
-from protocol.draw import WEI_PER_MICRO_CAI
 from protocol.hashing import sha256
 from protocol.messages import CHUNK_BYTES_MAX, DeclineKind, ReplyKind, TaskAcceptance
 from protocol.pay import PaySchedule
@@ -26,7 +25,9 @@ from tests.node.miner.engine_world import (
     NUMBERS,
     OTHERS,
     OUTPUT,
-    PRICE_MICRO_CAI,
+    PNG,
+    PRICE_WEI,
+    SLICE,
     UNITS,
     World,
     announce,
@@ -35,16 +36,6 @@ from tests.node.miner.engine_world import (
     reply,
     voucher,
 )
-
-PRICE_WEI = PRICE_MICRO_CAI * WEI_PER_MICRO_CAI
-SLICE = UNITS // 8
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + (32).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-
-
-@pytest.fixture
-def world():
-    return World()
-
 
 # A whole task
 

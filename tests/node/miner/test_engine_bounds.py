@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import pytest
-
 from node.miner.actions import (
     CheckCredit,
     CloseStream,
@@ -13,7 +11,6 @@ from node.miner.actions import (
     StartJob,
 )
 from node.miner.followed import FOLLOWED_MAX, FOLLOWED_PER_SLOT
-from protocol.draw import WEI_PER_MICRO_CAI
 from protocol.messages import DeclineKind, ReplyKind
 from protocol.task import MinerState
 from protocol.work import Work, WorkKind
@@ -22,7 +19,7 @@ from tests.node.miner.engine_world import (
     OTHERS,
     OUTPUT,
     PATIENCE_MS,
-    PRICE_MICRO_CAI,
+    PNG,
     UNITS,
     World,
     announce,
@@ -30,16 +27,6 @@ from tests.node.miner.engine_world import (
     kinds,
     reply,
 )
-
-PRICE_WEI = PRICE_MICRO_CAI * WEI_PER_MICRO_CAI
-SLICE = UNITS // 8
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + (32).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-
-
-@pytest.fixture
-def world():
-    return World()
-
 
 # Slots
 

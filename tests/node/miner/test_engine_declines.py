@@ -10,14 +10,12 @@ from node.miner.actions import (
     Finished,
 )
 from node.miner.ports import AnyTask, ContradictsItself, Decline, MemoryPay, MemorySeal
-from protocol.draw import WEI_PER_MICRO_CAI
 from protocol.messages import DeclineKind, ReplyKind, TaskAcceptance
 from protocol.task import MinerState
 from tests.node.miner.engine_world import (
     DOMAIN,
     MINER,
     OUTPUT,
-    PRICE_MICRO_CAI,
     UNITS,
     World,
     announce,
@@ -25,16 +23,6 @@ from tests.node.miner.engine_world import (
     kinds,
     reply,
 )
-
-PRICE_WEI = PRICE_MICRO_CAI * WEI_PER_MICRO_CAI
-SLICE = UNITS // 8
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + (32).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-
-
-@pytest.fixture
-def world():
-    return World()
-
 
 # Declines
 

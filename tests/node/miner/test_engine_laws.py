@@ -12,6 +12,7 @@ from tests.node.miner.engine_world import (
     COORDINATORS,
     MINER,
     OTHERS,
+    PNG,
     UNITS,
     World,
     announce,
@@ -22,9 +23,7 @@ from tests.node.miner.engine_world import (
 )
 
 CAPACITY = 2
-SOURCE = (
-    b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + (32).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-).ljust(99)
+SOURCE = PNG.ljust(99)
 EDIT = input_of(WorkKind.IMAGE_TO_IMAGE, SOURCE)
 TASKS = [
     *(announce(number, rank=number % 3, price=1_000 * (number % 2)) for number in range(8)),

@@ -13,7 +13,6 @@ from node.miner.actions import (
 )
 from node.miner.followed import REDIAL_MS_MAX
 from node.miner.ports import MemoryPay
-from protocol.draw import WEI_PER_MICRO_CAI
 from protocol.errors import LocalError, Refusal
 from protocol.messages import DeclineKind, ReplyKind
 from protocol.pay import PaySchedule
@@ -22,7 +21,8 @@ from tests.node.miner.engine_world import (
     LIFE_MS,
     OUTPUT,
     PATIENCE_MS,
-    PRICE_MICRO_CAI,
+    PRICE_WEI,
+    SLICE,
     UNITS,
     World,
     announce,
@@ -31,16 +31,6 @@ from tests.node.miner.engine_world import (
     reply,
     voucher,
 )
-
-PRICE_WEI = PRICE_MICRO_CAI * WEI_PER_MICRO_CAI
-SLICE = UNITS // 8
-PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR" + (32).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
-
-
-@pytest.fixture
-def world():
-    return World()
-
 
 # Lost streams
 
