@@ -34,6 +34,8 @@ from protocol.rules.view import TaskTerms
 from protocol.task import MinerEvent, MinerState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protocol.statement import Statement
 
 
@@ -52,6 +54,7 @@ class MinerEngine:
         terms: Terms,
         task_terms: TaskTerms,
         patience_ms: int,
+        ahead_ms: Callable[[], int],
     ) -> None:
         """Begin without tasks.
 
@@ -59,6 +62,8 @@ class MinerEngine:
         :param task_terms: the network's.
         :param patience_ms: how long a voucher that is due may take, the rest of an input, and the return of a
             lost coordinator while its job runs.
+        :param ahead_ms: how far the time of day, of which announcements speak, is ahead of `now_ms`, by which
+            all waits are measured and which nobody sets.
         """
         self._miner = miner
         self._terms = terms
@@ -68,6 +73,7 @@ class MinerEngine:
         self._conversations = Conversations(self._tasks, self._deliveries, patience_ms)
         self._results_heard: Bounded[bytes, None] = Bounded(OVER_MAX)
         self._checking: dict[bytes, bytes] = {}
+        self._ahead_ms = ahead_ms
         self._paused = ""
 
     @property
@@ -98,15 +104,11 @@ class MinerEngine:
 
     # Events
 
-    def heard(self, task: Statement[TaskAnnouncement], now_ms: int, ahead_ms: int = 0) -> list[Action]:
-        """An announcement that its rule has accepted.
-
-        :param ahead_ms: how far the time of day, of which announcements speak, is ahead of `now_ms`, which
-            nobody sets.
-        """
+    def heard(self, task: Statement[TaskAnnouncement], now_ms: int) -> list[Action]:
+        """An announcement that its rule has accepted."""
         message, task_id = task.message, task.digest
         known = task_id in self._tasks.by_id or task_id in self._tasks.over
-        if self._miner not in message.assigned or known or message.deadline_ms <= now_ms + ahead_ms:
+        if self._miner not in message.assigned or known or message.deadline_ms <= now_ms + self._ahead_ms():
             return []
         self.counts[Count.HEARD] += 1
         self._tasks.remembered[task_id] = task
@@ -116,7 +118,7 @@ class MinerEngine:
         if overflow is not None:
             self.counts[overflow] += 1
             return []
-        self._follow(task, now_ms, ahead_ms)
+        self._follow(task, now_ms)
         return self._tasks.take_actions()
 
     def heard_result(self, task_id: bytes, miner: bytes) -> list[Action]:
@@ -133,18 +135,17 @@ class MinerEngine:
             del self._tasks.over[task_id]
         return self._tasks.take_actions()
 
-    def called(self, task_id: bytes, caller: bytes, now_ms: int, ahead_ms: int = 0) -> list[Action]:
+    def called(self, task_id: bytes, caller: bytes, now_ms: int) -> list[Action]:
         """A peer calls for a task; if it is the task's coordinator, this miner's turn has come.
 
         :param caller: its address, authenticated.
-        :param ahead_ms: as for `heard`.
         """
         task = self._tasks.remembered.get(task_id)
         followed = self._tasks.by_id.get(task_id)
         if followed is None and task is not None and caller == task.message.coordinator:
-            over = task_id in self._tasks.over or task.message.deadline_ms <= now_ms + ahead_ms
+            over = task_id in self._tasks.over or task.message.deadline_ms <= now_ms + self._ahead_ms()
             if not over and self._tasks.overflow(caller) is None:
-                followed = self._follow(task, now_ms, ahead_ms)
+                followed = self._follow(task, now_ms)
         if followed is None or caller != followed.coordinator:
             self.counts[Count.CALL_REFUSED] += 1
             self._tasks.actions.append(RefuseCall("no task of yours waits here"))
@@ -267,8 +268,9 @@ class MinerEngine:
 
     # Internals
 
-    def _follow(self, task: Statement[TaskAnnouncement], now_ms: int, ahead_ms: int) -> Followed:
+    def _follow(self, task: Statement[TaskAnnouncement], now_ms: int) -> Followed:
         rank = task.message.assigned.index(self._miner)
+        ahead_ms = self._ahead_ms()
         comes_at_ms = self._task_terms.starts_at_ms(task.message, rank) - ahead_ms
         followed = Followed(task, rank, comes_at_ms, task.message.deadline_ms - ahead_ms)
         self._tasks.add(followed)

@@ -107,6 +107,7 @@ class Miner:
             terms=terms,
             task_terms=peer.view.terms,
             patience_ms=peer.network.parameters.progress_timeout_ms // PATIENCE_DIVISOR,
+            ahead_ms=ahead_ms,
         )
         self._stream_ids = itertools.count()
         self._streams: dict[int, TaskStream] = {}
@@ -197,13 +198,13 @@ class Miner:
     # What the engine hears
 
     def _hear_task(self, task: Statement[TaskAnnouncement]) -> None:
-        self._act(self._engine.heard(task, steady_ms(), ahead_ms()))
+        self._act(self._engine.heard(task, steady_ms()))
 
     def _hear_result(self, result: Statement[ResultCommitment]) -> None:
         self._act(self._engine.heard_result(result.message.task_id, result.signer.address))
 
     def _take_call(self, task_id: bytes, caller: bytes) -> str | None:
-        actions = self._engine.called(task_id, caller, steady_ms(), ahead_ms())
+        actions = self._engine.called(task_id, caller, steady_ms())
         self._act(actions)
         return next((action.reason for action in actions if isinstance(action, RefuseCall)), None)
 

@@ -94,6 +94,7 @@ class Miner(Process):
             terms=AnyTask(self._capacity),
             task_terms=self.peer.view.terms,
             patience_ms=PROGRESS_TIMEOUT_MS // PATIENCE_DIVISOR,
+            ahead_ms=lambda: 0,
         )
 
     def _crash(self) -> None:

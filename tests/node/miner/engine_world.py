@@ -126,6 +126,7 @@ class World:
             terms=self.terms,
             task_terms=TERMS,
             patience_ms=PATIENCE_MS,
+            ahead_ms=lambda: self.ahead_ms,
         )
 
     def note(self, actions):
@@ -133,14 +134,13 @@ class World:
         return actions
 
     def heard(self, task):
-        return self.note(self.engine.heard(task, self.now_ms, self.ahead_ms))
+        return self.note(self.engine.heard(task, self.now_ms))
 
     def credit(self, task, reason=None):
         return self.note(self.engine.credit(task.digest, reason, self.now_ms))
 
     def call(self, task, caller=None):
-        caller = caller or task.message.coordinator
-        return self.note(self.engine.called(task.digest, caller, self.now_ms, self.ahead_ms))
+        return self.note(self.engine.called(task.digest, caller or task.message.coordinator, self.now_ms))
 
     def open(self, task):
         """The stream is open; returns its number and what was said on it first."""
