@@ -24,7 +24,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from node.coordinator.journal import JOURNAL_FILE
+from node.coordinator.journal_file import JOURNAL_FILE
 from node.coordinator.model_names import NAMES_FILE
 from node.miner.miner import TRACE_FOLDER
 from node.pay.earnings import EARNINGS_FILE

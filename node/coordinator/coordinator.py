@@ -1,88 +1,49 @@
-"""The coordinator: places apps' orders with its engine, and does what the engine asks.
+"""The coordinator: places apps' orders with its engine, and lets them be watched.
 
-Is: streams, calls, gossip, the chain's answers and the clock around :mod:`node.coordinator.engine`; and what
-apps see of it: models, orders, receipts.
-Is not: HTTP (`api/`), gossip rules (`protocol/rules`), or a decision about a task.
+Is: what apps see of the role: models, prices, orders, receipts.
+Is not: the engine's streams, calls and clock (`shell`), HTTP (`api/`), or a decision about a task.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-import structlog
 import trio
 
-from contracts.errors import ChainError, ContractReverted
-from node.coordinator.actions import (
-    Accepted,
-    Accuse,
-    Action,
-    AskChain,
-    Call,
-    CloseStream,
-    Failure,
-    Finish,
-    Paid,
-    Publish,
-    Send,
-    SendInput,
-    Tell,
-)
-from node.coordinator.calling import call_miner
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.core import EngineCounts, EngineParameters
 from node.coordinator.drawing import NotReady
-from node.coordinator.engine import ORDERS_MAX, TICK_MS, CoordinatorEngine
-from node.coordinator.journal import EndedOrder, Journal, JournalUnavailable
-from node.coordinator.miner_stream import MinerStream
+from node.coordinator.ended_orders import EndedOrder
+from node.coordinator.engine import CoordinatorEngine
+from node.coordinator.journal import Journal
+from node.coordinator.journal_file import JournalUnavailable
 from node.coordinator.offered import OfferedModel, offered_models
-from node.coordinator.outcomes import Announced, Delivered, FailedOver, OrderEvent
+from node.coordinator.outcomes import Announced
 from node.coordinator.peer_ports import PeerMarket, PeerSigner
 from node.coordinator.quotes import Quote, quote
 from node.coordinator.records import FailureKind, OrderPlaced
 from node.coordinator.request_files import RequestFiles, fetch_over
 from node.coordinator.requests import ImageRequest
+from node.coordinator.shell import EngineShell
 from node.coordinator.watching import Watch
-from node.exchange.protocols import TASK_PROTOCOL
 from node.pay.purse import Purse
 from node.peer.peer import Peer
-from node.system import events
 from node.system.clock import now_ms, steady_ms
-from p2p.admission import CLOSED, Admission, Share
-from p2p.frames import TruncatedStream
-from p2p.identity import PeerId, address_of_peer
-from p2p.streams import DirectStream
-from protocol.errors import CuckooError, LocalError, Refusal
+from protocol.errors import Refusal
 from protocol.hashing import sha256
 from protocol.messages import Offer, Source
 from protocol.receipt import Receipt
-from protocol.rules import tasks
 from protocol.statement import Statement
 from protocol.work import SourceRole
 
-ACCEPTANCE_TIMEOUT_MS: Final = 5_000
-"""How long a new stream may take to say what it is about."""
-CHAIN_TIMEOUT_S: Final = 2.0
-"""How long the chain may take to say what a miner was paid; then the miner's turn ends, with that reason."""
 NO_DEPOSIT: Final = "no_deposit"
 NO_OFFER: Final = "no_offer"
 TOLD_OTHERWISE: Final = frozenset({NO_DEPOSIT, NO_OFFER, "starting"})
 """Reasons of readiness that a request hears by an error of its own, or that keep nobody from announcing."""
-ERRANDS_MAX: Final = 1_024
-"""Announcements, calls and questions to the chain that wait to be begun."""
-STREAMS_OF_MINER_MAX: Final = 64
-"""Task streams of one drawn miner, however many tasks it was drawn for."""
-STREAMS_MAX: Final = 1_024
-"""Task streams of drawn miners together; as many as there can be turns, unless tasks have many miners."""
-LATECOMERS: Final = Share(per_peer_max=1, total_max=32)
-"""Streams of staked peers that no live task waits for: they hear that their task is over."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +82,6 @@ class Coordinator:
     ) -> None:
         """:param price_max_micro_cai: most that is paid for a model's default work."""
         self._peer = peer
-        self._bus = peer.context.events
-        self._purse = purse
         self._journal = journal
         self._catalogue = catalogue
         self._price_max_micro_cai = price_max_micro_cai
@@ -140,10 +99,7 @@ class Coordinator:
         self.request_files = RequestFiles(
             peer.data_dir, fetch_over(peer.host, peer.lookup), self._miners_that_offer
         )
-        self._stream_ids = itertools.count(1)
-        self._streams: dict[int, MinerStream] = {}
-        self._watches: dict[bytes, list[Watch]] = {}
-        self._errands, self._errands_todo = trio.open_memory_channel[Publish | Call | AskChain](ERRANDS_MAX)
+        self._shell = EngineShell(self.engine, peer, purse, journal)
 
     # What apps see
 
@@ -192,12 +148,12 @@ class Coordinator:
 
     def receipt(self, task_id: bytes) -> Receipt | None:
         """Receipt of a delivered task, while it is remembered."""
-        ended = self._journal.find_task(task_id)
+        ended = self._journal.ended.find_task(task_id)
         return None if ended is None else ended.receipt
 
     def output(self, task_id: bytes) -> bytes | None:
         """Result of a delivered task, while it is kept."""
-        ended = self._journal.find_task(task_id)
+        ended = self._journal.ended.find_task(task_id)
         return None if ended is None or ended.delivered is None else ended.delivered.output
 
     @asynccontextmanager
@@ -217,11 +173,7 @@ class Coordinator:
         try:
             yield watch
         finally:
-            watches = self._watches.get(watch.order_id, [])
-            if watch in watches:
-                watches.remove(watch)
-            if not watches:
-                self._watches.pop(watch.order_id, None)
+            self._shell.leave(watch)
             if not watch.over and not key:
                 self.cancel(watch.order_id, "the app went away")
 
@@ -230,13 +182,22 @@ class Coordinator:
         order = self.engine.book.tasks.get(_bytes_of(task.task_id))
         if order is not None:
             reason = "the operator of this node cancelled it"
-            self.perform(self.engine.fail(order, FailureKind.CANCELLED, reason, steady_ms()))
+            self._shell.perform(self.engine.fail(order, FailureKind.CANCELLED, reason, steady_ms()))
         await trio.lowlevel.checkpoint()
         return {"cancelled": order is not None}
 
     def cancel(self, order_id: bytes, reason: str) -> None:
         """The app does not want an order any more. Nothing happens if it is over."""
-        self.perform(self.engine.cancel(order_id, reason, steady_ms()))
+        self._shell.perform(self.engine.cancel(order_id, reason, steady_ms()))
+
+    async def run(self) -> None:
+        """Take up the orders of the journal, and go on until cancelled.
+
+        :raises JournalUnavailable: the journal failed; what was written is read at the next start.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.request_files.run)
+            await self._shell.run()
 
     def _place(self, request: ImageRequest, key: str, body_hash: bytes) -> Watch:
         sources = {sha256(source): source for source in (request.source,) if source}
@@ -250,14 +211,14 @@ class Coordinator:
         )
         if not self._catalogue.is_own(request.model.model_id):
             self.request_files.use(request.model)
-        watch = self._watch(placed.order_id)
+        watch = self._shell.watch(placed.order_id)
         try:
-            self.perform(self.engine.place(placed, sources, steady_ms()))
+            self._shell.perform(self.engine.place(placed, sources, steady_ms()))
         except JournalUnavailable as error:
-            del self._watches[placed.order_id]
+            self._shell.leave(watch)
             raise NotReady(f"this node cannot write down what it takes: {error}") from error
         except Refusal:
-            del self._watches[placed.order_id]
+            self._shell.leave(watch)
             raise
         return watch
 
@@ -266,11 +227,11 @@ class Coordinator:
         for order in self.engine.book.orders.values():
             if order.key == key:
                 _require_same(order.body_hash, body_hash)
-                watch = self._watch(order.order_id)
+                watch = self._shell.watch(order.order_id)
                 if order.task is not None:
                     watch.tell(Announced(order.task.task_id, order.task.message.assigned))
                 return watch
-        ended: EndedOrder | None = self._journal.find_key(key)
+        ended: EndedOrder | None = self._journal.ended.find_key(key)
         if ended is None or ended.delivered is None:
             return None
         _require_same(ended.body_hash, body_hash)
@@ -279,175 +240,6 @@ class Coordinator:
         watch.tell(Announced(task.digest, task.message.assigned))
         watch.finish(ended.delivered)
         return watch
-
-    def _watch(self, order_id: bytes) -> Watch:
-        watch = Watch(order_id)
-        self._watches.setdefault(order_id, []).append(watch)
-        return watch
-
-    # What the engine asks for
-
-    def perform(self, actions: Iterable[Action]) -> None:
-        """Do what the engine asks for: at once what needs no waiting, the rest in tasks of `run`."""
-        for action in actions:
-            match action:
-                case Send() | SendInput() | CloseStream():
-                    self._put(action)
-                case Publish() | Call() | AskChain():
-                    self._begin(action)
-                case _:
-                    self._tell(action)
-
-    def _tell(self, action: Action) -> None:
-        """Let watchers, the node's bus and the network hear of something."""
-        match action:
-            case Tell(order_id=order_id, task_id=task_id, event=event):
-                self._emit(task_id, event)
-                for watch in self._watches.get(order_id, ()):
-                    watch.tell(event)
-            case Finish(order_id=order_id, task_id=task_id, outcome=outcome):
-                self._emit_end(task_id, outcome)
-                for watch in self._watches.pop(order_id, ()):
-                    watch.finish(outcome)
-            case Accepted(task_id=task_id, miner=miner, rank=rank):
-                self._bus.publish(events.TaskAccepted(task_id, miner, rank))
-            case Paid(task_id=task_id, miner=miner, paid_wei=paid_wei):
-                self._bus.publish(events.TaskPaid(task_id, miner, paid_wei))
-            case Accuse(evidence=evidence):
-                self._peer.accuse(evidence)
-
-    def _emit(self, task_id: bytes, event: OrderEvent) -> None:
-        """Let the node's bus hear of what an order's watchers hear."""
-        publish = self._bus.publish
-        if isinstance(event, Announced):
-            order = self.engine.book.tasks.get(task_id)
-            model_id = b"" if order is None else order.request.model_id
-            publish(events.TaskAnnounced(task_id, model_id, event.assigned))
-        elif isinstance(event, FailedOver):
-            publish(events.MinerLost(task_id, event.miner, event.reason))
-
-    def _emit_end(self, task_id: bytes, outcome: Delivered | Failure) -> None:
-        publish = self._bus.publish
-        if isinstance(outcome, Delivered):
-            miner = outcome.receipt.commitment.signer.address
-            log.info("task delivered", task=task_id.hex(), miner=miner.hex(), bytes=len(outcome.output))
-            publish(events.TaskDelivered(task_id, miner))
-        else:
-            log.info("order failed", task=task_id.hex(), reason=outcome.reason)
-            publish(events.TaskFailed(task_id, outcome.reason))
-
-    def _put(self, action: Send | SendInput | CloseStream) -> None:
-        stream = self._streams.get(action.stream_id)
-        if stream is not None:
-            try:
-                stream.put(action)
-            except Refusal as refusal:
-                self.perform(self.engine.stream_lost(action.stream_id, refusal.reason, steady_ms()))
-
-    def _begin(self, errand: Publish | Call | AskChain) -> None:
-        try:
-            self._errands.send_nowait(errand)
-        except trio.WouldBlock:
-            self.engine.counts.errands_dropped += 1
-            match errand:
-                case Publish(task_id=task_id):
-                    reason = "too much waits to be announced"
-                    self.perform(self.engine.publish_failed(task_id, reason, steady_ms()))
-                case AskChain(miner=miner):
-                    reason = "too much waits to be asked"
-                    self.perform(self.engine.chain_answered(miner, reason, steady_ms()))
-                case Call():
-                    pass  # a miner that was not called comes by itself
-
-    async def run(self) -> None:
-        """Read the journal, and serve the engine until cancelled.
-
-        :raises JournalUnavailable: the journal failed; what was written is read at the next start.
-        """
-        await self._peer.alone.wait()
-        self._journal.load(self.engine.book)
-        async with trio.open_nursery() as nursery:
-            self.perform(self.engine.resume(steady_ms()))
-            # Not before: a miner that has come back would hear that its task was never here.
-            self._peer.host.handle_direct_streams(
-                TASK_PROTOCOL, self.handle_stream, admission=self._admission()
-            )
-            nursery.start_soon(self._tick)
-            nursery.start_soon(self.request_files.run)
-            async for errand in self._errands_todo:
-                nursery.start_soon(self._run_errand, errand)
-
-    async def _tick(self) -> None:
-        while True:
-            await trio.sleep(TICK_MS / 1000)
-            self.perform(self.engine.tick(steady_ms()))
-
-    async def _run_errand(self, errand: Publish | Call | AskChain) -> None:
-        match errand:
-            case Publish(task_id=task_id, data=data):
-                log.info("task announced", task=task_id.hex())
-                try:
-                    await self._peer.publish(tasks.TOPIC, data)
-                except LocalError as error:
-                    self.perform(self.engine.publish_failed(task_id, str(error), steady_ms()))
-            case Call(task_id=task_id, miner=miner):
-                try:
-                    await call_miner(self._peer.host, self._peer.seen.offers.get, miner, task_id)
-                    self.engine.counts.calls_heard += 1
-                except CuckooError as error:
-                    self.engine.counts.calls_not_heard += 1
-                    log.info("call not heard", task=task_id.hex(), miner=miner.hex(), error=str(error))
-            case AskChain(miner=miner):
-                failure = "the chain does not answer"
-                with trio.move_on_after(CHAIN_TIMEOUT_S):
-                    try:
-                        await self._purse.load_account(miner)
-                        failure = ""
-                    except (ChainError, ContractReverted) as error:
-                        failure = str(error)
-                self.perform(self.engine.chain_answered(miner, failure, steady_ms()))
-
-    # Miners' streams
-
-    def _admission(self) -> Admission:
-        turns_max = ORDERS_MAX * self._peer.network.parameters.assigned_miners
-        return Admission(
-            streams_awaited=self._streams_awaited,
-            assigned=Share(STREAMS_OF_MINER_MAX, min(turns_max, STREAMS_MAX)),
-            staked=LATECOMERS,
-            strangers=CLOSED,
-        )
-
-    def _streams_awaited(self, peer_id: PeerId) -> int:
-        """How many live tasks wait for this peer."""
-        try:
-            return self.engine.streams_awaited(address_of_peer(peer_id))
-        except CuckooError:
-            return 0
-
-    async def handle_stream(self, stream: DirectStream, peer_id: PeerId) -> None:
-        """Serve one miner's stream; whatever it sends, only this stream ends.
-
-        :raises ProtocolError: the miner broke the protocol.
-        :raises Refusal: it may not have this task (it hears why), or went away.
-        """
-        payload = await stream.receive(timeout_ms=ACCEPTANCE_TIMEOUT_MS)
-        stream_id = next(self._stream_ids)
-        self._streams[stream_id] = mine = MinerStream(stream, self._journal.source)
-        reason = "its stream ended"
-        try:
-            self.perform(
-                self.engine.stream_opened(stream_id, address_of_peer(peer_id), payload or b"", steady_ms())
-            )
-            await mine.serve(
-                lambda heard: self.perform(self.engine.stream_heard(stream_id, heard, steady_ms()))
-            )
-        except CuckooError as error:
-            reason = "its stream broke off" if isinstance(error, TruncatedStream) else str(error)
-            raise
-        finally:
-            del self._streams[stream_id]
-            self.perform(self.engine.stream_lost(stream_id, reason, steady_ms()))
 
 
 def _bytes_of(text: str) -> bytes:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.coordinator.choice import Experience
-from node.coordinator.orders import Book, snapshot_of
+from node.coordinator.orders import Book
+from node.coordinator.snapshots import snapshot_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

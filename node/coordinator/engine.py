@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from node.coordinator.actions import Action, Failure, Finish, Publish
 from node.coordinator.core import Core, EngineParameters
 from node.coordinator.drawing import Drawing, NotReady
-from node.coordinator.orders import Order, snapshot_of
+from node.coordinator.orders import Order
 from node.coordinator.outcomes import Busy, NoMiner
 from node.coordinator.records import (
     FAILURE_BYTES_MAX,
@@ -32,6 +32,7 @@ from node.coordinator.records import (
     TurnEnded,
     TurnEnding,
 )
+from node.coordinator.snapshots import snapshot_of
 from node.coordinator.turns import Turns, cut
 from node.pay.purse import DepositUsedUp
 from node.signing.guard import AlreadySigned
@@ -185,7 +186,7 @@ class CoordinatorEngine:
         """
         actions: list[Action] = []
         self._offers_by_ms = now_ms + self._core.parameters.offer_interval_ms
-        self._turns.watch_from(now_ms)
+        self._turns.arrivals.watch_from(now_ms)
         self._cancel_nameless(now_ms)
         for order in self._core.book.orders.values():
             self._tell_time(order, now_ms)
@@ -221,7 +222,7 @@ class CoordinatorEngine:
                 self._core.counts.orders_cancelled += 1
 
     def _tell_time(self, order: Order, now_ms: int) -> None:
-        """What an order still waits, by this process's clock; never longer than if it had begun just now."""
+        """Tell an order's waits by this process's clock: none is longer than if it had begun just now."""
         ahead_ms = self._core.market.ahead_ms()
         order.waits_since_ms = min(order.placed_at_ms - ahead_ms, now_ms)
         order.retry_at_ms = min(order.retry_at_ms, now_ms + BUSY_RETRY_MS_MAX)

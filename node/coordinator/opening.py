@@ -14,7 +14,8 @@ import trio
 from node.coordinator.card_fetching import fetch_over, keep_fetching
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import NO_DEPOSIT, NO_OFFER, CancelTask, Coordinator, run_coordinator
-from node.coordinator.journal import JOURNAL_FILE, Journal, open_journal
+from node.coordinator.journal import Journal, open_journal
+from node.coordinator.journal_file import JOURNAL_FILE
 from node.coordinator.model_names import open_model_names
 from node.pay.ledger import LEDGER_SCHEMA, Ledger
 from node.pay.purse import Purse

@@ -1,9 +1,8 @@
 """Orders, their live task and its turns: the coordinator's state, and how each record of the journal changes
 it.
 
-Is: `Book.apply`, the only place where this state changes for good, through the tables of `protocol.task`; and
-the snapshot of an order, which a later engine takes over without its records.
-Is not: a decision (`engine`), I/O, or what of a task is forgotten at a restart: streams, and who is on one.
+Is: `Book.apply`, the only place where this state changes for good, through the tables of `protocol.task`.
+Is not: a decision (`engine`), an order as bytes (`snapshots`), or I/O.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from node.coordinator.records import (
     OrderFailed,
     OrderPlaced,
     OrderRequest,
-    OrderSnapshot,
     Record,
     ResultReceived,
     TaskDrawn,
@@ -26,9 +24,7 @@ from node.coordinator.records import (
     TurnBegun,
     TurnEnded,
     TurnEnding,
-    TurnSnapshot,
     VoucherPromised,
-    wei_bytes,
     wei_of,
 )
 from protocol.errors import LocalError
@@ -49,8 +45,6 @@ from protocol.task import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from node.coordinator.result_intake import ResultIntake
 
 _TURN_EVENTS = {
@@ -275,96 +269,16 @@ class Book:
             del self.tasks[order.task.task_id]
             order.task = None
 
-    def restore(self, snapshot: OrderSnapshot, task_id_of: Callable[[TaskAnnouncement], bytes]) -> Order:
-        """Take over an order as a snapshot tells it.
-
-        :param task_id_of: digest of an announcement.
-        """
-        order = Order(
-            snapshot.order_id,
-            snapshot.key,
-            snapshot.body_hash,
-            snapshot.request,
-            snapshot.sources,
-            snapshot.placed_at_ms,
-            attempts=snapshot.attempts,
-            retry_at_ms=snapshot.retry_at_ms,
-            tried=set(snapshot.tried),
-            waits_since_ms=snapshot.placed_at_ms,
-        )
-        order.life.state = OrderState(snapshot.state)
+    def take_over(self, order: Order) -> None:
+        """An order that a snapshot tells of is in the book again."""
         self.orders[order.order_id] = order
-        if snapshot.task_body:
-            message = TaskAnnouncement.decode(snapshot.task_body)
-            task = Task(
-                task_id_of(message),
-                message,
-                snapshot.task_input,
-                wei_of(snapshot.reserved),
-                [_restore_turn(turn) for turn in snapshot.turns],
-                message.announced_at_ms,
-            )
-            task.life.state = CoordinatorState(snapshot.task_state)
-            if snapshot.announcement:
-                task.statement = open_statement(self._domain, snapshot.announcement, TaskAnnouncement)
-            order.task = task
-            self.tasks[task.task_id] = order
-        return order
+        if order.task is not None:
+            self.tasks[order.task.task_id] = order
 
 
 def task_id_of(domain: Domain, message: TaskAnnouncement) -> bytes:
     """Id of the task that an announcement makes: the digest that is signed."""
     return unsigned(domain, message).digest
-
-
-def snapshot_of(order: Order) -> OrderSnapshot:
-    """An order that is not over, as a later engine takes it over."""
-    task = order.task
-    return OrderSnapshot(
-        order_id=order.order_id,
-        key=order.key,
-        body_hash=order.body_hash,
-        request=order.request,
-        sources=order.sources,
-        placed_at_ms=order.placed_at_ms,
-        state=order.life.state.value,
-        attempts=order.attempts,
-        retry_at_ms=order.retry_at_ms,
-        tried=tuple(sorted(order.tried)),
-        task_state="" if task is None else task.life.state.value,
-        task_body=b"" if task is None else task.message.encode(),
-        task_input=b"" if task is None else task.input,
-        announcement=b"" if task is None or task.statement is None else task.statement.encoded,
-        reserved=wei_bytes(0 if task is None else task.reserved_wei),
-        turns=() if task is None else tuple(_snapshot_turn(turn) for turn in task.turns),
-    )
-
-
-def _snapshot_turn(turn: Turn) -> TurnSnapshot:
-    # Who is on a stream is forgotten: to a later engine it has not come.
-    is_here = turn.state is TurnState.HERE
-    return TurnSnapshot(
-        miner=turn.miner,
-        state=(TurnState.AWAITED if is_here else turn.state).value,
-        acceptance=turn.acceptance,
-        paid=wei_bytes(turn.paid_wei),
-        total=wei_bytes(turn.total_wei),
-        declined=0 if turn.decline_kind is None else turn.decline_kind + 1,
-        reason=turn.reason,
-    )
-
-
-def _restore_turn(snapshot: TurnSnapshot) -> Turn:
-    turn = Turn(
-        snapshot.miner,
-        acceptance=snapshot.acceptance,
-        paid_wei=wei_of(snapshot.paid),
-        total_wei=wei_of(snapshot.total),
-        decline_kind=DeclineKind(snapshot.declined - 1) if snapshot.declined else None,
-        reason=snapshot.reason,
-    )
-    turn.life.state = TurnState(snapshot.state)
-    return turn
 
 
 def _begin_turn(task: Task, record: TurnBegun) -> None:

@@ -20,7 +20,8 @@ from protocol.statement import Domain, Statement, open_statement, seal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from node.coordinator.records import OrderSnapshot, Record
+    from node.coordinator.records import Record
+    from node.coordinator.snapshots import OrderSnapshot
     from protocol.draw import EpochView
     from protocol.messages import Offer
     from protocol.rules.view import View

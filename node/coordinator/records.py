@@ -25,7 +25,6 @@ from protocol.messages import (
 )
 from protocol.pay import WEI_BYTES, WeiBytes
 from protocol.schema import (
-    Address,
     Bytes,
     Encoded,
     Hash,
@@ -316,48 +315,3 @@ def decode_record(data: bytes) -> Record:
         raise DecodeError(message)
     record: Record = from_items(_RECORD_OF[int(items[0])], items[1:])
     return record
-
-
-@dataclass(frozen=True, slots=True)
-class TurnSnapshot(Encoded):
-    """One assigned miner's turn as a later engine takes it over.
-
-    :ivar state: value of the `TurnState`.
-    :ivar acceptance: its envelope, or nothing.
-    :ivar paid: promised for this task, in wei.
-    :ivar total: in the last voucher for it, in wei.
-    :ivar declined: one more than the `DeclineKind`, or 0 if it did not decline.
-    """
-
-    miner: Address
-    state: Annotated[str, Text(32)]
-    acceptance: Annotated[bytes, Bytes(0, ENVELOPE_BYTES_MAX)]
-    paid: WeiBytes
-    total: WeiBytes
-    declined: Uint8
-    reason: Annotated[str, Text(REASON_BYTES_MAX)]
-
-
-@dataclass(frozen=True, slots=True)
-class OrderSnapshot(Encoded):
-    """One order, with its live task if it has one, as a later engine takes it over without its records.
-
-    :ivar task: 0 or 1 live task.
-    """
-
-    order_id: Hash
-    key: Annotated[str, Text(KEY_BYTES_MAX)]
-    body_hash: Annotated[bytes, Bytes(0, 32)]
-    request: OrderRequest
-    sources: Annotated[tuple[Source, ...], Items(Source, 0, SOURCES_MAX)]
-    placed_at_ms: Uint64
-    state: Annotated[str, Text(32)]
-    attempts: Uint8
-    retry_at_ms: Uint64
-    tried: Annotated[tuple[bytes, ...], Items(Address, 0, 255)]
-    task_state: Annotated[str, Text(32)]
-    task_body: Annotated[bytes, Bytes(0, BODY_BYTES_MAX)]
-    task_input: Annotated[bytes, Bytes(0, INPUT_BYTES_MAX)]
-    announcement: Annotated[bytes, Bytes(0, ENVELOPE_BYTES_MAX)]
-    reserved: WeiBytes
-    turns: Annotated[tuple[TurnSnapshot, ...], Items(TurnSnapshot, 0, 64)]

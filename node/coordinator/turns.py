@@ -3,7 +3,7 @@ ends.
 
 Is: the engine's half that speaks with miners. The lowest rank that is here works, once its head start is over
 or it was called; one works at a time; whoever ends its turn gives it to the next, which is called at once.
-Is not: drawing, or the end of an order (`engine`).
+Is not: drawing, the end of an order (`engine`), or when miners are to come (`arrivals`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from node.coordinator.actions import (
     SendInput,
     Tell,
 )
+from node.coordinator.arrivals import Arrivals
 from node.coordinator.outcomes import Delivered, FailedOver
 from node.coordinator.records import (
     FailureKind,
@@ -57,9 +58,6 @@ if TYPE_CHECKING:
     from protocol.pay import SignedVoucher
 
 NOT_DRAWN: Final = "you were not drawn for this task at this rank"
-ARRIVAL_MS: Final = 1_000
-"""Time for a miner to come when it was called; then the next one is called as well. Without a call, it has
-the length of a head start."""
 TURN_DIVISOR: Final = 2
 """A turn may take one part in so many of the time that is left to the task, as long as other miners are left:
 else a miner that sends something now and then would hold it to the deadline."""
@@ -89,18 +87,17 @@ class Endings(Protocol):
 
 
 class Turns:
-    """All streams of miners, and what follows from what comes on them."""
+    """All streams of miners, and what follows from what comes on them.
+
+    :ivar arrivals: when miners are to come.
+    """
 
     def __init__(self, core: Core, endings: Endings) -> None:
         self._core = core
         self._endings = endings
         self._streams: dict[int, tuple[bytes, int]] = {}
         self._asked: set[bytes] = set()
-        self._watching_from_ms = 0
-
-    def watch_from(self, now_ms: int) -> None:
-        """Who should have come before is not missed: this process was not there."""
-        self._watching_from_ms = now_ms
+        self.arrivals = Arrivals(core)
 
     # Events
 
@@ -121,7 +118,7 @@ class Turns:
         if rank is None:
             raise Refusal(NOT_DRAWN)
         turn = turns[rank]
-        self._note_came(order, turn, now_ms)
+        self.arrivals.note_came(order, turn, now_ms)
         if not isinstance(acceptance, TaskDecline) and acceptance.message.rank != rank:
             return _refuse_rank(stream_id, turn, acceptance)
         if turn.life.over:
@@ -193,7 +190,7 @@ class Turns:
     def tick(self, order: Order, now_ms: int) -> list[Action]:
         """Act on the time that has passed for the miners of one order's task."""
         task = order.live_task
-        self._note_absent(order, now_ms)
+        self.arrivals.note_absent(order, now_ms)
         silent_ms = self._core.parameters.progress_timeout_ms
         rank = task.working
         if rank is not None:
@@ -206,7 +203,7 @@ class Turns:
                 return self._lose(order, rank, "it took half of the time, and others are left", now_ms)
             return []
         for turn in task.turns:
-            if turn.state is TurnState.AWAITED and now_ms >= self._passed_ms(order, turn):
+            if turn.state is TurnState.AWAITED and now_ms >= self.arrivals.passed_ms(order, turn):
                 turn.life.move(TurnEvent.PASS)
         return self.go_on(order, now_ms)
 
@@ -217,11 +214,11 @@ class Turns:
         task = order.task
         if task is None or task.working is not None:
             return []
-        self._note_absent(order, now_ms)
+        self.arrivals.note_absent(order, now_ms)
         here = [
             rank
             for rank, turn in enumerate(task.turns)
-            if turn.state is TurnState.HERE and now_ms >= self._due_ms(order, turn)
+            if turn.state is TurnState.HERE and now_ms >= self.arrivals.due_ms(order, turn)
         ]
         if here:
             return self._give_turn(order, here[0], now_ms)
@@ -254,7 +251,7 @@ class Turns:
             for rank, turn in enumerate(task.turns)
             if not turn.over and (rank == 0 or turn.called_at_ms is not None)
         ]
-        if any(now_ms < self._passed_ms(order, turn) for turn in on_their_way):
+        if any(now_ms < self.arrivals.passed_ms(order, turn) for turn in on_their_way):
             return []
         uncalled = [
             turn
@@ -266,46 +263,11 @@ class Turns:
             turn.called_at_ms = now_ms
             return [Call(task.task_id, turn.miner)]
         if all(turn.over for turn in task.turns):
-            last_ms = max(self._due_ms(order, turn) for turn in task.turns)
+            last_ms = max(self.arrivals.due_ms(order, turn) for turn in task.turns)
             all_said = all(turn.life.over for turn in task.turns)
             if all_said or now_ms >= last_ms + self._core.parameters.progress_timeout_ms:
                 return self._endings.exhaust(order, now_ms)
         return []
-
-    def _note_came(self, order: Order, turn: Turn, now_ms: int) -> None:
-        """A miner has come for an order: those that did not come for it have failed."""
-        turn.came = order.was_heard = True
-        for miner in order.absent:
-            self._core.experience.note_failure(miner, now_ms)
-        order.absent.clear()
-
-    def _note_absent(self, order: Order, now_ms: int) -> None:
-        """Miners that do not come have failed, too, unless nobody comes: then this node may not be heard."""
-        head_start_ms = self._core.market.view.terms.head_start_ms
-        for turn in order.live_task.turns:
-            starts_at_ms = self._starts_at_ms(order, turn)
-            is_late = now_ms >= starts_at_ms + head_start_ms and starts_at_ms >= self._watching_from_ms
-            if turn.came or turn.absent or not is_late:
-                continue
-            turn.absent = True
-            if order.was_heard:
-                self._core.experience.note_failure(turn.miner, now_ms)
-            else:
-                order.absent.append(turn.miner)
-
-    def _due_ms(self, order: Order, turn: Turn) -> int:
-        """From when on a miner may have the turn: it was called, or its head start is over."""
-        return self._starts_at_ms(order, turn) if turn.called_at_ms is None else turn.called_at_ms
-
-    def _starts_at_ms(self, order: Order, turn: Turn) -> int:
-        """When a miner comes that nobody calls."""
-        task = order.live_task
-        return task.begun_ms + task.turns.index(turn) * self._core.market.view.terms.head_start_ms
-
-    def _passed_ms(self, order: Order, turn: Turn) -> int:
-        """When nobody waits any more for a miner that has not come."""
-        head_start_ms = self._core.market.view.terms.head_start_ms
-        return self._due_ms(order, turn) + (head_start_ms if turn.called_at_ms is None else ARRIVAL_MS)
 
     def _give_turn(self, order: Order, rank: int, now_ms: int) -> list[Action]:
         """Give a miner that is here the input, if it is known what it was paid and if it can be paid."""

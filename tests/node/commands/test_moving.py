@@ -11,7 +11,7 @@ import pytest
 
 from node.commands.moving import CannotMove, export_node, import_node
 from node.commands.node import export_, import_
-from node.coordinator.journal import JOURNAL_FILE
+from node.coordinator.journal_file import JOURNAL_FILE
 from node.pay.earnings import EARNINGS_FILE, read_earnings
 from node.signing.guard import GUARD_FILE, GuardUnavailable, MustNotSign, open_guard
 from node.signing.keys import SCRYPT_N_LIGHT, open_keystore
@@ -31,7 +31,7 @@ WORK = """
 import sys
 from pathlib import Path
 from node.pay.earnings import EARNINGS_FILE, open_earnings
-from node.coordinator.journal import JOURNAL_FILE
+from node.coordinator.journal_file import JOURNAL_FILE
 from node.signing.guard import GUARD_FILE, open_guard
 from protocol.guard import TaskTimes
 from protocol.messages import TaskAcceptance

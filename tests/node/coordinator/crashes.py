@@ -175,7 +175,7 @@ class Life:
         for number, order_id in self.of.wanted.items():
             if order_id in self.of.outcomes or order_id in self.engine.book.orders:
                 continue
-            ended = self.journal.find_key(f"order {number}")
+            ended = self.journal.ended.find_key(f"order {number}")
             if ended is not None:
                 self.of.outcomes[order_id] = ended.delivered or ended
                 continue

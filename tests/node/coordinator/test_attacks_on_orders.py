@@ -6,7 +6,8 @@ import pytest
 
 from node.coordinator.actions import AskChain, Failure
 from node.coordinator.engine import ATTEMPTS_MAX, WAIT_MS_MAX
-from node.coordinator.journal import JournalUnavailable, open_journal
+from node.coordinator.journal import open_journal
+from node.coordinator.journal_file import JournalUnavailable
 from node.coordinator.orders import Book
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FAILURE_BYTES_MAX, FailureKind
@@ -182,8 +183,8 @@ def test_a_receipt_outlives_epochs_that_end_while_its_task_is_live(tmp_path):
             desk.did(desk.engine.cancel(order_id, "enough", desk.now_ms))
         miner.deliver()
         assert isinstance(desk.finished(slow), Delivered)
-        assert journal.find(slow).receipt == desk.finished(slow).receipt
-        assert journal.find(slow).delivered.output == png()
+        assert journal.ended.find(slow).receipt == desk.finished(slow).receipt
+        assert journal.ended.find(slow).delivered.output == png()
 
 
 def test_attack_a_miner_comes_and_leaves_so_that_the_chain_is_asked_again_and_again():

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from node.coordinator.actions import Accuse, Call, CloseStream, Failure, Publish, Send, SendInput, Tell
+from node.coordinator.arrivals import ARRIVAL_MS
 from node.coordinator.drawing import NotReady
 from node.coordinator.engine import BUSY_RETRY_MS, ORDERS_MAX, WAIT_MS_MAX
 from node.coordinator.outcomes import Announced, Busy, Delivered, FailedOver, NoMiner, Preview, Progress
 from node.coordinator.records import FailureKind, TurnEnded
-from node.coordinator.turns import ARRIVAL_MS
 from node.pay.purse import DepositUsedUp
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
 from protocol.evidence import verify_evidence

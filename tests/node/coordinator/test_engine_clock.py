@@ -122,4 +122,4 @@ def test_attack_a_clock_that_was_set_back_does_not_bring_an_older_outcome_of_a_n
         for number, at_ms in ((1, 2 * HOUR_MS), (2, HOUR_MS)):
             write(journal, OrderPlaced(number.to_bytes(32, "big"), "a", b"body", REQUEST, (), at_ms))
             write(journal, failed(number, at_ms))
-        assert journal.find_key("a").order_id == (2).to_bytes(32, "big")
+        assert journal.ended.find_key("a").order_id == (2).to_bytes(32, "big")

@@ -9,12 +9,14 @@ import sqlite3
 
 import pytest
 
+from node.coordinator import ended_orders, orders
 from node.coordinator import journal as journals
-from node.coordinator import orders
-from node.coordinator.journal import JournalUnavailable, open_journal
-from node.coordinator.orders import Book, snapshot_of
+from node.coordinator.journal import open_journal
+from node.coordinator.journal_file import JournalUnavailable
+from node.coordinator.orders import Book
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, OrderFailed, OrderPlaced
+from node.coordinator.snapshots import snapshot_of
 from protocol.hashing import sha256
 from protocol.messages import Source
 from protocol.task import TURN, Table, TurnEvent, TurnState
@@ -118,9 +120,9 @@ def test_what_was_written_is_read(tmp_path):
             (source,),
         )
         assert journal.source(source.hash) == data
-        assert journal.find_key("a") is None
+        assert journal.ended.find_key("a") is None
         write(journal, failed())
-        ended = journal.find_key("a")
+        ended = journal.ended.find_key("a")
         assert (ended.failure, ended.reason, ended.body_hash) == (FailureKind.FAILED, "nobody came", b"body")
         assert journal.statistics() == journals.JournalSnapshot(live=0, ended=1, receipts=0, blob_bytes=0)
 
@@ -128,33 +130,33 @@ def test_what_was_written_is_read(tmp_path):
 async def test_a_result_and_its_receipt_outlive_a_restart(tmp_path):
     run = await undisturbed(tmp_path)
     with open_journal(run.path, DOMAIN, ADDRESS) as (journal, _):
-        found = journal.find_key("order 1")
+        found = journal.ended.find_key("order 1")
         assert isinstance(found.delivered, Delivered)
         assert found.delivered.output == desks.png()
         assert found.receipt.matches(desks.png())
         task_id = found.receipt.announcement.digest
-        assert journal.find_task(task_id).order_id == found.order_id
-        assert journal.find_task(bytes(32)) is None
+        assert journal.ended.find_task(task_id).order_id == found.order_id
+        assert journal.ended.find_task(bytes(32)) is None
 
 
 def test_outcomes_are_bounded(tmp_path, monkeypatch):
-    monkeypatch.setattr(journals, "OUTCOMES_MAX", 3)
+    monkeypatch.setattr(ended_orders, "OUTCOMES_MAX", 3)
     with open_journal(tmp_path / "j", DOMAIN, ADDRESS) as (journal, _):
         for number in range(1, 6):
             write(journal, placed(number, key=f"order {number}"))
             write(journal, failed(number, number))
-        assert journal.find_key("order 2") is None
-        assert journal.find_key("order 3") is not None
+        assert journal.ended.find_key("order 2") is None
+        assert journal.ended.find_key("order 3") is not None
         assert journal.statistics().ended == 3
 
 
 async def test_results_are_bounded_by_age_and_size_and_their_receipts_stay(tmp_path, monkeypatch):
     run = await undisturbed(tmp_path)
-    monkeypatch.setattr(journals, "OUTPUTS_BYTES_MAX", 0)
+    monkeypatch.setattr(ended_orders, "OUTPUTS_BYTES_MAX", 0)
     with open_journal(run.path, DOMAIN, ADDRESS) as (journal, _):
         write(journal, placed(9, key="last"))
         write(journal, failed(9, run.now_ms))
-        found = journal.find_key("order 1")
+        found = journal.ended.find_key("order 1")
         assert found.delivered is None
         assert found.receipt.matches(desks.png())
         assert journal.statistics().blob_bytes == 0
@@ -164,8 +166,8 @@ async def test_results_are_forgotten_when_they_are_old(tmp_path):
     run = await undisturbed(tmp_path)
     with open_journal(run.path, DOMAIN, ADDRESS) as (journal, _):
         write(journal, placed(9, key="last"))
-        write(journal, failed(9, run.now_ms + journals.OUTPUT_AGE_MS_MAX + 1))
-        assert journal.find_key("order 1").delivered is None
+        write(journal, failed(9, run.now_ms + ended_orders.OUTPUT_AGE_MS_MAX + 1))
+        assert journal.ended.find_key("order 1").delivered is None
 
 
 def test_a_file_of_a_later_version_is_not_touched(tmp_path):

@@ -1,0 +1,64 @@
+"""When drawn miners are to come to their task, until when they are waited for, and those that do not come.
+
+Is: times of turns, by the engine's clock, and the coordinator's experience with miners that stay away.
+Is not: whose turn it is (`turns`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from node.coordinator.core import Core
+    from node.coordinator.orders import Order, Turn
+
+ARRIVAL_MS: Final = 1_000
+"""Time for a miner to come when it was called; then the next one is called as well. Without a call, it has
+the length of a head start."""
+
+
+class Arrivals:
+    """The coming of miners to all tasks of one engine."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._watching_from_ms = 0
+
+    def watch_from(self, now_ms: int) -> None:
+        """Nobody is missed whose time was before this: this process was not there."""
+        self._watching_from_ms = now_ms
+
+    def due_ms(self, order: Order, turn: Turn) -> int:
+        """From when on a miner may have the turn: it was called, or its head start is over."""
+        return self._starts_at_ms(order, turn) if turn.called_at_ms is None else turn.called_at_ms
+
+    def _starts_at_ms(self, order: Order, turn: Turn) -> int:
+        """When a miner comes that nobody calls."""
+        task = order.live_task
+        return task.begun_ms + task.turns.index(turn) * self._core.market.view.terms.head_start_ms
+
+    def passed_ms(self, order: Order, turn: Turn) -> int:
+        """When nobody waits any more for a miner that has not come."""
+        head_start_ms = self._core.market.view.terms.head_start_ms
+        return self.due_ms(order, turn) + (head_start_ms if turn.called_at_ms is None else ARRIVAL_MS)
+
+    def note_came(self, order: Order, turn: Turn, now_ms: int) -> None:
+        """A miner has come for an order: those that did not come for it have failed."""
+        turn.came = order.was_heard = True
+        for miner in order.absent:
+            self._core.experience.note_failure(miner, now_ms)
+        order.absent.clear()
+
+    def note_absent(self, order: Order, now_ms: int) -> None:
+        """Miners that do not come have failed, too, unless nobody comes: then this node may not be heard."""
+        head_start_ms = self._core.market.view.terms.head_start_ms
+        for turn in order.live_task.turns:
+            starts_at_ms = self._starts_at_ms(order, turn)
+            is_late = now_ms >= starts_at_ms + head_start_ms and starts_at_ms >= self._watching_from_ms
+            if turn.came or turn.absent or not is_late:
+                continue
+            turn.absent = True
+            if order.was_heard:
+                self._core.experience.note_failure(turn.miner, now_ms)
+            else:
+                order.absent.append(turn.miner)
