@@ -125,6 +125,7 @@ class EventFeed:
     """Some events of one contract.
 
     :ivar cursor: how far was read for good.
+    :ivar head: the newest block at the last read; 0 before.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class EventFeed:
             message = "blocks are counted from zero"
             raise ValueError(message)
         self.cursor = cursor
+        self.head = 0
         self._rpc = rpc
         self._contract = contract
         self._names = tuple(names)
@@ -160,7 +162,7 @@ class EventFeed:
         standing = await self._standing()
         undone_after = None if standing == self.cursor else standing.next_block - 1
         first = standing.next_block
-        head = await self._rpc.block_number()
+        self.head = head = await self._rpc.block_number()
         settled_last = head - self._overlap_blocks
         if first > settled_last:
             recent = await self._recent(first, head)

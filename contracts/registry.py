@@ -54,6 +54,8 @@ class Registry:
         self._settled: dict[bytes, Entry] = {}
         self._recent: dict[bytes, Entry] = {}
         self._incomplete = 0
+        self._count = 0
+        self._is_reading = True
         self.is_complete = False
         self.fault: str | None = None
 
@@ -66,6 +68,12 @@ class Registry:
         entries = (*self._settled.values(), *self._recent.values())
         return entries if role is None else tuple(entry for entry in entries if entry.role is role)
 
+    def progress(self) -> str:
+        """How far the list is, for people."""
+        if self._is_reading:
+            return f"registrations are read up to block {self._feed.cursor.next_block} of {self._feed.head}"
+        return f"the chain's RPC tells of {len(self)} nodes where the contract counts {self._count}"
+
     async def sync(self) -> None:
         """Read all that has happened since; what was read stays read if it raises half-way.
 
@@ -76,10 +84,11 @@ class Registry:
         if not self._is_loaded:
             await self._load()
         # Asked before the list is read, so that a registration meanwhile makes it no shorter than the count.
-        count = await self._contract.read("nodeCount")
-        is_caught_up = False
-        while not is_caught_up:
-            is_caught_up = await self._advance()
+        self._count = count = await self._contract.read("nodeCount")
+        self._is_reading = True
+        while not await self._advance():
+            pass
+        self._is_reading = False
         self.is_complete = len(self) >= count
         self._incomplete = 0 if self.is_complete else self._incomplete + 1
         if self._incomplete >= INCOMPLETE_MAX:

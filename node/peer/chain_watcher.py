@@ -34,6 +34,13 @@ SILENCE_S_MAX = 3.0
 """So long may the newest epoch be asked for in vain before the chain counts as out of reach; the question
 goes on, for as long as the RPC's own time limit allows."""
 
+BEHIND_S_MAX = 10.0
+"""So long may a new epoch wait until its nodes are read before the node says that it lags; until then the one
+before it serves."""
+
+FIRST_LOOK_S = 10.0
+"""So long is the first look at the chain waited for. A list that takes longer is read beside all else."""
+
 REGISTRY_FILE = "registry.sqlite"
 """List of nodes, in the data directory."""
 
@@ -47,6 +54,7 @@ class ChainStatus:
     :ivar epoch: the latest with a seed; None before the first.
     :ivar miners: with stake in it. :ivar coordinators: likewise.
     :ivar unreachable: why the chain does not answer now; None when it does.
+    :ivar behind: how far a new epoch is read that is not used yet, if it takes long; None when it does not.
     :ivar disagreement: what its RPC endpoints say differently of the newest seed; None when nothing.
     """
 
@@ -54,6 +62,7 @@ class ChainStatus:
     miners: int
     coordinators: int
     unreachable: str | None
+    behind: str | None
     disagreement: str | None
 
 
@@ -83,6 +92,7 @@ class ChainWatcher:
         self._now_ms = now_ms
         self._fault: str | None = None
         self._asked_at_s: float | None = None
+        self._behind_since_s: float | None = None
         self._events = events or EventBus()
         self._epochs = epochs
         self._registry = registry
@@ -99,6 +109,21 @@ class ChainWatcher:
         silence_s = trio.current_time() - self._asked_at_s
         return f"the chain has not answered for {silence_s:.0f} s" if silence_s >= SILENCE_S_MAX else None
 
+    @property
+    def behind(self) -> str | None:
+        """How far the list of a new epoch's nodes is read, if that takes long; None when it does not."""
+        if self._behind_since_s is None or trio.current_time() - self._behind_since_s < BEHIND_S_MAX:
+            return None
+        return f"a new epoch waits for its list of nodes: {self._registry.progress()}"
+
+    async def look_first(self) -> None:
+        """Have an epoch before peers are met, if it is to be had soon; otherwise `run` catches up."""
+        with trio.move_on_after(FIRST_LOOK_S):
+            try:
+                await self.refresh()
+            except (ChainError, ContractReverted) as error:
+                log.warning("the chain tells no epoch yet; asking again", error=str(error))
+
     async def refresh(self) -> None:
         """Ask the chain once.
 
@@ -114,7 +139,7 @@ class ChainWatcher:
         known = self.view.epochs.get(epoch.number)
         # After a reorganisation an epoch may have another seed than the one that we have read.
         if known is not None and known.seed == epoch.seed:
-            self.disagreement = None
+            self.disagreement = self._behind_since_s = None
             return
         latest = self.view.latest
         if known is None and latest is not None and epoch.number < latest.number:
@@ -125,12 +150,13 @@ class ChainWatcher:
         self.disagreement = doubt
         if doubt is not None:
             return
+        if self._behind_since_s is None:
+            self._behind_since_s = trio.current_time()
         await self._registry.sync()
         self._tell_fault()
         if not self._registry.is_complete:
-            log.warning(
-                "the chain's RPC knows fewer nodes than the contract; asking again", epoch=epoch.number
-            )
+            reason = self._registry.progress()
+            log.warning("the list of nodes is too short; asking again", epoch=epoch.number, reason=reason)
             return
         fresh = await self._weighed(epoch)
         if fresh is None:
@@ -138,6 +164,7 @@ class ChainWatcher:
         kept = [number for number in sorted(self.view.epochs) if number != epoch.number][-(EPOCHS_KEPT - 1) :]
         others = {number: await self._as_it_is_now(self.view.epochs[number]) for number in kept}
         self._renew(others | {epoch.number: fresh})
+        self._behind_since_s = None
         log.info("epoch", number=epoch.number, miners=len(fresh.miners), coordinators=len(fresh.coordinators))
 
     async def seed_of(self, epoch: int) -> bytes | None:
@@ -189,7 +216,7 @@ class ChainWatcher:
         latest = self.view.latest
         miners, coordinators = (0, 0) if latest is None else (len(latest.miners), len(latest.coordinators))
         number = None if latest is None else latest.number
-        return ChainStatus(number, miners, coordinators, self.unreachable, self.disagreement)
+        return ChainStatus(number, miners, coordinators, self.unreachable, self.behind, self.disagreement)
 
     async def _snapshot(self, role: Role, epoch: int) -> Snapshot:
         nodes = [node.address for node in self._registry.nodes(role)]

@@ -229,6 +229,7 @@ class Peer:
         observable.register("own_statements_heard", self.own_statements.status)
         readiness.register("clock", self.clock.reason_not_ready)
         readiness.register("chain_unreachable", lambda: self.chain.unreachable)
+        readiness.register("chain_behind", lambda: self.chain.behind)
         readiness.register("rpc_disagree", lambda: self.clients.rpc.disagreement() or self.chain.disagreement)
         readiness.register("no_epoch", lambda: NO_EPOCH if self.view.latest is None else None)
         readiness.register("alone", self._doppelganger.reason_not_ready)
@@ -318,7 +319,7 @@ async def open_peer(
             async with open_network(
                 key.secret, config, rng=random.SystemRandom(), policy=policy
             ) as peer_network:
-                await watcher.refresh()
+                await watcher.look_first()
                 record = PublishedRecord(peer_network, guard.note_record, now_ms)
                 past = guard.begin_instance(instance)
                 interval_ms = network.parameters.offer_interval_ms

@@ -7,7 +7,14 @@ import trio
 from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry_store import Entry
-from node.peer.chain_watcher import EPOCHS_KEPT, SILENCE_S_MAX, ChainStatus, ChainWatcher
+from node.peer.chain_watcher import (
+    BEHIND_S_MAX,
+    EPOCHS_KEPT,
+    FIRST_LOOK_S,
+    SILENCE_S_MAX,
+    ChainStatus,
+    ChainWatcher,
+)
 from node.system.events import ChainReorganised, EventBus
 from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
@@ -58,9 +65,13 @@ class FakeRegistry:
         self.syncs = 0
         self.is_complete = True
         self.fault = None
+        self.sync_s = 0
+
+    def progress(self):
+        return "half of it"
 
     async def sync(self):
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(self.sync_s)
         self.syncs += 1
 
     def nodes(self, role):
@@ -98,13 +109,13 @@ async def test_status_says_what_the_chain_said_last_and_that_it_is_silent(
     watcher, epochs, autojump_clock, nursery
 ):
     assert watcher.status() == ChainStatus(
-        epoch=None, miners=0, coordinators=0, unreachable=None, disagreement=None
+        epoch=None, miners=0, coordinators=0, unreachable=None, behind=None, disagreement=None
     )
     epochs.newest = Epoch(1, b"\x01" * 32, 0)
     nursery.start_soon(watcher.run)
     await trio.sleep(0.5)
     assert watcher.status() == ChainStatus(
-        epoch=1, miners=1, coordinators=1, unreachable=None, disagreement=None
+        epoch=1, miners=1, coordinators=1, unreachable=None, behind=None, disagreement=None
     )
     epochs.reachable = False
     await trio.sleep(1)
@@ -169,6 +180,56 @@ async def test_a_list_that_is_too_short_is_not_drawn_from(watcher, epochs, regis
     registry.is_complete = True
     await watcher.refresh()
     assert watcher.view.latest.number == 4
+
+
+async def test_a_list_that_takes_long_is_said_and_the_last_epoch_serves_meanwhile(
+    watcher, epochs, registry, autojump_clock, nursery
+):
+    epochs.newest = Epoch(4, bytes(32), 80)
+    await watcher.refresh()
+    epochs.newest, registry.sync_s = Epoch(5, bytes(32), 80), 100
+    nursery.start_soon(watcher.refresh)
+    await trio.sleep(BEHIND_S_MAX - 0.1)
+    assert watcher.behind is None
+    await trio.sleep(0.2)
+    said = "a new epoch waits for its list of nodes: half of it"
+    assert watcher.status() == ChainStatus(4, 1, 1, None, said, None)
+    await trio.sleep(100)
+    assert watcher.status() == ChainStatus(5, 1, 1, None, None, None)
+
+
+async def test_a_node_starts_while_a_long_list_is_read_and_says_how_far_it_is(
+    watcher, epochs, registry, autojump_clock, nursery
+):
+    epochs.newest, registry.sync_s = Epoch(5, bytes(32), 80), 40
+    began_s = trio.current_time()
+    await watcher.look_first()
+    assert trio.current_time() - began_s == FIRST_LOOK_S
+    nursery.start_soon(watcher.run)
+    await trio.sleep(1)
+    assert watcher.behind == "a new epoch waits for its list of nodes: half of it"
+    await trio.sleep(40)
+    assert (watcher.behind, watcher.view.latest.number) == (None, 5)
+    nursery.cancel_scope.cancel()
+
+
+async def test_a_chain_that_fails_at_the_first_look_ends_no_node(watcher, epochs, autojump_clock):
+    epochs.reachable = False
+    await watcher.look_first()
+    assert watcher.view.latest is None
+
+
+async def test_a_list_that_stays_too_short_is_said(watcher, epochs, registry, autojump_clock):
+    epochs.newest, registry.is_complete = Epoch(4, bytes(32), 80), False
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watcher.run)
+        await trio.sleep(BEHIND_S_MAX + 0.5)
+        assert watcher.behind == "a new epoch waits for its list of nodes: half of it"
+        assert watcher.unreachable is None
+        registry.is_complete = True
+        await trio.sleep(1)
+        assert (watcher.behind, watcher.view.latest.number) == (None, 4)
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_list_that_cannot_be_kept_stops_nothing_and_is_told_once(watcher, epochs, registry):
