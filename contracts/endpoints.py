@@ -77,8 +77,7 @@ def distinct_urls(urls: str | Sequence[str]) -> tuple[str, ...]:
         message = f"{len(found)} RPC endpoints, where 1 to {ENDPOINTS_MAX} are allowed"
         raise BadEndpoint(message)
     for place, url in enumerate(found, 1):
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_web_url(url):
             # Not the text itself: whatever it is, it may hold somebody's key.
             message = f"RPC endpoint {place} is not an http:// or https:// URL"
             raise BadEndpoint(message)
@@ -339,6 +338,14 @@ class Endpoints(AsyncJSONBaseProvider):
     ) -> Any:
         answer = await endpoint.provider.ask(RPCEndpoint(method), params, _LOOK_BYTES_MAX, timeout_s)
         return answer.get("result")
+
+
+def _is_web_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        return False
 
 
 def _label(providers: Sequence[TrioProvider], place: int) -> str:

@@ -20,7 +20,7 @@ import trio
 
 from contracts.endpoint_health import EndpointsStatus
 from contracts.endpoints import PATIENCE_S, Endpoints, distinct_urls
-from contracts.errors import BadChainAnswer, ChainError, RpcError
+from contracts.errors import BadChainAnswer, ChainError, ContractReverted, RpcError
 from contracts.libraries import (
     ABICodec,
     ABIRegistry,
@@ -144,7 +144,8 @@ class Rpc:
         found: dict[str, _Answer] = {}
 
         async def ask(host: str, rpc: Rpc) -> None:
-            with suppress(ChainError), trio.move_on_after(PATIENCE_S):
+            # One that refuses in a contract's name is one that does not answer: it may be made up.
+            with suppress(ChainError, ContractReverted), trio.move_on_after(PATIENCE_S):
                 found[host] = await question(rpc)
 
         each = self.each()

@@ -209,6 +209,9 @@ async def test_the_status_has_hosts_and_no_secrets():
             "9 RPC endpoints, where 1 to 8 are allowed",
         ),
         (["http://a.example", "a.example/key"], "RPC endpoint 2 is not an http:// or https:// URL"),
+        (["ws://a.example"], "RPC endpoint 1 is not an http:// or https:// URL"),
+        (["http://[::1"], "RPC endpoint 1 is not an http:// or https:// URL"),
+        (["http://a.example:none"], "RPC endpoint 1 is not an http:// or https:// URL"),
     ],
 )
 async def test_what_are_no_endpoints_is_refused(urls, message):

@@ -122,6 +122,14 @@ async def test_a_seed_that_two_endpoints_tell_differently_is_in_doubt(world, cha
         )
     async with through(chain_process, a=Endpoint(), b=forging, c=Endpoint()) as rpc:
         assert await Clients(rpc, world.deployment).epochs.doubt_about(epoch) is None
+
+    async def refusing(method, _params, _forward):
+        error = {"code": 3, "message": "execution reverted", "data": "0x12345678"}
+        return {"error": error} if method == "eth_call" else None
+
+    # Also a refusal in the contract's name is no answer, and no crash.
+    async with through(chain_process, a=Endpoint(), b=refusing) as rpc:
+        assert await Clients(rpc, world.deployment).epochs.doubt_about(epoch) is None
     async with through(chain_process, a=Endpoint()) as rpc:
         assert await Clients(rpc, world.deployment).epochs.doubt_about(epoch) is None
 

@@ -70,6 +70,48 @@ async def test_errors_do_not_tell_the_secrets_of_an_endpoint():
     assert "secret" not in str(caught.value)
 
 
+def failing(status, error):
+    """An endpoint that answers with a status and an error of JSON-RPC."""
+
+    async def answer(_chain, call):
+        await trio.lowlevel.checkpoint()
+        return httpx2.Response(status, json={"jsonrpc": "2.0", "id": call["id"], "error": error})
+
+    return FakeChain(answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "text"),
+    [
+        (429, -32005, "whatever"),
+        (503, -32000, "upstream unavailable"),
+        (500, -32603, "internal error"),
+        (200, 429, "Your app has exceeded its compute units per second capacity."),
+        (200, -32005, "daily request count exceeded, request rate limited"),
+        (200, -32007, "50/second request limit reached - reduce calls per second or upgrade your account"),
+        (200, -32090, "Too many requests, reason: call rate limit exhausted, retry in 10s"),
+        (200, -32016, "over rate limit"),
+    ],
+)
+async def test_too_many_requests_and_a_server_s_error_mean_unreachable(status, code, text):
+    with pytest.raises(ChainUnreachable, match=f"HTTP {status}"):
+        await ask(failing(status, {"code": code, "message": text}))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (200, {"code": -32005, "message": "query returned more than 10000 results"}),
+        (400, {"code": -32602, "message": "query exceeds max block range 1000"}),
+        (500, {"code": 3, "message": "execution reverted"}),
+        (500, {"code": -32603, "message": "execution reverted", "data": "0x0102"}),
+    ],
+)
+async def test_a_refusal_of_this_request_is_none_of_the_endpoint(status, error):
+    with pytest.raises(RpcError):
+        await ask(failing(status, error))
+
+
 @pytest.mark.parametrize("data", ["0x0102", {"data": "0x0102"}])
 async def test_an_rpc_s_refusal_has_code_and_revert_data(data):
     with pytest.raises(RpcError) as caught:
