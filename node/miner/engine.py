@@ -269,10 +269,13 @@ class MinerEngine:
     # Internals
 
     def _follow(self, task: Statement[TaskAnnouncement], now_ms: int) -> Followed:
-        rank = task.message.assigned.index(self._miner)
-        ahead_ms = self._ahead_ms()
-        comes_at_ms = self._task_terms.starts_at_ms(task.message, rank) - ahead_ms
-        followed = Followed(task, rank, comes_at_ms, task.message.deadline_ms - ahead_ms)
+        message = task.message
+        rank = message.assigned.index(self._miner)
+        # No wait is longer than if the task were announced now: a clock that was set back would stretch it.
+        begun_ms = min(message.announced_at_ms - self._ahead_ms(), now_ms)
+        head_start_ms = self._task_terms.starts_at_ms(message, rank) - message.announced_at_ms
+        life_ms = message.deadline_ms - message.announced_at_ms
+        followed = Followed(task, rank, begun_ms + head_start_ms, begun_ms + life_ms)
         self._tasks.add(followed)
         followed.decline = self._terms.why_not(task.message)
         if followed.decline is None and self._paused:

@@ -4,7 +4,7 @@ import pytest
 
 from node.miner.actions import CheckCredit, Dial, TaskOver
 from protocol.task import MinerState
-from tests.node.miner.engine_world import LIFE_MS, PATIENCE_MS, START_MS, World, announce
+from tests.node.miner.engine_world import LIFE_MS, OTHERS, PATIENCE_MS, START_MS, World, announce
 
 QUARTER_MS = 15 * 60 * 1000
 
@@ -59,4 +59,16 @@ def test_a_task_that_is_over_by_the_time_of_day_is_not_followed(step_ms):
     over = announce(at_ms=START_MS + step_ms - LIFE_MS)
     assert world.heard(over) == []
     assert world.call(over)
+    assert world.engine.snapshot().followed == 0
+
+
+def test_attack_a_clock_that_is_set_back_before_a_call_stretches_no_life():
+    """The task is remembered, and its coordinator calls for it when this clock has been set back."""
+    world = World()
+    task = announce()
+    world.heard(task)
+    world.note(world.engine.heard_result(task.digest, OTHERS[0].address))
+    world.ahead_ms = -QUARTER_MS
+    world.call(task)
+    world.wait(LIFE_MS)
     assert world.engine.snapshot().followed == 0
