@@ -176,7 +176,6 @@ TESTED_ELSEWHERE = {
     "node/commands/evidence_reports.py": "tests/market/test_equivocation.py",
     "node/coordinator/coordinator.py": "tests/market/test_local_api.py",
     "node/coordinator/opening.py": "tests/market/test_local_api.py",
-    "node/coordinator/shell.py": "tests/market/test_local_api.py",
     "node/devnet/cheat.py": "tests/market/test_equivocation.py",
     "node/devnet/child.py": "tests/market/test_processes.py",
     "node/devnet/demo.py": "tests/market/test_readme.py",

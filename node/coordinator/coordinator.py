@@ -105,6 +105,8 @@ class Coordinator:
 
     def reason_not_ready(self) -> str | None:
         """Why an order could not be announced now; None if it could."""
+        if not self._shell.has_resumed:
+            return "this node has not read its orders yet"
         latest = self._peer.view.latest
         if latest is None:
             return "the chain has no epoch seed yet"

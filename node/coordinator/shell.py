@@ -65,9 +65,13 @@ log = structlog.get_logger()
 
 
 class EngineShell:
-    """All that the engine of one coordinator does outside of itself."""
+    """All that the engine of one coordinator does outside of itself.
+
+    :ivar has_resumed: the journal was read. Before, an order that stands in it would be placed again.
+    """
 
     def __init__(self, engine: CoordinatorEngine, peer: Peer, purse: Purse, journal: Journal) -> None:
+        self.has_resumed = False
         self._engine = engine
         self._peer = peer
         self._bus = peer.context.events
@@ -171,6 +175,7 @@ class EngineShell:
         """
         await self._peer.alone.wait()
         self._journal.load(self._engine.book)
+        self.has_resumed = True
         async with trio.open_nursery() as nursery:
             self.perform(self._engine.resume(steady_ms()))
             # Not before: a miner that has come back would hear that its task was never here.

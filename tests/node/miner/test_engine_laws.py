@@ -13,6 +13,7 @@ from tests.node.miner.engine_world import (
     MINER,
     OTHERS,
     PNG,
+    TERMS,
     UNITS,
     World,
     announce,
@@ -60,6 +61,8 @@ ANY = st.one_of(
     st.tuples(st.just("trace"), CHOICE, st.sampled_from(["", "", "disk full"])),
     st.tuples(st.just("policy"), st.sampled_from(["", "on battery"])),
     st.tuples(st.just("wait"), st.sampled_from([1, 250, 3_000, 20_000])),
+    st.tuples(st.just("set_clock"), st.sampled_from([-3_600_000, -500, 500, 3_600_000])),
+    st.tuples(st.just("restart")),
 )
 
 
@@ -165,6 +168,20 @@ class Watch:
         self.world.now_ms += ms
         return self.engine.tick(self.world.now_ms)
 
+    def set_clock(self, by_ms):
+        self.world.ahead_ms += by_ms
+        return []
+
+    def restart(self):
+        """The process is gone, with all that ran in it."""
+        self.world.restart()
+        self.engine = self.world.engine
+        self.told.clear()
+        self.running.clear()
+        for known in (self.open, self.dialled, self.checks, self.traces):
+            known.clear()
+        return []
+
     def stream(self, back):
         return self.open[-1 - back] if back < len(self.open) else 0
 
@@ -188,7 +205,7 @@ class Watch:
                     assert task.digest not in self.running
                     self.traces.append(task.digest)
                 case Dial(task=task):
-                    assert task.message.deadline_ms > self.world.now_ms
+                    assert self.world.ahead_ms or task.message.deadline_ms > self.world.now_ms
                     self.dialled.append(task)
                 case _:
                     pass
@@ -219,6 +236,9 @@ def test_whatever_happens_nothing_is_raised_and_no_bound_is_passed(data):
     for _ in range(data.draw(st.integers(30, 90))):
         odd = data.draw(st.integers(0, 19)) == 19
         watch.happen(data.draw(ANY if odd else st.sampled_from(watch.sensible())))
+    # Whatever the clock says: no task is followed longer than tasks live.
+    watch.world.wait(TERMS.life_ms_max)
+    assert watch.engine.snapshot().followed == 0
 
 
 @settings(max_examples=40, deadline=None)
