@@ -46,7 +46,7 @@ SERVICE_KEYS = {
     *("build", "restart", "environment", "ports", "volumes", "secrets", "read_only", "tmpfs"),
     *("cap_drop", "security_opt", "mem_limit", "ulimits"),
 }
-STAKED_SERVICE_KEYS = SERVICE_KEYS | {"entrypoint", "command", "network_mode", "stop_grace_period"}
+STAKED_SERVICE_KEYS = SERVICE_KEYS | {"entrypoint", "command", "init", "network_mode", "stop_grace_period"}
 HARDENING = {
     "DynamicUser": "yes",
     "NoNewPrivileges": "yes",
