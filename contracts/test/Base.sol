@@ -32,6 +32,8 @@ interface Vm {
         external
         returns (uint256 gasUsed);
     function getCode(string calldata artifactPath) external view returns (bytes memory creationBytecode);
+    function getDeployedCode(string calldata artifactPath) external view returns (bytes memory runtimeCode);
+    function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function getNonce(address account) external view returns (uint64);
     function assertEq(uint256 left, uint256 right, string calldata message) external pure;
     function assertLt(uint256 left, uint256 right, string calldata message) external pure;

@@ -102,10 +102,28 @@ contract GasMarketTest is MarketFixture {
         measure("equivocation among 4097 nodes", 140_000);
     }
 
+    /// @dev Somebody copies the report; whoever had committed before takes the reward back.
+    function test_priority() public {
+        bytes32 slot = keccak256("slot");
+        (bytes memory a, bytes memory b) = twoOf(NODE_KEY, slot);
+        bytes32 hash = slashing.evidenceHashOf(3, slot, keccak256("A"), a, keccak256("B"), b);
+        slashing.commitEvidence(slashing.commitmentOf(address(this), hash, "salt"));
+        measure("commitEvidence", 60_000);
+        vm.roll(vm.getBlockNumber() + 8);
+        vm.prank(STRANGER);
+        slashing.equivocation(3, slot, keccak256("A"), a, keccak256("B"), b);
+        slashing.takePriority(3, slot, keccak256("A"), a, keccak256("B"), b, "salt");
+        measure("takePriority", 70_000);
+    }
+
+    function twoOf(uint256 key, bytes32 slot) internal view returns (bytes memory a, bytes memory b) {
+        a = signDigest(key, slashing.statementDigest(3, slot, keccak256("A")));
+        b = signDigest(key, slashing.statementDigest(3, slot, keccak256("B")));
+    }
+
     function equivocate(uint256 key, string memory name) internal {
         bytes32 slot = keccak256(bytes(name));
-        bytes memory a = signDigest(key, slashing.statementDigest(3, slot, keccak256("A")));
-        bytes memory b = signDigest(key, slashing.statementDigest(3, slot, keccak256("B")));
+        (bytes memory a, bytes memory b) = twoOf(key, slot);
         slashing.equivocation(3, slot, keccak256("A"), a, keccak256("B"), b);
     }
 }

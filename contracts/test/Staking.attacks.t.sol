@@ -119,6 +119,22 @@ contract StakingAttacksTest is Fixture {
         vm.assertEq(staking.leafWeight(0), 20_001, "as it is");
     }
 
+    /// @dev A key without a node has no leaf, and the number of none is the number of the first.
+    function test_a_claim_at_a_key_without_a_node_moves_nobodys_leaf() public {
+        registerMiner();
+        voteAs(ANN, 20_000 ether);
+        staking.fundRewards(FUNDS);
+        pass(1000);
+        unvoteAllAs(ANN);
+        uint256 leaf = staking.leafWeight(0);
+        vm.prank(ANN);
+        vm.assertGe(staking.claim(otherNode), 1 ether, "what was earned before it left");
+        vm.assertEq(staking.leafWeight(0), leaf, "the first node's leaf");
+        vm.assertEq(leaf, MINER_STAKE / 1 ether, "is what it has");
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        vm.assertEq(staking.claimable(otherNode, OTHER_OWNER), 0, "and nothing waits for who registers it");
+    }
+
     function test_a_leaf_that_stayed_below_earns_what_it_weighs() public {
         registerMiner();
         registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
@@ -253,10 +269,24 @@ contract StakingAttacksTest is Fixture {
         vm.assertLe(staking.rewardsHeld(), 1e12, "all is paid");
     }
 
+    /// @dev Of little, nothing flows in a second; who settles each second must not hold it up for good.
+    function test_settling_often_does_not_hold_up_small_fees() public {
+        registerMiner();
+        uint256 arrived = vm.getBlockTimestamp();
+        addFees(100_000 gwei);
+        pass(1);
+        voteAs(ANN, 1);
+        vm.assertEq(staking.nodeRewards(node).fees, 100_000 gwei, "too little for a second");
+        vm.warp(arrived + staking.FEE_PERIOD());
+        vm.assertEq(staking.nodeRewards(node).fees, 0, "all of it, a period after it came");
+    }
+
     function test_less_than_a_gwei_of_fees_is_carried_over() public {
         registerMiner();
         addFees(1e9 + 7);
         vm.assertEq(staking.rewardStream().carried, 7, "for the next funding");
         vm.assertEq(staking.nodeRewards(node).fees, 1e9, "the rest flows");
+        addFees(5);
+        vm.assertEq(staking.rewardStream().carried, 12, "and more of it");
     }
 }

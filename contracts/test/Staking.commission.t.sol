@@ -100,6 +100,15 @@ contract StakingCommissionTest is Fixture {
         vm.assertEq(staking.claimable(node, OWNER), 100 ether, "but the owner's");
     }
 
+    /// @dev Each settlement adds to what is owed.
+    function test_what_is_owed_to_an_owner_adds_up() public {
+        unvoteAllAs(OWNER);
+        addFees(3 ether);
+        addFees(2 ether);
+        addFees(1 ether);
+        assertNear(claimAs(OWNER), 6 ether, "all of it");
+    }
+
     /// @dev Nobody has shares, so all is the owner's.
     function test_a_gwei_of_fees_is_paid_and_only_once() public {
         unvoteAllAs(OWNER);

@@ -5,6 +5,7 @@ import tomllib
 import pytest
 
 from contracts.mutation import workplace
+from contracts.mutation.__main__ import all_mutants
 from contracts.mutation.operators import BadMutant, Mutant, mutants_of, named_mutants
 from contracts.mutation.workplace import FIRST_TRIED, ToolFailed, Trial, Workplace, contracts_with
 from contracts.toolchain import CONTRACTS_FOLDER
@@ -56,6 +57,12 @@ def test_the_mutants_made_by_hand_fit_the_sources():
     mutants = list(named_mutants(table, SOURCES))
     assert len({mutant.name for mutant in mutants}) == len(mutants) == len(table["mutant"])
     assert all(mutant.text != SOURCES[mutant.file] for mutant in mutants)
+
+
+def test_every_survivor_that_is_explained_is_a_mutant():
+    explained = tomllib.loads((CONTRACTS_FOLDER / "mutation" / "survivors.toml").read_text("utf-8"))
+    keys = {mutant.key for mutant in all_mutants(("",))}
+    assert set(explained["explained"]) - keys == set()
 
 
 def test_a_mutant_that_no_longer_fits_is_named():

@@ -53,12 +53,13 @@ contract DisputesInvariants is NetworkFixture {
 
     /// @dev One campaign for all of them, as each would make the same calls again.
     function invariant_all() external view {
+        // First, since what they say of is lost stake, too.
+        vm.assertTrue(!handler.punishedTwice(), "one charge by two verdicts");
+        vm.assertTrue(!handler.punishedWithoutVerdict(), "absent without a verdict");
         bonds_are_conserved();
         juries_are_odd_distinct_and_without_the_parties();
         a_verdict_is_a_majority_of_a_quorum();
         nobody_loses_more_than_verdicts_and_absences_take();
-        vm.assertTrue(!handler.punishedTwice(), "one charge by two verdicts");
-        vm.assertTrue(!handler.punishedWithoutVerdict(), "absent without a verdict");
     }
 
     function bonds_are_conserved() internal view {

@@ -23,6 +23,14 @@ contract SlashingHandler is Base {
     mapping(address node => bool) public everTwoBodies;
     bool public acceptedWrongly;
     bool public refusedWrongly;
+    /// @dev The reward changed hands where it must not, or not where it must.
+    bool public priorityWasWrong;
+
+    /// @dev Pairs of statements that were committed to, in their order, and in which block first.
+    Said[2][] internal _committed;
+    mapping(bytes32 evidenceHash => uint256 blockNumber) internal _committedAt;
+    /// @dev Since when the reward is whose it is.
+    mapping(bytes32 evidenceKey => uint256 blockNumber) internal _since;
 
     constructor(IStaking staking, ISlashing slashing) {
         STAKING = staking;
@@ -47,6 +55,17 @@ contract SlashingHandler is Base {
         b.slot = differences & 48 == 0 ? bytes32(uint256(b.slot) % 2) : a.slot;
         b.body = differences & 192 == 0 ? a.body : bytes32(uint256(b.body) % 3);
 
+        submitAndBook(a, b);
+    }
+
+    /// @dev Of those committed to, so that somebody has a claim to it.
+    function reportCommitted(uint256 seed) external {
+        if (_committed.length == 0) return;
+        Said[2] memory pair = _committed[seed % _committed.length];
+        submitAndBook(pair[0], pair[1]);
+    }
+
+    function submitAndBook(Said memory a, Said memory b) internal {
         bool isEvidence = a.who == b.who && a.kind == b.kind && a.slot == b.slot && a.body != b.body;
         bytes32 key = keccak256(abi.encode(node(a.who), a.kind, a.slot));
         bool expected = isEvidence && a.kind < 64 && spent[key] == 0;
@@ -55,6 +74,7 @@ contract SlashingHandler is Base {
         if (!accepted && expected) refusedWrongly = true;
         if (!accepted) return;
         ++spent[key];
+        _since[key] = vm.getBlockNumber();
         reward[key] = SLASHING.evidenceOf(key).reward;
         _keys.push(key);
         everTwoBodies[node(a.who)] = true;
@@ -63,15 +83,31 @@ contract SlashingHandler is Base {
     /// @dev Commits now and takes the reward over if the evidence is reported later by somebody else.
     function commit(Said memory a, bytes32 otherBody) external {
         (Said memory first, Said memory second) = twoBodies(a, otherBody);
-        bytes32 evidenceHash = SLASHING.evidenceHashOf(
-            first.kind, first.slot, first.body, signatureOf(first), second.body, signatureOf(second)
-        );
+        bytes32 evidenceHash = hashOf(first, second);
+        if (_committedAt[evidenceHash] == 0) {
+            _committedAt[evidenceHash] = vm.getBlockNumber();
+            _committed.push();
+            (_committed[_committed.length - 1][0], _committed[_committed.length - 1][1]) = (first, second);
+        }
         SLASHING.commitEvidence(SLASHING.commitmentOf(address(this), evidenceHash, bytes32(0)));
     }
 
-    /// @dev Tries; the contract decides. Whoever has it, the reward stays the same.
-    function takePriority(Said memory a, bytes32 otherBody) external {
-        (Said memory first, Said memory second) = twoBodies(a, otherBody);
+    function hashOf(Said memory first, Said memory second) internal view returns (bytes32) {
+        return SLASHING.evidenceHashOf(
+            first.kind, first.slot, first.body, signatureOf(first), second.body, signatureOf(second)
+        );
+    }
+
+    /// @dev Tries, also where it must be refused. Whoever has it, the reward stays the same.
+    function takePriority(uint256 seed) external {
+        if (_committed.length == 0) return;
+        Said[2] memory pair = _committed[seed % _committed.length];
+        (Said memory first, Said memory second) = (pair[0], pair[1]);
+        bytes32 key = keccak256(abi.encode(node(first.who), first.kind, first.slot));
+        uint256 committed = _committedAt[hashOf(first, second)];
+        bool isOffence = first.body != second.body && spent[key] != 0;
+        bool isFirst = committed < _since[key];
+        bool inTime = vm.getBlockNumber() <= committed + SLASHING.PRIORITY_BLOCKS();
         bytes memory call = abi.encodeCall(
             ISlashing.takePriority,
             (
@@ -85,7 +121,8 @@ contract SlashingHandler is Base {
             )
         );
         (bool taken,) = address(SLASHING).call(call);
-        taken;
+        if (taken != (isOffence && isFirst && inTime)) priorityWasWrong = true;
+        if (taken) _since[key] = committed;
     }
 
     function twoBodies(Said memory a, bytes32 otherBody)
@@ -184,6 +221,7 @@ contract SlashingInvariants is Fixture {
     function evidence_is_two_bodies_for_one_slot_and_counts_once() internal view {
         vm.assertTrue(!handler.acceptedWrongly(), "nothing else slashes");
         vm.assertTrue(!handler.refusedWrongly(), "and that always does");
+        vm.assertTrue(!handler.priorityWasWrong(), "whoever committed first");
     }
 
     function only_equivocators_lose_stake_and_they_lose_all() internal view {

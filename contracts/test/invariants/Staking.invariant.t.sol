@@ -109,6 +109,8 @@ contract StakingInvariants is Base {
         vm.assertTrue(!handler.ownerCouldLeaveFirst(), "an owner leaves before its voters could");
         vm.assertTrue(!handler.rewardExceededLoss(), "a report of oneself pays");
         vm.assertTrue(!handler.earnedByWhatHasLeft(), "stake that has left earns");
+        vm.assertTrue(!handler.feesWereSniped(), "fees are of who comes when they do");
+        vm.assertTrue(!handler.metadataWasFlooded(), "one introduction an epoch");
     }
 
     /// @dev To the wei as long as only whole wei move; then rounding may move a wei a step between holders.

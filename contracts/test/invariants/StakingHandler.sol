@@ -32,6 +32,8 @@ contract StakingHandler is Base {
     bool public ownerCouldLeaveFirst;
     bool public rewardExceededLoss;
     bool public earnedByWhatHasLeft;
+    bool public feesWereSniped;
+    bool public metadataWasFlooded;
     /// @dev By a node that has left, is jailed for good, or is not active and takes votes; 0: never.
     uint256 public tookStakeWronglyAt;
 
@@ -48,6 +50,8 @@ contract StakingHandler is Base {
     mapping(address node => mapping(address account => uint256)) public withdrawnBy;
     /// @dev What each node weighed just before an epoch began.
     mapping(address node => mapping(uint256 epoch => uint256)) public weightBefore;
+    /// @dev The epoch after the last in which it was told.
+    mapping(address node => uint256) internal _metadataIn;
     uint256[] public epochs;
 
     struct OpenRequest {
@@ -275,9 +279,21 @@ contract StakingHandler is Base {
     function addFees(uint256 nodeSeed, uint256 amount) external step(nodeSeed, false) {
         amount = bound(amount, 0, amount % 3 == 0 ? 1_000 ether : 1000);
         if (TOKEN.balanceOf(escrow()) < amount) return;
+        uint256 before = claimables(node(nodeSeed));
         vm.prank(escrow());
         staking.addFees(node(nodeSeed), amount);
         paidIn += amount;
+        if (claimables(node(nodeSeed)) > before) feesWereSniped = true;
+    }
+
+    /// @dev Tries; once an epoch, of an active node, it may.
+    function setMetadata(uint256 nodeSeed) external step(nodeSeed, false) {
+        address node_ = node(nodeSeed);
+        bool may = staking.nodeInfo(node_).active && _metadataIn[node_] != staking.currentEpoch() + 1;
+        vm.prank(staking.ownerOf(node_));
+        (bool accepted,) = address(staking).call(abi.encodeCall(staking.setMetadata, (node_, "again")));
+        if (accepted != may) metadataWasFlooded = true;
+        if (accepted) _metadataIn[node_] = staking.currentEpoch() + 1;
     }
 
     function claim(uint256 nodeSeed, uint256 accountSeed) external step(nodeSeed, false) {
@@ -349,7 +365,11 @@ contract StakingHandler is Base {
 
     /// @dev What everybody may claim there, with the fees that have not flowed.
     function earned(address node_) internal view returns (uint256 sum) {
-        sum = staking.nodeRewards(node_).fees;
+        sum = staking.nodeRewards(node_).fees + claimables(node_);
+    }
+
+    /// @dev What everybody may claim there now.
+    function claimables(address node_) internal view returns (uint256 sum) {
         for (uint256 j = 0; j < ACCOUNTS; ++j) {
             sum += staking.claimable(node_, account(j)) - staking.claimable(address(1), account(j));
         }
