@@ -12,7 +12,7 @@ FUZZ_INSTALLED := $(VENV)/.installed-fuzz
 MARKET := $(INSTALLED) contracts/node_modules/.installed
 TESTS := $(DEV_INSTALLED) contracts/node_modules/.installed tests/interop/node_modules/.installed
 
-.PHONY: help setup demo demo-equivocation devnet check test long lint contracts solidity mutants bench fuzz simulate attacks lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet check test long lint contracts solidity mutants bench fuzz simulate attacks siege lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -86,6 +86,9 @@ simulate: $(TESTS) ## networks of thousands on one heap of events, with faults; 
 
 attacks: $(TESTS) ## eclipses, sybils, spam: what a hostile peer may try; a table of what came of it
 	@$(BIN)/python -m tests.attacks $(ARGS)
+
+siege: $(TESTS) ## a market of real nodes and a real chain under attack; a table of before and during (ARGS="--small")
+	@$(BIN)/python -m tests.attacks.siege $(ARGS)
 
 lock: $(RAY_INSTALLED) $(FUZZ_INSTALLED) ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \

@@ -121,6 +121,7 @@ PACED = {
     "tests/node/inference/memory_workers.py": "the time of a job, by the clock of the test",
     "tests/attacks/test_oversize_frames.py": "a hostile peer's own pace",
     "tests/attacks/test_slow_loris.py": "a hostile peer's own pace",
+    "tests/attacks/siege/hostile_evidence.py": "a hostile peer's own pace",
     "tests/p2p/relay/test_hole_punch.py": "the time that a dial takes",
     "tests/node/peer/test_chain_watcher.py": "the silence of a chain, by the clock of the test",
 }

@@ -122,6 +122,13 @@ contract SlashingTest is Fixture {
         vm.assertTrue(staking.nodeInfo(node).active, "the other is not touched");
     }
 
+    function test_two_signers_in_one_slot_answer_each_for_itself() public {
+        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
+        report(NODE_KEY, KIND, SLOT);
+        report(OTHER_NODE_KEY, KIND, SLOT);
+        vm.assertEq(staking.nodeInfo(node).totalStake + staking.nodeInfo(otherNode).totalStake, 0, "both");
+    }
+
     function test_each_evidence_pays_once_in_either_order() public {
         report(NODE_KEY, KIND, SLOT);
         vm.assertTrue(slashing.isEvidenceSpent(node, KIND, SLOT), "spent");

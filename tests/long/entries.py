@@ -12,7 +12,7 @@ REPOSITORY = Path(__file__).parents[2]
 MINUTES_MAX = 75
 PYTHON = sys.executable
 FUZZ_CASES = 1_000_000
-MUTANT_SECONDS = 120
+MUTANT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,10 @@ ENTRIES = (
         3,
     ),
     Entry("attacks", _module("tests.attacks"), 7),
+    Entry("siege", _module("tests.attacks.siege", "--small"), 2.5),
     Entry("simulate", _module("tests.simulation"), 8),
     Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 8),
     Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 4),
-    Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 6, REPOSITORY / "contracts"),
-    Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 3),
+    Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 4.5, REPOSITORY / "contracts"),
+    Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 2),
 )
