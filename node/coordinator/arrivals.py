@@ -50,11 +50,16 @@ class Arrivals:
         order.absent.clear()
 
     def note_absent(self, order: Order, now_ms: int) -> None:
-        """Miners that do not come have failed, too, unless nobody comes: then this node may not be heard."""
-        head_start_ms = self._core.market.view.terms.head_start_ms
-        for turn in order.live_task.turns:
-            starts_at_ms = self._starts_at_ms(order, turn)
-            is_late = now_ms >= starts_at_ms + head_start_ms and starts_at_ms >= self._watching_from_ms
+        """Miners that do not come have failed, too, unless nobody comes: then this node may not be heard.
+
+        While another works, nobody is missed: that one may have told the others that it has finished.
+        """
+        task, head_start_ms = order.live_task, self._core.market.view.terms.head_start_ms
+        if task.working is not None:
+            return
+        for turn in task.turns:
+            waited_from_ms = max(self._starts_at_ms(order, turn), task.idle_since_ms)
+            is_late = now_ms >= waited_from_ms + head_start_ms and waited_from_ms >= self._watching_from_ms
             if turn.came or turn.absent or not is_late:
                 continue
             turn.absent = True

@@ -374,6 +374,7 @@ class Turns:
         stream_id = turn.stream_id
         actions = [] if turn.intake is None else self._pay(order, rank, turn.intake.units)
         actions += self._decline(order, rank, decline)
+        order.live_task.idle_since_ms = now_ms
         if turn.paid_wei:
             self._core.experience.note_failure(turn.miner, now_ms)
         self._forget_stream(turn)
@@ -399,6 +400,7 @@ class Turns:
         turn = order.live_task.turns[rank]
         stream_id = turn.stream_id
         self._core.record(TurnEnded(order.order_id, rank, TurnEnding.LOST, 0, cut(reason)))
+        order.live_task.idle_since_ms = now_ms
         self._core.experience.note_failure(turn.miner, now_ms)
         self._core.counts.turns_lost += 1
         self._forget_stream(turn)

@@ -2,7 +2,7 @@
 
 from node.coordinator.actions import Publish
 from node.coordinator.choice import FIRST_PASS_MS, PASS_MS_MAX, Experience
-from protocol.messages import PassedOver, TaskAnnouncement
+from protocol.messages import ChunkKind, PassedOver, TaskAnnouncement
 from protocol.statement import open_statement
 from tests.node.coordinator.desk import DOMAIN, MINERS, PARAMETERS, TERMS, Desk
 from tests.node.coordinator.test_engine_restart import restarted
@@ -49,6 +49,37 @@ def test_attack_all_drawn_miners_never_come_and_the_next_order_meets_others():
     assert all(desk.engine.experience.passed_until_ms(miner) == 0 for miner in absent)
     until_somebody_works(desk, lambda address: address not in absent).deliver()
     assert all(desk.engine.experience.passed_until_ms(miner) > desk.now_ms for miner in absent)
+
+
+def test_attack_a_miner_says_that_it_has_finished_so_that_others_stay_away_and_are_blamed():
+    """Others that hear its commitment do not come, until they are called."""
+    desk = Desk()
+    desk.place()
+    first, second, third = (desk.miner(rank) for rank in range(3))
+    first.come()
+    for units in range(1, 4):
+        first.chunk(ChunkKind.PROGRESS, units)
+        desk.tick(4_000)
+    passed_until_ms = desk.engine.experience.passed_until_ms
+    assert not any(passed_until_ms(one.key.address) for one in (first, second, third))
+    first.lose()
+    second.come()
+    desk.tick(TERMS.head_start_ms)
+    assert "INPUT" in second.replies
+    assert passed_until_ms(first.key.address) > desk.now_ms
+    assert passed_until_ms(second.key.address) == passed_until_ms(third.key.address) == 0
+
+
+def test_attack_a_miner_does_not_come_when_the_one_before_it_is_lost():
+    desk = Desk()
+    desk.place()
+    first, second = (desk.miner(rank) for rank in range(2))
+    first.come()
+    first.lose()
+    for _ in range(2 * TERMS.head_start_ms // 100):
+        assert desk.engine.experience.passed_until_ms(second.key.address) == 0
+        desk.tick()
+    assert desk.engine.experience.passed_until_ms(second.key.address) > desk.now_ms
 
 
 def test_a_node_that_nobody_hears_blames_nobody():
