@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from node.coordinator.actions import Action, Failure, Finish, Publish
+from node.coordinator.actions import Action, Failure, Finish
 from node.coordinator.core import Core, EngineParameters
 from node.coordinator.drawing import Drawing, NotReady
 from node.coordinator.orders import Order
@@ -29,15 +29,14 @@ from node.coordinator.records import (
     OrderPlaced,
     TaskEnded,
     TaskEnding,
-    TurnEnded,
-    TurnEnding,
 )
+from node.coordinator.resumption import RETRY_MS_MAX, resume
 from node.coordinator.snapshots import snapshot_of
 from node.coordinator.turns import Turns, cut
 from node.pay.purse import DepositUsedUp
 from node.signing.guard import AlreadySigned
 from protocol.messages import DeclineKind
-from protocol.task import CoordinatorState, OrderState, TurnState
+from protocol.task import OrderState, TurnState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -51,7 +50,6 @@ ATTEMPTS_MAX: Final = 3
 WAIT_MS_MAX: Final = 10 * 60 * 1000
 """How long an order may wait for a task before it fails: as long as a stock client waits for its answer."""
 BUSY_RETRY_MS: Final = 500
-BUSY_RETRY_MS_MAX: Final = 5_000
 BUSY_RETRY_DIVISOR: Final = 8
 """Pause before an order is drawn again whose miners were all busy with others' work: an eighth of the time
 that it has waited, within these bounds. Each draw is an announcement to everybody, and in the journal."""
@@ -179,55 +177,9 @@ class CoordinatorEngine:
         return actions + self.draw_queued(now_ms)
 
     def resume(self, now_ms: int) -> list[Action]:
-        """After the journal was read: sign what was drawn, promise what was written down, and go on.
-
-        Announcements that were signed go out again in the same words, and their miners are called. Orders
-        that wait for a draw wait until every miner has had the time to say its offer again.
-        """
-        actions: list[Action] = []
+        """Go on after the journal was read into `book`; see `resumption`."""
         self._offers_by_ms = now_ms + self._core.parameters.offer_interval_ms
-        self._turns.arrivals.watch_from(now_ms)
-        self._cancel_nameless(now_ms)
-        for order in self._core.book.orders.values():
-            self._tell_time(order, now_ms)
-        for order in self._core.book.tasks.values():
-            task = order.live_task
-            self._core.purse.hold(task.reserved_wei)
-            for turn in task.turns:
-                if turn.paid_wei:
-                    self._core.purse.promise(turn.miner, turn.total_wei, 0, turn.paid_wei)
-        for order in list(self._core.book.tasks.values()):
-            task = order.live_task
-            if task.life.state is CoordinatorState.DRAWN:
-                try:
-                    actions += self._drawing.announce(order)
-                except AlreadySigned as refusal:
-                    actions += self._draw_anew(order, str(refusal), now_ms)
-            elif task.statement is not None:
-                rank = task.working
-                if rank is not None:
-                    reason = "its coordinator was restarted"
-                    ended = TurnEnded(order.order_id, rank, TurnEnding.INTERRUPTED, 0, reason)
-                    self._core.record(ended)
-                actions.append(Publish(task.task_id, task.statement.encoded))
-            actions += self._turns.go_on(order, now_ms)
-        return actions + self.tick(now_ms)
-
-    def _cancel_nameless(self, now_ms: int) -> None:
-        """End the orders that nobody can ask for: their apps left with the process before this one."""
-        reason = "this node was restarted, and the order has no name under which its app could ask again"
-        for order in list(self._core.book.orders.values()):
-            if not order.key:
-                self._core.record(OrderCancelled(order.order_id, reason, self._core.unix_ms(now_ms)))
-                self._core.counts.orders_cancelled += 1
-
-    def _tell_time(self, order: Order, now_ms: int) -> None:
-        """Tell an order's waits by this process's clock: none is longer than if it had begun just now."""
-        ahead_ms = self._core.market.ahead_ms()
-        order.waits_since_ms = min(order.placed_at_ms - ahead_ms, now_ms)
-        order.retry_at_ms = min(order.retry_at_ms, now_ms + BUSY_RETRY_MS_MAX)
-        if order.task is not None:
-            order.task.begun_ms = min(order.task.message.announced_at_ms - ahead_ms, now_ms)
+        return resume(self._core, self._drawing, self._turns, self._draw_anew, now_ms) + self.tick(now_ms)
 
     # Endings, also for `Turns`
 
@@ -343,4 +295,4 @@ class CoordinatorEngine:
 
 def _busy_pause_ms(order: Order, now_ms: int) -> int:
     waited_ms = now_ms - order.waits_since_ms
-    return max(BUSY_RETRY_MS, min(BUSY_RETRY_MS_MAX, waited_ms // BUSY_RETRY_DIVISOR))
+    return max(BUSY_RETRY_MS, min(RETRY_MS_MAX, waited_ms // BUSY_RETRY_DIVISOR))

@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 
 from node.coordinator.actions import Call, Failure
-from node.coordinator.engine import BUSY_RETRY_MS_MAX, WAIT_MS_MAX
+from node.coordinator.engine import WAIT_MS_MAX
 from node.coordinator.journal import open_journal
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, OrderPlaced
+from node.coordinator.resumption import RETRY_MS_MAX
 from protocol.messages import DeclineKind
 from tests.node.coordinator import desk as desks
 from tests.node.coordinator.desk import DOMAIN, MINERS, REQUEST, TERMS, Desk
@@ -71,12 +72,12 @@ def test_attack_a_clock_that_is_set_moves_no_retry_and_no_wait(desk):
     for rank in range(3):
         desk.miner(rank).decline(DeclineKind.BUSY, "all slots are taken")
     set_clock(desk)
-    desk.tick(BUSY_RETRY_MS_MAX)
+    desk.tick(RETRY_MS_MAX)
     assert desk.announced().message.number == 1
     desk.market.offered = dict.fromkeys(desk.market.offered, desk.market.offer(capacity=0))
     for rank in range(3):
         desk.miner(rank).decline(DeclineKind.BUSY, "all slots are taken")
-    desk.tick(WAIT_MS_MAX - BUSY_RETRY_MS_MAX - 1)
+    desk.tick(WAIT_MS_MAX - RETRY_MS_MAX - 1)
     assert desk.finished(order_id) is None
     desk.tick(1)
     reason = "no miner was free for it in 10 minutes"
