@@ -61,7 +61,7 @@ def resume(
 
 
 def _announce_again(core: Core, order: Order) -> list[Action]:
-    """Whoever worked may come again, and has its turn before others."""
+    """The announcement in its old words; a miner that worked on it may come again."""
     task = order.live_task
     rank = task.working
     if rank is not None:
