@@ -228,6 +228,7 @@ TESTED_ELSEWHERE = {
     "node/commands/confirmation.py": "tests/node/commands/test_stake.py",
     "node/signing/guard_file.py": "tests/node/signing/test_guard.py",
     "node/coordinator/resumption.py": "tests/node/coordinator/test_engine_restart.py",
+    "node/coordinator/capacity.py": "tests/node/api/test_queue.py",
     "node/coordinator/requests.py": "tests/node/api/openai/test_generation.py",
     "node/coordinator/core.py": "tests/node/coordinator/test_engine.py",
     "node/coordinator/drawing.py": "tests/node/coordinator/test_engine.py",

@@ -84,6 +84,7 @@ class Api:
         )
         context.observable.register("picture_links", self.services.links.status)
         context.observable.register("tokens", tokens.status)
+        context.observable.register("queue", serving.queue.status)
 
     async def run(self) -> None:
         """Keep the books of tokens, hear commands about them, and run the dialects, until cancelled."""
@@ -91,6 +92,7 @@ class Api:
         TokenActs(services.tokens).register(control)
         control.register("explain", ExplainTask, ExplainAct(services.histories).explain)
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(services.serving.queue.run)
             nursery.start_soon(services.desk.run, services.context.events)
             nursery.start_soon(services.histories.run, services.context.events)
             for dialect in self.dialects:

@@ -19,14 +19,17 @@ from starlette.types import Receive
 
 from node.api import errors
 from node.api.errors import Refused
+from node.api.queue import Queue
 from node.api.quoting import require_affordable
 from node.api.tokens.caller import Caller, caller_of
 from node.api.tokens.desk import Admitted, Desk
+from node.coordinator.capacity import capacity_of
 from node.coordinator.coordinator import Coordinator
 from node.coordinator.drawing import NotReady
-from node.coordinator.outcomes import Announced, Delivered, NoMiner, OrderEvent
+from node.coordinator.outcomes import Announced, Busy, Delivered, NoMiner, OrderEvent
 from node.coordinator.requests import BadRequest, ImageRequest
 from node.coordinator.watching import Watch
+from node.system.clock import now_ms
 from protocol.errors import Refusal
 from protocol.hashing import sha256
 
@@ -151,7 +154,11 @@ class Serving:
 
     def __init__(self, coordinator: Coordinator, desk: Desk) -> None:
         self.desk = desk
+        self.queue = Queue(self._capacity_of)
         self._coordinator = coordinator
+
+    def _capacity_of(self, model_id: bytes) -> int:
+        return capacity_of(self._coordinator.engine.market.offers(), model_id, now_ms())
 
     @contextmanager
     def admitted(self, requests: Sequence[ImageRequest], name: RequestName) -> Iterator[Admitted]:
@@ -162,20 +169,26 @@ class Serving:
 
     @asynccontextmanager
     async def placed(self, admitted: Admitted, name: RequestName, index: int) -> AsyncIterator[Placed]:
-        """An order of a request. :param index: its place among the request's orders.
+        """An order of a request, once its token has its turn. :param index: its place among the request's.
 
+        :raises Refused: too many wait.
         :raises BadRequest: every miner asks for more than the request's own ceiling.
         :raises Refusal: as `Coordinator.submit`.
         """
         request = admitted.requests[index]
+        token_id, model_id = name.caller.token_id, request.model.model_id
         order = self._coordinator.submit(request, key=name.key_of(index), body_hash=name.body_hash)
         try:
-            async with order as watch:
+            async with self.queue.place(token_id, model_id) as place, order as watch:
+                place.watch = watch
                 placed = Placed(admitted, index, watch)
                 try:
                     yield placed
                 finally:
                     placed.close()
+        except Busy as refusal:
+            admitted.failed(index)
+            raise self.queue.busy(token_id, model_id, refusal.reason) from refusal
         except NoMiner as refusal:
             admitted.failed(index)
             if not isinstance(refusal, NotReady):

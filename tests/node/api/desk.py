@@ -44,6 +44,7 @@ class FakeCoordinator:
         self.outcome = outcome
         self.placed, self.keys, self.outputs = [], [], {}
         self.price = Quote(3, 8_000, 10_000, 1_000_000)
+        self.engine = SimpleNamespace(market=SimpleNamespace(offers=list))
 
     @asynccontextmanager
     async def submit(self, request, *, key="", body_hash=b""):

@@ -28,17 +28,17 @@ OPEN = {
 @pytest.mark.parametrize(
     ("outcome", "status", "code", "retry"),
     [
-        (NoMiner("nobody is here"), 503, "no_miner_available", True),
-        (Busy("as many as we carry"), 429, "too_many_requests", True),
-        (NotReady("the chain has no epoch seed yet"), 503, "node_not_ready", True),
-        (DepositUsedUp(bytes(20), 2, 1), 402, "deposit_used_up", False),
-        (KeyConflict("of another request"), 422, "idempotency_key_reused", False),
-        (OrderLost(FailureKind.REFUSED, "the prompt is too long"), 400, "refused_by_miners", False),
-        (OrderLost(FailureKind.FAILED, "out of memory"), 502, "task_failed", False),
-        (OrderLost(FailureKind.EXPIRED, "too late"), 504, "task_expired", False),
-        (OrderLost(FailureKind.UNPAID, "nothing is left"), 402, "deposit_used_up", False),
-        (OrderLost(FailureKind.NO_MINER, "nobody is here"), 503, "no_miner_available", True),
-        (LocalError("our disk is full: /secret/path"), 500, "internal_error", False),
+        (NoMiner("nobody is here"), 503, "no_miner_available", 5),
+        (Busy("as many as we carry"), 429, "too_many_requests", 2),
+        (NotReady("the chain has no epoch seed yet"), 503, "node_not_ready", 5),
+        (DepositUsedUp(bytes(20), 2, 1), 402, "deposit_used_up", 0),
+        (KeyConflict("of another request"), 422, "idempotency_key_reused", 0),
+        (OrderLost(FailureKind.REFUSED, "the prompt is too long"), 400, "refused_by_miners", 0),
+        (OrderLost(FailureKind.FAILED, "out of memory"), 502, "task_failed", 0),
+        (OrderLost(FailureKind.EXPIRED, "too late"), 504, "task_expired", 0),
+        (OrderLost(FailureKind.UNPAID, "nothing is left"), 402, "deposit_used_up", 0),
+        (OrderLost(FailureKind.NO_MINER, "nobody is here"), 503, "no_miner_available", 5),
+        (LocalError("our disk is full: /secret/path"), 500, "internal_error", 0),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
@@ -49,9 +49,9 @@ async def test_outcomes_are_told_in_the_openai_shape(outcome, status, code, retr
     assert (response.status_code, error["code"]) == (status, code)
     assert error["request_id"] == response.headers["x-request-id"]
     assert (response.headers.get("retry-after"), response.headers.get("retry-after-ms")) == (
-        ("5", "5000") if retry else (None, None)
+        (str(retry), str(1000 * retry)) if retry else (None, None)
     )
-    assert (response.headers.get("x-should-retry") == "false") is not retry
+    assert (response.headers.get("x-should-retry") == "false") is not bool(retry)
     assert "secret" not in response.text
 
 
@@ -127,6 +127,7 @@ async def test_status_is_the_observable():
         "pay": {"free_wei": str(1 << 70)},
         "picture_links": {"links": 0, "size_bytes": 0, "given": 0, "dropped": 0},
         "horde": {"under_way": 0, "kept": 0, "refused": 0, "dropped": 0},
+        "queue": {"waiting": 0, "at_coordinator": 0, "refused": 0},
         "tokens": {"working": 0, "tasks_owned": 0, "orders_named": 0},
     }
 

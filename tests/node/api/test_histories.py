@@ -33,7 +33,7 @@ class Known(FakeCoordinator):
         order = SimpleNamespace(
             order_id=b"o", placed_at_ms=100, task=SimpleNamespace(message=announcement(*RANKING))
         )
-        self.engine = SimpleNamespace(book=SimpleNamespace(tasks={TASK: order, OTHER: order}))
+        self.engine.book = SimpleNamespace(tasks={TASK: order, OTHER: order})
 
 
 def told(histories, *happened):
