@@ -220,6 +220,8 @@ TESTED_ELSEWHERE = {
     "node/api/openai/operations.py": "tests/node/api/test_openapi.py",
     "node/api/explaining.py": "tests/node/api/test_histories.py",
     "node/commands/explain.py": "tests/node/api/test_histories.py",
+    "node/api/mcp/messages.py": "tests/node/api/mcp/test_dialect.py",
+    "node/api/mcp/tools.py": "tests/node/api/mcp/test_dialect.py",
     "node/api/fields.py": "tests/node/api/openai/test_generation.py",
     "node/api/openai/parameters.py": "tests/node/api/openai/test_generation.py",
     "node/api/openai/streaming.py": "tests/node/api/openai/test_images.py",

@@ -27,6 +27,7 @@ from node.api.histories import Histories
 from node.api.home import Home
 from node.api.horde.dialect import horde_dialect
 from node.api.json_answers import json_response
+from node.api.mcp.dialect import mcp_dialect
 from node.api.openai.dialect import openai_dialect
 from node.api.services import ApiOptions, Services
 from node.api.serving import Serving
@@ -80,6 +81,7 @@ class Api:
             openai_dialect(self.services),
             a1111_dialect(self.services),
             horde_dialect(self.services),
+            mcp_dialect(self.services),
             cuckoo_dialect(self.services),
         )
         context.observable.register("picture_links", self.services.links.status)

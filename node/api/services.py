@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -87,6 +88,11 @@ class Services:
     histories: Histories
     links: PictureLinks = field(default_factory=PictureLinks)
     prompt_tokens: PromptTokens = field(default_factory=PromptTokens)
+
+    @property
+    def version(self) -> str:
+        """Of this program."""
+        return metadata.version("cuckoo-peer")
 
     def base_url(self, scope: Scope) -> str:
         """The beginning of links that we give: never the Host header's, which a stranger may choose."""

@@ -50,6 +50,9 @@ WHOLE_FIGURES = tuple(
 )
 """Tests of a whole market that have a small form besides."""
 
+ANY_REQUEST = "tests/market/test_any_request.py"
+"""Ten thousand requests made from `/openapi.json`."""
+
 ENTRIES = (
     # Speed first, while nothing has warmed the machine up.
     *(
@@ -69,10 +72,15 @@ ENTRIES = (
         ),
         3,
     ),
+    Entry(
+        "api",
+        ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-s", "-p", "no:randomly", ANY_REQUEST)),
+        4,
+    ),
     Entry("attacks", _module("tests.attacks"), 7),
     Entry("siege", _module("tests.attacks.siege", "--small"), 2.5),
-    Entry("simulate", _module("tests.simulation"), 8),
-    Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 8),
+    Entry("simulate", _module("tests.simulation"), 7),
+    Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 7),
     Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 4),
     Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 4.5, REPOSITORY / "contracts"),
     Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 2),

@@ -17,6 +17,7 @@ OPEN = {
     "/healthz",
     "/readyz",
     "/openapi.json",
+    "/llms.txt",
     "/v1/cuckoo/pictures/{name}",
     # The id in these is as good as a token.
     "/api/v2/generate/check/{entry_id}",

@@ -1,0 +1,158 @@
+"""`POST /mcp`: the streamable HTTP transport, without sessions: each request stands by itself.
+
+Answers are JSON; this server begins no conversation, so there is no stream to open by GET. And `/llms.txt`,
+which tells a language model's program where things are.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from node.api import errors
+from node.api.described import TEXT, WHOLE, Operation, answered, optional
+from node.api.dialect import Dialect
+from node.api.errors import ApiError
+from node.api.fields import Fields
+from node.api.json_answers import json_response
+from node.api.mcp import messages
+from node.api.mcp.messages import REVISIONS, Message, NotAMessage, parse_message
+from node.api.mcp.tools import Asked, Tools
+from node.api.services import Services
+from node.api.serving import RequestName, read_body, until_disconnect
+from node.api.sources import BODY_BYTES_MAX
+from protocol.errors import Refusal
+
+PATH: Final = "/mcp"
+STATUS_CLIENT_CLOSED: Final = 499
+"""For nobody: the app has gone."""
+NO_STREAM: Final = ApiError(
+    405, "method_not_allowed", "this server begins no conversation; POST alone is served"
+)
+ERROR: Final = answered(jsonrpc=TEXT, error=answered(code=WHOLE, message=TEXT))
+OPERATIONS: Final = {
+    "POST /mcp": Operation(
+        "A message of the Model Context Protocol",
+        answered(jsonrpc=TEXT),
+        {
+            "type": "object",
+            "properties": {
+                "jsonrpc": {"const": "2.0"},
+                "id": {"type": ["string", "integer"]},
+                "method": {"enum": ["ping", "tools/list", "initialize"]},
+                "params": {"type": "object"},
+            },
+            "required": ["jsonrpc", "id", "method"],
+        },
+    ),
+    "GET /mcp": Operation("Not served", answered(id=optional(TEXT))),
+    "DELETE /mcp": Operation("Not served", answered(id=optional(TEXT))),
+    "GET /llms.txt": Operation("Where things are", {}, answer_types=("text/plain",)),
+}
+LLMS: Final = """# Cuckoo coordinator
+
+> A node of a market for AI inference: prompts in, pictures out, each with a receipt that proves who made it.
+
+Everything but this file, /openapi.json, /healthz and /readyz needs a token, which the node's operator gives
+(`cuckoo-peer token new`): as `Authorization: Bearer`.
+
+- [{url}/openapi.json]({url}/openapi.json): all routes, as OpenAPI
+- [{url}/v1]({url}/v1/models): OpenAI's API for images
+- [{url}/mcp]({url}/mcp): the Model Context Protocol over HTTP; tools: {tools}
+- {url}/sdapi/v1: AUTOMATIC1111's API; {url}/api/v2: AI Horde's API
+- {url}/v1/cuckoo/tasks/ID: the receipt of a task; {url}/v1/cuckoo/tasks/ID/explain: why it went as it did
+"""
+
+
+def mcp_dialect(services: Services) -> Dialect:
+    """The dialect, over a coordinator."""
+    handlers = Handlers(services)
+    routes = (
+        Route(PATH, handlers.message, methods=["POST"]),
+        Route(PATH, handlers.no_stream, methods=["GET", "DELETE"]),
+    )
+    open_routes = (Route("/llms.txt", handlers.llms),)
+    return Dialect("mcp", PATH, messages.wording, ERROR, OPERATIONS, routes, open_routes)
+
+
+class Handlers:
+    """The handlers."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._tools = Tools(services)
+
+    async def message(self, request: Request) -> Response:
+        """`POST /mcp`."""
+        body = await read_body(request, BODY_BYTES_MAX, "application/json")
+        try:
+            message = parse_message(body)
+        except NotAMessage as error:
+            return json_response(messages.error(None, error.code, str(error)), 400)
+        if message is None or message.request_id is None:
+            return Response(status_code=202)
+        name = RequestName.of(request, body)
+
+        async def answer() -> dict[str, Any]:
+            return await self._answer(message, name)
+
+        document = await until_disconnect(request.receive, name.caller, answer)
+        return Response(status_code=STATUS_CLIENT_CLOSED) if document is None else json_response(document)
+
+    async def no_stream(self, request: Request) -> Response:
+        """`GET /mcp`, `DELETE /mcp`."""
+        response = errors.respond(NO_STREAM, request.scope)
+        response.headers["allow"] = "POST"
+        return response
+
+    async def llms(self, request: Request) -> Response:
+        """`GET /llms.txt`."""
+        url = self._services.base_url(request.scope)
+        return PlainTextResponse(LLMS.format(url=url, tools=", ".join(self._tools.by_name)))
+
+    # Internals
+
+    async def _answer(self, message: Message, name: RequestName) -> dict[str, Any]:
+        request_id = message.request_id
+        match message.method:
+            case "initialize":
+                return messages.result(request_id, self._introduction(message))
+            case "ping":
+                return messages.result(request_id, {})
+            case "tools/list":
+                tools = [tool.document() for tool in self._tools.by_name.values()]
+                return messages.result(request_id, {"tools": tools})
+            case "tools/call":
+                return await self._call(message, name)
+        reason = f"the method {message.method[:64]!a} is not served"
+        return messages.error(request_id, messages.METHOD_NOT_FOUND, reason)
+
+    def _introduction(self, message: Message) -> dict[str, Any]:
+        asked = message.params.get("protocolVersion")
+        return {
+            "protocolVersion": asked if asked in REVISIONS else REVISIONS[0],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "cuckoo-coordinator", "version": self._services.version},
+        }
+
+    async def _call(self, message: Message, name: RequestName) -> dict[str, Any]:
+        """A tool's answer; why there is none is an answer too, which a language model can read."""
+        arguments = message.params.get("arguments") or {}
+        tool = self._tools.by_name.get(str(message.params.get("name")))
+        if tool is None or not isinstance(arguments, dict):
+            reason = f"tools are: {', '.join(self._tools.by_name)}"
+            return messages.error(message.request_id, messages.INVALID_PARAMS, reason)
+        fields = {key: value for key, value in arguments.items() if value is not None}
+        unknown = sorted(set(fields) - set(tool.properties))
+        if unknown:
+            reason = f"{tool.name} takes: {', '.join(tool.properties) or 'nothing'}"
+            return messages.error(message.request_id, messages.INVALID_PARAMS, reason)
+        try:
+            content, failed = await tool.run(Asked(Fields(fields), name)), False
+        except Refusal as refusal:
+            error = errors.of_refusal(refusal)
+            content, failed = [{"type": "text", "text": f"{error.code}: {error.message}"}], True
+        return messages.result(message.request_id, {"content": content, "isError": failed})

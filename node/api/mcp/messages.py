@@ -1,0 +1,76 @@
+"""Messages of JSON-RPC 2.0 as the Model Context Protocol uses them. Pure.
+
+Is: what is asked, and answers. Is not: HTTP, or the tools.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from node.api.errors import ApiError
+
+REVISIONS: Final = ("2025-11-25", "2025-06-18", "2025-03-26")
+"""Revisions of the protocol that are spoken, the latest first."""
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+SERVER_ERROR: Final = -32000
+RequestId: TypeAlias = str | int
+
+
+class NotAMessage(Exception):
+    """A body that is no message. :ivar code: JSON-RPC's."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request, or a notification, which has no id and gets no answer."""
+
+    method: str
+    params: dict[str, Any]
+    request_id: RequestId | None
+
+
+def parse_message(body: bytes) -> Message | None:
+    """The one message of a body; None for an answer, which this server asks for nothing and so ignores.
+
+    :raises NotAMessage: it is not one.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise NotAMessage(PARSE_ERROR, "the body is not JSON") from error
+    if not isinstance(document, dict) or document.get("jsonrpc") != "2.0":
+        raise NotAMessage(INVALID_REQUEST, "the body is not one message of JSON-RPC 2.0")
+    if "method" not in document and ("result" in document or "error" in document):
+        return None
+    method, params, request_id = document.get("method"), document.get("params", {}), document.get("id")
+    if not isinstance(method, str) or not isinstance(params, dict):
+        raise NotAMessage(INVALID_REQUEST, "method is not text, or params is not an object")
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int | None):
+        raise NotAMessage(INVALID_REQUEST, "id is not text or a whole number")
+    return Message(method, params, request_id)
+
+
+def result(request_id: RequestId | None, value: dict[str, Any]) -> dict[str, Any]:
+    """An answer."""
+    return {"jsonrpc": "2.0", "id": request_id, "result": value}
+
+
+def error(request_id: RequestId | None, code: int, reason: str) -> dict[str, Any]:
+    """An answer that says why there is none."""
+    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": reason}}
+
+
+def wording(api_error: ApiError, request_id: str) -> dict[str, Any]:
+    """An error of HTTP in this dialect."""
+    document = error(None, SERVER_ERROR, api_error.message)
+    document["error"]["data"] = {"code": api_error.code, "request_id": request_id}
+    return document
