@@ -148,6 +148,9 @@ class CoordinatorSettings(StakedSettings, ModelSettings):
     none but its own."""
     public_url: Annotated[str, _COORDINATOR] = ""
     """URL at which a proxy shows the local API, such as https://node.example; links to pictures begin so."""
+    currency_file: Annotated[Path | None, _COORDINATOR] = None
+    """File with the worth of a CAI, as {"currency": "EUR", "per_cai": "0.25"}, read again when it changes;
+    then the API says prices in it, too."""
     price_max_micro_cai: Annotated[int, _COORDINATOR] = 1_000_000
     """Most to pay for one image at a model's default size and steps, in millionths of a CAI; more expensive
     offers are ignored."""

@@ -87,6 +87,7 @@ class Api:
         context.observable.register("picture_links", self.services.links.status)
         context.observable.register("tokens", tokens.status)
         context.observable.register("queue", serving.queue.status)
+        context.observable.register("currency", self.services.options.currency.status)
 
     async def run(self) -> None:
         """Keep the books of tokens, hear commands about them, and run the dialects, until cancelled."""

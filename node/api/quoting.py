@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from node.api.currency import Currency
 from node.coordinator.coordinator import Coordinator
 from node.coordinator.requests import BadRequest, ImageRequest
 
 
-def quote_document(coordinator: Coordinator, requests: Sequence[ImageRequest]) -> dict[str, Any]:
-    """The quote of like requests, for JSON; prices in micro-CAI, null where no miner is at hand."""
+def quote_document(
+    coordinator: Coordinator, requests: Sequence[ImageRequest], currency: Currency | None = None
+) -> dict[str, Any]:
+    """The quote of like requests, for JSON; prices in micro-CAI, null where no miner is at hand.
+
+    :param currency: in which the whole price is said, too.
+    """
     quote, count = coordinator.quote(requests[0]), len(requests)
     most = quote.most_micro_cai
+    total = None if most is None else most * count
     return {
         "images": count,
         "miners": quote.miners,
         "cheapest_micro_cai": quote.cheapest_micro_cai,
         "most_micro_cai": most,
-        "total_most_micro_cai": None if most is None else most * count,
+        "total_most_micro_cai": total,
+        "total_most": None if currency is None else currency.price(total),
         "ceiling_micro_cai": quote.ceiling_micro_cai,
     }
 

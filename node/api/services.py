@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.types import Scope
 
 from node.api.aliases import Alias, parse_aliases
+from node.api.currency import Currency
 from node.api.histories import Histories
 from node.api.links import PictureLinks
 from node.api.prompt_tokens import PromptTokens
@@ -38,17 +39,21 @@ class ApiOptions:
     :ivar public_url: where a proxy shows this node, without a slash at its end; empty for nowhere.
     :ivar origins: of pages that may use the API from a browser.
     :ivar aliases: by the name that apps send.
+    :ivar currency: in which prices are said beside CAI.
     """
 
     public_url: str = ""
     origins: tuple[str, ...] = ()
     aliases: Mapping[str, Alias] = field(default_factory=dict)
+    currency: Currency = field(default_factory=lambda: Currency(None))
 
     @classmethod
     def of(cls, settings: CoordinatorSettings) -> ApiOptions:
         """Those of a node's settings.
 
-        :raises BadUrl: a URL is of another form. :raises BadAlias: an alias is.
+        :raises BadUrl: a URL is of another form.
+        :raises BadAlias: an alias is.
+        :raises BadRate: the currency's file is.
         """
         public_url = settings.public_url.rstrip("/")
         for flag, urls in (
@@ -58,7 +63,8 @@ class ApiOptions:
             for url in urls:
                 if not _is_origin(url):
                     raise BadUrl(flag, url)
-        return cls(public_url, settings.cors_origin, parse_aliases(settings.model_alias))
+        aliases, currency = parse_aliases(settings.model_alias), Currency(settings.currency_file)
+        return cls(public_url, settings.cors_origin, aliases, currency)
 
 
 def _is_origin(url: str) -> bool:

@@ -2,6 +2,7 @@
 import { createOpenAI } from "@ai-sdk/openai";
 import * as ai from "ai";
 
+globalThis.AI_SDK_LOG_WARNINGS = false; // they go to standard output
 const generateImage = ai.generateImage ?? ai.experimental_generateImage;
 const openai = createOpenAI({ baseURL: `${process.env.API_URL}/v1`, apiKey: process.env.API_TOKEN });
 const found = {};

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,8 +20,9 @@ from node.api.quoting import quote_document
 from node.api.services import Services
 from node.api.serving import JSON_BYTES_MAX, read_body
 from node.api.tokens.acts import limits_document, used_document
-from node.api.tokens.caller import caller_of
+from node.api.tokens.caller import OPERATOR, caller_of
 from node.system.clock import now_ms
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.receipt import to_document
 
 DAYS_SHOWN: Final = 31
@@ -40,6 +41,7 @@ def cuckoo_dialect(services: Services) -> Dialect:
         Route("/v1/cuckoo/quote", handlers.quote, methods=["POST"]),
         Route("/v1/cuckoo/status", handlers.status),
         Route("/v1/cuckoo/usage", handlers.usage),
+        Route("/v1/cuckoo/spending", handlers.spending),
     )
     open_routes = (Route(f"{LINK_PATH}/{{name}}", handlers.picture),)
     return Dialect("cuckoo", "/v1/cuckoo/", wording, ERROR, OPERATIONS, routes, open_routes)
@@ -64,6 +66,24 @@ class Handlers:
         days = self._services.tokens.used_by_day(caller.token_id, DAYS_SHOWN)
         document = {"name": caller.name, "limits": limits_document(caller.limits)}
         return json_response(document | {"used": [used_document(day) for day in days]})
+
+    async def spending(self, request: Request) -> Response:
+        """`GET /v1/cuckoo/spending`: what all tokens used by day; for the node's operator alone."""
+        if not caller_of(request.scope).is_operator:
+            raise Refused(OPERATOR_ONLY)
+        tokens, currency = self._services.tokens, self._services.options.currency
+        names = {item.caller.token_id: item.caller.name for item in tokens.listed()} | {"": OPERATOR.name}
+        days: dict[str, dict[str, Any]] = {}
+        for token_id, used in tokens.all_used(DAYS_SHOWN):
+            day = days.setdefault(used.date, {"day": used.date, "images": 0, "spent_wei": 0, "tokens": []})
+            day["images"] += used.images
+            day["spent_wei"] += used.spent_wei
+            name = names.get(token_id, token_id)
+            day["tokens"].append({"name": name, "images": used.images, "spent_wei": str(used.spent_wei)})
+        for day in days.values():
+            day["spent"] = currency.price(-(-day["spent_wei"] // WEI_PER_MICRO_CAI))
+            day["spent_wei"] = str(day["spent_wei"])
+        return json_response({"days": list(days.values())})
 
     async def receipt(self, request: Request) -> Response:
         """`GET /v1/cuckoo/tasks/{id}`: the receipt of a finished task."""
@@ -90,7 +110,8 @@ class Handlers:
         """`POST /v1/cuckoo/quote`: what a body of `/v1/images/generations` would cost as offers stand."""
         body = await read_body(request, JSON_BYTES_MAX, "application/json")
         generation = await self._images.parse_generation(body)
-        document = quote_document(self._services.coordinator, generation.requests)
+        services = self._services
+        document = quote_document(services.coordinator, generation.requests, services.options.currency)
         document |= {"size": generation.size, "steps": generation.requests[0].steps}
         return json_response(document | generation.extras(), headers=generation.headers())
 

@@ -58,5 +58,9 @@ OPERATIONS: Final = {
             used=listed(answered(day=TEXT, requests=WHOLE, images=WHOLE, spent_wei=TEXT)),
         ),
     ),
+    "GET /v1/cuckoo/spending": Operation(
+        "What all tokens used, by day",
+        answered(days=listed(answered(day=TEXT, images=WHOLE, spent_wei=TEXT, tokens=listed(ANY)))),
+    ),
     "GET /v1/cuckoo/pictures/{name}": Operation("Picture behind a link", ANY, answer_types=PICTURE_TYPES),
 }

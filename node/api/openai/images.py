@@ -70,7 +70,9 @@ class Images:
     async def _serve(self, request: Request, generation: Generation, content: bytes) -> Response:
         name = RequestName.of(request, content)
         if generation.parameters.dry_run:
-            quote = quote_document(self._services.coordinator, generation.requests)
+            quote = quote_document(
+                self._services.coordinator, generation.requests, self._services.options.currency
+            )
             document = _answer(generation, [], {"quote": quote})
             return json_response(document, headers=generation.headers())
         if generation.parameters.stream:

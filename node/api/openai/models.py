@@ -92,6 +92,7 @@ class Models:
                 "prompt_tokens_counted": self._services.prompt_tokens.can_count(known),
                 "miners": model.miners,
                 "price_micro_cai": model.price_micro_cai,
+                "price": self._services.options.currency.price(model.price_micro_cai),
                 "work_kinds": [kind_name(kind) for kind in model.work_kinds],
                 "readers": READERS,
             },

@@ -207,6 +207,15 @@ class TokenStore:
         )
         return [Used(day, requests, images, int(spent)) for day, requests, images, spent in rows]
 
+    def all_used(self, days: int) -> list[tuple[str, Used]]:
+        """Use of all tokens on the last days that had any, by token's id, the latest day first."""
+        rows = self._connection.execute(
+            "SELECT token_id, day, requests, images, spent_wei FROM used WHERE day IN "
+            "(SELECT DISTINCT day FROM used ORDER BY day DESC LIMIT ?) ORDER BY day DESC, token_id",
+            (days,),
+        )
+        return [(row[0], Used(row[1], row[2], row[3], int(row[4]))) for row in rows]
+
     def note_paid(self, task_id: bytes, miner: bytes, paid_wei: int, now_ms: int) -> None:
         """A miner was promised `paid_wei` for a task in all. Told again, it is not counted again."""
         with self._transaction():
