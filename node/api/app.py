@@ -127,7 +127,7 @@ class Api:
             application = CORSMiddleware(
                 application,
                 allow_origins=options.origins,
-                allow_methods=("GET", "POST"),
+                allow_methods=("GET", "POST", "DELETE"),
                 allow_headers=("*",),
                 expose_headers=EXPOSED,
                 max_age=PREFLIGHT_S,

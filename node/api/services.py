@@ -45,7 +45,7 @@ class ApiOptions:
     public_url: str = ""
     origins: tuple[str, ...] = ()
     aliases: Mapping[str, Alias] = field(default_factory=dict)
-    currency: Currency = field(default_factory=lambda: Currency(None))
+    currency: Currency = field(default_factory=lambda: Currency(None), compare=False)
 
     @classmethod
     def of(cls, settings: CoordinatorSettings) -> ApiOptions:

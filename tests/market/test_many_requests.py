@@ -1,15 +1,20 @@
 """Many requests, as many under way as a node carries at a time for one app: each gets its own picture."""
 
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.market.asking import WHOLE, ask, tell
+from node.api.queue import PLACES_MIN
+from tests.limits import HANG_S
+from tests.market.asking import GENERATIONS, WHOLE, ask, tell
+from tests.market.test_tokens import new_token
 
 pytestmark = pytest.mark.process
 REQUESTS = 500 if WHOLE else 100
 AT_A_TIME = 64
+GREEDY, MODEST = (120, 30) if WHOLE else (60, 6)
 
 
 def test_none_of_many_requests_is_lost(market):
@@ -22,3 +27,29 @@ def test_none_of_many_requests_is_lost(market):
         status = client.get("/v1/cuckoo/status").json()
     assert status["coordinator"]["tasks_active"] == status["coordinator"]["orders"] == 0
     assert int(status["pay"]["held_wei"]) == 0
+
+
+def test_whoever_asks_much_does_not_starve_another_token(market):
+    greedy, modest = new_token(market, "greedy"), new_token(market, "modest")
+    ended = []
+
+    def make(token):
+        with market.client(token) as client:
+            status = client.post(GENERATIONS, json={"prompt": "a red apple", "steps": 2}).status_code
+        ended.append(token)
+        return status
+
+    with ThreadPoolExecutor(GREEDY + MODEST) as threads:
+        first = [threads.submit(make, greedy) for _ in range(GREEDY)]
+        with market.client() as client:
+            deadline = time.monotonic() + HANG_S
+            while client.get("/v1/cuckoo/status").json()["queue"]["waiting"] < GREEDY // 2:
+                assert time.monotonic() < deadline
+        before = len(ended)
+        second = [threads.submit(make, modest) for _ in range(MODEST)]
+        assert {item.result() for item in second} == {200}
+        meanwhile = ended[before:].count(greedy)
+        assert {item.result() for item in first} == {200}
+    tell(f"while {MODEST} requests of a token were made, {meanwhile} of the {GREEDY} of another were")
+    # One at a time by turns, and those that were at the coordinator already.
+    assert meanwhile <= MODEST + 2 * PLACES_MIN

@@ -51,21 +51,36 @@ class BoardStatus:
     dropped: int
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A picture. :ivar image: its bytes in base64, or its link. :ivar task_id, miner: 32 and 20 bytes."""
+
+    image: str
+    seed: int
+    model: str
+    task_id: bytes
+    miner: bytes
+
+
 @dataclass(eq=False)
 class Entry:
     """One request.
 
-    :ivar images: a picture's bytes in base64, or its link, by number.
+    :ivar by_link: whether its pictures are given as links.
+    :ivar kudos: the most that it may cost, as it was told.
+    :ivar job: while it is under way; then its pictures are here alone, and nothing of what was sent.
+    :ivar made: pictures by number.
     :ivar fault: why there are no pictures.
     :ivar over: set at its end.
     :ivar ended_at_ms: 0 while it is under way.
     """
 
     caller: Caller
-    asked: Asked
-    job: Job
+    by_link: bool
+    kudos: int
+    job: Job | None
     entry_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    images: dict[int, str] = field(default_factory=dict)
+    made: dict[int, Made] = field(default_factory=dict)
     fault: str = ""
     over: trio.Event = field(default_factory=trio.Event)
     ended_at_ms: int = 0
@@ -87,9 +102,11 @@ class Board:
             self._nursery = nursery
             await trio.sleep_forever()
 
-    async def start(self, asked: Asked, name: RequestName, base_url: str) -> Entry:
+    async def start(self, asked: Asked, name: RequestName, base_url: str, kudos: int) -> Entry:
         """Begin a request; returns when its orders were taken.
 
+        :param base_url: of links.
+        :param kudos: as it is told.
         :raises Refusal: it was refused.
         """
         self._sweep()
@@ -100,10 +117,11 @@ class Board:
             reason = f"at most {ENTRIES_OF_TOKEN_MAX} requests of a token are under way"
             raise Refused(ApiError(429, "too_many_requests", reason))
         assert self._nursery is not None  # the node answers nobody before it runs
-        entry = Entry(name.caller, asked, Job(asked.generation.requests))
+        job = Job(asked.generation.requests)
+        entry = Entry(name.caller, asked.by_link, kudos, job)
         self._entries[entry.entry_id] = entry
         try:
-            await self._nursery.start(self._work, entry, name, base_url)
+            await self._nursery.start(self._work, entry, job, name, base_url)
         except Refusal:
             self._entries.pop(entry.entry_id, None)
             raise
@@ -127,6 +145,7 @@ class Board:
     async def _work(
         self,
         entry: Entry,
+        job: Job,
         name: RequestName,
         base_url: str,
         *,
@@ -136,25 +155,32 @@ class Board:
 
         async def watch_token() -> None:
             await entry.caller.ended.wait()
-            entry.job.interrupt()
+            job.interrupt()
 
         # A nursery would raise a group; a refusal is an answer, and leaves by itself.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_token)
             try:
-                await entry.job.run(self._serving, name, task_status.started)
+                await job.run(self._serving, name, task_status.started)
             except Refusal as refusal:
                 refused.append(refusal)
             nursery.cancel_scope.cancel()
-        if refused and not entry.job.is_placed:
+        if refused and not job.is_placed:
             raise refused[0]
-        if not entry.job.is_placed:
+        if not job.is_placed:
             task_status.started()  # its token was revoked at once
-        for index, delivered in sorted(entry.job.delivered.items()):
-            entry.images[index] = await self._shown(delivered.output, entry.asked.by_link, base_url)
+        for index, delivered in sorted(job.delivered.items()):
+            receipt, request = delivered.receipt, job.requests[index]
+            entry.made[index] = Made(
+                await self._shown(delivered.output, entry.by_link, base_url),
+                request.seed,
+                request.model.name,
+                receipt.announcement.digest,
+                receipt.commitment.signer.address,
+            )
         if refused:
             entry.fault = errors.of_refusal(refused[0]).message
-        entry.ended_at_ms = now_ms()
+        entry.job, entry.ended_at_ms = None, now_ms()
         entry.over.set()
         self._sweep()
 
@@ -169,10 +195,14 @@ class Board:
     def _sweep(self) -> None:
         """Forget the oldest finished requests, as far as a bound asks for it."""
         ended = [entry for entry in self._entries.values() if entry.ended_at_ms]
-        size = sum(len(image) for entry in ended for image in entry.images.values())
+        size = sum(map(_size_of, ended))
         for entry in ended:
             is_old = entry.ended_at_ms + KEPT_MS <= now_ms()
             if is_old or size > RESULT_BYTES_MAX or len(self._entries) >= ENTRIES_MAX:
-                size -= sum(map(len, entry.images.values()))
+                size -= _size_of(entry)
                 self._dropped += not is_old
                 del self._entries[entry.entry_id]
+
+
+def _size_of(entry: Entry) -> int:
+    return sum(len(made.image) for made in entry.made.values())

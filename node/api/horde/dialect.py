@@ -94,7 +94,7 @@ class Handlers:
         if asked.dry_run:
             return json_response({"kudos": kudos})
         name = RequestName.of(request, content)
-        entry = await self._board.start(asked, name, services.base_url(request.scope))
+        entry = await self._board.start(asked, name, services.base_url(request.scope), kudos)
         document: dict[str, Any] = {"id": entry.entry_id, "kudos": kudos}
         if asked.warnings:
             document["message"] = "; ".join(asked.warnings)
@@ -103,18 +103,19 @@ class Handlers:
 
     async def check(self, request: Request) -> Response:
         """`GET /api/v2/generate/check/{id}`: how far a request is."""
-        return json_response(self._document(self._entry(request)))
+        return json_response(_document(self._entry(request)))
 
     async def status(self, request: Request) -> Response:
         """`GET /api/v2/generate/status/{id}`: the same with the pictures."""
-        return json_response(self._whole(self._entry(request)))
+        return json_response(_whole(self._entry(request)))
 
     async def cancel(self, request: Request) -> Response:
         """`DELETE /api/v2/generate/status/{id}`: end a request; what is finished is given."""
         entry = self._entry(request)
-        entry.job.interrupt()
+        if entry.job is not None:
+            entry.job.interrupt()
         await entry.over.wait()
-        return json_response(self._whole(entry))
+        return json_response(_whole(entry))
 
     async def heartbeat(self, request: Request) -> Response:
         """`GET /api/v2/status/heartbeat`: whether the node answers."""
@@ -182,43 +183,6 @@ class Handlers:
             raise Refused(NO_REQUEST)
         return entry
 
-    def _document(self, entry: Entry) -> dict[str, Any]:
-        job, over = entry.job, entry.over.is_set()
-        working = 0 if over else job.working
-        document = {
-            "finished": len(job.delivered),
-            "processing": working,
-            "restarted": 0,
-            "waiting": 0 if over else len(job.requests) - len(job.delivered) - working,
-            "done": over and not entry.fault,
-            "faulted": bool(entry.fault),
-            "wait_time": 0 if over else -int(-job.left_s // 1),
-            "queue_position": 0,
-            "kudos": self._kudos(job.requests),
-            "is_possible": True,
-        }
-        return document | ({"message": entry.fault} if entry.fault else {})
-
-    def _whole(self, entry: Entry) -> dict[str, Any]:
-        generations = []
-        for index, image in sorted(entry.images.items()):
-            receipt = entry.job.delivered[index].receipt
-            miner = f"0x{receipt.commitment.signer.address.hex()}"
-            generations.append(
-                {
-                    "img": image,
-                    "seed": str(entry.job.requests[index].seed),
-                    "id": receipt.announcement.digest.hex(),
-                    "censored": False,
-                    "model": entry.asked.generation.target.model.name,
-                    "worker_id": miner,
-                    "worker_name": miner,
-                    "state": "ok",
-                    "gen_metadata": [],
-                }
-            )
-        return self._document(entry) | {"generations": generations, "shared": False}
-
     def _kudos(self, requests: Sequence[ImageRequest]) -> int:
         """The most that requests may cost, in micro-CAI, which here stand for kudos."""
         most = quote_document(self._services.coordinator, requests)["total_most_micro_cai"]
@@ -228,6 +192,45 @@ class Handlers:
         caller, services = caller_of(request.scope), self._services
         offered = services.coordinator.offered_models()
         return [item for item in offered if services.desk.may_use(caller, item.model_id)]
+
+
+def _document(entry: Entry) -> dict[str, Any]:
+    """How far a request is."""
+    job = entry.job
+    finished = len(job.delivered) if job else len(entry.made)
+    working = job.working if job else 0
+    document = {
+        "finished": finished,
+        "processing": working,
+        "restarted": 0,
+        "waiting": len(job.requests) - finished - working if job else 0,
+        "done": job is None and not entry.fault,
+        "faulted": bool(entry.fault),
+        "wait_time": -int(-job.left_s // 1) if job else 0,
+        "queue_position": 0,
+        "kudos": entry.kudos,
+        "is_possible": True,
+    }
+    return document | ({"message": entry.fault} if entry.fault else {})
+
+
+def _whole(entry: Entry) -> dict[str, Any]:
+    """The same with the pictures."""
+    generations = [
+        {
+            "img": made.image,
+            "seed": str(made.seed),
+            "id": made.task_id.hex(),
+            "censored": False,
+            "model": made.model,
+            "worker_id": f"0x{made.miner.hex()}",
+            "worker_name": f"0x{made.miner.hex()}",
+            "state": "ok",
+            "gen_metadata": [],
+        }
+        for _, made in sorted(entry.made.items())
+    ]
+    return _document(entry) | {"generations": generations, "shared": False}
 
 
 def _model_document(item: OfferedModel) -> dict[str, Any]:

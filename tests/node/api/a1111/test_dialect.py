@@ -195,11 +195,10 @@ async def test_sessions_and_jobs_are_bounded(nursery):
     for number in range(SESSIONS_MAX + 5):
         sessions.of(Caller(str(number)))
     assert len(sessions._sessions) == SESSIONS_MAX
-    coordinator = Watched()
-    async with client_of(api(coordinator)) as http:
+    async with client_of(api(Watched())) as http:
         for _ in range(JOBS_MAX + 3):
             nursery.start_soon(lambda: http.post(TXT2IMG, json=OPEN_WEBUI))
-        await until(lambda: len(coordinator.watches) == JOBS_MAX + 3)
+        await trio.testing.wait_all_tasks_blocked(0.01)
         progress = (await http.get("/sdapi/v1/progress")).json()
         assert progress["state"]["job_count"] == JOBS_MAX
         nursery.cancel_scope.cancel()

@@ -98,6 +98,7 @@ async def test_a_dry_run_says_the_price_and_places_nothing():
         "cheapest_micro_cai": 8_000,
         "most_micro_cai": 10_000,
         "total_most_micro_cai": 20_000,
+        "total_most": None,
         "ceiling_micro_cai": 1_000_000,
     }
     assert dry.json()["data"] == []
