@@ -188,6 +188,7 @@ TESTED_ELSEWHERE = {
     "node/miner/conversation.py": "tests/node/miner/test_engine_declines.py",
     "node/miner/delivery.py": "tests/node/miner/test_engine_streams.py",
     "node/miner/followed.py": "tests/node/miner/test_engine_bounds.py",
+    "node/miner/offering.py": "tests/node/miner/test_miner.py",
     "node/miner/opening.py": "tests/market/test_paused_miner.py",
     "node/peer/peer.py": "tests/market/test_hidden_nodes.py",
     "node/run.py": "tests/node/test_imports.py",

@@ -41,6 +41,7 @@ from node.miner.actions import (
 from node.miner.coordinator_dialing import reach_coordinator
 from node.miner.engine import MinerEngine
 from node.miner.jobs import Made, run_job
+from node.miner.offering import keep_offering
 from node.miner.status import write_status
 from node.miner.task_stream import Closed, Lost, TaskStream, lost_by
 from node.miner.terms import ModelTerms
@@ -51,8 +52,8 @@ from node.system.clock import ahead_ms, now_ms, steady_ms
 from node.system.context import NodeContext
 from node.system.events import TaskDelivered
 from protocol.errors import CuckooError, Refusal
-from protocol.messages import Kind, Offer, ResultCommitment, TaskAnnouncement
-from protocol.rules import offers, results, tasks
+from protocol.messages import ResultCommitment, TaskAnnouncement
+from protocol.rules import results, tasks
 from protocol.statement import Statement
 from protocol.task import MinerState
 
@@ -139,12 +140,12 @@ class Miner:
                 names = [package.name for package in self._terms.packages.values()]
                 self._peer.context.started()
                 log.info("ready", role="miner", models=names)
-                await self._keep_offering()
+                await keep_offering(self._peer, self._terms, self._throttle, self._image_ms)
         finally:
             # What was not paid is written down; the streams are gone by now.
             self._engine.stop()
 
-    # Offers and status
+    # Status
 
     def show(self, context: NodeContext) -> None:
         """Register what is to be seen of the role."""
@@ -177,23 +178,6 @@ class Miner:
             write_status(self._peer.data_dir, now_ms(), self._peer.context.observable.document())
         except OSError as error:
             log.warning("status not written", error=str(error))
-
-    async def _keep_offering(self) -> None:
-        parameters = self._peer.network.parameters
-        while True:
-            latest, paused = self._peer.view.latest, self._throttle.pause_reason
-            if not paused and latest is not None and latest.miners.weight_of(self._peer.key.address):
-                now = now_ms()
-                offer = Offer(
-                    # By time: a guard that is lost or old does not lead back to numbers that were used.
-                    sequence=max(self._peer.guard.next_sequence(Kind.OFFER), now),
-                    issued_at_ms=now,
-                    valid_until_ms=now + parameters.offer_life_ms,
-                    capacity=self._terms.capacity,
-                    models=self._terms.models(self._image_ms),
-                )
-                await self._peer.publish(offers.TOPIC, self._peer.seal(offer).encoded)
-            await trio.sleep(parameters.offer_interval_ms / 1000)
 
     # What the engine hears
 

@@ -9,6 +9,7 @@ import trio.testing
 
 from node.inference.pool.tickets import Counts
 from node.miner import miner as module
+from node.miner import offering
 from node.miner.actions import Finished
 from node.miner.jobs import Made
 from node.miner.miner import Miner
@@ -118,6 +119,7 @@ async def world(tmp_path, monkeypatch, autojump_clock, nursery):
     """A miner that runs by trio's clock, and everything around it."""
     for name, clock in (("now_ms", now_ms), ("steady_ms", now_ms), ("ahead_ms", lambda: 0)):
         monkeypatch.setattr(module, name, clock)
+    monkeypatch.setattr(offering, "now_ms", now_ms)
     host, listeners, published, jobs = Host(), {}, [], []
 
     async def publish(topic, data):
