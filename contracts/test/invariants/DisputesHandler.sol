@@ -23,6 +23,7 @@ contract DisputesHandler is Base {
     mapping(uint256 disputeId => bool) public namesReportersNode;
     mapping(uint256 disputeId => bytes32 charge) public chargeBy;
     mapping(uint256 disputeId => bool) public convicted;
+    mapping(uint256 disputeId => uint256 task) internal _taskOf;
     /// @dev One charge by two verdicts, or an absence without one.
     bool public punishedTwice;
     bool public punishedWithoutVerdict;
@@ -42,6 +43,18 @@ contract DisputesHandler is Base {
         address accused = node(seed);
         // Rarely the fault that takes everything, or soon nobody is left.
         Fault what = Fault(fault % 16 == 0 ? 1 : 2 + fault % 2);
+        openAbout(accused, task, what, fault, reportersSeed % 2 == 0);
+    }
+
+    /// @dev The same charge by other evidence while the first trial goes on.
+    function openAgain(uint256 seed, uint8 evidence) external {
+        uint256 disputeId = pick(seed);
+        if (disputeId == 0 || phaseOf(disputeId) > Phase.Voting) return;
+        Dispute memory dispute = DISPUTES.disputeOf(disputeId);
+        openAbout(dispute.accused, _taskOf[disputeId], dispute.fault, evidence, false);
+    }
+
+    function openAbout(address accused, uint256 task, Fault what, uint8 fault, bool namesNode) internal {
         bytes32 charge = DISPUTES.chargeOf(accused, taskId(task), what);
         bytes32 evidenceHash = keccak256(abi.encode("evidence", fault % 3));
         uint256 latest = DISPUTES.latestDispute(charge, vm.getBlockTimestamp() - fault, evidenceHash);
@@ -54,12 +67,13 @@ contract DisputesHandler is Base {
             committedAt: vm.getBlockTimestamp() - fault,
             evidenceHash: evidenceHash,
             evidence: "",
-            reporterNode: reportersSeed % 2 == 0 ? reporterNode() : address(0)
+            reporterNode: namesNode ? reporterNode() : address(0)
         });
         vm.prank(REPORTER);
         DISPUTES.openDispute(said);
         ++opened;
         chargeBy[opened] = charge;
+        _taskOf[opened] = task;
         namesReportersNode[opened] = said.reporterNode != address(0);
     }
 
@@ -87,6 +101,21 @@ contract DisputesHandler is Base {
             bool says = guilty != (all && i % 3 == 2);
             (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, DISPUTES.voteDigest(disputeId, says));
             ballots[i] = Ballot(says, abi.encodePacked(r, s, v));
+        }
+        DISPUTES.vote(disputeId, ballots);
+    }
+
+    /// @dev All for guilty, where a jury sits.
+    function voteGuilty(uint256 seed) external {
+        uint256 disputeId = pick(seed);
+        if (disputeId == 0 || phaseOf(disputeId) != Phase.Voting) return;
+        Dispute memory dispute = DISPUTES.disputeOf(disputeId);
+        if (vm.getBlockTimestamp() > dispute.deadline || dispute.voted != 0) return;
+        Ballot[] memory ballots = new Ballot[](dispute.jurorLeaves.length);
+        for (uint256 i = 0; i < ballots.length; ++i) {
+            uint256 key = keyOfLeaf(dispute.jurorLeaves[i]);
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, DISPUTES.voteDigest(disputeId, true));
+            ballots[i] = Ballot(true, abi.encodePacked(r, s, v));
         }
         DISPUTES.vote(disputeId, ballots);
     }

@@ -71,9 +71,9 @@ def _rows(name: str, found: Pairs) -> Iterator[Row]:
 
 def _pairs(market: RunningMarket, source: Path, role: str, count: int) -> Pairs:
     """So many pairs, one after the other; each begins with what the one before it has signed."""
-    found = Pairs()
+    found, name = Pairs(), source.name
     for number in range(count):
-        folders = [copied(source, market.folder / f"{source.name}-{number}{side}") for side in "ab"]
+        folders = [copied(source, market.folder / f"{name}-{number}{side}") for side in "ab"]
         _pair(market, folders, role, found)
         bodies: dict[tuple[str, str], set[str]] = {}
         for folder in folders:

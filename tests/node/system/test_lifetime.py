@@ -30,6 +30,17 @@ async def test_signal_ends_the_body_without_an_error(number):
         await trio.sleep_forever()
 
 
+async def test_what_is_there_at_the_end_is_left_to_the_system():
+    gc.unfreeze()
+    try:
+        async with stopped_by_signals():
+            os.kill(os.getpid(), signal.SIGTERM)
+            await trio.sleep_forever()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
 async def test_a_node_that_decodes_logs_without_end_stops_within_seconds():
     pages = fake(result=[STAKED_LOG] * LOGS_OF_A_PAGE)
     sent_s = []
