@@ -245,6 +245,7 @@ TESTED_ELSEWHERE = {
     "node/coordinator/ports.py": "tests/node/coordinator/test_engine.py",
     "node/coordinator/records.py": "tests/node/coordinator/test_journal.py",
     "node/coordinator/turns.py": "tests/node/coordinator/test_engine.py",
+    "node/coordinator/delivery.py": "tests/node/coordinator/test_engine.py",
     "node/coordinator/ended_orders.py": "tests/node/coordinator/test_journal.py",
     "node/coordinator/journal_file.py": "tests/node/coordinator/test_journal.py",
     "node/coordinator/snapshots.py": "tests/node/coordinator/test_journal.py",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from node.coordinator.actions import Action, Failure, Finish
 from node.coordinator.core import Core, EngineParameters
+from node.coordinator.delivery import cut
 from node.coordinator.drawing import Drawing, NotReady
 from node.coordinator.orders import Order
 from node.coordinator.outcomes import Busy, NoMiner
@@ -32,7 +33,7 @@ from node.coordinator.records import (
 )
 from node.coordinator.resumption import RETRY_MS_MAX, resume
 from node.coordinator.snapshots import snapshot_of
-from node.coordinator.turns import Turns, cut
+from node.coordinator.turns import Turns
 from node.pay.purse import DepositUsedUp
 from node.signing.guard import AlreadySigned
 from protocol.messages import DeclineKind
@@ -108,7 +109,7 @@ class CoordinatorEngine:
         if order is None:
             return []
         task = order.task
-        actions = [] if task is None else self._turns.dismiss(order, "the app went away")
+        actions = [] if task is None else self._turns.deliveries.dismiss(order, "the app went away")
         self._core.record(OrderCancelled(order_id, reason, self._core.unix_ms(now_ms)))
         if task is not None:
             self._core.purse.release(task.reserved_wei)
@@ -187,7 +188,7 @@ class CoordinatorEngine:
         """End an order without a result."""
         task = order.task
         reason = cut(reason, FAILURE_BYTES_MAX)  # it may hold the words of all the task's miners
-        actions = [] if task is None else self._turns.dismiss(order, reason)
+        actions = [] if task is None else self._turns.deliveries.dismiss(order, reason)
         self._core.record(OrderFailed(order.order_id, kind, reason, self._core.unix_ms(now_ms)))
         if task is not None:
             self._core.purse.release(task.reserved_wei)
@@ -287,7 +288,7 @@ class CoordinatorEngine:
     def _end_task(self, order: Order, ending: TaskEnding, reason: str, retry_at_ms: int) -> list[Action]:
         """The live task ends without a result; what becomes of its order is the caller's matter."""
         task = order.live_task
-        actions = self._turns.dismiss(order, reason)
+        actions = self._turns.deliveries.dismiss(order, reason)
         self._core.record(TaskEnded(order.order_id, ending, retry_at_ms))
         self._core.purse.release(task.reserved_wei)
         return actions

@@ -1,102 +1,60 @@
-"""The turns of a task's assigned miners: whose it is, what they send, what they are paid, and how a turn
-ends.
+"""The turns of a task's assigned miners: whose it is, what follows from what they say, and how a turn ends.
 
-Is: the engine's half that speaks with miners. The lowest rank that is here works, once its head start is over
+Is: the engine's half that listens to miners. The lowest rank that is here works, once its head start is over
 or it was called; one works at a time; whoever ends its turn gives it to the next, which is called at once.
-Is not: drawing, the end of an order (`engine`), or when miners are to come (`arrivals`).
+Is not: drawing, the end of an order (`engine`), input, pay and results (`delivery`), or times (`arrivals`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from node.coordinator.actions import (
-    Accepted,
     Accuse,
     Action,
     AskChain,
     Call,
     CloseStream,
-    Finish,
-    Paid,
-    Send,
-    SendInput,
     Tell,
 )
 from node.coordinator.arrivals import Arrivals
-from node.coordinator.outcomes import Delivered, FailedOver
+from node.coordinator.delivery import Deliveries, cut, not_needed
+from node.coordinator.outcomes import FailedOver
 from node.coordinator.records import (
-    FailureKind,
-    ResultReceived,
-    TurnBegun,
     TurnEnded,
     TurnEnding,
-    VoucherPromised,
-    wei_bytes,
 )
 from node.coordinator.result_intake import FalseOutput, LastUnit, ResultIntake
-from node.pay.purse import DepositUsedUp
 from protocol.errors import DecodeError, InvalidMessage, ProtocolError, Refusal
 from protocol.evidence import TwoStatements
-from protocol.hashing import sha256
 from protocol.messages import (
-    REASON_BYTES_MAX,
     DeclineKind,
-    ReplyKind,
-    ResultCommitment,
     TaskAcceptance,
     TaskDecline,
-    TaskReply,
 )
-from protocol.receipt import Receipt
 from protocol.statement import Statement, open_statement
 from protocol.task import TurnEvent, TurnState
 
 if TYPE_CHECKING:
     from node.coordinator.core import Core
+    from node.coordinator.delivery import Endings
     from node.coordinator.orders import Order, Turn
-    from protocol.pay import SignedVoucher
 
 NOT_DRAWN: Final = "you were not drawn for this task at this rank"
-TURN_DIVISOR: Final = 2
-"""A turn may take one part in so many of the time that is left to the task, as long as other miners are left:
-else a miner that sends something now and then would hold it to the deadline."""
-
-
-def reply(kind: ReplyKind, payload: bytes = b"", reason: str = "") -> bytes:
-    """An encoded `TaskReply`; a longer reason is cut."""
-    return TaskReply(kind, payload, cut(reason)).encode()
-
-
-def cut(reason: str, bytes_max: int = REASON_BYTES_MAX) -> str:
-    """A reason no longer than the wire takes."""
-    return reason.encode(errors="replace")[:bytes_max].decode(errors="ignore")
-
-
-class Endings(Protocol):
-    """Ends of tasks and orders, which are the engine's to decide."""
-
-    def fail(self, order: Order, kind: FailureKind, reason: str, now_ms: int) -> list[Action]:
-        """End an order without a result."""
-
-    def exhaust(self, order: Order, now_ms: int) -> list[Action]:
-        """Every assigned miner of the task has ended its turn."""
-
-    def draw_queued(self, now_ms: int) -> list[Action]:
-        """A miner is free again."""
 
 
 class Turns:
     """All streams of miners, and what follows from what comes on them.
 
+    :ivar deliveries: input, pay and results.
     :ivar arrivals: when miners are to come.
     """
 
     def __init__(self, core: Core, endings: Endings) -> None:
         self._core = core
         self._endings = endings
-        self._streams: dict[int, tuple[bytes, int]] = {}
         self._asked: set[bytes] = set()
+        self.deliveries = Deliveries(core, endings)
         self.arrivals = Arrivals(core)
 
     # Events
@@ -112,7 +70,7 @@ class Turns:
                 raise InvalidMessage("acceptance is signed by somebody else than the peer")
         order = self._core.book.tasks.get(task_id)
         if order is None:
-            return _not_needed(stream_id, "this task is over or was never here")
+            return not_needed(stream_id, "this task is over or was never here")
         turns = order.live_task.turns
         rank = next((rank for rank, turn in enumerate(turns) if turn.miner == miner), None)
         if rank is None:
@@ -122,20 +80,19 @@ class Turns:
         if not isinstance(acceptance, TaskDecline) and acceptance.message.rank != rank:
             return _refuse_rank(stream_id, turn, acceptance)
         if turn.life.over:
-            return _not_needed(stream_id, "your turn is over")
+            return not_needed(stream_id, "your turn is over")
         if turn.stream_id is not None:
             raise Refusal("this rank has a stream already")
         if isinstance(acceptance, TaskDecline):
             actions = self._decline(order, rank, acceptance)
             return [*actions, CloseStream(stream_id), *self.go_on(order, now_ms)]
         turn.life.move(TurnEvent.COME)
-        turn.stream_id, turn.offered = stream_id, acceptance
-        self._streams[stream_id] = (task_id, rank)
+        self.deliveries.take_stream(stream_id, order, rank, acceptance)
         return self.go_on(order, now_ms)
 
     def hear(self, stream_id: int, payload: bytes, now_ms: int) -> list[Action]:
         """See `CoordinatorEngine.stream_heard`."""
-        found = self._find(stream_id)
+        found = self.deliveries.find_stream(stream_id)
         if found is None:
             return []
         order, rank = found
@@ -158,7 +115,7 @@ class Turns:
 
     def lose_stream(self, stream_id: int, reason: str, now_ms: int) -> list[Action]:
         """See `CoordinatorEngine.stream_lost`."""
-        found = self._find(stream_id)
+        found = self.deliveries.find_stream(stream_id)
         if found is None:
             return []
         order, rank = found
@@ -166,7 +123,7 @@ class Turns:
         if turn.state is TurnState.WORKING:
             return self._lose(order, rank, reason, now_ms)
         turn.life.move(TurnEvent.LEAVE)
-        self._forget_stream(turn)
+        self.deliveries.forget_stream(turn)
         return self.go_on(order, now_ms)
 
     def chain_answered(self, miner: bytes, failure: str, now_ms: int) -> list[Action]:
@@ -230,19 +187,6 @@ class Turns:
                 return self.go_on(order, now_ms)
         return self._call_or_exhaust(order, now_ms)
 
-    def dismiss(self, order: Order, reason: str) -> list[Action]:
-        """The task ends: whoever is on a stream hears it, and who works is paid for what it has shown."""
-        actions: list[Action] = []
-        for rank, turn in enumerate(order.live_task.turns):
-            if turn.stream_id is None:
-                continue
-            stream_id = turn.stream_id
-            if turn.intake is not None:
-                actions += self._pay(order, rank, turn.intake.units)
-            self._forget_stream(turn)
-            actions += _not_needed(stream_id, reason)
-        return actions
-
     def _call_or_exhaust(self, order: Order, now_ms: int) -> list[Action]:
         task = order.live_task
         # The first of them was called by the announcement; whoever was called is on its way.
@@ -271,8 +215,8 @@ class Turns:
 
     def _give_turn(self, order: Order, rank: int, now_ms: int) -> list[Action]:
         """Give a miner that is here the input, if it is known what it was paid and if it can be paid."""
-        task, turn, purse = order.live_task, order.live_task.turns[rank], self._core.purse
-        if not purse.knows(turn.miner):
+        turn = order.live_task.turns[rank]
+        if not self._core.purse.knows(turn.miner):
             if turn.asks_chain:
                 return []
             turn.asks_chain = True
@@ -280,31 +224,7 @@ class Turns:
                 return []  # for another stream or task of its: one question at a time
             self._asked.add(turn.miner)
             return [AskChain(turn.miner)]
-        # What others were paid for the task is theirs: the whole price is set aside again for this one.
-        missing_wei = max(0, task.schedule.price_wei - turn.paid_wei - task.reserved_wei)
-        try:
-            purse.require(missing_wei)
-        except DepositUsedUp as refusal:
-            return self._endings.fail(order, FailureKind.UNPAID, refusal.reason, now_ms)
-        purse.hold(missing_wei)
-        assert turn.offered is not None
-        assert turn.stream_id is not None
-        assert task.statement is not None
-        reserved = wei_bytes(task.reserved_wei + missing_wei)
-        self._core.record(TurnBegun(order.order_id, rank, turn.offered.encoded, reserved))
-        turn.intake = ResultIntake(self._core.signer.domain, task.statement, turn.miner)
-        turn.intake.unit_limit = task.schedule.unit_limit(turn.paid_wei)
-        turn.heard_at_ms = now_ms
-        turn.ends_at_ms = now_ms + (task.deadline_ms - now_ms) // TURN_DIVISOR
-        actions: list[Action] = []
-        if turn.paid_wei:
-            # The last voucher may have been lost with the stream or with us.
-            total_wei = purse.total_after(turn.miner, 0)
-            with self._core.writing():
-                voucher = purse.promise(turn.miner, total_wei, 0, turn.paid_wei)
-            actions.append(_voucher(turn.stream_id, voucher))
-        given = SendInput(turn.stream_id, task.input, order.sources)
-        return [Accepted(task.task_id, turn.miner, rank), *actions, given]
+        return self.deliveries.begin(order, rank, now_ms)
 
     def _take(
         self, order: Order, rank: int, intake: ResultIntake, payload: bytes, now_ms: int
@@ -312,72 +232,25 @@ class Turns:
         """Something of a working miner. :raises ProtocolError: no honest miner sends it."""
         event = intake.receive(payload)
         if intake.commitment is not None:
-            return self._deliver(order, rank, intake, intake.commitment, now_ms)
+            return self.deliveries.deliver(order, rank, intake, intake.commitment, now_ms)
         if isinstance(event, TaskDecline):
             return self._decline_on_stream(order, rank, event, now_ms)
         actions: list[Action] = []
         if event is not None and not isinstance(event, LastUnit):
             actions.append(Tell(order.order_id, order.live_task.task_id, event))
         if isinstance(event, LastUnit) or intake.units >= intake.unit_limit:
-            actions += self._pay(order, rank, intake.units)
+            actions += self.deliveries.pay(order, rank, intake.units)
         return actions
-
-    def _pay(self, order: Order, rank: int, units: int) -> list[Action]:
-        """The voucher for what a miner has shown and was not paid for, if there is something."""
-        task, turn, purse = order.live_task, order.live_task.turns[rank], self._core.purse
-        due_wei = task.schedule.due_wei(units)
-        amount_wei = due_wei - turn.paid_wei
-        if amount_wei <= 0:
-            return []
-        total_wei = purse.total_after(turn.miner, amount_wei)
-        self._core.record(VoucherPromised(order.order_id, rank, wei_bytes(due_wei), wei_bytes(total_wei)))
-        with self._core.writing():
-            voucher = purse.promise(turn.miner, total_wei, amount_wei, due_wei)
-        if turn.intake is not None:
-            turn.intake.unit_limit = task.schedule.unit_limit(due_wei)
-        paid = Paid(task.task_id, turn.miner, due_wei)
-        return [paid] if turn.stream_id is None else [_voucher(turn.stream_id, voucher), paid]
-
-    def _deliver(
-        self,
-        order: Order,
-        rank: int,
-        intake: ResultIntake,
-        commitment: Statement[ResultCommitment],
-        now_ms: int,
-    ) -> list[Action]:
-        engine, task, turn, output = self._core, order.live_task, order.live_task.turns[rank], intake.output
-        actions = self._pay(order, rank, intake.units)
-        acceptance = open_statement(engine.signer.domain, turn.acceptance, TaskAcceptance)
-        assert turn.stream_id is not None
-        assert task.statement is not None
-        receipt = Receipt(
-            engine.signer.domain, engine.epoch_of(task.message), task.statement, acceptance, commitment
-        )
-        stream_id, reserved_wei = turn.stream_id, task.reserved_wei
-        self._forget_stream(turn)
-        actions += [Send(stream_id, (reply(ReplyKind.RECEIVED),)), CloseStream(stream_id)]
-        actions += self.dismiss(order, "the task is delivered")
-        received = ResultReceived(order.order_id, rank, commitment.encoded, engine.unix_ms(now_ms))
-        engine.record(received, {sha256(output): output})
-        engine.purse.release(reserved_wei)
-        engine.experience.note_success(turn.miner)
-        engine.counts.orders_delivered += 1
-        return [
-            Finish(order.order_id, task.task_id, Delivered(output, receipt)),
-            *actions,
-            *self._endings.draw_queued(now_ms),
-        ]
 
     def _decline_on_stream(self, order: Order, rank: int, decline: TaskDecline, now_ms: int) -> list[Action]:
         turn = order.live_task.turns[rank]
         stream_id = turn.stream_id
-        actions = [] if turn.intake is None else self._pay(order, rank, turn.intake.units)
+        actions = [] if turn.intake is None else self.deliveries.pay(order, rank, turn.intake.units)
         actions += self._decline(order, rank, decline)
         order.live_task.idle_since_ms = now_ms
         if turn.paid_wei:
             self._core.experience.note_failure(turn.miner, now_ms)
-        self._forget_stream(turn)
+        self.deliveries.forget_stream(turn)
         if stream_id is not None:
             actions.append(CloseStream(stream_id))
         return [*actions, *self.go_on(order, now_ms)]
@@ -403,7 +276,7 @@ class Turns:
         order.live_task.idle_since_ms = now_ms
         self._core.experience.note_failure(turn.miner, now_ms)
         self._core.counts.turns_lost += 1
-        self._forget_stream(turn)
+        self.deliveries.forget_stream(turn)
         actions: list[Action] = [
             Tell(order.order_id, order.live_task.task_id, FailedOver(turn.miner, cut(reason)))
         ]
@@ -420,21 +293,6 @@ class Turns:
         except DecodeError:
             return TaskDecline.decode(payload)
 
-    def _find(self, stream_id: int) -> tuple[Order, int] | None:
-        task_id, rank = self._streams.get(stream_id, (b"", 0))
-        order = self._core.book.tasks.get(task_id)
-        return None if order is None else (order, rank)
-
-    def _forget_stream(self, turn: Turn) -> None:
-        if turn.stream_id is not None:
-            del self._streams[turn.stream_id]
-        turn.stream_id, turn.offered, turn.intake = None, None, None
-        turn.asks_chain = False
-
-
-def _voucher(stream_id: int, voucher: SignedVoucher) -> Send:
-    return Send(stream_id, (reply(ReplyKind.VOUCHER, voucher.encode()),))
-
 
 def _refuse_rank(stream_id: int, turn: Turn, acceptance: Statement[TaskAcceptance]) -> list[Action]:
     """A drawn miner accepts at a rank that is not its own; if it has accepted at its own, that is evidence.
@@ -445,7 +303,3 @@ def _refuse_rank(stream_id: int, turn: Turn, acceptance: Statement[TaskAcceptanc
     if not first:
         raise Refusal(NOT_DRAWN)
     return [Accuse(TwoStatements.pair(first, acceptance.encoded)), CloseStream(stream_id, NOT_DRAWN)]
-
-
-def _not_needed(stream_id: int, reason: str) -> list[Action]:
-    return [Send(stream_id, (reply(ReplyKind.NOT_NEEDED, reason=reason),)), CloseStream(stream_id)]

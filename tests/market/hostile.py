@@ -13,8 +13,8 @@ from pathlib import Path
 from contracts.records import Role, Voucher
 from node import cli
 from node.coordinator.actions import Action, Send
+from node.coordinator.delivery import Deliveries, reply
 from node.coordinator.orders import Order
-from node.coordinator.turns import Turns, reply
 from node.devnet import __main__ as devnet
 from node.devnet.market import NodePlan
 from node.pay.ledger import Ledger
@@ -35,7 +35,7 @@ PLAN = (
     NodePlan("miner-2", Role.MINER, 100_000),
     NodePlan(THIEF, Role.MINER, 150_000, module=MODULE),
 )
-honest_promise, honest_pay, honest_take = Ledger.promise, Turns._pay, Payee.take
+honest_promise, honest_pay, honest_take = Ledger.promise, Deliveries.pay, Payee.take
 FIRST_VOUCHERS: dict[bytes, SignedVoucher] = {}
 
 
@@ -73,10 +73,10 @@ SPOILT = {
 }
 
 
-def pay(turns: Turns, order: Order, rank: int, units: int) -> list[Action]:
+def pay(deliveries: Deliveries, order: Order, rank: int, units: int) -> list[Action]:
     """Spoil the voucher that is due, if so ordered."""
     miner = order.live_task.turns[rank].miner
-    actions = honest_pay(turns, order, rank, units)
+    actions = honest_pay(deliveries, order, rank, units)
     spoil = SPOILT.get(orders())
     if spoil is None:
         return actions
@@ -85,7 +85,7 @@ def pay(turns: Turns, order: Order, rank: int, units: int) -> list[Action]:
         if not isinstance(action, Send):
             continue
         voucher = SignedVoucher.decode(TaskReply.decode(action.replies[0]).payload)
-        false = spoil(voucher, turns._core.purse._ledger, miner)
+        false = spoil(voucher, deliveries._core.purse._ledger, miner)
         if false is not None:
             spoilt.append(Send(action.stream_id, (reply(ReplyKind.VOUCHER, false.encode()),)))
     return spoilt
@@ -100,7 +100,7 @@ def take(payee: Payee, coordinator: bytes, task_id: bytes, voucher: SignedVouche
 
 if __name__ == "__main__":
     if "--role" in sys.argv:
-        Ledger.promise, Turns._pay, Payee.take = promise, pay, take
+        Ledger.promise, Deliveries.pay, Payee.take = promise, pay, take
         cli.main()
     else:
         devnet.DEFAULT_PLAN = PLAN
