@@ -89,6 +89,10 @@ class Admission:
         assigned_max = 0 if self.streams_awaited is None else self.assigned.total_max
         return assigned_max + self.staked.total_max + self.strangers.total_max
 
+    def is_closed(self, peer_class: PeerClass) -> bool:
+        """Whether no peer of a class is let in, now or later."""
+        return self.share_of(peer_class).total_max == 0
+
     def share_of(self, peer_class: PeerClass) -> Share:
         """The share of a class."""
         match peer_class:
@@ -118,10 +122,12 @@ class OpenStreams:
     def refusal(self, peer: PeerId, peer_class: PeerClass) -> str | None:
         """Why a further stream is not let in, as the name of a count; None if it is.
 
-        Such as ``refused_stranger_peer_full`` and ``refused_stranger_full``, when the peer's share is taken
-        and when the class's is.
+        Such as ``refused_stranger_closed``, when no peer of the class is let in; ``refused_stranger_full``
+        and ``refused_stranger_peer_full``, when the share of the class is taken, or the peer's.
         """
         share = self._admission.share_of(peer_class)
+        if self._admission.is_closed(peer_class):
+            return f"refused_{peer_class.value}_closed"
         per_peer_max = share.per_peer_max
         if peer_class is PeerClass.ASSIGNED:
             per_peer_max = min(per_peer_max, self._awaited(peer) + SPARE_STREAMS)
@@ -130,6 +136,10 @@ class OpenStreams:
         if self._by_class[peer_class] >= share.total_max:
             return f"refused_{peer_class.value}_full"
         return None
+
+    def is_closed(self, peer_class: PeerClass) -> bool:
+        """Whether no peer of a class is let in, now or later."""
+        return self._admission.is_closed(peer_class)
 
     def enter(self, peer: PeerId, peer_class: PeerClass) -> None:
         """A stream was let in; call :meth:`leave` with the same at its end."""

@@ -391,7 +391,8 @@ class Host:
     ) -> None:
         """Serve inbound direct streams of a protocol.
 
-        A stream that is not admitted ends with ERROR, code ERROR_BUSY, and is counted.
+        A stream that is not admitted ends with ERROR and is counted: ERROR_BUSY if it may be tried again, and
+        ERROR_REFUSED if no peer of its class is let in.
 
         :param admission: whose streams are let in; by default anybody's within the shares of
             :mod:`p2p.admission`.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from p2p.admission import DIRECT_STREAMS_MAX, Admission, OpenStreams
-from p2p.streams import ERROR_BUSY, open_direct
+from p2p.streams import ERROR_BUSY, ERROR_REFUSED, open_direct
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     from p2p.identity import PeerId
     from p2p.streams import ByteStream, DirectStream
+
+TOO_MANY: Final = "too many streams"
+"""To those who may try again later."""
+NOT_AWAITED: Final = "this protocol is not for peers that are not waited for"
+"""To those whose class is not let in: trying again leads nowhere, until they are waited for."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +70,11 @@ class DirectStreamGate:
         refusal = open_streams.refusal(peer_id, peer_class)
         if refusal is not None:
             self.counts[refusal] += 1
+            is_final = open_streams.is_closed(peer_class)
             async with open_direct(stream, peer_id) as direct:
-                await direct.abort("too many streams", code=ERROR_BUSY)
+                await direct.abort(
+                    NOT_AWAITED if is_final else TOO_MANY, code=ERROR_REFUSED if is_final else ERROR_BUSY
+                )
             return
         open_streams.enter(peer_id, peer_class)
         self._open[peer_id] += 1

@@ -22,7 +22,7 @@ from p2p.gossip.service import GossipService
 from p2p.host import open_host
 from p2p.identity import address_of_peer
 from p2p.mesh import Validation
-from p2p.streams import RemoteAborted
+from p2p.streams import ERROR_REFUSED, RemoteAborted
 from protocol.draw import rank_for_task, task_seed
 from protocol.errors import ProtocolError, Refusal
 from protocol.hashing import sha256
@@ -192,5 +192,6 @@ async def test_bad_direct_streams_are_refused_and_kill_nobody(market):
                 await stream.send(stranger.sealed(TaskAcceptance(bytes(32), 0)))
                 await stream.receive(timeout_ms=5_000)
         # A coordinator has no stream at all for strangers.
-        assert str(caught.value) == "too many streams"
+        reason = "this protocol is not for peers that are not waited for"
+        assert (caught.value.code, str(caught.value)) == (ERROR_REFUSED, reason)
     assert_market_works(market)

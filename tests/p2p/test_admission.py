@@ -73,7 +73,7 @@ def test_a_stream_that_ends__gives_its_room_back():
 def test_a_closed_share__lets_nobody_in():
     admission = Admission(streams_awaited=nine_awaited, staked=CLOSED, strangers=CLOSED)
     refused = let_in(OpenStreams(admission, is_staked), [ASSIGNED[0], STAKED[0], STRANGERS[0]])
-    assert refused == ["refused_staked_peer_full", "refused_stranger_peer_full"]
+    assert refused == ["refused_staked_closed", "refused_stranger_closed"]
 
 
 def test_attack_few_assigned_peers_hold_all_streams_of_the_assigned():
