@@ -22,7 +22,7 @@ contract DisputesHandler is Base {
     mapping(address node => uint256) public mayLose;
     mapping(uint256 disputeId => bool) public namesReportersNode;
     mapping(uint256 disputeId => bytes32 charge) public chargeBy;
-    mapping(uint256 disputeId => bool) public convicted;
+    mapping(bytes32 charge => bool) public convicted;
     mapping(uint256 disputeId => uint256 task) internal _taskOf;
     /// @dev One charge by two verdicts, or an absence without one.
     bool public punishedTwice;
@@ -47,7 +47,7 @@ contract DisputesHandler is Base {
     }
 
     /// @dev The same charge by other evidence while the first trial goes on.
-    function openAgain(uint256 seed, uint8 evidence) external {
+    function openAgain(uint256 seed, uint8 evidence) public {
         uint256 disputeId = pick(seed);
         if (disputeId == 0 || phaseOf(disputeId) > Phase.Voting) return;
         Dispute memory dispute = DISPUTES.disputeOf(disputeId);
@@ -77,9 +77,29 @@ contract DisputesHandler is Base {
         namesReportersNode[opened] = said.reporterNode != address(0);
     }
 
+    /// @dev Two trials of one charge, at once, and both juries convict.
+    function convictTwice(uint256 seed, uint8 evidence, bytes32 hash) external {
+        uint256 first = pick(seed);
+        if (first == 0 || phaseOf(first) != Phase.Drawing) return;
+        uint256 before = opened;
+        openAgain(seed, evidence);
+        if (opened == before) return;
+        uint256 second = opened;
+        drawOne(first, 1, hash);
+        drawOne(second, 1, hash);
+        voteGuilty(first);
+        voteGuilty(second);
+        closeOne(first);
+        closeOne(second);
+    }
+
     function draw(uint256 seed, uint256 blocks, bytes32 hash) external {
         uint256 disputeId = pick(seed);
-        if (disputeId == 0 || phaseOf(disputeId) != Phase.Drawing) return;
+        if (disputeId != 0) drawOne(disputeId, blocks, hash);
+    }
+
+    function drawOne(uint256 disputeId, uint256 blocks, bytes32 hash) internal {
+        if (phaseOf(disputeId) != Phase.Drawing) return;
         Dispute memory dispute = DISPUTES.disputeOf(disputeId);
         if (vm.getBlockTimestamp() > dispute.deadline) return;
         // One time in eight nobody comes while the hash can be read.
@@ -106,9 +126,8 @@ contract DisputesHandler is Base {
     }
 
     /// @dev All for guilty, where a jury sits.
-    function voteGuilty(uint256 seed) external {
-        uint256 disputeId = pick(seed);
-        if (disputeId == 0 || phaseOf(disputeId) != Phase.Voting) return;
+    function voteGuilty(uint256 disputeId) internal {
+        if (phaseOf(disputeId) != Phase.Voting) return;
         Dispute memory dispute = DISPUTES.disputeOf(disputeId);
         if (vm.getBlockTimestamp() > dispute.deadline || dispute.voted != 0) return;
         Ballot[] memory ballots = new Ballot[](dispute.jurorLeaves.length);
@@ -151,9 +170,8 @@ contract DisputesHandler is Base {
         DISPUTES.closeDispute(disputeId);
         lost[dispute.accused] += before - slashable(dispute.accused);
         if (phaseOf(disputeId) != Phase.Guilty) return;
-        if (convicted[DISPUTES.convictionOf(chargeBy[disputeId])]) punishedTwice = true;
-        convicted[DISPUTES.convictionOf(chargeBy[disputeId])] = true;
-        if (DISPUTES.convictionOf(chargeBy[disputeId]) != disputeId) punishedTwice = true;
+        if (convicted[chargeBy[disputeId]]) punishedTwice = true;
+        convicted[chargeBy[disputeId]] = true;
         (uint256 fraction,) = DISPUTES.penaltyOf(dispute.fault);
         mayLose[dispute.accused] += before * fraction / 10_000;
     }
