@@ -14,7 +14,7 @@ from tests.market.test_tokens import new_token
 pytestmark = pytest.mark.process
 REQUESTS = 500 if WHOLE else 100
 AT_A_TIME = 64
-GREEDY, MODEST = (120, 30) if WHOLE else (60, 6)
+GREEDY, MODEST = 60, 12
 
 
 def test_none_of_many_requests_is_lost(market):
@@ -29,13 +29,14 @@ def test_none_of_many_requests_is_lost(market):
     assert int(status["pay"]["held_wei"]) == 0
 
 
+@pytest.mark.skipif(not WHOLE, reason="tests/node/api/test_queue.py holds the law; this is the whole figure")
 def test_whoever_asks_much_does_not_starve_another_token(market):
     greedy, modest = new_token(market, "greedy"), new_token(market, "modest")
     ended = []
 
     def make(token):
         with market.client(token) as client:
-            status = client.post(GENERATIONS, json={"prompt": "a red apple", "steps": 2}).status_code
+            status = client.post(GENERATIONS, json={"prompt": "a red apple", "steps": 20}).status_code
         ended.append(token)
         return status
 
