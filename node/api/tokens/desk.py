@@ -20,7 +20,7 @@ from node.coordinator.catalogue import Catalogue
 from node.coordinator.quotes import Quote
 from node.coordinator.requests import ImageRequest
 from node.system import events
-from node.system.clock import now_ms
+from node.system.clock import now_ms, steady_ms
 from node.system.events import EventBus
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.bounded import Bounded
@@ -122,7 +122,7 @@ class Desk:
             if not self.may_use(caller, request.model.model_id):
                 reason = f"this token may not use {request.model.name}"
                 raise Refused(ApiError(403, "model_not_allowed", reason, "model"))
-        self._require_rate(caller, at_ms)
+        self._require_rate(caller, steady_ms())
         most = self._require_spending(caller, capped, at_ms)
         admitted = Admitted(self._store, caller, capped)
         images = sum(admitted.charge(index, key) for index, key in enumerate(keys))
@@ -157,18 +157,21 @@ class Desk:
         except Refusal:
             return b""
 
-    def _require_rate(self, caller: Caller, at_ms: int) -> None:
-        """A bucket of as many requests as a minute has, which fills by and by."""
+    def _require_rate(self, caller: Caller, steadily_ms: int) -> None:
+        """A bucket of as many requests as a minute has, which fills by and by.
+
+        :param steadily_ms: by a clock that nobody sets: one set back would empty the bucket.
+        """
         rate = caller.limits.requests_per_minute
         if not rate:
             return
-        left, seen_ms = self._buckets.get(caller.token_id, (float(rate), at_ms))
-        left = min(float(rate), left + (at_ms - seen_ms) * rate / MINUTE_MS)
+        left, seen_ms = self._buckets.get(caller.token_id, (float(rate), steadily_ms))
+        left = min(float(rate), left + (steadily_ms - seen_ms) * rate / MINUTE_MS)
         if left < 1:
             reason = f"this token may ask {rate} times a minute"
             wait_ms = int((1 - left) * MINUTE_MS / rate) + 1
             raise Refused(ApiError(429, "rate_limit_exceeded", reason, retry_ms=wait_ms))
-        self._buckets[caller.token_id] = (left - 1, at_ms)
+        self._buckets[caller.token_id] = (left - 1, steadily_ms)
 
     def _require_images(self, caller: Caller, images: int, at_ms: int) -> None:
         most = caller.limits.images_per_day

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
+from node.api.tokens import desk
 from node.api.tokens.acts import NewToken, NoArgument, RevokedToken, TokenActs
 from node.api.tokens.store import TokenRefused
 from node.coordinator.outcomes import OrderLost
@@ -79,6 +80,15 @@ async def test_a_rate_says_when_to_ask_again():
         refused = await ask(http)
     assert told(refused) == (429, "rate_limit_exceeded")
     assert 0 < int(refused.headers["retry-after-ms"]) <= 30_001
+
+
+async def test_a_clock_that_is_set_back_shuts_nobody_out(monkeypatch):
+    built = api()
+    async with client_of(built, new_token(built, requests_per_minute=2)) as http:
+        assert (await ask(http)).status_code == 200
+        hour_ms, true_ms = 3_600_000, desk.now_ms
+        monkeypatch.setattr(desk, "now_ms", lambda: true_ms() - hour_ms)
+        assert (await ask(http)).status_code == 200
 
 
 async def test_only_its_models_are_seen_and_used():
