@@ -1,6 +1,6 @@
 # The fixed verbs of the project. `make help` lists them; each sets up what it needs.
 .DEFAULT_GOAL := help
-PYTEST = $(BIN)/python -m pytest -n $(or $(JOBS),2) --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(or $(JOBS),4) --no-loadscope-reorder
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -59,10 +59,10 @@ demo-equivocation: $(MARKET) ## the same market with a cheat in it, who is caugh
 devnet: $(MARKET) ## the same market, left running until Ctrl-C
 	@$(BIN)/python -m node.devnet up
 
-check: lint ## style, types, and every test that starts no process: at most 3 minutes on two idle cores (JOBS=2)
+check: lint ## style, types, and every test that starts no process: at most 3 minutes on two idle cores (JOBS=4)
 	$(PYTEST) -m "not process"
 
-test: lint solidity $(TESTS) ## everything that a commit must pass: at most 12 minutes on two idle cores (JOBS=2)
+test: lint solidity $(TESTS) ## everything that a commit must pass: at most 12 minutes on two idle cores (JOBS=4)
 	$(PYTEST)
 
 long: $(TESTS) $(RAY_INSTALLED) $(FUZZ_INSTALLED) ## whole figures, into tests/long/RESULTS.md: at most 75 minutes (ARGS="--only bench.mesh")

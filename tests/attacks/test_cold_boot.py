@@ -29,5 +29,5 @@ def attack(seed: int, honest: int = 200, sybils: int = 800, seconds: float = 60)
 
 
 def test_a_network_that_starts_among_sybils_loses_nothing():
-    outcome = attack(seed=1, seconds=10)
+    outcome = attack(seed=1, honest=100, sybils=400, seconds=10)
     assert outcome.holds, outcome.text()

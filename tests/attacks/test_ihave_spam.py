@@ -57,5 +57,5 @@ def attack(seed: int, seconds: float = 120) -> Outcome:
 
 
 def test_promises_that_are_never_kept_are_soon_not_heard():
-    outcome = attack(seed=1, seconds=30)
+    outcome = attack(seed=1, seconds=15)
     assert outcome.holds, outcome.text()

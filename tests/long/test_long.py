@@ -2,11 +2,13 @@
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.limits import CHILD_TIMEOUT_S
 from tests.long.__main__ import main
 from tests.long.entries import ENTRIES, MINUTES_MAX, Entry
 from tests.long.results import OUTPUT_LINES_MAX, Outcome, Place, document
@@ -75,7 +77,9 @@ def test_what_takes_too_long_is_killed_with_all_that_it_has_started(tmp_path):
     assert (outcome.status, outcome.verdict) == (None, "out of time")
     assert 3 <= time.monotonic() - started < 300
     child = int(outcome.lines[0])
-    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    # Killed it is, but a busy machine takes its time over it.
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(child).wait(CHILD_TIMEOUT_S)
 
 
 @pytest.mark.process

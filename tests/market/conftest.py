@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -68,7 +69,7 @@ class RunningMarket:
             path.unlink()
 
     def kill(self, name: str) -> list[str]:
-        """SIGKILL for a node; returns the command that starts it again, see `start_again`."""
+        """SIGKILL for a node; returns the command that starts it again, see `mend`."""
         process = psutil.Process(self.process_of(name))
         command = process.cmdline()
         process.send_signal(signal.SIGKILL)
@@ -78,16 +79,25 @@ class RunningMarket:
             earlier.stdin.close()
         return command
 
-    def start_again(self, commands: dict[str, list[str]]) -> None:
-        """Start nodes that were killed, on their data directories; returns when they and the market work."""
+    def start_again(self, commands: dict[str, list[str]], **environment: str) -> None:
+        """Start nodes that were killed, on their data directories; returns when they are ready."""
         for name, command in commands.items():
             with (self.data_dir(name) / "node.log").open("ab") as log:
                 # It ends when its standard input does.
                 self.restarted[name] = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=REPOSITORY
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    cwd=REPOSITORY,
+                    env=os.environ | environment,
                 )
         for name in commands:
             self._wait(name, lambda process, name=name: self._is_ready(name, process))
+
+    def mend(self, commands: dict[str, list[str]]) -> None:
+        """`start_again`, and wait until the market works as before."""
+        self.start_again(commands)
         self._wait(next(iter(commands)), lambda _process: self._works())
 
     def _wait(self, name: str, condition) -> None:

@@ -51,7 +51,7 @@ def test_killed_with_a_task_announced(rogue_market, moment):
     first.wait(moment, CHILD_TIMEOUT_S)
     command = rogue_market.kill("coordinator")
     first.wait_until_over(CHILD_TIMEOUT_S)
-    rogue_market.start_again({"coordinator": command})
+    rogue_market.mend({"coordinator": command})
     again = asked_again(rogue_market, key, steps=STEPS)
     assert again.task_id == first.task_id
     assert first.task_id in again.events[0][1]
@@ -74,7 +74,7 @@ def test_killed_while_an_order_waits(rogue_market):
     command = rogue_market.kill("coordinator")
     for watched in (*first, waiting):
         watched.wait_until_over(CHILD_TIMEOUT_S)
-    rogue_market.start_again({"coordinator": command})
+    rogue_market.mend({"coordinator": command})
     again = [asked_again(rogue_market, key, steps=STEPS, seed=1) for key in keys]
     # A miner may have gone on with one order's task when another's called: that one was drawn again then.
     delivered = {json.loads(one.events[0][1])["cuckoo"]["tasks"][0] for one in again}

@@ -48,4 +48,4 @@ def test_drawn_miner_lost_in_mid_task(rogue_market, freezes):
         money.command("miner", "redeem", str(money.data_dir(lost)))
         money.assert_nothing_is_lost(lost_before_wei)
     finally:
-        rogue_market.start_again({lost: command})
+        rogue_market.mend({lost: command})

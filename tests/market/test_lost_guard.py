@@ -49,7 +49,7 @@ def test_attack_ten_minutes_of_offers_after_the_guard_was_lost(rogue_market):
     made = [sys.executable, "-m", "node.cli", "guard", "init", str(folder), "--never-signed"]
     made += ["--password-file", str(rogue_market.folder / "password")]
     subprocess.run(made, check=True, cwd=REPOSITORY, timeout=CHILD_TIMEOUT_S)
-    rogue_market.start_again({NAME: command})
+    rogue_market.mend({NAME: command})
     began, answers = time.monotonic(), []
     while time.monotonic() < began + OFFERS_S:
         answers.append(ask(rogue_market, steps=1))

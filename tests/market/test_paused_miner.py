@@ -1,42 +1,40 @@
-"""Miners outside their hours: they run, say so, and offer nothing."""
+"""A miner outside its hours: it runs, says so, and offers nothing."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 from node.commands import miner as miner_cli
-from tests.market.conftest import REPOSITORY, START_TIMEOUT_S, STOP_TIMEOUT_S
+from tests.limits import CHILD_TIMEOUT_S
 
 pytestmark = pytest.mark.process
+NAME = "miner-1"
 
 
-def test_a_paused_miner_offers_nothing(tmp_path, capsys):
+def miners_on_offer(market):
+    with market.client() as client:
+        (model,) = [one for one in client.get("/v1/models").json()["data"] if one["id"] == "cuckoo-icons"]
+    return model["cuckoo"]["miners"]
+
+
+def test_a_paused_miner_offers_nothing(rogue_market, capsys):
     hour = time.localtime().tm_hour
-    folder = tmp_path / "devnet"
-    with (tmp_path / "output").open("wb") as output:
-        market = subprocess.Popen(
-            [sys.executable, "-m", "node.devnet", "up", "--folder", str(folder), "--api-port", "0"],
-            stdout=output,
-            stderr=output,
-            cwd=REPOSITORY,
-            env=os.environ | {"CUCKOO_ACTIVE_HOURS": f"{(hour + 3) % 24}-{(hour + 4) % 24}"},
-        )
+    command = rogue_market.kill(NAME)
     try:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while not (found := list(folder.glob("miner-*/miner-status.json"))):
-            assert market.poll() is None, (tmp_path / "output").read_text()
-            assert time.monotonic() < deadline, (tmp_path / "output").read_text()
-            time.sleep(0.1)
-        assert json.loads(found[0].read_text())["miner"]["paused"] == "outside its hours"
-        miner_cli.status(found[0].parent)
+        hours = f"{(hour + 3) % 24}-{(hour + 4) % 24}"
+        rogue_market.start_again({NAME: command}, CUCKOO_ACTIVE_HOURS=hours)
+        folder = rogue_market.data_dir(NAME)
+        assert (
+            json.loads((folder / "miner-status.json").read_text())["miner"]["paused"] == "outside its hours"
+        )
+        miner_cli.status(folder)
         assert capsys.readouterr().out.startswith("paused: outside its hours")
-        # The market waits for a miner's offer, in vain.
-        assert not (folder / "market.json").exists()
+        # What it offered before it was killed lapses, and nothing follows.
+        deadline = time.monotonic() + CHILD_TIMEOUT_S
+        while miners_on_offer(rogue_market) > 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
     finally:
-        market.send_signal(signal.SIGINT)
-        market.wait(STOP_TIMEOUT_S)
+        rogue_market.kill(NAME)
+        rogue_market.mend({NAME: command})

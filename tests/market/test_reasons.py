@@ -82,7 +82,7 @@ def test_all_miners_are_killed_in_mid_task(rogue_market):
         # Their offers are still live.
         nobody = ask(rogue_market, steps=1)
     finally:
-        rogue_market.start_again(commands)
+        rogue_market.mend(commands)
     ((event, data),) = watched.events
     error = json.loads(data)["error"]
     words = "none of the 3 drawn miners did it: its stream broke off"

@@ -10,6 +10,7 @@ import trio
 
 from node.inference.pool.tickets import Counts
 from node.miner import miner as module
+from node.miner import offering
 from node.miner.miner import Miner
 from node.miner.terms import ModelTerms
 from node.peer.guard_start import require_guard
@@ -95,7 +96,8 @@ async def test_attack_lost_guard__offers_before_and_after_contradict_nothing(
         await trio.lowlevel.checkpoint()
         return True
 
-    monkeypatch.setattr(module, "now_ms", now_ms)
+    for clock in (module, offering):
+        monkeypatch.setattr(clock, "now_ms", now_ms)
     monkeypatch.setattr(module, "try_speed", try_speed)
     network, path = Network(), tmp_path / GUARD_FILE
     make_guard(path, MINER.address)
