@@ -14,7 +14,7 @@ import structlog
 import trio
 
 from contracts.clients import Clients
-from contracts.errors import ChainError
+from contracts.errors import ChainError, ContractReverted
 from contracts.transactions import Sender
 from node.pay.earnings import Account, Earnings, EarningsUnavailable
 from node.pay.meter import TaskAccount
@@ -118,7 +118,8 @@ class Payee:
             reason = await self._look(task.coordinator, price_wei, STANDING_AGE_MAX_S)
             if reason is not None:
                 reason = await self._look(task.coordinator, price_wei, REFUSAL_AGE_MAX_S)
-        except ChainError:
+        # A failure of an endpoint may look like a contract's refusal.
+        except (ChainError, ContractReverted):
             reason = "the coordinator's deposit cannot be asked for at the moment"
         if reason is not None:
             self._refuse()

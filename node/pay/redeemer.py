@@ -29,6 +29,7 @@ URGE_EVERY_S = 3600.0
 """Vouchers of one coordinator are redeemed because newer ones are inconsistent at most this often."""
 RETRY_S = 30.0
 """Pause after a transaction that failed; a miner without coins for gas would ask without end."""
+DEPOSIT_UNKNOWN = "a coordinator's deposit could not be asked for"
 
 log = structlog.get_logger()
 
@@ -126,8 +127,11 @@ class Redeemer:
         for account in islice([*accounts[start:], *accounts[:start]], LOOKS_PER_PASS_MAX):
             try:
                 reason = await self._reason(account, age_max_s)
+            except ContractReverted as error:
+                log.warning(DEPOSIT_UNKNOWN, error=str(error))
+                continue  # that was about this coordinator
             except ChainError as error:
-                log.warning("a coordinator's deposit could not be asked for", error=str(error))
+                log.warning(DEPOSIT_UNKNOWN, error=str(error))
                 return
             if reason is not None:
                 urgent.append(account)

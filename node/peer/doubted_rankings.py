@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 import trio
 
-from contracts.errors import ChainError
+from contracts.errors import ChainError, ContractReverted
 from node.peer.evidence_queue import FoundEvidence
 from protocol.evidence import WrongRanking
 from protocol.rules.view import SEED_SETTLING_MS
@@ -46,7 +46,8 @@ class DoubtedRankings:
         self, seed_of: Callable[[int], Awaitable[bytes | None]], confirmed: Callable[[FoundEvidence], None]
     ) -> None:
         """
-        :param seed_of: the seed of an epoch, by number, as the chain has it now; raises ChainError.
+        :param seed_of: the seed of an epoch, by number, as the chain has it now; raises ChainError or
+            ContractReverted.
         :param confirmed: is given what stands; must neither block nor raise.
         """
         self._seed_of = seed_of
@@ -89,7 +90,8 @@ class DoubtedRankings:
         await trio.sleep_until(item.due_s)
         try:
             seed = await self._seed_of(item.epoch)
-        except ChainError:
+        # Some clients' failures look like a contract's refusal; none is an answer.
+        except (ChainError, ContractReverted):
             await trio.sleep(ASK_AGAIN_S)
             return
         self._waiting.popleft()

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from contracts.errors import ChainUnreachable
+from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.records import Deposit, PairAccount, Voucher
 from node.pay.ledger import LEDGER_SCHEMA, Ledger, LedgerUnavailable
 from node.pay.vouchers import EscrowDomain
@@ -25,13 +25,18 @@ def signed(task_wei, cumulative_wei, *, key=COORDINATOR, coordinator=COORDINATOR
     return SignedVoucher.of(task_wei, cumulative_wei, domain.sign(key, voucher))
 
 
+UNREACHABLE = ChainUnreachable("nowhere", "nobody is there")
+REVERTED_WITHOUT_DATA = ContractReverted("unknown", {}, b"")
+"""What some clients' failures look like that are no contract's word: an error whose data are ``0x``."""
+
+
 class FakeEscrow:
-    """What the chain would say: a deposit, and an account for each pair."""
+    """The chain's word on a deposit, and an account for each pair. :ivar failure: raised instead, if any."""
 
     def __init__(self, balance_wei=0):
         self.balance_wei, self.leaving_wei = balance_wei, 0
         self.accounts = {}
-        self.reachable = True
+        self.failure = None
         self.asked = []
 
     def pay(self, miner, amount_wei):
@@ -54,8 +59,8 @@ class FakeEscrow:
         return self.accounts.get(miner, account(0, 0))
 
     def _answer(self, address):
-        if not self.reachable:
-            raise ChainUnreachable("eth_call", "nobody is there")
+        if self.failure is not None:
+            raise self.failure
         self.asked.append(address)
 
 

@@ -24,7 +24,14 @@ from tests.contracts.world import COORDINATOR_STAKE_WEI, NODE, NODE_SECRET, OTHE
 from tests.limits import HANG_S
 from tests.node.builders import DOMAIN as STATEMENTS
 from tests.node.builders import announcement
-from tests.node.pay.builders import PRICE_WEI, open_ledger, promise_more, signed
+from tests.node.pay.builders import (
+    PRICE_WEI,
+    REVERTED_WITHOUT_DATA,
+    UNREACHABLE,
+    open_ledger,
+    promise_more,
+    signed,
+)
 
 pytestmark = pytest.mark.process
 __all__ = ["chain_process", "deployment", "world"]
@@ -231,11 +238,12 @@ async def test_it_redeems_now_and_then(payee, monkeypatch):
         nursery.cancel_scope.cancel()
 
 
-async def test_a_chain_that_is_away_stops_new_tasks_and_nothing_else(payee, monkeypatch):
-    from contracts.errors import ChainUnreachable
-
+@pytest.mark.parametrize("failure", [UNREACHABLE, REVERTED_WITHOUT_DATA])
+async def test_attack_a_chain_that_fails_every_read_stops_new_tasks_and_nothing_else(
+    payee, monkeypatch, failure
+):
     async def away(*_):
-        raise ChainUnreachable("nowhere", "nobody is there")
+        raise failure
 
     monkeypatch.setattr(payee.world.clients.escrow, "account", away)
     with pytest.raises(NoCredit, match="cannot be asked"):

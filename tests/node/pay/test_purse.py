@@ -12,6 +12,7 @@ from tests.node.pay.builders import (
     DOMAIN,
     MINER,
     OTHER_MINER,
+    UNREACHABLE,
     FakeEscrow,
     account,
     open_ledger,
@@ -95,7 +96,7 @@ async def test_a_new_miner_is_looked_up_first_and_a_known_one_also_without_a_cha
     escrow.accounts[MINER.address] = account(7, 7)
     await purse.load_account(MINER.address)
     assert promise_more(ledger, MINER.address, 1).amount_wei == 8
-    escrow.reachable = False
+    escrow.failure = UNREACHABLE
     await purse.load_account(MINER.address)
     with pytest.raises(ChainUnreachable):
         await purse.load_account(OTHER_MINER.address)
@@ -115,11 +116,11 @@ async def test_many_miners_are_asked_for_in_turn(purse, escrow, ledger):
 
 async def test_an_outage_leaves_what_was_known_and_ends_by_itself(purse, escrow, autojump_clock):
     async with trio.open_nursery() as nursery:
-        escrow.reachable = False
+        escrow.failure = UNREACHABLE
         nursery.start_soon(purse.run, 1.0)
         await trio.sleep(5)
         assert purse.free_wei == 100
-        escrow.reachable, escrow.balance_wei = True, 150
+        escrow.failure, escrow.balance_wei = None, 150
         await trio.sleep(2)
         assert purse.free_wei == 150
         nursery.cancel_scope.cancel()

@@ -9,7 +9,7 @@ from node.pay.earnings import Account
 from node.pay.redeemer import LOOKS_PER_PASS_MAX, RETRY_S, Redeemer, RedeemerCounts
 from node.pay.standing import Exposure, Standings
 from node.pay.vouchers import HeldVoucher
-from tests.node.pay.builders import MINER, FakeEscrow
+from tests.node.pay.builders import MINER, REVERTED_WITHOUT_DATA, UNREACHABLE, FakeEscrow
 from tests.node.pay.test_standing import FakeStaking
 
 LIMIT, LEAST = 100, 10
@@ -39,9 +39,11 @@ class Escrow(FakeEscrow):
 
     def __init__(self):
         super().__init__(10**6)
-        self.poisoned, self.calls, self.has_gas = set(), [], True
+        self.poisoned, self.calls, self.has_gas, self.failing = set(), [], True, set()
 
     async def account(self, coordinator, miner):
+        if coordinator in self.failing:
+            raise REVERTED_WITHOUT_DATA
         return await super().account(miner, coordinator)
 
     async def redeem_many(self, sender, vouchers, signatures):
@@ -135,14 +137,23 @@ async def test_of_many_coordinators_all_are_looked_at_in_turn(escrow, autojump_c
         nursery.cancel_scope.cancel()
 
 
-async def test_an_outage_ends_by_itself(escrow, autojump_clock):
+@pytest.mark.parametrize("failure", [UNREACHABLE, REVERTED_WITHOUT_DATA])
+async def test_attack_an_endpoint_fails_every_read_and_the_miner_goes_on(escrow, autojump_clock, failure):
     redeemer = redeemer_of(escrow, [LIMIT])
-    escrow.reachable = False
+    escrow.failure = failure
     async with trio.open_nursery() as nursery:
         nursery.start_soon(redeemer.run, 1.0)
         await trio.sleep(5)
         assert escrow.calls == []
-        escrow.reachable = True
+        escrow.failure = None
         await trio.sleep(2)
         assert escrow.calls == [1]
         nursery.cancel_scope.cancel()
+
+
+async def test_a_coordinator_whose_deposit_cannot_be_asked_for_is_alone_with_that(escrow, autojump_clock):
+    """A contract that says no says it of one coordinator; an endpoint that is away says nothing of any."""
+    redeemer = redeemer_of(escrow, [LIMIT, LIMIT])
+    escrow.failing = {bytes(20)}
+    await redeemer._look(0.0)
+    assert escrow.calls == [1]

@@ -8,7 +8,7 @@ import trio
 from contracts.errors import ChainUnreachable
 from contracts.records import Deposit, NodeInfo, Role
 from node.pay.standing import Exposure, Standing, Standings, why_no_credit, why_redeem
-from tests.node.pay.builders import COORDINATOR, MINER, FakeEscrow, account
+from tests.node.pay.builders import COORDINATOR, MINER, UNREACHABLE, FakeEscrow, account
 
 NODE = NodeInfo(
     owner=bytes(20),
@@ -107,7 +107,7 @@ async def test_the_chain_is_asked_again_when_the_answer_is_old(autojump_clock):
     assert (await standings.of(COORDINATOR.address, 10)).covers_wei == 5
     await trio.sleep(11)
     assert (await standings.of(COORDINATOR.address, 10)).covers_wei == 7
-    escrow.reachable = False
+    escrow.failure = UNREACHABLE
     with pytest.raises(ChainUnreachable):
         await standings.of(COORDINATOR.address, 0)
     assert standings.known(COORDINATOR.address).covers_wei == 7

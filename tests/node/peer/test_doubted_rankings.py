@@ -4,7 +4,7 @@ import pytest
 import structlog.testing
 import trio
 
-from contracts.errors import ChainUnreachable
+from contracts.errors import ChainUnreachable, ContractReverted
 from node.peer import doubted_rankings
 from node.peer.doubted_rankings import DOUBT_S, DoubtedRankings
 from tests.node.peer.test_evidence_desk import found
@@ -17,14 +17,14 @@ class Chain:
 
     def __init__(self):
         self.seed = EPOCH.seed
-        self.reachable = True
+        self.failure = None
         self.asked = []
 
     async def seed_of(self, number):
         await trio.lowlevel.checkpoint()
         self.asked.append(number)
-        if not self.reachable:
-            raise ChainUnreachable("127.0.0.1:1", "gone")
+        if self.failure is not None:
+            raise self.failure
         return self.seed
 
 
@@ -76,15 +76,18 @@ async def test_a_ranking_is_withdrawn_when_the_chain_was_reorganised(
     nursery.cancel_scope.cancel()
 
 
-async def test_a_chain_that_does_not_answer_is_asked_again(
-    doubted, chain, confirmed, nursery, autojump_clock
+@pytest.mark.parametrize(
+    "failure", [ChainUnreachable("127.0.0.1:1", "gone"), ContractReverted("unknown", {}, b"")]
+)
+async def test_attack_an_endpoint_that_fails_every_read_is_asked_again(
+    doubted, chain, confirmed, nursery, autojump_clock, failure
 ):
     nursery.start_soon(doubted.run)
-    chain.reachable = False
+    chain.failure = failure
     doubted.put(found(RANKING), RANKING)
     await trio.sleep(DOUBT_S + 25)
     assert (chain.asked, len(doubted)) == ([7, 7, 7], 1)
-    chain.reachable = True
+    chain.failure = None
     await trio.sleep(10)
     assert len(confirmed) == 1
     nursery.cancel_scope.cancel()
