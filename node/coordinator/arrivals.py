@@ -43,10 +43,11 @@ class Arrivals:
         return self.due_ms(order, turn) + (head_start_ms if turn.called_at_ms is None else ARRIVAL_MS)
 
     def note_came(self, order: Order, turn: Turn, now_ms: int) -> None:
-        """A miner has come for an order: those that did not come for it have failed."""
+        """A miner has come for an order: the others that did not come for it have failed."""
         turn.came = order.was_heard = True
-        for miner in order.absent:
-            self._core.experience.note_failure(miner, now_ms)
+        for miner, absent_ms in order.absent.items():
+            if miner != turn.miner:
+                self._core.experience.note_absence(miner, absent_ms, now_ms)
         order.absent.clear()
 
     def note_absent(self, order: Order, now_ms: int) -> None:
@@ -64,6 +65,6 @@ class Arrivals:
                 continue
             turn.absent = True
             if order.was_heard:
-                self._core.experience.note_failure(turn.miner, now_ms)
+                self._core.experience.note_absence(turn.miner, now_ms, now_ms)
             else:
-                order.absent.append(turn.miner)
+                order.absent[turn.miner] = now_ms

@@ -58,6 +58,15 @@ class Experience:
         count = self._failures.get(miner, (0, 0))[0] + 1
         self._failures[miner] = (count, now_ms + min(PASS_MS_MAX, FIRST_PASS_MS << min(count - 1, 16)))
 
+    def note_absence(self, miner: bytes, absent_ms: int, now_ms: int) -> None:
+        """It did not come. One outage, of the miner or of this node, is one failure for all orders together:
+        an absence adds nothing to a time for which the miner is passed over already.
+
+        :param absent_ms: when it had not come.
+        """
+        if absent_ms >= self.passed_until_ms(miner):
+            self.note_failure(miner, now_ms)
+
     def note_success(self, miner: bytes) -> None:
         """It delivered: what was is forgotten."""
         self._failures.pop(miner, None)

@@ -160,7 +160,7 @@ class Order:
     :ivar task: the live one.
     :ivar waits_since_ms: since when its app waits, by the engine's clock.
     :ivar was_heard: some miner has come for it. This and what follows is forgotten at a restart.
-    :ivar absent: miners that did not come for it, while nobody did.
+    :ivar absent: miners that did not come for it while nobody did, and when they had not.
     """
 
     order_id: bytes
@@ -176,7 +176,7 @@ class Order:
     task: Task | None = None
     waits_since_ms: int = 0
     was_heard: bool = False
-    absent: list[bytes] = field(default_factory=list)
+    absent: dict[bytes, int] = field(default_factory=dict)
 
     @property
     def live_task(self) -> Task:

@@ -4,7 +4,7 @@ from node.coordinator.actions import Publish
 from node.coordinator.choice import FIRST_PASS_MS, PASS_MS_MAX, Experience
 from protocol.messages import ChunkKind, PassedOver, TaskAnnouncement
 from protocol.statement import open_statement
-from tests.node.coordinator.desk import DOMAIN, MINERS, PARAMETERS, TERMS, Desk
+from tests.node.coordinator.desk import DOMAIN, MINERS, PARAMETERS, TERMS, Desk, Miner
 from tests.node.coordinator.test_engine_restart import restarted
 
 
@@ -82,6 +82,53 @@ def test_attack_a_miner_does_not_come_when_the_one_before_it_is_lost():
     assert desk.engine.experience.passed_until_ms(second.key.address) > desk.now_ms
 
 
+def deaf_with_many_orders(orders=10):
+    """A desk whose calls for many orders were heard by nobody, while it was deaf."""
+    desk = Desk()
+    desk.market.offered = {key.address: desk.market.offer(capacity=64) for key in MINERS}
+    for number in range(orders):
+        desk.place(number + 1)
+    tasks = [open_statement(DOMAIN, action.data, TaskAnnouncement) for action in desk.of(Publish)]
+    desk.tick(PARAMETERS.assigned_miners * TERMS.head_start_ms)
+    return desk, tasks
+
+
+def come(desk, task, rank):
+    address = task.message.assigned[rank]
+    Miner(desk, next(key for key in MINERS if key.address == address), rank, task).come()
+
+
+def test_attack_a_stranger_makes_a_node_deaf_while_many_orders_are_live():
+    """When it is heard again, honest miners are put aside once for it, and not once for each order."""
+    desk, tasks = deaf_with_many_orders()
+    for task in tasks:
+        come(desk, task, 2)
+    passed_ms = {key.address: desk.engine.experience.passed_until_ms(key.address) for key in MINERS}
+    assert max(passed_ms.values()) <= desk.now_ms + FIRST_PASS_MS
+
+
+def test_attack_orders_of_a_time_when_a_node_was_deaf_are_heard_one_by_one():
+    desk, tasks = deaf_with_many_orders(2)
+    first, second = tasks
+    come(desk, first, 2)
+    desk.now_ms += FIRST_PASS_MS
+    come(desk, second, 2)
+    passed_ms = {key.address: desk.engine.experience.passed_until_ms(key.address) for key in MINERS}
+    assert max(passed_ms.values()) <= desk.now_ms + FIRST_PASS_MS
+    blamed_before = set(first.message.assigned[:2])
+    assert all(passed_ms[miner] <= desk.now_ms for miner in blamed_before)
+
+
+def test_a_miner_that_comes_late_is_not_blamed_by_its_coming():
+    desk = Desk()
+    desk.place()
+    desk.tick(2 * TERMS.head_start_ms)
+    first, second = (desk.miner(rank) for rank in range(2))
+    first.come()
+    assert desk.engine.experience.passed_until_ms(first.key.address) == 0
+    assert desk.engine.experience.passed_until_ms(second.key.address) == desk.now_ms + FIRST_PASS_MS
+
+
 def test_a_node_that_nobody_hears_blames_nobody():
     desk = Desk(miners=MINERS[:3])
     order_id = desk.place()
@@ -107,6 +154,16 @@ def test_experience_never_leaves_fewer_than_are_assigned():
             desk.engine.experience.note_failure(key.address, desk.now_ms)
     desk.place()
     assert len(desk.announced().message.assigned) == PARAMETERS.assigned_miners
+
+
+def test_an_absence_adds_nothing_to_a_time_that_it_lies_in():
+    experience = Experience()
+    experience.note_absence(b"miner", 0, 0)
+    experience.note_absence(b"miner", FIRST_PASS_MS - 1, FIRST_PASS_MS - 1)
+    experience.note_absence(b"miner", FIRST_PASS_MS - 1, 2 * FIRST_PASS_MS)
+    assert experience.passed_until_ms(b"miner") == FIRST_PASS_MS
+    experience.note_absence(b"miner", FIRST_PASS_MS, FIRST_PASS_MS)
+    assert experience.passed_until_ms(b"miner") == 3 * FIRST_PASS_MS
 
 
 def test_a_failure_counts_twice_as_long_each_time_and_an_hour_at_most():
