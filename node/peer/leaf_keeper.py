@@ -29,7 +29,9 @@ LEAVES_MAX: Final = 1_024
 LEAVES_PER_LOOK_MAX: Final = 64
 """Leaves that are looked at in one look, three questions to the chain each."""
 LEAVES_PER_EPOCH_MAX: Final = 16
-"""Transactions that we pay for in an epoch, some 50,000 gas each; what is left waits for the next one."""
+"""Transactions that we send in an epoch, some 50,000 gas each, also those that fail."""
+_LOCKED: Final = "WeightsAreLocked"
+_LEFT: Final = "NotRegistered"
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class LeafCounts:
     """:ivar waiting: leaves that wait for our turn now. :ivar brought_up: since the start, at our cost.
 
     :ivar spared: that somebody else had brought up, or were never behind, when our turn came.
+    :ivar refused: attempts to bring one up that the chain refused.
     :ivar crowded_out: that were forgotten as too many waited.
     :ivar left_for_next_epoch: looks that ended as we had paid enough in this one.
     """
@@ -62,6 +65,7 @@ class LeafCounts:
     waiting: int = 0
     brought_up: int = 0
     spared: int = 0
+    refused: int = 0
     crowded_out: int = 0
     left_for_next_epoch: int = 0
 
@@ -96,7 +100,8 @@ class LeafKeeper:
     async def look(self, sender: Sender) -> None:
         """Look once, and bring up what it is our turn for.
 
-        :raises ChainError: the chain fails us. :raises ContractReverted: a lock has begun meanwhile.
+        :raises ChainError: the chain fails us, in what it was asked last.
+        :raises ContractReverted: likewise, by how the endpoint says it.
         """
         for deferral in await self._leaves.deferrals():
             self._note(deferral)
@@ -109,18 +114,41 @@ class LeafKeeper:
                 self._waiting[node] = now_s + turn * TURN_POLLS * self._poll_s
         due = [node for node, due_s in self._waiting.items() if due_s is not None and now_s >= due_s]
         for node in due[:LEAVES_PER_LOOK_MAX]:
-            if not await self._leaves.is_behind(node):
-                self.counts.spared += 1
-                del self._waiting[node]
-                continue
-            if not self._may_pay(None if latest is None else latest.number):
-                self.counts.left_for_next_epoch += 1
-                return
-            await self._leaves.bring_up(sender, node)
-            self._paid += 1
-            self.counts.brought_up += 1
+            try:
+                if not await self._bring_up(sender, node, None if latest is None else latest.number):
+                    return
+            except ContractReverted as refusal:
+                self._put_off(node, refusal)
+                if refusal.name == _LOCKED:
+                    return
+            except ChainError:
+                self._waiting[node] = self._waiting.pop(node)
+                raise
+
+    async def _bring_up(self, sender: Sender, node: bytes, epoch: int | None) -> bool:
+        """Pay for one leaf, if it is behind; False if we have paid enough in this epoch."""
+        if not await self._leaves.is_behind(node):
+            self.counts.spared += 1
             del self._waiting[node]
-            log.info("leaf brought up", node="0x" + node.hex())
+            return True
+        if not self._may_pay(epoch):
+            self.counts.left_for_next_epoch += 1
+            return False
+        # Before it is known what comes of it: a transaction that is refused in its block costs gas.
+        self._paid += 1
+        await self._leaves.bring_up(sender, node)
+        self.counts.brought_up += 1
+        del self._waiting[node]
+        log.info("leaf brought up", node="0x" + node.hex())
+        return True
+
+    def _put_off(self, node: bytes, refusal: ContractReverted) -> None:
+        """A refusal for one node keeps no other waiting; a node that has left needs no leaf."""
+        self.counts.refused += 1
+        due_s = self._waiting.pop(node)
+        if refusal.name != _LEFT:
+            self._waiting[node] = due_s
+        log.warning("leaf not brought up; others have their turn", node="0x" + node.hex(), error=str(refusal))
 
     def _note(self, deferral: Deferral) -> None:
         handled = self._handled.get(deferral.node)
