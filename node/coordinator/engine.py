@@ -148,10 +148,14 @@ class CoordinatorEngine:
 
     def publish_failed(self, task_id: bytes, reason: str, now_ms: int) -> list[Action]:
         """An announcement is not accepted any more by the rule that all peers judge it by: it is drawn
-        again.
+        again. One that an earlier process had signed may be known and paid in part: its miners are called.
         """
         order = self._core.book.tasks.get(task_id)
-        return [] if order is None else self._draw_anew(order, reason, now_ms)
+        if order is None:
+            return []
+        if order.live_task.is_resumed:
+            return self._turns.go_on(order, now_ms)
+        return self._draw_anew(order, reason, now_ms)
 
     # What time does
 
@@ -268,12 +272,15 @@ class CoordinatorEngine:
     def _why_unheard(self, order: Order, now_ms: int) -> str | None:
         """Why nobody comes for a live task, if it is this node that is not heard; None otherwise.
 
-        Nobody is waited for then until the last of them has not come: the app hears the true reason at once.
+        The app hears the true reason then, and the order is not drawn again. A node that is deaf for less
+        than the ranking allows loses nothing, and work that was begun is never given up for it.
         """
-        task = order.live_task
-        first_due_ms = task.begun_ms + self._core.market.view.terms.head_start_ms
-        came = any(turn.state not in (TurnState.AWAITED, TurnState.PASSED) for turn in task.turns)
-        return None if came or now_ms < first_due_ms else self._core.market.reason_not_ready()
+        is_known = any(
+            turn.state not in (TurnState.AWAITED, TurnState.PASSED) or turn.acceptance
+            for turn in order.live_task.turns
+        )
+        is_early = now_ms < self._turns.arrivals.nobody_comes_from_ms(order)
+        return None if is_known or is_early else self._core.market.reason_not_ready()
 
     def _expire(self, order: Order, now_ms: int) -> list[Action]:
         task = order.live_task

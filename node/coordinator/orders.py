@@ -119,6 +119,7 @@ class Task:
     :ivar reserved_wei: of the deposit, not promised yet.
     :ivar turns: of the assigned, by rank.
     :ivar begun_ms: when it was announced, by the engine's clock; `announced_at_ms` is by the time of day.
+    :ivar is_resumed: it was signed by an earlier process.
     :ivar idle_since_ms: when the last miner that worked on it has ended its turn; 0 before the first.
     """
 
@@ -130,6 +131,7 @@ class Task:
     begun_ms: int
     life: Life[CoordinatorState, CoordinatorEvent] = field(default_factory=lambda: Life(COORDINATOR))
     statement: Statement[TaskAnnouncement] | None = None
+    is_resumed: bool = False
     idle_since_ms: int = 0
 
     @property

@@ -33,8 +33,9 @@ def resume(
 ) -> list[Action]:
     """Sign what was drawn, promise what was written down, and go on.
 
-    Announcements that were signed go out again in the same words, and their miners are called. Orders that
-    wait for a draw wait until every miner has had the time to say its offer again.
+    Announcements that were signed go out again in the same words, and their miners are called, which is
+    enough where an epoch has begun since and no peer takes them any more. Orders that wait for a draw wait
+    until every miner has had the time to say its offer again.
 
     :param draw_anew: what becomes of an order whose task is never signed, and why.
     """
@@ -68,6 +69,7 @@ def _announce_again(core: Core, order: Order) -> list[Action]:
         reason = "its coordinator was restarted"
         core.record(TurnEnded(order.order_id, rank, TurnEnding.INTERRUPTED, 0, reason))
     assert task.statement is not None
+    task.is_resumed = True
     return [Publish(task.task_id, task.statement.encoded)]
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from node.coordinator.actions import Failure, Publish
+from node.coordinator.actions import Call, Failure, Publish
 from node.coordinator.drawing import NotReady
 from node.coordinator.engine import BUSY_RETRY_MS
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, TaskDrawn
 from node.signing.guard import AlreadySigned
-from protocol.messages import NO_TASK, DeclineKind, TaskAnnouncement
+from protocol.messages import NO_TASK, ChunkKind, DeclineKind, TaskAnnouncement
 from protocol.rules.view import View
 from protocol.statement import open_statement
 from tests.node.coordinator.desk import DOMAIN, MINERS, PARAMETERS, STEPS, TERMS, Desk, Miner, epoch_view
@@ -48,6 +48,66 @@ def test_a_restart_goes_on_under_the_same_words(desk):
     assert isinstance(again.finished(order_id), Delivered)
     assert again.purse.promised_wei[first.key.address] == PRICE_WEI
     assert again.purse.held_wei == 0
+
+
+def half_done(desk):
+    """An order whose first miner was paid for two units, after all head starts."""
+    order_id, first = desk.place(), desk.miner(0)
+    first.come()
+    for unit in range(1, 3):
+        desk.tick(PARAMETERS.progress_timeout_ms - 100)
+        first.chunk(ChunkKind.PROGRESS, unit)
+    assert desk.now_ms > desk.announced().message.announced_at_ms + 3 * TERMS.head_start_ms
+    return order_id, first
+
+
+def finish(again, order_id, first):
+    """The same miner comes back to the same task, and is paid for the rest alone."""
+    assert again.announced().encoded == first.task.encoded
+    back = again.miner(0)
+    back.come()
+    back.deliver()
+    assert isinstance(again.finished(order_id), Delivered)
+    assert sum(again.purse.promised_wei.values()) == PRICE_WEI
+
+
+def test_attack_the_chain_is_silent_when_a_node_comes_back_to_paid_work(desk):
+    order_id, first = half_done(desk)
+    desk.market.not_ready = "the chain has not answered for 3 s"
+    again = restarted(desk)
+    again.tick(TERMS.head_start_ms)
+    finish(again, order_id, first)
+
+
+def test_attack_the_chain_is_silent_when_a_node_comes_back_and_nobody_has_begun(desk):
+    order_id = desk.place()
+    desk.now_ms += 3 * TERMS.head_start_ms
+    desk.market.not_ready = "the chain has not answered for 3 s"
+    again = restarted(desk)
+    again.tick(TERMS.head_start_ms - 1)
+    assert again.finished(order_id) is None
+    again.tick(1)
+    assert again.finished(order_id) == Failure(FailureKind.NO_MINER, "the chain has not answered for 3 s")
+
+
+def test_attack_an_epoch_has_begun_since_and_the_old_announcement_is_not_taken_again(desk):
+    """A node that comes back knows the latest epoch alone; its rule refuses what it has signed before."""
+    order_id, first = half_done(desk)
+    again = restarted(desk)
+    called = [action.miner for action in again.of(Call)]
+    again.did(again.engine.publish_failed(first.task.digest, "epoch is not known", again.now_ms))
+    assert called == [first.key.address]
+    finish(again, order_id, first)
+
+
+def test_when_no_miner_comes_back_to_an_announcement_that_is_not_taken_again_it_is_drawn_anew(desk):
+    order_id, first = half_done(desk)
+    again = restarted(desk)
+    again.did(again.engine.publish_failed(first.task.digest, "epoch is not known", again.now_ms))
+    for _ in range(2 * PARAMETERS.progress_timeout_ms // 100):
+        again.tick()
+    assert again.announced().digest != first.task.digest
+    assert again.finished(order_id) is None
 
 
 def test_a_restart_between_drawing_and_signing_signs_what_was_drawn(desk):

@@ -10,11 +10,22 @@ def test_a_task_that_nobody_hears_of_ends_with_what_is_wrong_with_this_node():
     desk = Desk()
     order_id = desk.place()
     desk.market.not_ready = "this clock is 3,000 ms fast"
-    desk.tick(TERMS.head_start_ms - 1)
+    desk.tick(3 * TERMS.head_start_ms - 1)
     assert desk.finished(order_id) is None
     desk.tick(1)
     assert desk.finished(order_id) == Failure(FailureKind.NO_MINER, "this clock is 3,000 ms fast")
     assert desk.purse.held_wei == 0
+
+
+def test_attack_the_first_is_late_while_the_chain_is_silent_and_the_second_comes():
+    desk = Desk()
+    order_id = desk.place()
+    desk.market.not_ready = "the chain has not answered for 3 s"
+    desk.tick(TERMS.head_start_ms)
+    second = desk.miner(1)
+    second.come()
+    second.deliver()
+    assert isinstance(desk.finished(order_id), Delivered)
 
 
 def test_miners_that_do_not_come_are_not_drawn_for_it_again():
