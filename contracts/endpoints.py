@@ -12,6 +12,7 @@ that the same bytes arriving twice are the same transaction.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -34,9 +35,11 @@ from protocol.errors import LocalError
 
 ENDPOINTS_MAX: Final = 8
 """Endpoints of one chain: each is asked now and then."""
-PATIENCE_S: Final = 2.5
-"""So long is an endpoint waited for while there is another one to ask; the last one has all of its time. Less
-than a node lets its chain be silent before it says so."""
+PATIENCE_S: Final = 0.9
+"""So long is an endpoint waited for while there is another one to ask; the last one has all of its time.
+Twice as long is less than a coordinator waits for the chain, so that the next one's answer is in time."""
+PATIENCE_LONG_S: Final = 2.5
+"""So long where nobody waits for the answer in a hurry: for logs, and in a look at all endpoints."""
 LOOK_S: Final = 10.0
 """From one look at all endpoints to the next."""
 SETTLED_BLOCKS: Final = 16
@@ -89,6 +92,7 @@ class Endpoints(AsyncJSONBaseProvider):
 
     :ivar chain_id: that all of them serve; as `open` has found it.
     :ivar disagreement: what two endpoints say differently, while no majority settles it; else ``None``.
+    :ivar answered_at_s: when one answered a request last, by trio's clock; minus infinity before.
     """
 
     global_ccip_read_enabled = False
@@ -109,6 +113,7 @@ class Endpoints(AsyncJSONBaseProvider):
         self._failovers = 0
         self.chain_id = 0
         self.disagreement: str | None = None
+        self.answered_at_s = -math.inf
 
     @property
     def endpoint(self) -> str:
@@ -165,25 +170,21 @@ class Endpoints(AsyncJSONBaseProvider):
         """`make_request` with another bound; raises what the last endpoint has, if none answers."""
         order = self._in_order()
         fault: ChainError | None = None
-        for endpoint in order:
-            timeout_s = PATIENCE_S if endpoint is not order[-1] else None
+        for place, endpoint in enumerate(order):
+            patience_s = self._patience_s(method, endpoint, order[place + 1 :])
             try:
-                if not endpoint.health.is_checked:
-                    await self._check(endpoint, timeout_s)
-                answer = await endpoint.provider.ask(method, params, bytes_max, timeout_s)
+                answer = await self._ask_one(endpoint, method, params, bytes_max, patience_s)
             except AnswerTooLarge:
-                endpoint.health.served()
+                self._heard(endpoint)
                 raise
             except (ChainUnreachable, BadChainAnswer, WrongChain, EndpointUnfit) as error:
                 self._pass_over(endpoint, error)
                 fault = error
                 continue
             except ChainError:  # a refusal, which the next one would repeat
-                endpoint.health.served()
+                self._heard(endpoint)
                 raise
-            endpoint.health.served()
-            if not self.is_several:
-                endpoint.health.came_back(trio.current_time())
+            self._heard(endpoint)
             self._failovers += endpoint is not order[0]
             return answer
         assert fault is not None
@@ -218,14 +219,41 @@ class Endpoints(AsyncJSONBaseProvider):
             ),
         )
 
+    def _patience_s(self, method: str, endpoint: _Endpoint, later: Sequence[_Endpoint]) -> float:
+        """How long to wait for one that is asked before some others; without end for the last of any use."""
+        now_s = trio.current_time()
+        is_last_well = endpoint.health.passed_over is None and not any(
+            other.health.passed_over is None or now_s >= other.health.rest_until_s for other in later
+        )
+        if not later or is_last_well:
+            return math.inf
+        return PATIENCE_LONG_S if method == "eth_getLogs" else PATIENCE_S
+
+    async def _ask_one(
+        self, endpoint: _Endpoint, method: RPCEndpoint, params: Any, bytes_max: int, patience_s: float
+    ) -> RPCResponse:
+        """Ask one, after the check that it needs when it has failed before; one time limit for both."""
+        with trio.move_on_after(patience_s):
+            if not endpoint.health.is_checked:
+                await self._check(endpoint)
+            return await endpoint.provider.ask(method, params, bytes_max)
+        raise ChainUnreachable(endpoint.provider.endpoint, f"no answer in {patience_s:g} s")
+
+    def _heard(self, endpoint: _Endpoint) -> None:
+        """It has answered; when all were passed over, it is used again at once."""
+        endpoint.health.served()
+        self.answered_at_s = trio.current_time()
+        if not self.well() and endpoint.health.came_back(self.answered_at_s) and self.is_several:
+            _log.info("RPC endpoint %s is used again", endpoint.health.host)
+
     def _pass_over(self, endpoint: _Endpoint, error: ChainError) -> None:
         if endpoint.health.failed(error, trio.current_time()) and self.is_several:
             _log.warning("RPC endpoint %s is passed over: %s", endpoint.health.host, error)
 
-    async def _check(self, endpoint: _Endpoint, timeout_s: float | None) -> None:
+    async def _check(self, endpoint: _Endpoint) -> None:
         """Make sure that an endpoint that has failed serves the right chain before it is asked again."""
-        chain_id = await self._chain_id(endpoint, timeout_s)
-        genesis = await self._block(endpoint, 0, timeout_s) if self.is_several else None
+        chain_id = await self._chain_id(endpoint, None)
+        genesis = await self._block(endpoint, 0, None) if self.is_several else None
         self._hold_to_chain(chain_id, genesis)
         endpoint.health.checked()
 
@@ -242,7 +270,7 @@ class Endpoints(AsyncJSONBaseProvider):
         """Look at some endpoints side by side: what they said, in their order, and the others' faults."""
         found: dict[_Endpoint, _Look] = {}
         faults: list[ChainError] = []
-        timeout_s = PATIENCE_S if self.is_several else None
+        timeout_s = PATIENCE_LONG_S if self.is_several else None
 
         async def look(endpoint: _Endpoint) -> None:
             try:
@@ -295,7 +323,7 @@ class Endpoints(AsyncJSONBaseProvider):
         said: dict[_Endpoint, str] = {}
         for endpoint in list(fit):
             try:
-                block = await self._block(endpoint, number, PATIENCE_S)
+                block = await self._block(endpoint, number, PATIENCE_LONG_S)
             except ChainError as error:
                 self._pass_over(endpoint, error)
                 del fit[endpoint]

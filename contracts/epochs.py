@@ -35,6 +35,11 @@ class EpochsClient:
         self._seeds = Contract(rpc, epoch_seeds_address, "EpochSeeds")
         self._staking = Contract(rpc, staking_address, "Staking")
 
+    @property
+    def answered_at_s(self) -> float:
+        """When the chain answered anything last, by trio's clock; minus infinity before."""
+        return self._rpc.answered_at_s
+
     async def clock(self) -> int:
         """The current block number as the contract sees it; snapshots are of blocks before it."""
         clock: int = await self._seeds.read("clock")

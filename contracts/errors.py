@@ -13,7 +13,8 @@ Is not: anything that a peer did.
     │   │   ├── EndpointUnfit         one of several endpoints lags, or contradicts the others
     │   │   ├── RpcError              the RPC refused the request, and no contract was the reason
     │   │   ├── CostTooHigh           gas or fee above our own bound; nothing was sent
-    │   │   └── TransactionNotMined   sent, and not in a block after the time to wait
+    │   │   ├── TransactionNotMined   sent, and not in a block after the time to wait
+    │   │   └── TransactionInDoubt    nobody can say whether it has arrived
     │   ├── ArtifactMissing, BadArguments, BadDeployment, BadEndpoint, BadSecret     beside what raises them
     │   ├── ToolMissing, BuildFailed, AnvilFailed                       likewise
     └── Refusal
@@ -108,6 +109,14 @@ class TransactionNotMined(ChainError):
         super().__init__(f"transaction 0x{transaction_hash.hex()} is in no block after {waited_s:g} s")
         self.transaction_hash = transaction_hash
         self.waited_s = waited_s
+
+
+class TransactionInDoubt(ChainError):
+    """It may have arrived, and then it will be mined. :ivar transaction_hash: 32 bytes."""
+
+    def __init__(self, transaction_hash: bytes, reason: str) -> None:
+        super().__init__(f"transaction 0x{transaction_hash.hex()} may have arrived: {reason}")
+        self.transaction_hash = transaction_hash
 
 
 class ContractReverted(Refusal):

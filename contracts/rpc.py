@@ -133,6 +133,16 @@ class Rpc:
         self._pool = pool
         self._singles = singles
 
+    @property
+    def is_several(self) -> bool:
+        """Whether it has more than one endpoint."""
+        return bool(self._singles)
+
+    @property
+    def answered_at_s(self) -> float:
+        """When an endpoint answered anything last, by trio's clock; minus infinity before."""
+        return self._pool.answered_at_s
+
     def each(self) -> dict[str, Rpc]:
         """Each endpoint that is well now by itself, by host, in their order; empty for one alone."""
         if not self._singles:

@@ -18,7 +18,17 @@ from typing import Final
 import trio
 
 from contracts.account import Account
-from contracts.errors import ChainUnreachable, ContractReverted, CostTooHigh, RpcError, TransactionNotMined
+from contracts.errors import (
+    BadChainAnswer,
+    ChainError,
+    ContractReverted,
+    CostTooHigh,
+    EndpointUnfit,
+    RpcError,
+    TransactionInDoubt,
+    TransactionNotMined,
+    WrongChain,
+)
 from contracts.libraries import Nonce, TxParams, Web3, Wei
 from contracts.reverts import reason_of, revert_from
 from contracts.rpc import Receipt, Rpc
@@ -26,6 +36,8 @@ from contracts.rpc import Receipt, Rpc
 GAS_OF_A_SECOND: Final = 50_000
 """Gas that a call may cost more because a second has passed since the estimate: rewards then have to be
 settled, which writes some slots that an estimate for the same second leaves alone."""
+ARRIVAL_LOOK_S: Final = 5.0
+"""So long is the chain asked again whether it has a transaction, while it cannot say."""
 _NONCE_ATTEMPTS: Final = 4
 _NONCE_TAKEN: Final = re.compile(
     r"nonce (is )?too low|old ?nonce|nonce[ _]expired|(wrong|invalid) (transaction )?nonce"
@@ -107,8 +119,10 @@ class Sender:
         :raises ContractReverted: the contract said no, before or in the block.
         :raises CostTooHigh: above a limit; nothing was sent.
         :raises TransactionNotMined: sent, but not in a block in time. It may still be.
+        :raises TransactionInDoubt: it may have arrived, and nobody can say so.
         :raises ChainUnreachable: before or while sending; it may have arrived, so ask the chain before trying
-            again. Outages after that are waited for.
+            again. Any failure of the chain after that is waited for.
+        :raises ChainError: the chain fails us otherwise before it is sent.
         """
         call: TxParams = {
             "from": Web3.to_checksum_address(self.address),
@@ -169,6 +183,11 @@ class Sender:
                         if not _says(error, _NONCE_TAKEN) or attempt == _NONCE_ATTEMPTS - 1:
                             raise reason_of(error) from error
                         continue
+                except (WrongChain, EndpointUnfit) as error:
+                    # Said of the last endpoint; one before it may have taken it and died.
+                    raise TransactionInDoubt(bytes(signed.hash), str(error)) from error
+                except BadChainAnswer:
+                    pass  # no refusal: it may have arrived, so it is looked for
                 self._next_nonce = nonce + 1
                 return _Sent(numbered, [bytes(signed.hash)])
         message = "the last attempt returns or raises"
@@ -178,22 +197,39 @@ class Sender:
         """Whether a number is taken by this very transaction: a gateway may send it twice.
 
         It need not be in a block yet: what waits for one counts too, or it would be sent under two numbers.
+        Of several endpoints one may have taken it and died before another one refused it for any reason.
+
+        :raises TransactionInDoubt: the chain cannot say.
         """
-        return _says(error, _NONCE_TAKEN) and await self._rpc.knows(bytes(transaction_hash))
+        if not _says(error, _NONCE_TAKEN) and not self._rpc.is_several:
+            return False
+        fault: ChainError = error
+        pause_s = self._limits.poll_first_s
+        with trio.move_on_after(ARRIVAL_LOOK_S):
+            while True:
+                try:
+                    return await self._rpc.knows(bytes(transaction_hash))
+                except ChainError as unknown:
+                    fault = unknown
+                await trio.sleep(pause_s)
+                pause_s = min(pause_s * 1.5, self._limits.poll_max_s)
+        raise TransactionInDoubt(bytes(transaction_hash), str(fault)) from fault
 
     async def _wait(self, sent: _Sent) -> Receipt:
         pause_s = self._limits.poll_first_s
         replace_at = trio.current_time() + self._limits.replace_after_s
         with trio.move_on_after(self._limits.receipt_wait_s):
             while True:
-                # It is sent: an outage now is a reason to go on looking, not to tell the caller to try again.
-                with suppress(ChainUnreachable):
-                    for transaction_hash in reversed(sent.hashes):
+                # It is sent: whatever the chain says now but a receipt is a reason to go on looking, and none
+                # to tell the caller to try again.
+                for transaction_hash in reversed(sent.hashes):
+                    with suppress(ChainError):
                         receipt = await self._rpc.receipt(transaction_hash)
                         if receipt is not None:
                             return receipt
-                    if trio.current_time() >= replace_at:
-                        replace_at += self._limits.replace_after_s
+                if trio.current_time() >= replace_at:
+                    replace_at += self._limits.replace_after_s
+                    with suppress(ChainError):
                         await self._replace(sent)
                 await trio.sleep(pause_s)
                 pause_s = min(pause_s * 1.5, self._limits.poll_max_s)
@@ -222,16 +258,15 @@ class Sender:
         sent.hashes.append(bytes(signed.hash))
         self.replaced += 1
         # A refusal says that a version is in a block, or that this one arrived already: found out next.
-        with suppress(RpcError):
-            await self._rpc.send_raw(signed.raw_transaction)
+        await self._rpc.send_raw(signed.raw_transaction)
 
     async def _reason(self, call: TxParams, receipt: Receipt) -> ContractReverted:
         """Run a failed transaction again where it failed: a receipt does not say why."""
         if "to" in call:
             try:
                 await self._rpc.call(call, receipt.block_number)
-            except RpcError as error:
-                if error.data is not None:
+            except ChainError as error:
+                if isinstance(error, RpcError) and error.data is not None:
                     return revert_from(error.data)
         return ContractReverted("unknown", {}, b"")
 

@@ -31,8 +31,8 @@ EPOCHS_KEPT = 2
 """The latest, and the one before, which announcements on their way may still name."""
 
 SILENCE_S_MAX = 3.0
-"""So long may the newest epoch be asked for in vain before the chain counts as out of reach; the question
-goes on, for as long as the RPC's own time limit allows."""
+"""So long may the chain answer nothing, while it is asked for the newest epoch, before it counts as out of
+reach; the question goes on, for as long as the RPC's own time limit allows."""
 
 BEHIND_S_MAX = 10.0
 """So long may a new epoch wait until its nodes are read before the node says that it lags; until then the one
@@ -106,7 +106,8 @@ class ChainWatcher:
         """Why the chain did not answer when it was asked last, or does not yet; None when it did."""
         if self._fault is not None or self._asked_at_s is None:
             return self._fault
-        silence_s = trio.current_time() - self._asked_at_s
+        # The question is several requests: one that is slow and answers each of them is not silent.
+        silence_s = trio.current_time() - max(self._asked_at_s, self._epochs.answered_at_s)
         return f"the chain has not answered for {silence_s:.0f} s" if silence_s >= SILENCE_S_MAX else None
 
     @property

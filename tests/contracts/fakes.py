@@ -48,12 +48,14 @@ class FakeEndpoint:
     """One endpoint of several: a chain of numbered blocks, and what is wrong with it as the test sets it.
 
     :ivar fault: ``silent``, ``refuses``, an HTTP status, or ``None``.
+    :ivar pause: what it does before each answer.
     :ivar fork: the blocks from this number on are others than elsewhere.
     """
 
     def __init__(self, *, chain_id=1337, head=100, genesis="0x" + "aa" * 32, fork=None):
         self.chain_id, self.head, self.genesis, self.fork = chain_id, head, genesis, fork
         self.fault = None
+        self.pause = trio.lowlevel.checkpoint
         self.asked = []
 
     def answer(self, method, params):
@@ -81,7 +83,7 @@ class FakeEndpoints(httpx2.AsyncBaseTransport):
         endpoint = self.endpoints[request.url.host.partition(".")[0]]
         call = json.loads(await request.aread())
         endpoint.asked.append(call["method"])
-        await trio.lowlevel.checkpoint()
+        await endpoint.pause()
         if endpoint.fault == "silent":
             await trio.sleep_forever()
         if endpoint.fault == "refuses":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
@@ -73,6 +74,42 @@ async def test_when_all_fail_the_last_fault_is_told_and_each_may_answer_again(au
             await rpc.request("echo", 1)
         net.endpoints["b"].fault = None
         assert await rpc.request("echo", 2) == 2
+
+
+async def test_after_an_outage_of_all_the_one_that_answers_is_used_again(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net, watched=False) as rpc:
+        net.endpoints["a"].fault = net.endpoints["b"].fault = "refuses"
+        with pytest.raises(ChainUnreachable):
+            await rpc.request("echo", 1)
+        net.endpoints["a"].fault = None
+        assert await rpc.request("echo", 2) == 2
+        assert list(passed_over(rpc)) == ["b.example"]
+        assert rpc.status().in_use == "a.example"
+
+
+async def test_one_that_is_checked_first_has_no_more_time_for_both(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net, watched=False) as rpc:
+        net.endpoints["a"].fault = net.endpoints["b"].fault = "refuses"
+        with pytest.raises(ChainUnreachable):
+            await rpc.request("echo", 1)
+        net.endpoints["a"].fault = net.endpoints["b"].fault = None
+        net.endpoints["a"].pause = partial(
+            trio.sleep, 0.4
+        )  # three requests: the chain's number, its first block, this one
+        began_s = trio.current_time()
+        assert await rpc.request("echo", 2) == 2
+        assert trio.current_time() - began_s == pytest.approx(PATIENCE_S)
+
+
+async def test_a_slow_one_that_alone_is_well_has_all_of_its_time(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    net.endpoints["b"].fault = "refuses"
+    async with opened(net, watched=False) as rpc:
+        net.endpoints["a"].pause = partial(trio.sleep, 2 * PATIENCE_S)
+        assert await rpc.request("echo", 1) == 1
+        assert list(passed_over(rpc)) == ["b.example"]
 
 
 async def test_a_refusal_is_not_asked_again_elsewhere():

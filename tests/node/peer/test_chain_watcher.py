@@ -4,9 +4,11 @@ import pytest
 import structlog.testing
 import trio
 
+from contracts.endpoints import PATIENCE_S
 from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry_store import Entry
+from node.coordinator.shell import CHAIN_TIMEOUT_S
 from node.peer.chain_watcher import (
     BEHIND_S_MAX,
     EPOCHS_KEPT,
@@ -33,8 +35,9 @@ class FakeEpochs:
         self.earlier = {}
         self.reachable = True
         self.refusal = None
-        self.silent_s = 0
+        self.silent_s = self.request_s = 0
         self.doubt = None
+        self.answered_at_s = float("-inf")
 
     async def epoch(self, number):
         await trio.lowlevel.checkpoint()
@@ -43,6 +46,9 @@ class FakeEpochs:
     async def settled_epoch(self, confirmations):
         assert confirmations == CONFIRMATIONS
         await trio.sleep(self.silent_s)
+        for _ in range(5 if self.request_s else 0):
+            await trio.sleep(self.request_s)
+            self.answered_at_s = trio.current_time()
         if not self.reachable:
             raise ChainUnreachable("127.0.0.1:1", "gone")
         return self.newest
@@ -299,6 +305,26 @@ async def test_a_chain_that_is_silent_is_out_of_reach_before_its_time_limit(watc
         assert watcher.unreachable == "the chain has not answered for 3 s"
         await trio.sleep(15)
         assert watcher.unreachable is None
+
+
+async def test_an_endpoint_that_takes_long_and_answers_each_time_makes_no_node_unready(
+    watcher, epochs, autojump_clock
+):
+    """A look at the epochs is some five requests."""
+    epochs.newest, epochs.request_s = Epoch(1, b"\x01" * 32, 0), 0.7
+    told = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watcher.refresh)
+        for _ in range(34):
+            await trio.sleep(0.1)
+            told.append(watcher.unreachable)
+    assert set(told) == {None}
+    assert watcher.view.latest.number == 1
+
+
+def test_the_next_endpoint_is_asked_before_a_coordinator_gives_up_or_the_chain_counts_as_silent():
+    assert 2 * PATIENCE_S < CHAIN_TIMEOUT_S
+    assert 2 * PATIENCE_S < SILENCE_S_MAX
 
 
 async def test_a_seed_that_changes_is_settling_for_a_while_and_so_is_the_one_before_it(epochs, registry):
