@@ -15,7 +15,7 @@ class Fields:
     """A body. A field that is absent takes its default; what is null does not get here."""
 
     def __init__(self, body: Mapping[str, Any]) -> None:
-        self._body = body
+        self._body = dict(body)
 
     def __contains__(self, name: str) -> bool:
         """Whether the field is there."""
@@ -35,6 +35,12 @@ class Fields:
         except UnicodeEncodeError as error:
             reason = f"{name} is not text: character {error.start + 1} is half of a surrogate pair"
             raise BadRequest(name, reason) from error
+        return value
+
+    def take(self, name: str) -> str:
+        """Text of a field, which is gone then, since an image is long. :raises BadRequest: it is not."""
+        value = self.text(name)
+        self._body.pop(name, None)
         return value
 
     def choice(self, name: str, allowed: Collection[str], default: str = "") -> str:

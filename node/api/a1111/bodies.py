@@ -26,6 +26,8 @@ PREVIEWS: Final = 3
 """Of each picture, for `progress`."""
 TITLE_DIGITS_MIN: Final = 8
 ANY_SEED: Final = -1
+SHOWN_CHARACTERS_MAX: Final = 4_096
+"""Of a text that the answer repeats."""
 CHECKPOINT: Final = "sd_model_checkpoint"
 
 WORKING: Final = frozenset(
@@ -117,10 +119,16 @@ _VAE_OF_ITS_OWN: Final = frozenset({"", "Automatic", "None"})
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A parsed body. :ivar generation: its pictures. :ivar ignored: names of fields that had no effect."""
+    """A parsed body.
+
+    :ivar generation: its pictures.
+    :ivar ignored: names of fields that had no effect.
+    :ivar shown: what the answer repeats of it: plain values, in their bounds.
+    """
 
     generation: Generation
     ignored: tuple[str, ...]
+    shown: Mapping[str, Any]
 
 
 async def parse_body(
@@ -153,11 +161,12 @@ async def parse_body(
             wished[ours] = body[theirs]
     target = target_of(Fields(wished), catalogue, aliases, work_kind)
     _require_sampler(fields, target.model)
+    shown = _shown(body)
     if not is_edit:
-        return Picture(parse(Fields(wished), target), ignored)
+        return Picture(parse(Fields(wished), target), ignored, shown)
     source = await _source(body, target)
     strength = fields.milli("denoising_strength", DEFAULT_DENOISING_MILLI) or 1
-    return Picture(parse(Fields(wished), target, source=source, strength_milli=strength), ignored)
+    return Picture(parse(Fields(wished), target, source=source, strength_milli=strength), ignored, shown)
 
 
 def handle_of(title: Any, catalogue: Catalogue) -> str:
@@ -191,12 +200,22 @@ def _check_names(body: Mapping[str, Any], further: set[str]) -> tuple[str, ...]:
     return tuple(ignored)
 
 
+def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields that an answer can repeat: no images, and nothing that holds something else."""
+    return {
+        name: value
+        for name, value in body.items()
+        if isinstance(value, int | float) or (isinstance(value, str) and len(value) <= SHOWN_CHARACTERS_MAX)
+    }
+
+
 def _settings(body: Mapping[str, Any]) -> Mapping[str, Any]:
     settings = body.get("override_settings", {})
     if not isinstance(settings, dict):
         raise BadRequest("override_settings", "override_settings is not an object")
     for name, reason in _SETTINGS_REFUSED.items():
-        if settings.get(name) is not None and settings[name] not in _VAE_OF_ITS_OWN:
+        value = settings.get(name, "")
+        if value is not None and not (isinstance(value, str) and value in _VAE_OF_ITS_OWN):
             raise BadRequest(f"override_settings.{name}", f"{name}: {reason}")
     return {name: value for name, value in settings.items() if value not in (None, "")}
 

@@ -24,9 +24,10 @@ from node.api.a1111.sessions import Sessions
 from node.api.dialect import Dialect
 from node.api.jobs import Job
 from node.api.json_answers import json_response
+from node.api.json_bodies import parse_object, read_object
 from node.api.openai.parameters import IGNORED_HEADER
 from node.api.services import Services
-from node.api.serving import JSON_BYTES_MAX, RequestName, json_object, read_body, until_disconnect
+from node.api.serving import JSON_BYTES_MAX, RequestName, read_body, until_disconnect
 from node.api.sources import BODY_BYTES_MAX
 from node.api.tokens.caller import caller_of
 from node.coordinator.outcomes import Delivered
@@ -117,7 +118,7 @@ class Handlers:
 
         :raises UnknownModel: there is no such model.
         """
-        body = json_object(await read_body(request, JSON_BYTES_MAX, "application/json"))
+        body = parse_object(await read_body(request, JSON_BYTES_MAX, "application/json"))
         headers = {}
         if CHECKPOINT in body:
             catalogue = self._services.catalogue
@@ -169,16 +170,10 @@ class Handlers:
     # Internals
 
     async def _make(self, request: Request, kind: WorkKind, bytes_max: int) -> Response:
-        content = await read_body(request, bytes_max, "application/json")
-        # A long one holds an image: reading it would keep all others waiting.
-        body = await trio.to_thread.run_sync(json_object, content)
         services, caller = self._services, caller_of(request.scope)
         session = self._sessions.of(caller)
-        asked = await bodies.parse_body(
-            body, session.checkpoint, services.catalogue, services.options.aliases, kind
-        )
+        asked, name = await self._read(request, kind, bytes_max, session.checkpoint)
         generation = await asked.generation.counted(services.prompt_tokens)
-        name = RequestName.of(request, content)
         job = Job([replace(item, previews=min(PREVIEWS, item.run_steps)) for item in generation.requests])
 
         async def make() -> bool:
@@ -192,9 +187,19 @@ class Handlers:
         headers = generation.headers()
         if asked.ignored:
             headers[IGNORED_HEADER] = ", ".join(asked.ignored)
-        shown = {name: value for name, value in body.items() if name != "init_images"}
-        document = _answer(replace(asked, generation=generation), delivered, shown)
+        document = _answer(replace(asked, generation=generation), delivered)
         return json_response(document, headers=headers)
+
+    async def _read(
+        self, request: Request, kind: WorkKind, bytes_max: int, checkpoint: str
+    ) -> tuple[Picture, RequestName]:
+        """The pictures that a request asks for, and its name. Its body ends here; it may be 22 MB."""
+        content = await read_body(request, bytes_max, "application/json")
+        services = self._services
+        asked = await bodies.parse_body(
+            await read_object(content), checkpoint, services.catalogue, services.options.aliases, kind
+        )
+        return asked, RequestName.of(request, content)
 
     def _models(self, request: Request) -> list[Model]:
         """Models that live miners offer and the caller may use."""
@@ -218,9 +223,7 @@ def _model_document(title: str, model: Model) -> dict[str, Any]:
     }
 
 
-def _answer(
-    asked: Picture, delivered: list[tuple[int, Delivered]], parameters: dict[str, Any]
-) -> dict[str, Any]:
+def _answer(asked: Picture, delivered: list[tuple[int, Delivered]]) -> dict[str, Any]:
     requests, model = asked.generation.requests, asked.generation.target.model
     first = requests[0]
     seeds = [requests[index].seed for index, _ in delivered]
@@ -253,7 +256,7 @@ def _answer(
         "cuckoo": {"tasks": [item.receipt.announcement.digest.hex() for _, item in delivered]},
     }
     images = [base64.b64encode(item.output).decode() for _, item in delivered]
-    return {"images": images, "parameters": parameters, "info": json.dumps(info)}
+    return {"images": images, "parameters": asked.shown, "info": json.dumps(info)}
 
 
 def _header_text(text: str) -> str:

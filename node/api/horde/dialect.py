@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-import trio
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,9 +23,10 @@ from node.api.horde.errors import wording
 from node.api.horde.operations import ERROR, OPERATIONS
 from node.api.horde.payload import parse_payload
 from node.api.json_answers import json_response
+from node.api.json_bodies import read_object
 from node.api.quoting import quote_document
 from node.api.services import Services
-from node.api.serving import RequestName, json_object, read_body
+from node.api.serving import RequestName, read_body
 from node.api.sources import BODY_BYTES_MAX
 from node.api.tokens.caller import caller_of
 from node.coordinator.offered import OfferedModel
@@ -86,10 +86,8 @@ class Handlers:
     async def generate(self, request: Request) -> Response:
         """`POST /api/v2/generate/async`."""
         content = await read_body(request, BODY_BYTES_MAX, "application/json")
-        # A long one holds an image: reading it would keep all others waiting.
-        body = await trio.to_thread.run_sync(json_object, content)
         services = self._services
-        asked = await parse_payload(body, services.catalogue, services.options.aliases)
+        asked = await parse_payload(await read_object(content), services.catalogue, services.options.aliases)
         kudos = self._kudos(asked.generation.requests)
         if asked.dry_run:
             return json_response({"kudos": kudos})

@@ -18,6 +18,7 @@ from node.api.dialect import Dialect
 from node.api.errors import ApiError
 from node.api.fields import Fields
 from node.api.json_answers import json_response
+from node.api.json_bodies import read_object
 from node.api.mcp import messages
 from node.api.mcp.messages import REVISIONS, Message, NotAMessage, parse_message
 from node.api.mcp.tools import Asked, Tools
@@ -87,14 +88,12 @@ class Handlers:
 
     async def message(self, request: Request) -> Response:
         """`POST /mcp`."""
-        body = await read_body(request, BODY_BYTES_MAX, "application/json")
         try:
-            message = parse_message(body)
+            message, name = await self._read(request)
         except NotAMessage as error:
             return json_response(messages.error(None, error.code, str(error)), 400)
         if message is None or message.request_id is None:
             return Response(status_code=202)
-        name = RequestName.of(request, body)
 
         async def answer() -> dict[str, Any]:
             return await self._answer(message, name)
@@ -114,6 +113,11 @@ class Handlers:
         return PlainTextResponse(LLMS.format(url=url, tools=", ".join(self._tools.by_name)))
 
     # Internals
+
+    async def _read(self, request: Request) -> tuple[Message | None, RequestName]:
+        """A message, and its request's name. The body ends here: it may be 22 MB, and a tool's work long."""
+        body = await read_body(request, BODY_BYTES_MAX, "application/json")
+        return parse_message(await read_object(body)), RequestName.of(request, body)
 
     async def _answer(self, message: Message, name: RequestName) -> dict[str, Any]:
         request_id = message.request_id
@@ -140,18 +144,20 @@ class Handlers:
 
     async def _call(self, message: Message, name: RequestName) -> dict[str, Any]:
         """A tool's answer; why there is none is an answer too, which a language model can read."""
-        arguments = message.params.get("arguments") or {}
+        # Taken out, so that an image is gone once a tool has read it.
+        arguments = message.params.pop("arguments", None) or {}
         tool = self._tools.by_name.get(str(message.params.get("name")))
         if tool is None or not isinstance(arguments, dict):
             reason = f"tools are: {', '.join(self._tools.by_name)}"
             return messages.error(message.request_id, messages.INVALID_PARAMS, reason)
-        fields = {key: value for key, value in arguments.items() if value is not None}
-        unknown = sorted(set(fields) - set(tool.properties))
+        fields = Fields({key: value for key, value in arguments.items() if value is not None})
+        del arguments
+        unknown = sorted(set(fields.names()) - set(tool.properties))
         if unknown:
             reason = f"{tool.name} takes: {', '.join(tool.properties) or 'nothing'}"
             return messages.error(message.request_id, messages.INVALID_PARAMS, reason)
         try:
-            content, failed = await tool.run(Asked(Fields(fields), name)), False
+            content, failed = await tool.run(Asked(fields, name)), False
         except Refusal as refusal:
             error = errors.of_refusal(refusal)
             content, failed = [{"type": "text", "text": f"{error.code}: {error.message}"}], True

@@ -5,11 +5,10 @@ Is: what is asked, and answers. Is not: HTTP, or the tools.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from node.api.errors import ApiError
+from node.api.errors import NOT_JSON, ApiError
 
 REVISIONS: Final = ("2025-11-25", "2025-06-18", "2025-03-26")
 """Revisions of the protocol that are spoken, the latest first."""
@@ -38,16 +37,13 @@ class Message:
     request_id: RequestId | None
 
 
-def parse_message(body: bytes) -> Message | None:
-    """The one message of a body; None for an answer, which this server asks for nothing and so ignores.
+def parse_message(document: dict[str, Any]) -> Message | None:
+    """The one message that a body is; None for an answer, which this server asks for nothing and so ignores.
 
+    :param document: the body, without what is null in it.
     :raises NotAMessage: it is not one.
     """
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise NotAMessage(PARSE_ERROR, "the body is not JSON") from error
-    if not isinstance(document, dict) or document.get("jsonrpc") != "2.0":
+    if document.get("jsonrpc") != "2.0":
         raise NotAMessage(INVALID_REQUEST, "the body is not one message of JSON-RPC 2.0")
     if "method" not in document and ("result" in document or "error" in document):
         return None
@@ -71,6 +67,7 @@ def error(request_id: RequestId | None, code: int, reason: str) -> dict[str, Any
 
 def wording(api_error: ApiError, request_id: str) -> dict[str, Any]:
     """An error of HTTP in this dialect."""
-    document = error(None, SERVER_ERROR, api_error.message)
+    code = PARSE_ERROR if api_error.code == NOT_JSON.code else SERVER_ERROR
+    document = error(None, code, api_error.message)
     document["error"]["data"] = {"code": api_error.code, "request_id": request_id}
     return document

@@ -106,7 +106,7 @@ class Tools:
         """`edit_image`."""
         services, fields = self._services, asked.fields
         target = target_of(fields, services.catalogue, services.options.aliases, WorkKind.IMAGE_TO_IMAGE)
-        source = await source_of("image", fields.text("image"), target)
+        source = await source_of("image", fields.take("image"), target)
         strength = fields.milli("strength", DEFAULT_STRENGTH_MILLI) or 1
         further = frozenset({"image", "strength"})
         generation = parse(fields, target, source=source, strength_milli=strength, further=further)

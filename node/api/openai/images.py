@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 from node.api.fields import Fields
 from node.api.json_answers import json_response
+from node.api.json_bodies import parse_object
 from node.api.links import LINK_PATH
 from node.api.openai import edits
 from node.api.openai.generation import Generation, parse, target_of
@@ -26,7 +27,6 @@ from node.api.services import Services
 from node.api.serving import (
     JSON_BYTES_MAX,
     RequestName,
-    json_object,
     read_body,
     until_disconnect,
 )
@@ -63,7 +63,7 @@ class Images:
         :raises Refused: it is not JSON. :raises BadRequest: a field is wrong.
         :raises UnknownModel: no such model.
         """
-        services, fields = self._services, Fields(json_object(body))
+        services, fields = self._services, Fields(parse_object(body))
         target = target_of(fields, services.catalogue, services.options.aliases, WorkKind.TEXT_TO_IMAGE)
         return await parse(fields, target).counted(services.prompt_tokens)
 

@@ -1,11 +1,17 @@
 """A coordinator that does what a test says, and a client of the API around it, in process."""
 
+import base64
 import io
+import json
+import os
 import sqlite3
+import tracemalloc
 from contextlib import asynccontextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import httpx2
+import trio
 from PIL import Image
 
 from node.api.app import Api
@@ -101,6 +107,29 @@ class Watched(FakeCoordinator):
             yield watch
         finally:
             self.left += 1
+
+
+def large_image():
+    """Two million bytes that no encoder makes smaller, in base64."""
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (1000, 700), os.urandom(2_100_000)).save(buffer, "PNG", compress_level=0)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+async def held_while_drawing(http, path, body, coordinator):
+    """Bytes that the node holds of a request while its picture is made, besides the client's own."""
+    content = json.dumps(body).encode()
+    async with trio.open_nursery() as nursery:
+        tracemalloc.start()
+        try:
+            post = partial(http.post, path, content=content, headers={"Content-Type": "application/json"})
+            nursery.start_soon(post)
+            while not coordinator.watches:
+                await trio.sleep(0.001)
+            return tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+            nursery.cancel_scope.cancel()
 
 
 class Context:

@@ -14,7 +14,17 @@ from node.api.tokens.caller import Caller
 from node.coordinator.outcomes import OrderLost, Preview, Progress
 from node.coordinator.records import FailureKind
 from tests.node.api.a1111.recorded import OPEN_WEBUI, SILLY_TAVERN, SILLY_TAVERN_READS
-from tests.node.api.desk import FakeCoordinator, Watched, api, client, client_of, new_token, picture
+from tests.node.api.desk import (
+    FakeCoordinator,
+    Watched,
+    api,
+    client,
+    client_of,
+    held_while_drawing,
+    large_image,
+    new_token,
+    picture,
+)
 from tests.node.builders import PACKAGE
 
 TXT2IMG, IMG2IMG = "/sdapi/v1/txt2img", "/sdapi/v1/img2img"
@@ -110,6 +120,34 @@ async def test_every_field_of_a_stock_client_at_its_default_is_taken():
     assert (unknown.status_code, unknown.json()["error"]) == (404, "model_not_found")
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ('"A' + "a" * 4096 + '"', False),
+        ("[[[[1]]]]", False),
+        ('{"a":1}', False),
+        ('"\\ud83d"', True),
+        ("1" * 4000, True),
+        ("true", True),
+    ],
+)
+async def test_attack_an_answer_repeats_only_what_it_can(value, shown):
+    """A field without effect is not looked at before the picture is made, and paid."""
+    content = '{"prompt":"a cat","eta":' + value + "}"
+    async with client() as http:
+        answer = await http.post(TXT2IMG, content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+    assert ("eta" in answer.json()["parameters"]) == shown
+
+
+@pytest.mark.parametrize("vae", [[], {}, 3, ["Automatic"], True])
+async def test_attack_an_autoencoder_that_is_no_name(vae):
+    async with client() as http:
+        answer = await http.post(TXT2IMG, json={"prompt": "a cat", "override_settings": {"sd_vae": vae}})
+    assert (answer.status_code, answer.json()["parameter"]) == (400, "override_settings.sd_vae")
+    assert answer.json()["detail"] == "sd_vae: a model has one autoencoder, its own"
+
+
 async def test_an_image_has_a_limit(monkeypatch):
     monkeypatch.setattr(dialect, "BODY_BYTES_MAX", 1000)
     async with client() as http:
@@ -136,6 +174,13 @@ async def test_a_token_is_the_password_and_no_browser_asks_for_one(authorization
     assert answer.headers.get("www-authenticate", "Bearer") == "Bearer"
     if authorization.lower().startswith("basic"):
         assert elsewhere.status_code == 401
+
+
+async def test_attack_a_long_body_is_not_held_while_its_picture_is_made():
+    coordinator, image = Watched(), large_image()
+    async with client_of(api(coordinator)) as http:
+        body = {"prompt": "a cat", "init_images": [image], "infotext": image}
+        assert await held_while_drawing(http, IMG2IMG, body, coordinator) < len(image) / 2
 
 
 async def until(condition):

@@ -7,11 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.api.errors import Refused
+from node.api.json_bodies import parse_object
 from node.api.mcp.messages import NotAMessage, parse_message
 from node.coordinator.outcomes import OrderLost
 from node.coordinator.records import FailureKind
 from protocol.hashing import sha256
-from tests.node.api.desk import api, client, client_of, new_token, picture
+from tests.node.api.desk import (
+    Watched,
+    api,
+    client,
+    client_of,
+    held_while_drawing,
+    large_image,
+    new_token,
+    picture,
+)
 
 TASK = sha256((7).to_bytes(8, "big"))
 
@@ -109,12 +120,23 @@ async def test_without_a_token_there_are_no_tools_but_a_file_says_where_they_are
     assert "verify_receipt" in text
 
 
+async def test_attack_a_long_image_is_not_held_while_its_picture_is_made():
+    coordinator, image = Watched(), large_image()
+    arguments = {"prompt": "a cat", "image": image}
+    params = {"name": "edit_image", "arguments": arguments}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    async with client_of(api(coordinator)) as http:
+        assert await held_while_drawing(http, "/mcp", body, coordinator) < len(image) / 2
+
+
 @given(
     st.binary(max_size=200) | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps)
 )
 def test_any_bytes_are_a_message_or_none(body):
     data = body if isinstance(body, bytes) else body.encode()
     try:
-        parse_message(data)
+        parse_message(parse_object(data))
     except NotAMessage as error:
         assert error.code < 0
+    except Refused as refusal:
+        assert refusal.error.status in {400, 413}
