@@ -16,7 +16,7 @@ from node.api.fields import Fields
 from node.api.openai.generation import Generation, Target, parse, target_of
 from node.api.openai.parameters import IMAGES_MAX, NAME_SHOWN_MAX
 from node.api.sources import source_of
-from node.coordinator.catalogue import Catalogue
+from node.coordinator.catalogue import AmbiguousModel, Catalogue, UnknownModel
 from node.coordinator.requests import BadRequest
 from node.inference.packages.model import Model
 from protocol.work import WorkKind
@@ -170,19 +170,33 @@ async def parse_body(
 
 
 def handle_of(title: Any, catalogue: Catalogue) -> str:
-    """A model's handle from a title of `sd-models`: `name [digits of its id]`, the name, or the digits.
+    """A model's handle from a title of `sd-models`: `name [digits of its id]`, or the name.
 
     :raises BadRequest: it is not text.
+    :raises UnknownModel: no model has both name and digits. :raises AmbiguousModel: several have.
     """
     if not isinstance(title, str):
         raise BadRequest("model", f"{CHECKPOINT} is not text")
     name, bracket, rest = title.strip().partition(" [")
     digits = rest.removesuffix("]")
-    if bracket and len(digits) >= TITLE_DIGITS_MIN:
-        for model in catalogue.models():
-            if model.model_id.hex().startswith(digits):
-                return model.model_id.hex()
-    return name
+    if not bracket:
+        return name
+    # Anybody can make a card whose id begins with given digits: they alone say nothing.
+    own_name = name.partition("@")[0]
+    fits = [
+        model.model_id
+        for model in catalogue.models()
+        if model.name == own_name and model.model_id.hex().startswith(digits)
+    ]
+    if len(digits) < TITLE_DIGITS_MIN or not fits:
+        raise UnknownModel(title)
+    if len(fits) > 1:
+        # The one that was listed under this very title, so that no card of later closes it.
+        handles = catalogue.handles()
+        fits = [model_id for model_id in fits if handles[model_id] == name]
+    if len(fits) != 1:
+        raise AmbiguousModel(title)
+    return fits[0].hex()
 
 
 def _check_names(body: Mapping[str, Any], further: set[str]) -> tuple[str, ...]:

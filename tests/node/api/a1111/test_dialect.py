@@ -2,17 +2,20 @@
 
 import base64
 import json
+from dataclasses import replace
 
 import pytest
 import trio
 
 from node.api.a1111 import dialect
-from node.api.a1111.bodies import REFUSED, WITHOUT_EFFECT
+from node.api.a1111.bodies import REFUSED, WITHOUT_EFFECT, handle_of
 from node.api.a1111.sessions import JOBS_MAX, SESSIONS_MAX, Sessions
 from node.api.aliases import parse_aliases
 from node.api.tokens.caller import Caller
+from node.coordinator.catalogue import AmbiguousModel, Catalogue
 from node.coordinator.outcomes import OrderLost, Preview, Progress
 from node.coordinator.records import FailureKind
+from node.inference.packages.model import Model
 from tests.node.api.a1111.recorded import OPEN_WEBUI, SILLY_TAVERN, SILLY_TAVERN_READS
 from tests.node.api.desk import (
     FakeCoordinator,
@@ -25,7 +28,7 @@ from tests.node.api.desk import (
     new_token,
     picture,
 )
-from tests.node.builders import PACKAGE
+from tests.node.builders import CARD, PACKAGE
 
 TXT2IMG, IMG2IMG = "/sdapi/v1/txt2img", "/sdapi/v1/img2img"
 TITLE = f"cuckoo-icons [{PACKAGE.model_id.hex()[:10]}]"
@@ -181,6 +184,43 @@ async def test_attack_a_long_body_is_not_held_while_its_picture_is_made():
     async with client_of(api(coordinator)) as http:
         body = {"prompt": "a cat", "init_images": [image], "infotext": image}
         assert await held_while_drawing(http, IMG2IMG, body, coordinator) < len(image) / 2
+
+
+GROUND = bytes([7] * 16 + [0] * 16)
+"""An id that begins with the digits of another's title."""
+
+
+def two_models(name):
+    """A ground card, which comes first, and the one whose digits it has."""
+    ground = Model(GROUND, replace(CARD, name=name))
+    return Catalogue([ground, PACKAGE] if name != CARD.name else [PACKAGE, ground])
+
+
+async def test_attack_a_card_whose_id_begins_with_the_digits_of_another_title():
+    """Neither under another name nor under the same is it taken for the model of the title."""
+    for catalogue in (two_models("aardvark"), two_models(CARD.name)):
+        assert handle_of(TITLE, catalogue) == PACKAGE.model_id.hex()
+        coordinator = FakeCoordinator()
+        body = {"prompt": "a cat", "override_settings": {"sd_model_checkpoint": TITLE}}
+        async with client_of(api(coordinator, catalogue=catalogue)) as http:
+            assert (await http.post(TXT2IMG, json=body)).status_code == 200
+        assert coordinator.placed[0].model.model_id == PACKAGE.model_id
+
+
+@pytest.mark.parametrize(
+    "title", ["other [0707070707]", "cuckoo-icons [0808080808]", "cuckoo-icons [07]", "cuckoo-icons []"]
+)
+async def test_a_title_of_no_model_is_refused(title):
+    async with client() as http:
+        answer = await http.post("/sdapi/v1/options", json={"sd_model_checkpoint": title})
+    assert (answer.status_code, answer.json()["error"]) == (404, "model_not_found")
+
+
+def test_attack_a_title_that_several_models_fit():
+    title = "cuckoo-icons@07070707 [0707070707]"
+    with pytest.raises(AmbiguousModel) as caught:
+        handle_of(title, two_models(CARD.name))
+    assert caught.value.reason == f"several models are called '{title}'; name more digits of the id"
 
 
 async def until(condition):
