@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from node.api import errors, openapi
+from node.api import errors, openapi, picture_threads
 from node.api.a1111.dialect import a1111_dialect
 from node.api.cuckoo.dialect import cuckoo_dialect
 from node.api.dialect import Dialect
@@ -85,6 +85,7 @@ class Api:
             cuckoo_dialect(self.services),
         )
         context.observable.register("picture_links", self.services.links.status)
+        context.observable.register("picture_threads", picture_threads.status)
         context.observable.register("tokens", tokens.status)
         context.observable.register("queue", serving.queue.status)
         context.observable.register("currency", self.services.options.currency.status)

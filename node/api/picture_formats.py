@@ -9,8 +9,9 @@ import io
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
-import trio
 from PIL import Image
+
+from node.api.picture_threads import in_picture_thread
 
 Format: TypeAlias = Literal["png", "webp", "jpeg"]
 FORMATS: Final[tuple[Format, ...]] = get_args(Format)
@@ -34,7 +35,7 @@ class PictureFormat:
         """A PNG in this format; encoded in a thread, since a large picture takes long."""
         if self.name == "png":
             return png
-        return await trio.to_thread.run_sync(self._encode, png)
+        return await in_picture_thread(self._encode, png)
 
     def _encode(self, png: bytes) -> bytes:
         buffer = io.BytesIO()

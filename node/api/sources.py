@@ -6,9 +6,8 @@ import base64
 import binascii
 from typing import Final
 
-import trio
-
 from node.api.openai.generation import Target
+from node.api.picture_threads import in_picture_thread
 from node.coordinator.requests import BadRequest
 from node.inference.diffusion.source_image import UnreadableImage, plain_png
 from node.inference.packages.limits import check_shape
@@ -35,7 +34,7 @@ async def source_of(field: str, text: str, target: Target) -> bytes:
         return plain_png(base64.b64decode(text, validate=True), target.width, target.height)
 
     try:
-        return await trio.to_thread.run_sync(decode)
+        return await in_picture_thread(decode)
     except UnreadableImage as refusal:
         raise BadRequest(field, refusal.reason) from refusal
     except (binascii.Error, ValueError) as error:

@@ -13,7 +13,6 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import trio
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -22,6 +21,7 @@ from node.api.fields import Fields
 from node.api.openai.generation import Generation, target_of
 from node.api.openai.generation import parse as parse_generation
 from node.api.openai.parameters import REFUSED
+from node.api.picture_threads import in_picture_thread
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.requests import STRENGTH_MILLI_MAX, BadRequest
 from node.inference.diffusion.source_image import UnreadableImage, plain_png
@@ -150,7 +150,7 @@ async def parse(form: Form, catalogue: Catalogue, aliases: Mapping[str, Alias]) 
     # Before anything is scaled to it.
     check_shape(target.model, WorkKind.IMAGE_TO_IMAGE, target.width, target.height, 1)
     try:
-        source = await trio.to_thread.run_sync(plain_png, form.upload, target.width, target.height)
+        source = await in_picture_thread(plain_png, form.upload, target.width, target.height)
     except UnreadableImage as refusal:
         raise BadRequest("image", refusal.reason) from refusal
     further = frozenset({"strength"})
