@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import structlog
 import trio
 
 from node.api import errors
@@ -25,6 +26,8 @@ from node.system.clock import now_ms
 from protocol.errors import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
 ENTRIES_MAX: Final = 512
@@ -37,18 +40,21 @@ KEPT_MS: Final = 20 * 60 * 1000
 """How long a finished request is remembered."""
 FORMAT: Final = PictureFormat("webp")
 """Of all pictures, as clients of AI Horde expect."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class BoardStatus:
     """:ivar under_way: requests. :ivar kept: finished ones. :ivar refused: since the start, beyond a bound.
     :ivar dropped: finished ones that were forgotten before their time.
+    :ivar failed: that ended by our fault, since the start; the log says why.
     """
 
     under_way: int
     kept: int
     refused: int
     dropped: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +99,7 @@ class Board:
         self._serving = serving
         self._links = links
         self._entries: dict[str, Entry] = {}
-        self._refused = self._dropped = 0
+        self._refused = self._dropped = self._failed = 0
         self._nursery: trio.Nursery | None = None
 
     async def run(self) -> None:
@@ -122,7 +128,7 @@ class Board:
         self._entries[entry.entry_id] = entry
         try:
             await self._nursery.start(self._work, entry, job, name, base_url)
-        except Refusal:
+        except BaseException:  # also the app's going away: nobody would find it, or end it
             self._entries.pop(entry.entry_id, None)
             raise
         return entry
@@ -135,7 +141,8 @@ class Board:
     def status(self) -> BoardStatus:
         """How it is; see `BoardStatus`."""
         under_way = len(self._under_way())
-        return BoardStatus(under_way, len(self._entries) - under_way, self._refused, self._dropped)
+        kept = len(self._entries) - under_way
+        return BoardStatus(under_way, kept, self._refused, self._dropped, self._failed)
 
     # Internals
 
@@ -151,6 +158,37 @@ class Board:
         *,
         task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
+        answered = trio.Event()
+
+        def answer() -> None:
+            answered.set()
+            task_status.started()
+
+        try:
+            refusal = await self._followed(entry, job, name, answer)
+            if refusal is not None:
+                entry.fault = errors.of_refusal(refusal).message
+            if not answered.is_set():
+                answer()  # its token was revoked at once
+            await self._take(entry, job, base_url)
+        except Exception:
+            if not answered.is_set():
+                raise  # as the answer to the request
+            # As the application does with every other request: it alone fails, and the log says why.
+            log.exception("a request failed by our fault", token=name.caller.name)
+            self._failed += 1
+            entry.fault = errors.INTERNAL_ERROR.message
+        entry.job, entry.ended_at_ms = None, now_ms()
+        entry.over.set()
+        self._sweep()
+
+    async def _followed(
+        self, entry: Entry, job: Job, name: RequestName, placed: Callable[[], None]
+    ) -> Refusal | None:
+        """Have the pictures made, until the token is revoked; None, or why one was not.
+
+        :raises Refusal: before all orders were taken.
+        """
         refused: list[Refusal] = []
 
         async def watch_token() -> None:
@@ -161,14 +199,16 @@ class Board:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_token)
             try:
-                await job.run(self._serving, name, task_status.started)
+                await job.run(self._serving, name, placed)
             except Refusal as refusal:
                 refused.append(refusal)
             nursery.cancel_scope.cancel()
         if refused and not job.is_placed:
             raise refused[0]
-        if not job.is_placed:
-            task_status.started()  # its token was revoked at once
+        return refused[0] if refused else None
+
+    async def _take(self, entry: Entry, job: Job, base_url: str) -> None:
+        """Keep the pictures that came."""
         for index, delivered in sorted(job.delivered.items()):
             receipt, request = delivered.receipt, job.requests[index]
             entry.made[index] = Made(
@@ -178,11 +218,6 @@ class Board:
                 receipt.announcement.digest,
                 receipt.commitment.signer.address,
             )
-        if refused:
-            entry.fault = errors.of_refusal(refused[0]).message
-        entry.job, entry.ended_at_ms = None, now_ms()
-        entry.over.set()
-        self._sweep()
 
     async def _shown(self, png: bytes, by_link: bool, base_url: str) -> str:
         data = await FORMAT.of_png(png)

@@ -10,7 +10,9 @@ from PIL import Image
 
 from node.api.horde import board as board_module
 from node.api.horde.payload import PARAMS_REFUSED, REFUSED, WITHOUT_EFFECT, seed_of
-from node.coordinator.outcomes import NoMiner, Progress
+from node.api.picture_formats import PictureFormat
+from node.api.tokens.store import TokenStore, TokensUnavailable
+from node.coordinator.outcomes import Announced, NoMiner, Progress
 from node.coordinator.requests import SEED_MAX
 from tests.node.api.desk import FakeCoordinator, Watched, api, client_of, new_token, picture
 from tests.node.api.horde.recorded import PAYLOAD
@@ -213,6 +215,51 @@ async def test_results_are_bounded_in_bytes(serve, monkeypatch):
         while not board_of(http)["dropped"]:
             await trio.lowlevel.checkpoint()
         assert (board_of(http)["under_way"], board_of(http)["kept"]) == (0, 0)
+
+
+class Failing:
+    """A stand-in for one step of a request. :ivar calls: so far."""
+
+    def __init__(self, error):
+        self.error, self.calls = error, 0
+
+    def __call__(self, *arguments):
+        self.calls += 1
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("a bug")])
+async def test_attack_a_picture_that_cannot_be_encoded_ends_its_request_alone(serve, monkeypatch, error):
+    async with serve() as http:
+        with monkeypatch.context() as patched:
+            patched.setattr(PictureFormat, "_encode", Failing(error))
+            failed = await finished(http, (await http.post(ASYNC, json=PAYLOAD)).json()["id"])
+        http.headers["apikey"] = "secret-token"
+        whole = await finished(http, (await http.post(ASYNC, json=PAYLOAD)).json()["id"])
+        assert (board_of(http)["failed"], board_of(http)["kept"]) == (1, 2)
+    assert (failed["faulted"], failed["done"], failed["generations"]) == (True, False, [])
+    assert failed["message"] == "the node failed; its log says why"
+    assert whole["done"]
+
+
+async def test_attack_a_full_disk_under_the_tokens_ends_one_request_alone(serve, monkeypatch):
+    coordinator = Watched()
+    async with serve(coordinator) as http:
+        entry_id = (await http.post(ASYNC, json={"prompt": "a cat"})).json()["id"]
+        with monkeypatch.context() as patched:
+            patched.setattr(TokenStore, "own", Failing(TokensUnavailable("the disk is full")))
+            coordinator.watches[0].tell(Announced(bytes(32), (bytes(20),)))
+            whole = await finished(http, entry_id)
+            http.headers["apikey"] = "secret-token"
+        assert whole["message"] == "the node failed; its log says why"
+        assert (await http.post(ASYNC, json={"prompt": "a cat"})).status_code == 202
+
+
+async def test_a_failure_before_the_orders_were_taken_is_the_answer(serve):
+    async with serve(FakeCoordinator(TokensUnavailable("the disk is full"))) as http:
+        failed = await http.post(ASYNC, json={"prompt": "a cat"})
+        assert (failed.status_code, failed.json()["rc"]) == (500, "InternalError")
+        assert board_of(http)["under_way"] == 0
 
 
 def test_seeds_are_numbers_or_any_text():
