@@ -5,6 +5,8 @@ Is: a bounded memory; time and chance are arguments. Is not: HTTP, or a disk.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +14,8 @@ LINK_PATH: Final = "/v1/cuckoo/pictures"
 """Links lead below it."""
 LINKS_MAX: Final = 256
 LINK_BYTES_MAX: Final = 128 * 1024 * 1024
-"""Bytes of all pictures behind links; beyond either, the oldest link goes. The largest answer has room: ten
-pictures of 2048 x 2048 pixels that no encoder can make smaller.
+"""Bytes of all pictures behind links; beyond either, the oldest link of the token that has most of it goes.
+The largest answer has room: ten pictures of 2048 x 2048 pixels that no encoder can make smaller.
 """
 LINK_LIFETIME_MS: Final = 60 * 60 * 1000
 """How long a link leads to its picture: as long as OpenAI's."""
@@ -21,10 +23,14 @@ LINK_LIFETIME_MS: Final = 60 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture behind a link. :ivar data: the file. :ivar media_type: of it."""
+    """A picture behind a link.
+
+    :ivar data: the file. :ivar media_type: of it. :ivar token_id: whose it is.
+    """
 
     data: bytes
     media_type: str
+    token_id: str
     expires_at_ms: int
 
 
@@ -42,6 +48,14 @@ class LinkStatus:
     dropped: int
 
 
+def heaviest(weights: Iterable[tuple[str, int]]) -> str:
+    """The token with the most. :param weights: of single things, at least one, with the token of each."""
+    totals: Counter[str] = Counter()
+    for token_id, weight in weights:
+        totals[token_id] += weight
+    return max(totals, key=totals.__getitem__)
+
+
 class PictureLinks:
     """The links of one node."""
 
@@ -49,15 +63,20 @@ class PictureLinks:
         self._pictures: dict[str, Picture] = {}
         self._bytes = self._given = self._dropped = 0
 
-    def keep(self, name: str, data: bytes, media_type: str, now_ms: int) -> None:
-        """Keep a picture for an hour. :param name: unguessable, of 128 random bits at least, never used."""
+    def keep(self, name: str, data: bytes, media_type: str, token_id: str, now_ms: int) -> None:
+        """Keep a picture for an hour.
+
+        :param name: unguessable, of 128 random bits at least, never used.
+        :param token_id: whose it is: with too many pictures one drops its own links, and nobody else's.
+        """
         self._sweep(now_ms)
-        self._pictures[name] = Picture(data, media_type, now_ms + LINK_LIFETIME_MS)
+        self._pictures[name] = Picture(data, media_type, token_id, now_ms + LINK_LIFETIME_MS)
         self._bytes += len(data)
         self._given += 1
-        while len(self._pictures) > LINKS_MAX or self._bytes > LINK_BYTES_MAX:
-            self._forget(next(iter(self._pictures)))
-            self._dropped += 1
+        while len(self._pictures) > LINKS_MAX:
+            self._drop(lambda _: 1)
+        while self._bytes > LINK_BYTES_MAX:
+            self._drop(lambda picture: len(picture.data))
 
     def find(self, name: str, now_ms: int) -> Picture | None:
         """The picture of a link, if it is still kept."""
@@ -67,6 +86,11 @@ class PictureLinks:
     def status(self) -> LinkStatus:
         """How it is; see `LinkStatus`."""
         return LinkStatus(len(self._pictures), self._bytes, self._given, self._dropped)
+
+    def _drop(self, weight: Callable[[Picture], int]) -> None:
+        token_id = heaviest((picture.token_id, weight(picture)) for picture in self._pictures.values())
+        self._forget(next(name for name, picture in self._pictures.items() if picture.token_id == token_id))
+        self._dropped += 1
 
     def _sweep(self, now_ms: int) -> None:
         # In the order of their end, since all live equally long.

@@ -18,7 +18,7 @@ from node.api import errors
 from node.api.errors import ApiError, Refused
 from node.api.horde.payload import Asked
 from node.api.jobs import Job
-from node.api.links import LINK_PATH, PictureLinks
+from node.api.links import LINK_PATH, PictureLinks, heaviest
 from node.api.picture_formats import PictureFormat
 from node.api.serving import RequestName, Serving
 from node.api.tokens.caller import Caller
@@ -30,12 +30,14 @@ if TYPE_CHECKING:
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
-ENTRIES_MAX: Final = 512
-"""Requests that are remembered, finished ones among them, of which the oldest goes first."""
+UNDER_WAY_MAX: Final = 512
+"""Requests under way, of all tokens."""
+FINISHED_MAX: Final = 512
+"""Finished requests that are remembered; beyond, the oldest of the token that has most of them goes."""
 ENTRIES_OF_TOKEN_MAX: Final = 64
 """Requests under way of one token."""
 RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
-"""Pictures of finished requests, together, in base64."""
+"""Pictures of finished requests, together, in base64; beyond, likewise by bytes."""
 KEPT_MS: Final = 20 * 60 * 1000
 """How long a finished request is remembered."""
 FORMAT: Final = PictureFormat("webp")
@@ -118,7 +120,7 @@ class Board:
         self._sweep()
         under_way = self._under_way()
         mine = [item for item in under_way if item.caller.token_id == name.caller.token_id]
-        if len(mine) >= ENTRIES_OF_TOKEN_MAX or len(under_way) >= ENTRIES_MAX:
+        if len(mine) >= ENTRIES_OF_TOKEN_MAX or len(under_way) >= UNDER_WAY_MAX:
             self._refused += 1
             reason = f"at most {ENTRIES_OF_TOKEN_MAX} requests of a token are under way"
             raise Refused(ApiError(429, "too_many_requests", reason))
@@ -212,31 +214,40 @@ class Board:
         for index, delivered in sorted(job.delivered.items()):
             receipt, request = delivered.receipt, job.requests[index]
             entry.made[index] = Made(
-                await self._shown(delivered.output, entry.by_link, base_url),
+                await self._shown(delivered.output, entry, base_url),
                 request.seed,
                 request.model.name,
                 receipt.announcement.digest,
                 receipt.commitment.signer.address,
             )
 
-    async def _shown(self, png: bytes, by_link: bool, base_url: str) -> str:
+    async def _shown(self, png: bytes, entry: Entry, base_url: str) -> str:
         data = await FORMAT.of_png(png)
-        if not by_link:
+        if not entry.by_link:
             return base64.b64encode(data).decode()
         name = f"{secrets.token_urlsafe(24)}.{FORMAT.name}"
-        self._links.keep(name, data, FORMAT.media_type, now_ms())
+        self._links.keep(name, data, FORMAT.media_type, entry.caller.token_id, now_ms())
         return f"{base_url}{LINK_PATH}/{name}"
 
     def _sweep(self) -> None:
-        """Forget the oldest finished requests, as far as a bound asks for it."""
-        ended = [entry for entry in self._entries.values() if entry.ended_at_ms]
-        size = sum(map(_size_of, ended))
-        for entry in ended:
-            is_old = entry.ended_at_ms + KEPT_MS <= now_ms()
-            if is_old or size > RESULT_BYTES_MAX or len(self._entries) >= ENTRIES_MAX:
-                size -= _size_of(entry)
-                self._dropped += not is_old
-                del self._entries[entry.entry_id]
+        """Forget finished requests: old ones, and as far as a bound asks for it, from whoever has most."""
+        ended = sorted(
+            (entry for entry in self._entries.values() if entry.ended_at_ms),
+            key=lambda item: item.ended_at_ms,
+        )
+        while ended and ended[0].ended_at_ms + KEPT_MS <= now_ms():
+            del self._entries[ended.pop(0).entry_id]
+        while len(ended) > FINISHED_MAX:
+            self._drop(ended, lambda _: 1)
+        while sum(map(_size_of, ended)) > RESULT_BYTES_MAX:
+            self._drop(ended, _size_of)
+
+    def _drop(self, ended: list[Entry], weight: Callable[[Entry], int]) -> None:
+        token_id = heaviest((entry.caller.token_id, weight(entry)) for entry in ended)
+        entry = next(entry for entry in ended if entry.caller.token_id == token_id)
+        ended.remove(entry)
+        del self._entries[entry.entry_id]
+        self._dropped += 1
 
 
 def _size_of(entry: Entry) -> int:

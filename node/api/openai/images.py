@@ -30,6 +30,7 @@ from node.api.serving import (
     read_body,
     until_disconnect,
 )
+from node.api.tokens.caller import Caller
 from node.coordinator.outcomes import Delivered
 from node.system.clock import now_ms
 from protocol.work import WorkKind
@@ -80,7 +81,7 @@ class Images:
 
         async def make() -> Response:
             delivered = await self._services.serving.deliver(generation.requests, name)
-            data = [await self._picture(request.scope, generation, item) for item in delivered]
+            data = [await self._picture(request.scope, generation, item, name.caller) for item in delivered]
             tasks = [item.receipt.announcement.digest.hex() for item in delivered]
             document = _answer(generation, data, {"tasks": tasks})
             return json_response(document, headers=generation.headers())
@@ -88,13 +89,15 @@ class Images:
         response = await until_disconnect(request.receive, name.caller, make)
         return Response(status_code=STATUS_CLIENT_CLOSED) if response is None else response
 
-    async def _picture(self, scope: Scope, generation: Generation, item: Delivered) -> dict[str, str]:
+    async def _picture(
+        self, scope: Scope, generation: Generation, item: Delivered, caller: Caller
+    ) -> dict[str, str]:
         picture_format = generation.parameters.format
         data = await picture_format.of_png(item.output)
         if not generation.parameters.as_link:
             return {"b64_json": base64.b64encode(data).decode()}
         name = f"{secrets.token_urlsafe(24)}.{picture_format.name}"
-        self._services.links.keep(name, data, picture_format.media_type, now_ms())
+        self._services.links.keep(name, data, picture_format.media_type, caller.token_id, now_ms())
         return {"url": f"{self._services.base_url(scope)}{LINK_PATH}/{name}"}
 
 

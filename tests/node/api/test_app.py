@@ -127,7 +127,8 @@ async def test_status_is_the_observable():
     assert response.json() == {
         "pay": {"free_wei": str(1 << 70)},
         "picture_links": {"links": 0, "size_bytes": 0, "given": 0, "dropped": 0},
-        "horde": {"under_way": 0, "kept": 0, "refused": 0, "dropped": 0},
+        "picture_threads": {"working": 0, "waiting": 0},
+        "horde": {"under_way": 0, "kept": 0, "refused": 0, "dropped": 0, "failed": 0},
         "queue": {"waiting": 0, "at_coordinator": 0, "refused": 0},
         "currency": {"currency": "", "per_cai": "", "problem": ""},
         "tokens": {"working": 0, "tasks_owned": 0, "orders_named": 0},

@@ -217,6 +217,44 @@ async def test_results_are_bounded_in_bytes(serve, monkeypatch):
         assert (board_of(http)["under_way"], board_of(http)["kept"]) == (0, 0)
 
 
+async def made_by(http, key, count):
+    """Ids of requests that a token made, one after another."""
+    ids = []
+    for _ in range(count):
+        http.headers["apikey"] = key
+        ids.append((await http.post(ASYNC, json={"prompt": "a cat", "r2": False})).json()["id"])
+        await finished(http, ids[-1])
+    return ids
+
+
+@pytest.mark.parametrize("bound", ["FINISHED_MAX", "RESULT_BYTES_MAX"])
+async def test_attack_one_token_drops_its_own_results_and_nobody_elses(serve, monkeypatch, bound):
+    built = api()
+    ann, bob = new_token(built), new_token(built, "bob")
+    async with serve(built=built, key=bob) as http:
+        (kept,) = await made_by(http, bob, 1)
+        if bound == "FINISHED_MAX":
+            monkeypatch.setattr(board_module, bound, 3)
+        else:
+            size = len((await http.get(STATUS + kept)).json()["generations"][0]["img"])
+            monkeypatch.setattr(board_module, bound, 3 * size + size // 2)
+        many = await made_by(http, ann, 6)
+        found = [(await http.get(CHECK + entry_id)).status_code for entry_id in [kept, *many]]
+    assert found == [200, 404, 404, 404, 404, 200, 200]
+    assert board_of(http)["dropped"] == 4
+
+
+async def test_attack_a_finished_request_is_kept_while_as_many_as_may_be_are_under_way(serve, monkeypatch):
+    monkeypatch.setattr(board_module, "UNDER_WAY_MAX", 2)
+    coordinator = Watched()
+    async with serve(coordinator) as http:
+        ids = [(await http.post(ASYNC, json={"prompt": "a cat"})).json()["id"] for _ in range(2)]
+        assert (await http.post(ASYNC, json={"prompt": "a cat"})).status_code == 429
+        await http.delete(STATUS + ids[0])
+        assert (await http.post(ASYNC, json={"prompt": "a cat"})).status_code == 202
+        assert (await http.get(STATUS + ids[0])).json()["done"]
+
+
 class Failing:
     """A stand-in for one step of a request. :ivar calls: so far."""
 
