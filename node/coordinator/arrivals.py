@@ -28,6 +28,10 @@ class Arrivals:
         """Nobody is missed whose time was before this: this process was not there."""
         self._watching_from_ms = now_ms
 
+    def was_watching(self, time_ms: int) -> bool:
+        """Whether this process was there at a time."""
+        return time_ms >= self._watching_from_ms
+
     def due_ms(self, order: Order, turn: Turn) -> int:
         """From when on a miner may have the turn: it was called, or its head start is over."""
         return self._starts_at_ms(order, turn) if turn.called_at_ms is None else turn.called_at_ms
@@ -66,7 +70,7 @@ class Arrivals:
             return
         for turn in task.turns:
             waited_from_ms = max(self._starts_at_ms(order, turn), task.idle_since_ms)
-            is_late = now_ms >= waited_from_ms + head_start_ms and waited_from_ms >= self._watching_from_ms
+            is_late = now_ms >= waited_from_ms + head_start_ms and self.was_watching(waited_from_ms)
             if turn.came or turn.absent or not is_late:
                 continue
             turn.absent = True

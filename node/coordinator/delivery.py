@@ -20,7 +20,7 @@ from protocol.statement import Statement, open_statement
 
 if TYPE_CHECKING:
     from node.coordinator.core import Core
-    from node.coordinator.orders import Order, Turn
+    from node.coordinator.orders import Order, Task, Turn
     from protocol.pay import SignedVoucher
 
 TURN_DIVISOR: Final = 2
@@ -36,6 +36,11 @@ def reply(kind: ReplyKind, payload: bytes = b"", reason: str = "") -> bytes:
 def cut(reason: str, bytes_max: int = REASON_BYTES_MAX) -> str:
     """A reason no longer than the wire takes."""
     return reason.encode(errors="replace")[:bytes_max].decode(errors="ignore")
+
+
+def turn_ends_at_ms(task: Task, now_ms: int) -> int:
+    """When a turn that begins now is over at the latest, while other miners are left."""
+    return now_ms + (task.deadline_ms - now_ms) // TURN_DIVISOR
 
 
 class Endings(Protocol):
@@ -102,7 +107,7 @@ class Deliveries:
         turn.intake = ResultIntake(self._core.signer.domain, task.statement, turn.miner)
         turn.intake.unit_limit = task.schedule.unit_limit(turn.paid_wei)
         turn.heard_at_ms = now_ms
-        turn.ends_at_ms = now_ms + (task.deadline_ms - now_ms) // TURN_DIVISOR
+        turn.ends_at_ms = turn_ends_at_ms(task, now_ms)
         actions: list[Action] = []
         if turn.paid_wei:
             # The last voucher may have been lost with the stream or with us.

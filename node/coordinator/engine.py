@@ -31,7 +31,7 @@ from node.coordinator.records import (
     TaskEnded,
     TaskEnding,
 )
-from node.coordinator.resumption import RETRY_MS_MAX, resume
+from node.coordinator.resumption import RETRY_MS_MAX, resume, wake
 from node.coordinator.snapshots import snapshot_of
 from node.coordinator.turns import Turns
 from node.pay.purse import DepositUsedUp
@@ -186,6 +186,11 @@ class CoordinatorEngine:
         self._offers_by_ms = now_ms + self._core.parameters.offer_interval_ms
         return resume(self._core, self._drawing, self._turns, self._draw_anew, now_ms) + self.tick(now_ms)
 
+    def wake(self, now_ms: int) -> None:
+        """Go on after a time in which this process did not run; see `resumption`."""
+        self._offers_by_ms = now_ms + self._core.parameters.offer_interval_ms
+        wake(self._core, self._turns, now_ms)
+
     # Endings, also for `Turns`
 
     def fail(self, order: Order, kind: FailureKind, reason: str, now_ms: int) -> list[Action]:
@@ -284,7 +289,7 @@ class CoordinatorEngine:
 
     def _expire(self, order: Order, now_ms: int) -> list[Action]:
         task = order.live_task
-        if task.working is not None:
+        if task.working is not None and self._turns.arrivals.was_watching(task.deadline_ms):
             # It had the turn until nobody else could have it any more, and gave nothing.
             self._core.experience.note_failure(task.turns[task.working].miner, now_ms)
         said = [turn.reason for turn in task.turns if turn.reason]

@@ -1,6 +1,8 @@
-"""The orders of an earlier process are taken up again: signed, promised and announced as it wrote down.
+"""The orders of an earlier process are taken up again: signed, promised and announced as it wrote down. And
+those of this one, after it slept.
 
-Is: all that follows from a journal that was read, but the passing of time, which is `engine`'s.
+Is: all that follows from a journal that was read, or from a time in which this process did not run, but the
+passing of time, which is `engine`'s.
 Is not: the reading (`journal`), or a decision that has nothing to do with the restart.
 """
 
@@ -10,9 +12,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from node.coordinator.actions import Action, Publish
+from node.coordinator.delivery import turn_ends_at_ms
 from node.coordinator.records import OrderCancelled, TurnEnded, TurnEnding
 from node.signing.guard import AlreadySigned
-from protocol.task import CoordinatorState
+from protocol.task import CoordinatorState, TurnState
 
 if TYPE_CHECKING:
     from node.coordinator.core import Core
@@ -59,6 +62,22 @@ def resume(
             actions += _announce_again(core, order)
         actions += turns.go_on(order, now_ms)
     return actions
+
+
+def wake(core: Core, turns: Turns, now_ms: int) -> None:
+    """The same process goes on after its machine slept, or did not let it run.
+
+    A miner that works is taken to be heard now, and has half of what is left; one that was called, to be
+    called now. So nobody is blamed for the sleep, and no paid work is dropped for it.
+    """
+    turns.arrivals.watch_from(now_ms)
+    for order in core.book.tasks.values():
+        for turn in order.live_task.turns:
+            if turn.state is TurnState.WORKING:
+                turn.heard_at_ms = now_ms
+                turn.ends_at_ms = turn_ends_at_ms(order.live_task, now_ms)
+            elif turn.called_at_ms is not None and not turn.life.over:
+                turn.called_at_ms = now_ms
 
 
 def _announce_again(core: Core, order: Order) -> list[Action]:

@@ -52,6 +52,9 @@ ACCEPTANCE_TIMEOUT_MS: Final = 5_000
 """How long a new stream may take to say what it is about."""
 CHAIN_TIMEOUT_S: Final = 2.0
 """How long the chain may take to say what a miner was paid; then the miner's turn ends, with that reason."""
+ASLEEP_MS: Final = 2_000
+"""A process that did not run for so long has heard nobody: its machine slept, or let others run. That is less
+than any miner may be silent, and twenty ticks."""
 ERRANDS_MAX: Final = 1_024
 """Announcements, calls and questions to the chain that wait to be begun."""
 STREAMS_OF_MINER_MAX: Final = 64
@@ -72,6 +75,7 @@ class EngineShell:
 
     def __init__(self, engine: CoordinatorEngine, peer: Peer, purse: Purse, journal: Journal) -> None:
         self.has_resumed = False
+        self._asked_at_ms = steady_ms()
         self._engine = engine
         self._peer = peer
         self._bus = peer.context.events
@@ -151,7 +155,7 @@ class EngineShell:
             try:
                 stream.put(action)
             except Refusal as refusal:
-                self.perform(self._engine.stream_lost(action.stream_id, refusal.reason, steady_ms()))
+                self.perform(self._engine.stream_lost(action.stream_id, refusal.reason, self._now_ms()))
 
     def _begin(self, errand: Publish | Call | AskChain) -> None:
         try:
@@ -161,10 +165,10 @@ class EngineShell:
             match errand:
                 case Publish(task_id=task_id):
                     reason = "too much waits to be announced"
-                    self.perform(self._engine.publish_failed(task_id, reason, steady_ms()))
+                    self.perform(self._engine.publish_failed(task_id, reason, self._now_ms()))
                 case AskChain(miner=miner):
                     reason = "too much waits to be asked"
-                    self.perform(self._engine.chain_answered(miner, reason, steady_ms()))
+                    self.perform(self._engine.chain_answered(miner, reason, self._now_ms()))
                 case Call():
                     pass  # a miner that was not called comes by itself
 
@@ -175,9 +179,10 @@ class EngineShell:
         """
         await self._peer.alone.wait()
         self._journal.load(self._engine.book)
+        self._asked_at_ms = steady_ms()
         self.has_resumed = True
         async with trio.open_nursery() as nursery:
-            self.perform(self._engine.resume(steady_ms()))
+            self.perform(self._engine.resume(self._now_ms()))
             # Not before: a miner that has come back would hear that its task was never here.
             self._peer.host.handle_direct_streams(
                 TASK_PROTOCOL, self.handle_stream, admission=self._admission()
@@ -186,10 +191,22 @@ class EngineShell:
             async for errand in self._errands_todo:
                 nursery.start_soon(self._run_errand, errand)
 
+    def _now_ms(self) -> int:
+        """The engine's time; before the engine hears it, it hears that this process did not run for a while.
+
+        A tick asks each `TICK_MS` and waits by a clock that stands still in a sleep, as this one does not.
+        """
+        now_ms = steady_ms()
+        asleep_ms, self._asked_at_ms = now_ms - self._asked_at_ms, now_ms
+        if self.has_resumed and asleep_ms >= ASLEEP_MS:
+            log.warning("this process did not run; nobody is missed for it", seconds=asleep_ms // 1000)
+            self._engine.wake(now_ms)
+        return now_ms
+
     async def _tick(self) -> None:
         while True:
             await trio.sleep(TICK_MS / 1000)
-            self.perform(self._engine.tick(steady_ms()))
+            self.perform(self._engine.tick(self._now_ms()))
 
     async def _run_errand(self, errand: Publish | Call | AskChain) -> None:
         match errand:
@@ -198,7 +215,7 @@ class EngineShell:
                 try:
                     await self._peer.publish(tasks.TOPIC, data)
                 except LocalError as error:
-                    self.perform(self._engine.publish_failed(task_id, str(error), steady_ms()))
+                    self.perform(self._engine.publish_failed(task_id, str(error), self._now_ms()))
             case Call(task_id=task_id, miner=miner):
                 try:
                     await call_miner(self._peer.host, self._peer.seen.offers.get, miner, task_id)
@@ -214,7 +231,7 @@ class EngineShell:
                         failure = ""
                     except (ChainError, ContractReverted) as error:
                         failure = str(error)
-                self.perform(self._engine.chain_answered(miner, failure, steady_ms()))
+                self.perform(self._engine.chain_answered(miner, failure, self._now_ms()))
 
     # Miners' streams
 
@@ -246,14 +263,16 @@ class EngineShell:
         reason = "its stream ended"
         try:
             self.perform(
-                self._engine.stream_opened(stream_id, address_of_peer(peer_id), payload or b"", steady_ms())
+                self._engine.stream_opened(
+                    stream_id, address_of_peer(peer_id), payload or b"", self._now_ms()
+                )
             )
             await mine.serve(
-                lambda heard: self.perform(self._engine.stream_heard(stream_id, heard, steady_ms()))
+                lambda heard: self.perform(self._engine.stream_heard(stream_id, heard, self._now_ms()))
             )
         except CuckooError as error:
             reason = "its stream broke off" if isinstance(error, TruncatedStream) else str(error)
             raise
         finally:
             del self._streams[stream_id]
-            self.perform(self._engine.stream_lost(stream_id, reason, steady_ms()))
+            self.perform(self._engine.stream_lost(stream_id, reason, self._now_ms()))

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import structlog
 import trio
@@ -59,6 +60,8 @@ from protocol.task import MinerState
 
 TRACE_FOLDER = "traces"
 """In the data directory."""
+SLEEP_S_MAX: Final = 1.0
+"""How late a matter of time may be noticed after the machine slept."""
 
 log = structlog.get_logger()
 
@@ -193,12 +196,14 @@ class Miner:
         return next((action.reason for action in actions if isinstance(action, RefuseCall)), None)
 
     async def _keep_time(self) -> None:
-        """Wake the engine when it wants to be."""
+        """Wake the engine when it wants to be. The sleep is by a clock that stands still while the machine
+        sleeps, as the engine's does not.
+        """
         while True:
             wake_ms = self._engine.wake_at_ms()
             self._wake_ms = math.inf if wake_ms is None else wake_ms
             self._woken = trio.Event()
-            with trio.move_on_after(max(0.0, self._wake_ms - steady_ms()) / 1000):
+            with trio.move_on_after(min(SLEEP_S_MAX, max(0.0, self._wake_ms - steady_ms()) / 1000)):
                 await self._woken.wait()
                 continue
             self._act(self._engine.tick(steady_ms()))

@@ -230,6 +230,18 @@ async def test_a_call_makes_it_come(world):
     assert len(world.host.streams) == 1
 
 
+async def test_after_a_sleep_of_the_machine_it_comes_within_a_second(world, monkeypatch, autojump_clock):
+    """The clock of waits has gone on, and the one that the miner sleeps by has stood still."""
+    slept_ms = 0
+    monkeypatch.setattr(module, "steady_ms", lambda: now_ms() + slept_ms)
+    world.listeners[tasks.TOPIC](task(rank=2))
+    await trio.sleep(0.5)
+    assert world.host.streams == []
+    slept_ms = 2 * TERMS.head_start_ms
+    await trio.sleep(module.SLEEP_S_MAX)
+    assert len(world.host.streams) == 1
+
+
 async def test_a_call_by_a_stranger_is_refused(world):
     announced = task(rank=2)
     world.listeners[tasks.TOPIC](announced)
