@@ -23,7 +23,9 @@ from protocol.bounded import Bounded
 WAITING_MAX: Final = 1_024
 """Orders of all tokens that wait here."""
 WAITING_OF_TOKEN_MAX: Final = 256
-"""Of one token."""
+"""Of one token, for all models together."""
+WAITING_FIRST: Final = 256
+"""Of `WAITING_MAX`, kept for tokens of which nothing waits yet: so many as there can be tokens."""
 MODELS_MAX: Final = 256
 """Models whose pace is remembered."""
 PLACES_MIN: Final = 8
@@ -55,17 +57,21 @@ class Place:
     """An order's place at the coordinator.
 
     :ivar granted: set when it may go there. :ivar watch: of the order, once it is there.
+    :ivar lives: whether an order that has a name is not over: it goes on when its request has left.
     """
 
     def __init__(self) -> None:
         self.granted = trio.Event()
         self.watch: Watch | None = None
+        self.lives: Callable[[], bool] | None = None
         self.left = False
 
     @property
     def over(self) -> bool:
         """Whether it is free again."""
-        return self.left or (self.watch is not None and self.watch.over)
+        if self.watch is not None and self.watch.over:
+            return True
+        return self.left and not (self.lives is not None and self.lives())
 
 
 @dataclass
@@ -93,7 +99,8 @@ class Queue:
 
     @asynccontextmanager
     async def place(self, token_id: str, model_id: bytes) -> AsyncIterator[Place]:
-        """Wait for a place; it is free again when its order is over, or the context ends.
+        """Wait for a place; it is free again when its order is over, or the context ends, unless its order
+        goes on without.
 
         :raises Refused: too many wait; says when a place will be free.
         """
@@ -138,8 +145,9 @@ class Queue:
         return min(PLACES_MAX, max(PLACES_MIN, AHEAD * self._capacity_of(model_id)))
 
     async def _wait(self, token_id: str, model_id: bytes, line: _Line, place: Place) -> None:
-        mine = line.waiting.get(token_id, ())
-        if len(mine) >= WAITING_OF_TOKEN_MAX or self.status().waiting >= WAITING_MAX:
+        mine = sum(len(line.waiting.get(token_id, ())) for line in self._lines.values())
+        room = WAITING_MAX - (WAITING_FIRST if mine else 0)
+        if mine >= WAITING_OF_TOKEN_MAX or self.status().waiting >= room:
             raise self.busy(token_id, model_id, "too many orders of this token, or of all, wait already")
         line.waiting.setdefault(token_id, deque()).append(place)
         try:

@@ -107,6 +107,49 @@ async def test_what_waits_of_one_token_has_a_bound(nursery, monkeypatch):
     nursery.cancel_scope.cancel()
 
 
+async def test_attack_what_waits_of_one_token_is_counted_over_all_models(nursery, monkeypatch):
+    monkeypatch.setattr(queue_module, "WAITING_OF_TOKEN_MAX", 3)
+    desk = Desk(nursery)
+    for model in (MODEL, b"another", b"third"):
+        desk.ask("ann", PLACES_MIN + 1, model)
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(Refused, match="too many orders of this token, or of all, wait already"):
+        async with desk.queue.place("ann", MODEL):
+            pass
+    nursery.cancel_scope.cancel()
+
+
+async def test_attack_tokens_that_wait_leave_room_for_those_that_do_not(nursery, monkeypatch):
+    monkeypatch.setattr(queue_module, "WAITING_MAX", 8)
+    monkeypatch.setattr(queue_module, "WAITING_FIRST", 4)
+    desk = Desk(nursery)
+    desk.ask("ann", PLACES_MIN + 4)
+    await trio.testing.wait_all_tasks_blocked()
+    for number in range(4):
+        desk.ask(f"t{number}")
+    await trio.testing.wait_all_tasks_blocked()
+    assert desk.queue.status().waiting == 8
+    for token in ("ann", "t0", "new"):
+        with pytest.raises(Refused, match="too many orders of this token, or of all, wait already"):
+            async with desk.queue.place(token, MODEL):
+                pass
+    nursery.cancel_scope.cancel()
+
+
+async def test_attack_a_named_order_keeps_its_place_when_its_request_ends(nursery):
+    queue, live = Queue(lambda model: 0), [True]
+    for _ in range(PLACES_MIN):
+        async with queue.place("ann", MODEL) as place:
+            place.lives = lambda: live[0]
+    assert queue.status().at_coordinator == PLACES_MIN
+    with trio.move_on_after(0):
+        async with queue.place("ann", MODEL):
+            pytest.fail("there is no place")
+    live[0] = False
+    async with queue.place("ann", MODEL):
+        assert queue.status().at_coordinator == 1
+
+
 async def test_the_estimate_follows_the_pace_and_the_tokens_own_queue(nursery, monkeypatch):
     clock = SimpleNamespace(ms=10_000)
     monkeypatch.setattr(queue_module, "now_ms", lambda: clock.ms)
