@@ -137,6 +137,7 @@ WRONG_TOKEN: Final = ApiError(
     "data directory, and cuckoo-peer token new makes others",
 )
 CUT_OFF: Final = ApiError(400, "cut_off", "the request's body was cut off")
+TOO_SLOW: Final = ApiError(408, "body_too_slow", "the request's body took too long to come")
 OPERATOR_ONLY: Final = ApiError(403, "operator_only", "this is for the operator's own token")
 NOT_JSON: Final = ApiError(400, "invalid_json", "the body is not a JSON object")
 AMBIGUOUS_LENGTH: Final = ApiError(

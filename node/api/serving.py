@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import trio
@@ -26,7 +27,7 @@ from node.api.tokens.desk import Admitted, Desk
 from node.coordinator.capacity import capacity_of
 from node.coordinator.coordinator import Coordinator
 from node.coordinator.drawing import NotReady
-from node.coordinator.outcomes import Announced, Busy, Delivered, NoMiner, OrderEvent
+from node.coordinator.outcomes import Announced, Busy, Delivered, NoMiner, OrderEvent, Preview, Progress
 from node.coordinator.requests import BadRequest, ImageRequest
 from node.coordinator.watching import Watch
 from node.system.clock import now_ms
@@ -39,6 +40,8 @@ JSON_BYTES_MAX: Final = 64 * 1024
 """Longest body in JSON."""
 KEY_HEADER_BYTES_MAX: Final = 200
 """Longest `Idempotency-Key`."""
+BODY_S_MAX: Final = 120.0
+"""How long a body may take to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class RequestName:
 async def read_body(request: Request, bytes_max: int, content_type: str) -> bytes:
     """The body of a request.
 
-    :raises Refused: of another type, too long (told by its header, before it is read), or cut off.
+    :raises Refused: of another type, too long (told by its header, before it is read), too slow, or cut off.
     """
     sent_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if sent_type != content_type:
@@ -85,15 +88,17 @@ async def read_body(request: Request, bytes_max: int, content_type: str) -> byte
     if announced.isdecimal() and int(announced) > bytes_max:
         raise Refused(errors.too_long(bytes_max))
     body = bytearray()
-    try:
-        async with aclosing(request.stream()) as parts:
-            async for part in parts:
-                body += part
-                if len(body) > bytes_max:
-                    raise Refused(errors.too_long(bytes_max))
-    except ClientDisconnect as error:
-        raise Refused(errors.CUT_OFF) from error
-    return bytes(body)
+    with trio.move_on_after(BODY_S_MAX):
+        try:
+            async with aclosing(request.stream()) as parts:
+                async for part in parts:
+                    body += part
+                    if len(body) > bytes_max:
+                        raise Refused(errors.too_long(bytes_max))
+        except ClientDisconnect as error:
+            raise Refused(errors.CUT_OFF) from error
+        return bytes(body)
+    raise Refused(errors.TOO_SLOW)
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -133,20 +138,24 @@ class Placed:
         try:
             delivered = await self._watch.outcome()
         except Refusal:
-            self._admitted.failed(self.index)
+            self._admitted.lost(self.index)
             raise
         self._admitted.delivered(self.index)
         return delivered
 
     def close(self) -> None:
-        """Note whose the tasks are that nobody has heard of yet."""
+        """Note what nobody has heard of yet: whose its tasks are, and that it has begun."""
         with suppress(trio.WouldBlock, trio.EndOfChannel):
             while True:
                 self._note(self._watch.events.receive_nowait())
+        self._admitted.left(self._watch.order_id)
 
     def _note(self, event: OrderEvent) -> None:
-        if isinstance(event, Announced):
-            self._admitted.own(event.task_id)
+        match event:
+            case Announced(task_id=task_id):
+                self._admitted.own(task_id)
+            case Progress() | Preview():
+                self._admitted.begun(self.index)
 
 
 class Serving:
@@ -160,6 +169,9 @@ class Serving:
     def _capacity_of(self, model_id: bytes) -> int:
         return capacity_of(self._coordinator.engine.market.offers(), model_id, now_ms())
 
+    def _knows(self, key: str) -> bool:
+        return bool(key) and self._coordinator.knows(key)
+
     @contextmanager
     def admitted(self, requests: Sequence[ImageRequest], name: RequestName) -> Iterator[Admitted]:
         """Let a request in. :raises Refused: its token may not do this, or not now."""
@@ -169,33 +181,46 @@ class Serving:
 
     @asynccontextmanager
     async def placed(self, admitted: Admitted, name: RequestName, index: int) -> AsyncIterator[Placed]:
-        """An order of a request, once its token has its turn. :param index: its place among the request's.
+        """An order of a request, once its token has its turn; one that is known by its name, at once.
 
-        :raises Refused: too many wait.
+        :param index: its place among the request's.
+        :raises Refused: too many wait, or its token has ended meanwhile.
         :raises BadRequest: every miner asks for more than the request's own ceiling.
         :raises Refusal: as `Coordinator.submit`.
         """
-        request = admitted.requests[index]
+        request, key = admitted.requests[index], name.key_of(index)
         token_id, model_id = name.caller.token_id, request.model.model_id
-        order = self._coordinator.submit(request, key=name.key_of(index), body_hash=name.body_hash)
         try:
-            async with self.queue.place(token_id, model_id) as place, order as watch:
-                place.watch = watch
+            async with AsyncExitStack() as stack:
+                place = None
+                if not self._knows(key):
+                    place = await stack.enter_async_context(self.queue.place(token_id, model_id))
+                is_known = self._knows(key)
+                self.desk.require_working(name.caller)
+                if not is_known:
+                    self.desk.require_few(name.caller)
+                    admitted.require_counted(index)
+                order = self._coordinator.submit(request, key=key, body_hash=name.body_hash)
+                watch = await stack.enter_async_context(order)
+                if place is not None:
+                    place.watch = watch
+                    place.lives = partial(self._coordinator.is_live, watch.order_id) if key else None
+                admitted.placed(index, watch.order_id, key, is_known=is_known)
                 placed = Placed(admitted, index, watch)
                 try:
                     yield placed
                 finally:
                     placed.close()
         except Busy as refusal:
-            admitted.failed(index)
+            admitted.refused(index)
             raise self.queue.busy(token_id, model_id, refusal.reason) from refusal
         except NoMiner as refusal:
-            admitted.failed(index)
+            admitted.refused(index)
             if not isinstance(refusal, NotReady):
                 require_affordable(self._coordinator, request)
             raise
         except Refusal:
-            admitted.failed(index)
+            admitted.refused(index)
             raise
 
     async def deliver(self, requests: Sequence[ImageRequest], name: RequestName) -> list[Delivered]:

@@ -22,6 +22,7 @@ from node.coordinator.engine import CoordinatorEngine
 from node.coordinator.journal import Journal
 from node.coordinator.journal_file import JournalUnavailable
 from node.coordinator.offered import OfferedModel, offered_models
+from node.coordinator.orders import Order
 from node.coordinator.outcomes import Announced
 from node.coordinator.peer_ports import PeerMarket, PeerSigner
 from node.coordinator.quotes import Quote, quote
@@ -178,6 +179,25 @@ class Coordinator:
             self._shell.leave(watch)
             if not watch.over and not key:
                 self.cancel(watch.order_id, "the app went away")
+
+    def knows(self, key: str) -> bool:
+        """Whether an order of that name would be found, live or delivered, and not placed."""
+        if any(order.key == key for order in self.engine.book.orders.values()):
+            return True
+        ended = self._journal.ended.find_key(key)
+        return ended is not None and ended.delivered is not None
+
+    def live_orders(self, prefix: str) -> list[Order]:
+        """Named orders that are not over, whose names begin so."""
+        return [order for order in self.engine.book.orders.values() if order.key.startswith(prefix)]
+
+    def is_live(self, order_id: bytes) -> bool:
+        """Whether an order is not over, watched or not."""
+        return order_id in self.engine.book.orders
+
+    def order_of_task(self, task_id: bytes) -> Order | None:
+        """The order of a live task."""
+        return self.engine.book.tasks.get(task_id)
 
     async def cancel_task(self, task: CancelTask) -> dict[str, bool]:
         """The operator does not want a live task any more: whether there was one of that id."""

@@ -53,3 +53,23 @@ def test_a_revoked_token_is_none_at_once(market):
         ask(folder, "token_revoke", {"name": "eve"})
         with pytest.raises(openai.AuthenticationError):
             sdk.models.list()
+
+
+def test_a_named_order_is_found_again_within_a_spent_quota(market):
+    token, tasks = new_token(market, "cat", images_per_day=1, micro_cai_per_day=1_000_000), []
+    with client(market, token) as sdk:
+        for _ in range(2):
+            answer = sdk.images.generate(
+                prompt="a blue apple",
+                extra_body={"steps": 3, "seed": 5},
+                extra_headers={"Idempotency-Key": "blue"},
+            )
+            tasks += answer.cuckoo["tasks"]
+        with pytest.raises(openai.RateLimitError) as caught:
+            sdk.images.generate(prompt="a blue apple")
+    assert caught.value.code == "quota_exceeded"
+    assert len(set(tasks)) == 1
+    with market.client(token) as http:
+        used = http.get("/v1/cuckoo/usage").json()["used"][0]
+    assert (used["requests"], used["images"]) == (2, 1)
+    assert int(used["spent_wei"]) > 0

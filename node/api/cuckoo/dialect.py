@@ -111,6 +111,7 @@ class Handlers:
         body = await read_body(request, JSON_BYTES_MAX, "application/json")
         generation = await self._images.parse_generation(body)
         services = self._services
+        services.desk.require_rate(caller_of(request.scope))
         document = quote_document(services.coordinator, generation.requests, services.options.currency)
         document |= {"size": generation.size, "steps": generation.requests[0].steps}
         return json_response(document | generation.extras(), headers=generation.headers())

@@ -71,6 +71,7 @@ class Images:
     async def _serve(self, request: Request, generation: Generation, content: bytes) -> Response:
         name = RequestName.of(request, content)
         if generation.parameters.dry_run:
+            self._services.desk.require_rate(name.caller)
             quote = quote_document(
                 self._services.coordinator, generation.requests, self._services.options.currency
             )

@@ -10,7 +10,7 @@ import hmac
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from datetime import date, timedelta
@@ -29,8 +29,8 @@ MODELS_MAX: Final = 64
 """Models that one token may be restricted to."""
 TASKS_MAX: Final = 20_000
 """Tasks whose owner is remembered; the oldest is forgotten first, and then seen by the operator alone."""
-NAMED_MAX: Final = 20_000
-"""Names of orders that were counted, so that asking again is not counted again."""
+PAYS_MAX: Final = 60_000
+"""Promises to a miner for a task, so that one told again counts once; the oldest is forgotten first."""
 DAYS_MAX: Final = 400
 """Days of which use is remembered."""
 DAY_MS: Final = 24 * 60 * 60 * 1000
@@ -52,10 +52,8 @@ CREATE TABLE IF NOT EXISTS tasks (
     number INTEGER PRIMARY KEY AUTOINCREMENT, task_id BLOB NOT NULL UNIQUE, token_id TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS pays (
-    task_id BLOB NOT NULL, miner BLOB NOT NULL, paid_wei TEXT NOT NULL, PRIMARY KEY (task_id, miner)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS named (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE
+    number INTEGER PRIMARY KEY AUTOINCREMENT, task_id BLOB NOT NULL, miner BLOB NOT NULL,
+    paid_wei TEXT NOT NULL, UNIQUE (task_id, miner)
 );
 """
 
@@ -85,13 +83,13 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class TokensStatus:
-    """:ivar working: tokens. :ivar tasks_owned: tasks whose owner is remembered. :ivar orders_named: names
-    of orders that were counted.
+    """:ivar working: tokens. :ivar tasks_owned: tasks whose owner is remembered. :ivar pays: promises that
+    are remembered.
     """
 
     working: int
     tasks_owned: int
-    orders_named: int
+    pays: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +102,13 @@ class ListedToken:
 
 
 class TokenStore:
-    """The store on an open database. Made by `open_tokens`."""
+    """The store on an open database. Made by `open_tokens`.
+
+    :ivar when_revoked: called with the id of a token that was revoked.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        self.when_revoked: Callable[[str], None] = lambda _: None
         self._connection = connection
         # A lost count after a power cut is no matter; tokens are synchronised by themselves.
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -152,14 +154,18 @@ class TokenStore:
         found = [caller for _, caller in self._callers if caller.name == name]
         if not found:
             raise TokenRefused(f"there is no token named {name!a}")
-        with self._transaction():
-            self._connection.execute(
-                "UPDATE tokens SET revoked_at_ms = ?, hash = x'' WHERE token_id = ?",
-                (now_ms, found[0].token_id),
-            )
-        self._synchronise()
+        # Before the file: a request that is under way is refused whatever the disk takes or says.
         self._callers = [item for item in self._callers if item[1].name != name]
         found[0].ended.set()
+        try:
+            with self._transaction():
+                self._connection.execute(
+                    "UPDATE tokens SET revoked_at_ms = ?, hash = x'' WHERE token_id = ?",
+                    (now_ms, found[0].token_id),
+                )
+            self._synchronise()
+        finally:
+            self.when_revoked(found[0].token_id)
 
     def find(self, secret: bytes, now_ms: int) -> Caller | None:
         """The caller whose token this is, in a time that says nothing of any token."""
@@ -181,11 +187,11 @@ class TokenStore:
 
     def status(self) -> TokensStatus:
         """How full it is."""
-        tasks, names = (
+        tasks, pays = (
             self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
-            for table in ("tasks", "named")
+            for table in ("tasks", "pays")
         )
-        return TokensStatus(len(self._callers), tasks, names)
+        return TokensStatus(len(self._callers), tasks, pays)
 
     # Use
 
@@ -225,9 +231,14 @@ class TokenStore:
             more_wei = paid_wei - (int(row[0]) if row else 0)
             if more_wei <= 0:
                 return
-            self._connection.execute(
-                "INSERT OR REPLACE INTO pays VALUES (?, ?, ?)", (task_id, miner, str(paid_wei))
-            )
+            run = self._connection.execute
+            values = (str(paid_wei), task_id, miner)
+            if row:
+                # No new number: else one task of many payments would push others out.
+                run("UPDATE pays SET paid_wei = ? WHERE task_id = ? AND miner = ?", values)
+            else:
+                number = run("INSERT INTO pays (paid_wei, task_id, miner) VALUES (?, ?, ?)", values).lastrowid
+                run("DELETE FROM pays WHERE number <= ?", ((number or 0) - PAYS_MAX,))
             self._count(self.owner(task_id) or "", now_ms // DAY_MS, 0, 0, more_wei)
 
     # Whose things are
@@ -239,10 +250,7 @@ class TokenStore:
         with self._transaction():
             run = self._connection.execute
             number = run("INSERT INTO tasks (task_id, token_id) VALUES (?, ?)", (task_id, token_id)).lastrowid
-            oldest = "SELECT task_id FROM tasks WHERE number <= ?"
-            bound = ((number or 0) - TASKS_MAX,)
-            run(f"DELETE FROM pays WHERE task_id IN ({oldest})", bound)  # noqa: S608 - a fixed text
-            run("DELETE FROM tasks WHERE number <= ?", bound)
+            run("DELETE FROM tasks WHERE number <= ?", ((number or 0) - TASKS_MAX,))
 
     def owner(self, task_id: bytes) -> str | None:
         """Token of a task's order; None if it is not known."""
@@ -252,21 +260,6 @@ class TokenStore:
     def may_see(self, caller: Caller, task_id: bytes) -> bool:
         """Whether a task is the caller's; all are the operator's."""
         return caller.is_operator or self.owner(task_id) == caller.token_id
-
-    def note_named(self, key: str) -> bool:
-        """Count a named order once: whether it is the first time."""
-        with self._transaction():
-            cursor = self._connection.execute("INSERT OR IGNORE INTO named (key) VALUES (?)", (key,))
-            if not cursor.rowcount:
-                return False
-            bound = ((cursor.lastrowid or 0) - NAMED_MAX,)
-            self._connection.execute("DELETE FROM named WHERE number <= ?", bound)
-            return True
-
-    def forget_named(self, key: str) -> None:
-        """The named order came to nothing: asking again counts."""
-        with self._transaction():
-            self._connection.execute("DELETE FROM named WHERE key = ?", (key,))
 
     # Internals
 

@@ -43,12 +43,14 @@ class FakeCoordinator:
     """Every order is delivered at once, unless `outcome` is an error, which is raised, or it has no name
     that could be known, and no miner is as cheap.
 
-    :ivar placed: requests, in order. :ivar keys: their names.
+    :ivar placed: requests, in order. :ivar keys: their names. :ivar live: orders in its book, as tests want
+        them. :ivar tasks: order of each live task, likewise.
     """
 
     def __init__(self, outcome=None):
         self.outcome = outcome
         self.placed, self.keys, self.outputs = [], [], {}
+        self.live, self.tasks = [], {}
         self.price = Quote(3, 8_000, 10_000, 1_000_000)
         self.engine = SimpleNamespace(market=SimpleNamespace(offers=list))
 
@@ -77,6 +79,21 @@ class FakeCoordinator:
 
     def quote(self, request):
         return self.price
+
+    def knows(self, key):
+        return key in self.keys
+
+    def live_orders(self, prefix):
+        return [order for order in self.live if order.key.startswith(prefix)]
+
+    def is_live(self, order_id):
+        return any(order.order_id == order_id for order in self.live)
+
+    def order_of_task(self, task_id):
+        return self.tasks.get(task_id)
+
+    def cancel(self, order_id, reason):
+        self.live = [order for order in self.live if order.order_id != order_id]
 
     def offered_models(self):
         shape = (CARD.sizes, CARD.default_steps, CARD.steps_max)

@@ -131,7 +131,7 @@ async def test_status_is_the_observable():
         "horde": {"under_way": 0, "kept": 0, "refused": 0, "dropped": 0, "failed": 0},
         "queue": {"waiting": 0, "at_coordinator": 0, "refused": 0},
         "currency": {"currency": "", "per_cai": "", "problem": ""},
-        "tokens": {"working": 0, "tasks_owned": 0, "orders_named": 0},
+        "tokens": {"working": 0, "tasks_owned": 0, "pays": 0},
     }
 
 

@@ -96,16 +96,17 @@ def test_a_task_is_seen_by_its_owner_and_the_operator(monkeypatch):
     tokens.own(b"1", ann.token_id)
     tokens.own(b"1", bob.token_id)
     assert [tokens.may_see(who, b"1") for who in (ann, bob, OPERATOR)] == [True, False, True]
-    tokens.note_paid(b"1", b"m", 5, NOW_MS)
     for number in (b"2", b"3", b"4"):
         tokens.own(number, ann.token_id)
     assert not tokens.may_see(ann, b"1")
-    assert tokens._connection.execute("SELECT count(*) FROM pays").fetchone() == (0,)
 
 
-def test_names_of_orders_count_once_and_are_bounded(monkeypatch):
-    monkeypatch.setattr(store_module, "NAMED_MAX", 2)
+def test_attack_promises_are_remembered_within_a_bound_whose_ever_they_are(monkeypatch):
+    monkeypatch.setattr(store_module, "PAYS_MAX", 3)
     tokens = token_store()
-    assert [tokens.note_named(key) for key in ("a", "a", "b", "c", "a")] == [True, False, True, True, True]
-    tokens.forget_named("a")
-    assert tokens.note_named("a")
+    for number in range(9):
+        for paid_wei in range(1, 9):  # told again, it pushes nothing out
+            tokens.note_paid(bytes([number]), b"m", paid_wei, NOW_MS)
+    assert tokens.status().pays == 3
+    tokens.note_paid(b"\x06", b"m", 8, NOW_MS)
+    assert tokens.used("", NOW_MS).spent_wei == 9 * 8
