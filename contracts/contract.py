@@ -63,8 +63,7 @@ class Contract:
         with _fitting(name):
             function = self._contract.functions[name](*arguments)
         try:
-            with reading(name):
-                found = await function.call()
+            found = await self._rpc.readable(name, function.call)
         except RpcError as error:
             raise reason_of(error) from error
         outputs = function.abi["outputs"]
@@ -120,13 +119,19 @@ class Contract:
             "fromBlock": hex(first_block),
             "toBlock": hex(last_block),
         }
-        logs = await self._rpc.logs(query, LOG_BYTES_MAX if last_block > first_block else ANSWER_BYTES_MAX)
-        found: list[Event] = []
-        for start in range(0, len(logs), LOGS_AT_ONCE):
-            found += map(decoder.decode, logs[start : start + LOGS_AT_ONCE])
-            await trio.lowlevel.checkpoint()
-        if any(not first_block <= event.block_number <= last_block for event in found):
-            raise BadChainAnswer("eth_getLogs", "logs of other blocks")
+        bytes_max = LOG_BYTES_MAX if last_block > first_block else ANSWER_BYTES_MAX
+
+        async def ask() -> list[Event]:
+            logs = await self._rpc.logs(query, bytes_max)
+            found: list[Event] = []
+            for start in range(0, len(logs), LOGS_AT_ONCE):
+                found += map(decoder.decode, logs[start : start + LOGS_AT_ONCE])
+                await trio.lowlevel.checkpoint()
+            if any(not first_block <= event.block_number <= last_block for event in found):
+                raise BadChainAnswer("eth_getLogs", "logs of other blocks")
+            return found
+
+        found = await self._rpc.readable("eth_getLogs", ask)
         found.sort(key=lambda event: (event.block_number, event.log_index))
         return tuple(found)
 

@@ -6,16 +6,18 @@ Is not: a vote on every answer. What is read comes from one endpoint, and it can
 compared; compared are heads, a block behind them, and an epoch's seed (`rpc.Rpc.ask_each`).
 
 A request that fails is asked again of the next endpoint, also one that sends a transaction: it is signed, so
-that the same bytes arriving twice are the same transaction.
+that the same bytes arriving twice are the same transaction. So is a question that one refuses for no
+contract's sake, or answers with what cannot be read: if another one answers it, the first has failed.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import trio
@@ -27,6 +29,7 @@ from contracts.errors import (
     ChainError,
     ChainUnreachable,
     EndpointUnfit,
+    RpcError,
     WrongChain,
 )
 from contracts.libraries import AsyncJSONBaseProvider, RPCEndpoint, RPCResponse
@@ -48,6 +51,8 @@ _NUMBER_MAX: Final = 2**64 - 1
 _LOOK_BYTES_MAX: Final = 4 * 1024 * 1024
 """Longest answer to a look; a block comes with the hashes of its transactions."""
 
+_Answer = TypeVar("_Answer")
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +64,12 @@ class BadEndpoint(LocalError):
 class _Endpoint:
     provider: TrioProvider
     health: EndpointHealth
+
+
+_answered_by: ContextVar[_Endpoint | None] = ContextVar("answered_by", default=None)
+"""Of the last request of this task; none if it failed."""
+_avoided: ContextVar[frozenset[_Endpoint]] = ContextVar("avoided", default=frozenset())
+"""Endpoints whose answer to the question that this task asks now could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,27 +179,66 @@ class Endpoints(AsyncJSONBaseProvider):
 
     async def ask(self, method: RPCEndpoint, params: Any, bytes_max: int) -> RPCResponse:
         """`make_request` with another bound; raises what the last endpoint has, if none answers."""
-        order = self._in_order()
+        _answered_by.set(None)
+        order = [endpoint for endpoint in self._in_order() if endpoint not in _avoided.get()]
         fault: ChainError | None = None
+        refused: dict[_Endpoint, ChainError] = {}
         for place, endpoint in enumerate(order):
+            if refused and endpoint.health.passed_over is not None:
+                break  # an answer is here, and none of those that rest is waited for to gainsay it
             patience_s = self._patience_s(method, endpoint, order[place + 1 :])
             try:
                 answer = await self._ask_one(endpoint, method, params, bytes_max, patience_s)
-            except AnswerTooLarge:
+            except (RpcError, AnswerTooLarge) as error:
                 self._heard(endpoint)
-                raise
+                if not _is_of_no_use(error, method, params):
+                    raise
+                refused[endpoint] = error
+                continue
             except (ChainUnreachable, BadChainAnswer, WrongChain, EndpointUnfit) as error:
                 self._pass_over(endpoint, error)
                 fault = error
                 continue
-            except ChainError:  # a refusal, which the next one would repeat
-                self._heard(endpoint)
-                raise
             self._heard(endpoint)
+            self._all_failed(refused)
             self._failovers += endpoint is not order[0]
+            _answered_by.set(endpoint)
             return answer
-        assert fault is not None
-        raise fault
+        raise next(iter(refused.values()), fault or EndpointUnfit("none is left to ask"))
+
+    async def readable(self, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Ask a question; of the next endpoint again if the answer to a request in it cannot be read.
+
+        :param question: makes requests, and raises `BadChainAnswer` if it cannot read what they return.
+        :raises BadChainAnswer: nobody's answer can be read.
+        """
+        before = _avoided.get()
+        unread: dict[_Endpoint, ChainError] = {}
+        while True:
+            token = _avoided.set(before | frozenset(unread))
+            _answered_by.set(None)
+            try:
+                found = await question()
+            except ChainError as error:
+                endpoint = _answered_by.get()
+                if isinstance(error, BadChainAnswer) and endpoint is not None:
+                    unread[endpoint] = error
+                    if any(other not in before and other not in unread for other in self._well()):
+                        continue
+                first = next(iter(unread.values()), error)
+                if first is error:
+                    raise
+                raise first from error
+            finally:
+                _avoided.reset(token)
+            self._all_failed(unread)
+            return found
+
+    def outvoted(self, hosts: Collection[str], reason: str) -> None:
+        """Pass over endpoints that most others contradict. :param hosts: as in `well`."""
+        for endpoint in self._all:
+            if endpoint.health.host in hosts:
+                self._pass_over(endpoint, EndpointUnfit(reason))
 
     async def look(self) -> None:
         """Look at all endpoints but those that rest, once, and at what they agree on."""
@@ -243,8 +293,16 @@ class Endpoints(AsyncJSONBaseProvider):
         """It has answered; when all were passed over, it is used again at once."""
         endpoint.health.served()
         self.answered_at_s = trio.current_time()
-        if not self.well() and endpoint.health.came_back(self.answered_at_s) and self.is_several:
+        if not self._well() and endpoint.health.came_back(self.answered_at_s) and self.is_several:
             _log.info("RPC endpoint %s is used again", endpoint.health.host)
+
+    def _all_failed(self, faults: Mapping[_Endpoint, ChainError]) -> None:
+        """Another one has answered what these did not."""
+        for endpoint, error in faults.items():
+            self._pass_over(endpoint, error)
+
+    def _well(self) -> list[_Endpoint]:
+        return [endpoint for endpoint in self._all if endpoint.health.passed_over is None]
 
     def _pass_over(self, endpoint: _Endpoint, error: ChainError) -> None:
         if endpoint.health.failed(error, trio.current_time()) and self.is_several:
@@ -366,6 +424,20 @@ class Endpoints(AsyncJSONBaseProvider):
     ) -> Any:
         answer = await endpoint.provider.ask(RPCEndpoint(method), params, _LOOK_BYTES_MAX, timeout_s)
         return answer.get("result")
+
+
+def _is_of_no_use(error: RpcError | AnswerTooLarge, method: str, params: Any) -> bool:
+    """Whether an endpoint's refusal is a reason to ask the next one.
+
+    Not a contract's, which is an answer; nor one of a transaction, which is given to one endpoint that speaks
+    (`transactions` finds out what it means). Nor what is asked in another way next: for fewer blocks of logs,
+    or of the newest block in place of the one to come.
+    """
+    if isinstance(error, RpcError) and error.data is not None:
+        return False
+    if method == "eth_getLogs":
+        return bool(params[0].get("fromBlock") == params[0].get("toBlock"))
+    return method != "eth_sendRawTransaction" and "pending" not in params
 
 
 def _is_web_url(text: str) -> bool:

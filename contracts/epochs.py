@@ -79,21 +79,35 @@ class EpochsClient:
     async def doubt_about(self, epoch: Epoch) -> str | None:
         """Answers of all endpoints about an epoch's seed, if they leave in doubt which one is true.
 
-        An endpoint that does not answer or has no seed yet says nothing; a majority for this seed is enough.
+        That there is no seed is an answer too: else whoever invents an epoch would be asked about it alone.
+        More than half of the answers decide, and whom they contradict is passed over; one that has no seed
+        yet where most have this one only lags.
 
         :returns: the answers, for people; ``None`` without a doubt.
         """
+        if not self._rpc.is_several:
+            return None
 
         async def ask(rpc: Rpc) -> bytes:
             seeds = Contract(rpc, self._seeds_address, "EpochSeeds")
             seed: bytes = await seeds.read("epochSeed", epoch.number)
             return seed
 
-        said = {host: seed for host, seed in (await self._rpc.ask_each(ask)).items() if any(seed)}
-        if not said or majority(said) == epoch.seed:
+        said = await self._rpc.ask_each(ask)
+        agreed = majority(said)
+        if agreed is not None:
+            others = [host for host, seed in said.items() if seed != agreed and any(seed)]
+            self._rpc.outvoted(others, f"it has another seed of epoch {epoch.number} than most others")
+        if agreed == epoch.seed:
             return None
-        told = ", ".join(f"{host} says 0x{seed[:8].hex()}" for host, seed in said.items())
-        return f"the chain's RPCs disagree about the seed of epoch {epoch.number}: {told}"
+        told = ", ".join(
+            f"{host} says {'0x' + seed[:8].hex() if any(seed) else 'that there is none'}"
+            for host, seed in said.items()
+        )
+        what = f"the seed of epoch {epoch.number}"
+        if not said:
+            return f"none of the chain's RPCs answers about {what}"
+        return f"the chain's RPCs disagree about {what}: {told}"
 
     async def recordable_epoch(self) -> int | None:
         """The epoch whose seed can and should be recorded now; ``None`` if there is none."""

@@ -10,7 +10,7 @@ web3 waits for receipts with asyncio's clock: see `transactions`, which polls in
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar
@@ -164,6 +164,23 @@ class Rpc:
                 nursery.start_soon(ask, host, rpc)
         return {host: found[host] for host in each if host in found}
 
+    async def readable(self, method: str, question: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """Ask something through web3; of the next endpoint, if web3 cannot read an answer.
+
+        :param question: only that: see `provider.reading`.
+        :raises BadChainAnswer: nobody's answer can be read.
+        """
+
+        async def ask() -> _Answer:
+            with reading(method):
+                return await question()
+
+        return await self._pool.readable(ask)
+
+    def outvoted(self, hosts: Collection[str], reason: str) -> None:
+        """Pass over endpoints that most others contradict. :param hosts: as `ask_each` has them."""
+        self._pool.outvoted(hosts, reason)
+
     def status(self) -> EndpointsStatus:
         """The endpoints as they are."""
         return self._pool.status()
@@ -183,38 +200,54 @@ class Rpc:
 
     async def block_number(self) -> int:
         """Number of the newest block. Contracts on a rollup may count differently: see ``clock()``."""
-        with reading("eth_blockNumber"):
-            return number("eth_blockNumber", await self.web3.eth.block_number)
+        method = "eth_blockNumber"
+
+        async def ask() -> int:
+            return number(method, await self.web3.eth.block_number)
+
+        return await self.readable(method, ask)
 
     async def block_hash(self, block_number: int) -> bytes | None:
         """Hash, 32 bytes, of the block that has this number now; ``None`` if the chain is not that long."""
-        with reading("eth_getBlockByNumber"):
+
+        async def ask() -> bytes | None:
             try:
                 block = await self.web3.eth.get_block(BlockNumber(block_number))
             except BlockNotFound:
                 return None
             return bytes(block["hash"])
 
+        return await self.readable("eth_getBlockByNumber", ask)
+
     async def head_time_s(self) -> int:
         """Time of the newest block, Unix seconds: what its maker said, within what the chain lets it."""
         method = "eth_getBlockByNumber"
-        with reading(method):
+
+        async def ask() -> int:
             block = await self.web3.eth.get_block("latest")
             return number(method, block.get("timestamp"))
+
+        return await self.readable(method, ask)
 
     async def base_fee_wei(self) -> int:
         """Base fee of the newest block (EIP-1559) for a unit of gas; 0 on a chain without one."""
         method = "eth_getBlockByNumber"
-        with reading(method):
+
+        async def ask() -> int:
             block = await self.web3.eth.get_block("latest")
             fee = block.get("baseFeePerGas")
             return 0 if fee is None else number(method, fee)
 
+        return await self.readable(method, ask)
+
     async def balance(self, address: bytes) -> int:
         """Of the chain's own coin, in wei."""
-        account = Web3.to_checksum_address(address)
-        with reading("eth_getBalance"):
-            return number("eth_getBalance", await self.web3.eth.get_balance(account))
+        account, method = Web3.to_checksum_address(address), "eth_getBalance"
+
+        async def ask() -> int:
+            return number(method, await self.web3.eth.get_balance(account))
+
+        return await self.readable(method, ask)
 
     async def next_nonce(self, address: bytes, *, pending: bool) -> int:
         """How many transactions an account has sent.
@@ -229,24 +262,32 @@ class Rpc:
                 return max(counts.values())
 
         async def count(block: Literal["pending", "latest"]) -> int:
-            with reading(method):
+            async def ask() -> int:
                 return number(method, await self.web3.eth.get_transaction_count(account, block))
+
+            return await self.readable(method, ask)
 
         return await _pending_or_latest(count) if pending else await count("latest")
 
     async def code(self, address: bytes) -> bytes:
         """Code that stands at an address; empty if it is no contract."""
         account = Web3.to_checksum_address(address)
-        with reading("eth_getCode"):
+
+        async def ask() -> bytes:
             return bytes(await self.web3.eth.get_code(account))
+
+        return await self.readable("eth_getCode", ask)
 
     async def call(self, transaction: TxParams, block: int) -> bytes:
         """Run a transaction's call on the end state of a block, without sending it.
 
         :raises RpcError: with the revert data in `RpcError.data` if a contract refused.
         """
-        with reading("eth_call"):
+
+        async def ask() -> bytes:
             return bytes(await self.web3.eth.call(transaction, block))
+
+        return await self.readable("eth_call", ask)
 
     async def estimate_gas(self, transaction: TxParams) -> int:
         """Gas that a transaction would use in the next block.
@@ -259,8 +300,10 @@ class Rpc:
         method = "eth_estimateGas"
 
         async def estimate(block: Literal["pending", "latest"]) -> int:
-            with reading(method):
+            async def ask() -> int:
                 return number(method, await self.web3.eth.estimate_gas(transaction, block))
+
+            return await self.readable(method, ask)
 
         return await _pending_or_latest(estimate)
 
@@ -271,10 +314,14 @@ class Rpc:
         :raises AnswerTooLarge: more than `bytes_max`.
         """
         method = RPCEndpoint("eth_getLogs")
-        found = (await self.web3.provider.ask(method, [dict(query)], bytes_max)).get("result")
-        if not isinstance(found, list):
-            raise BadChainAnswer(method, "not a list")
-        return found
+
+        async def ask() -> list[Json]:
+            found = (await self.web3.provider.ask(method, [dict(query)], bytes_max)).get("result")
+            if not isinstance(found, list):
+                raise BadChainAnswer(method, "not a list")
+            return found
+
+        return await self.readable(method, ask)
 
     async def send_raw(self, raw: bytes) -> None:
         """Give the chain a signed transaction."""
@@ -285,12 +332,15 @@ class Rpc:
         """Whether the chain has a transaction, in a block or waiting for one; whichever endpoint knows it."""
         if any((await self.ask_each(lambda rpc: rpc.knows(transaction_hash))).values()):
             return True
-        with reading("eth_getTransactionByHash"):
+
+        async def ask() -> bool:
             try:
                 await self.web3.eth.get_transaction(Web3.to_hex(transaction_hash))
             except TransactionNotFound:
                 return False
             return True
+
+        return await self.readable("eth_getTransactionByHash", ask)
 
     async def receipt(self, transaction_hash: bytes) -> Receipt | None:
         """The receipt of a transaction; ``None`` while it is in no block.
@@ -313,7 +363,8 @@ class Rpc:
 
     async def _receipt(self, transaction_hash: bytes) -> Receipt | None:
         method = "eth_getTransactionReceipt"
-        with reading(method):
+
+        async def ask() -> Receipt | None:
             try:
                 found = await self.web3.eth.get_transaction_receipt(Web3.to_hex(transaction_hash))
             except TransactionNotFound:
@@ -329,6 +380,8 @@ class Rpc:
                 contract_address=None if created is None else address_bytes(created),
                 logs=tuple(found["logs"]),
             )
+
+        return await self.readable(method, ask)
 
 
 async def _pending_or_latest(ask: Callable[[Literal["pending", "latest"]], Awaitable[int]]) -> int:

@@ -49,6 +49,7 @@ class FakeEndpoint:
 
     :ivar fault: ``silent``, ``refuses``, an HTTP status, or ``None``.
     :ivar pause: what it does before each answer.
+    :ivar refusal: the error of JSON-RPC that it answers a method and its parameters with, or ``None``.
     :ivar fork: the blocks from this number on are others than elsewhere.
     """
 
@@ -56,6 +57,7 @@ class FakeEndpoint:
         self.chain_id, self.head, self.genesis, self.fork = chain_id, head, genesis, fork
         self.fault = None
         self.pause = trio.lowlevel.checkpoint
+        self.refusal = lambda _method, _params: None
         self.asked = []
 
     def answer(self, method, params):
@@ -88,7 +90,8 @@ class FakeEndpoints(httpx2.AsyncBaseTransport):
             await trio.sleep_forever()
         if endpoint.fault == "refuses":
             raise httpx2.ConnectError("refused")
-        result = endpoint.answer(call["method"], call["params"])
-        return httpx2.Response(
-            endpoint.fault or 200, json={"jsonrpc": "2.0", "id": call["id"], "result": result}
+        error = endpoint.refusal(call["method"], call["params"])
+        told = (
+            {"result": endpoint.answer(call["method"], call["params"])} if error is None else {"error": error}
         )
+        return httpx2.Response(endpoint.fault or 200, json={"jsonrpc": "2.0", "id": call["id"], **told})

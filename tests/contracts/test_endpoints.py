@@ -9,9 +9,12 @@ from functools import partial
 import pytest
 import trio
 
+from contracts import endpoints
+from contracts.contract import Contract
 from contracts.endpoint_health import LAG_BLOCKS_MAX, REST_FIRST_S
 from contracts.endpoints import ENDPOINTS_MAX, LOOK_S, PATIENCE_S, BadEndpoint
-from contracts.errors import BadChainAnswer, ChainUnreachable, WrongChain
+from contracts.epochs import EpochsClient
+from contracts.errors import BadChainAnswer, ChainUnreachable, RpcError, WrongChain
 from contracts.rpc import connect
 from tests.contracts.fakes import FakeEndpoint, FakeEndpoints
 
@@ -112,13 +115,136 @@ async def test_a_slow_one_that_alone_is_well_has_all_of_its_time(autojump_clock)
         assert list(passed_over(rpc)) == ["b.example"]
 
 
-async def test_a_refusal_is_not_asked_again_elsewhere():
+NO_USE = [
+    (-32000, "missing trie node 1234 (path ) state 0x12 is not available"),
+    (-32000, "header not found"),
+    (-32601, "the method eth_call is not available in your plan"),
+]
+
+
+def refusing(code, message, *, method="echo", data=None):
+    error = {"code": code, "message": message, "data": data}
+    return lambda asked, _params: error if asked == method else None
+
+
+@pytest.mark.parametrize(("code", "message"), NO_USE)
+async def test_attack_a_refusal_that_is_no_contract_s_is_asked_again_elsewhere(code, message, autojump_clock):
     net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
     async with opened(net) as rpc:
+        net.endpoints["a"].refusal = refusing(code, message)
+        assert await rpc.request("echo", 1) == 1
+        assert passed_over(rpc) == {"a.example": f"echo was refused: {message} ({code})"}
+        assert rpc.status().failovers == 1
+
+
+async def test_what_all_refuse_is_the_first_one_s_refusal_and_no_failure(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint(), c=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["c"].fault = 502
+        net.endpoints["a"].refusal = refusing(-32000, "insufficient funds")
+        net.endpoints["b"].refusal = refusing(-32000, "not enough money")
+        with pytest.raises(RpcError, match="insufficient funds"):
+            await rpc.request("echo", 1)
+        assert list(passed_over(rpc)) == ["c.example"]
+        # One that rests is not waited for to gainsay it.
+        net.endpoints["c"].fault = "silent"
+        began_s = trio.current_time()
+        with pytest.raises(RpcError, match="insufficient funds"):
+            await rpc.request("echo", 1)
+        assert trio.current_time() == began_s
+
+
+async def test_a_contract_s_refusal_is_not_asked_again_elsewhere():
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["a"].refusal = refusing(3, "execution reverted", data="0x01020304")
+        with pytest.raises(RpcError, match="execution reverted"):
+            await rpc.request("echo", 1)
+        assert ("echo" in net.endpoints["b"].asked, passed_over(rpc)) == (False, {})
+
+
+async def test_a_refused_transaction_is_given_to_nobody_else():
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["a"].refusal = refusing(-32000, "nonce too low", method="eth_sendRawTransaction")
+        with pytest.raises(RpcError, match="nonce too low"):
+            await rpc.send_raw(b"\x02\x01")
+        assert ("eth_sendRawTransaction" in net.endpoints["b"].asked, passed_over(rpc)) == (False, {})
+
+
+async def test_an_endpoint_without_a_pending_block_has_not_failed():
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["a"].answer = net.endpoints["b"].answer = lambda _method, _params: "0x5208"
+        error = {"code": -32602, "message": "pending state is not supported"}
+        net.endpoints["a"].refusal = lambda _method, params: error if "pending" in params else None
+        assert await rpc.estimate_gas({"to": "0x" + "11" * 20}) == 21_000
+        assert ("eth_estimateGas" in net.endpoints["b"].asked, passed_over(rpc)) == (False, {})
+
+
+@pytest.mark.parametrize(("last", "is_asked_elsewhere"), [(9, False), (5, True)], ids=["range", "one block"])
+async def test_a_refused_range_of_logs_is_no_failure_and_a_refused_block_is_one(
+    last, is_asked_elsewhere, autojump_clock
+):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    query = {"fromBlock": "0x5", "toBlock": hex(last)}
+    async with opened(net) as rpc:
+        net.endpoints["a"].refusal = refusing(-32005, "query returned more than 10000", method="eth_getLogs")
+        net.endpoints["b"].answer = lambda _method, _params: []
+        if is_asked_elsewhere:
+            assert await rpc.logs(query, 1_000) == []
+        else:
+            with pytest.raises(RpcError):
+                await rpc.logs(query, 1_000)
+        assert ("eth_getLogs" in net.endpoints["b"].asked) is is_asked_elsewhere
+        assert list(passed_over(rpc)) == (["a.example"] if is_asked_elsewhere else [])
+
+
+async def test_attack_an_answer_without_an_end_is_asked_for_elsewhere(autojump_clock, monkeypatch):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        monkeypatch.setattr(endpoints, "ANSWER_BYTES_MAX", 1_000)
+        net.endpoints["a"].answer = lambda _method, _params: "x" * 1_001
+        assert await rpc.request("echo", 1) == 1
+        assert passed_over(rpc) == {"a.example": "bad answer to echo: more than 1000 bytes"}
+
+
+async def test_attack_an_answer_that_cannot_be_read_is_asked_for_elsewhere(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint(), c=FakeEndpoint())
+    async with opened(net) as rpc:
         net.endpoints["a"].answer = lambda _method, _params: "nonsense"
+        net.endpoints["b"].answer = lambda _method, _params: {}
+        assert await rpc.block_number() == 100
+        assert list(passed_over(rpc)) == ["a.example", "b.example"]
+        assert rpc.status().in_use == "c.example"
+
+
+async def test_attack_a_contract_s_answer_that_cannot_be_read_is_asked_for_elsewhere(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["a"].answer = lambda _method, _params: "0x"
+        net.endpoints["b"].answer = lambda _method, _params: f"0x{7:064x}"
+        assert await EpochsClient(rpc, bytes(20), bytes(20)).clock() == 7
+        assert list(passed_over(rpc)) == ["a.example"]
+
+
+async def test_attack_logs_that_are_none_are_asked_for_elsewhere(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["a"].answer = lambda _method, _params: [{"topics": []}]
+        net.endpoints["b"].answer = lambda _method, _params: []
+        staking = Contract(rpc, bytes(20), "Staking")
+        assert await staking.events(["NodeRegistered"], 1, 9) == ()
+        assert list(passed_over(rpc)) == ["a.example"]
+
+
+async def test_what_nobody_s_answer_is_read_of_is_a_bad_answer_and_no_failure(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        for endpoint in net.endpoints.values():
+            endpoint.answer = lambda _method, _params: "nonsense"
         with pytest.raises(BadChainAnswer):
             await rpc.block_number()
-        assert net.endpoints["b"].asked.count("eth_blockNumber") == 1  # the look at the start
         assert passed_over(rpc) == {}
 
 
