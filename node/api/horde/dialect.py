@@ -90,6 +90,7 @@ class Handlers:
         asked = await parse_payload(await read_object(content), services.catalogue, services.options.aliases)
         kudos = self._kudos(asked.generation.requests)
         if asked.dry_run:
+            services.desk.require_rate(caller_of(request.scope))
             return json_response({"kudos": kudos})
         name = RequestName.of(request, content)
         entry = await self._board.start(asked, name, services.base_url(request.scope), kudos)

@@ -144,6 +144,12 @@ async def test_a_dry_run_says_the_price_alone(serve):
     assert coordinator.placed == []
 
 
+async def test_attack_dry_runs_are_taken_from_the_rate(serve):
+    built, asked = api(), {"prompt": "a cat", "dry_run": True}
+    async with serve(built=built, key=new_token(built, requests_per_minute=2)) as http:
+        assert [(await http.post(ASYNC, json=asked)).status_code for _ in range(3)] == [200, 200, 429]
+
+
 async def test_who_may_ask(serve):
     built = api()
     async with serve(built=built, key="0000000000") as http:
