@@ -180,10 +180,14 @@ class Redeemer:
         held = [account.best for account in batch if account.best is not None]
         vouchers, signatures = [one.voucher for one in held], [one.signature for one in held]
         await self._escrow.redeem_many(self._sender, vouchers, signatures)
-        for account in batch:
-            standing = await self._standings.of(account.coordinator, 0.0)
-            if standing.node is not None:
-                self._own_stake_wei[account.coordinator] = standing.node.own_stake_wei
+        try:
+            for account in batch:
+                standing = await self._standings.of(account.coordinator, 0.0)
+                if standing.node is not None:
+                    self._own_stake_wei[account.coordinator] = standing.node.own_stake_wei
+        except (ChainError, ContractReverted) as error:
+            # They are redeemed all the same, and a transaction that is sent again costs gas again.
+            log.warning(DEPOSIT_UNKNOWN, error=str(error))
 
     def _redeemed(self, batch: Sequence[Account], reason: str) -> None:
         self.counts.vouchers_redeemed += len(batch)

@@ -157,3 +157,13 @@ async def test_a_coordinator_whose_deposit_cannot_be_asked_for_is_alone_with_tha
     escrow.failing = {bytes(20)}
     await redeemer._look(0.0)
     assert escrow.calls == [1]
+
+
+@pytest.mark.parametrize("failure", [UNREACHABLE, REVERTED_WITHOUT_DATA])
+async def test_attack_an_endpoint_fails_after_a_redemption_and_the_miner_pays_for_it_once(escrow, failure):
+    """What is asked afterwards is no part of the transaction, which is not sent again for its failure."""
+    redeemer = redeemer_of(escrow, [LEAST, LEAST])
+    escrow.failure = failure
+    await redeemer.redeem_all("it is time")
+    assert escrow.calls == [2]
+    assert redeemer.counts == RedeemerCounts(vouchers_redeemed=2)
