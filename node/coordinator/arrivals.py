@@ -23,10 +23,22 @@ class Arrivals:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._watching_from_ms = 0
+        self._woke_ms: int | None = None
 
     def watch_from(self, now_ms: int) -> None:
         """Nobody is missed whose time was before this: this process was not there."""
         self._watching_from_ms = now_ms
+
+    def wake(self, now_ms: int) -> None:
+        """This process was there, but did not run."""
+        self._woke_ms = now_ms
+        self.watch_from(now_ms)
+
+    def has_just_woken(self, now_ms: int) -> bool:
+        """Whether a stream that ends now may have been broken by a sleep, which peers take for an end."""
+        return (
+            self._woke_ms is not None and now_ms < self._woke_ms + self._core.parameters.progress_timeout_ms
+        )
 
     def was_watching(self, time_ms: int) -> bool:
         """Whether this process was there at a time."""

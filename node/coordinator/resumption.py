@@ -68,9 +68,10 @@ def wake(core: Core, turns: Turns, now_ms: int) -> None:
     """The same process goes on after its machine slept, or did not let it run.
 
     A miner that works is taken to be heard now, and has half of what is left; one that was called, to be
-    called now. So nobody is blamed for the sleep, and no paid work is dropped for it.
+    called now; one whose stream has not outlived the sleep may come again. So nobody is blamed for the sleep,
+    and no paid work is dropped for it.
     """
-    turns.arrivals.watch_from(now_ms)
+    turns.arrivals.wake(now_ms)
     for order in core.book.tasks.values():
         for turn in order.live_task.turns:
             if turn.state is TurnState.WORKING:

@@ -121,6 +121,8 @@ class Turns:
         order, rank = found
         turn = order.live_task.turns[rank]
         if turn.state is TurnState.WORKING:
+            if self.arrivals.has_just_woken(now_ms):
+                return self._interrupt(order, rank, now_ms)
             return self._lose(order, rank, reason, now_ms)
         turn.life.move(TurnEvent.LEAVE)
         self.deliveries.forget_stream(turn)
@@ -283,6 +285,14 @@ class Turns:
         if stream_id is not None:
             actions.append(CloseStream(stream_id, reason))
         return [*actions, *self.go_on(order, now_ms)]
+
+    def _interrupt(self, order: Order, rank: int, now_ms: int) -> list[Action]:
+        """A working miner is lost by a fault of ours: it may come again, and is called."""
+        task, reason = order.live_task, "its coordinator was asleep"
+        self._core.record(TurnEnded(order.order_id, rank, TurnEnding.INTERRUPTED, 0, reason))
+        task.idle_since_ms = now_ms
+        self.deliveries.forget_stream(task.turns[rank])
+        return self.go_on(order, now_ms)
 
     # Streams
 

@@ -97,3 +97,28 @@ def test_an_order_waits_after_a_sleep_for_the_offers_to_be_said_again(desk):
     desk.market.offered = offered
     desk.tick()
     assert desk.announced().message.number == 1
+
+
+def test_a_stream_that_a_sleep_has_broken_ends_no_turn_and_the_miner_comes_back(desk):
+    order_id, miner = working(desk)
+    for unit in range(2, 6):
+        miner.chunk(ChunkKind.PROGRESS, unit)
+    sleep(desk)
+    desk.now_ms += PARAMETERS.progress_timeout_ms - 1
+    miner.lose()
+    assert len(desk.engine.experience) == 0
+    assert [action.miner for action in desk.of(Call)] == [miner.key.address]
+    back = desk.miner(0)
+    back.come()
+    assert back.replies[:2] == ["VOUCHER", "INPUT"]
+    back.deliver()
+    assert isinstance(desk.finished(order_id), Delivered)
+    assert len([miner for miner, wei in desk.purse.promised_wei.items() if wei]) == 1
+
+
+def test_a_stream_that_breaks_later_is_lost(desk):
+    _, miner = working(desk)
+    sleep(desk)
+    desk.now_ms += PARAMETERS.progress_timeout_ms
+    miner.lose()
+    assert desk.engine.counts.turns_lost == 1
