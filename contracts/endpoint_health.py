@@ -126,17 +126,25 @@ class EndpointHealth:
         )
 
 
-def lags(heads: Mapping[_Key, int]) -> dict[_Key, int]:
+def lags(heads: Mapping[_Key, int], before: Mapping[_Key, int | None]) -> dict[_Key, int]:
     """Endpoints that are more than `LAG_BLOCKS_MAX` behind the others, and by how many blocks.
 
     Of three and more, the others' head is one that two of them have reached: a single one that invents blocks
-    puts no honest one aside.
+    puts no honest one aside. Of two, the first choice lags only if it stands still: the second one alone says
+    that there are newer blocks.
+
+    :param heads: now, in the order in which they are preferred.
+    :param before: at the look before; ``None`` where there was none.
     """
     newest = sorted(heads.values(), reverse=True)
     if len(newest) < 2:  # noqa: PLR2004 - one has nobody to be behind
         return {}
     others = newest[1] if len(newest) > 2 else newest[0]  # noqa: PLR2004
-    return {key: others - head for key, head in heads.items() if others - head > LAG_BLOCKS_MAX}
+    behind = {key: others - head for key, head in heads.items() if others - head > LAG_BLOCKS_MAX}
+    first = next(iter(heads))
+    if len(newest) == 2 and first in behind and heads[first] != before.get(first):  # noqa: PLR2004
+        del behind[first]
+    return behind
 
 
 def majority(said: Mapping[_Key, _Said]) -> _Said | None:

@@ -355,6 +355,7 @@ class Endpoints(AsyncJSONBaseProvider):
     async def _judge(self, looks: dict[_Endpoint, _Look]) -> None:
         """Pass over those of another chain, that lag or that a majority contradicts; the others are well."""
         fit: dict[_Endpoint, int] = {}
+        before = {endpoint: endpoint.health.head for endpoint in looks}
         for endpoint, look in looks.items():
             endpoint.health.head = look.head
             try:
@@ -364,7 +365,7 @@ class Endpoints(AsyncJSONBaseProvider):
             else:
                 endpoint.health.checked()
                 fit[endpoint] = look.head
-        for endpoint, blocks in lags(fit).items():
+        for endpoint, blocks in lags(fit, before).items():
             self._pass_over(endpoint, EndpointUnfit(f"it is {blocks} blocks behind the others"))
             del fit[endpoint]
         if self.is_several:

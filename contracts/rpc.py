@@ -10,6 +10,7 @@ web3 waits for receipts with asyncio's clock: see `transactions`, which polls in
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ _Answer = TypeVar("_Answer")
 CATCH_UP_S: Final = 5.0
 """So long is the endpoint in use waited for, when another one knows of a block that it does not know yet."""
 _CATCH_UP_POLL_S: Final = 0.1
+_VOTERS_MIN: Final = 3
+"""Of so many endpoints two can outvote one."""
 _NUMBER_MAX: Final = 2**256 - 1
 
 
@@ -252,14 +255,15 @@ class Rpc:
     async def next_nonce(self, address: bytes, *, pending: bool) -> int:
         """How many transactions an account has sent.
 
-        :param pending: also count those that are in no block yet, as far as the RPC knows them. Of several
-            endpoints the highest count: which of them was given a transaction is not known to the others yet.
+        :param pending: also count those that are in no block yet, as far as the RPC knows them. Of three
+            endpoints and more the highest count that two know of: everything would wait behind a gap that one
+            invents. Of two that of the one in use; what was given to the other, a `Sender` knows itself.
         """
         account, method = Web3.to_checksum_address(address), "eth_getTransactionCount"
         if pending and self._singles:
             counts = await self.ask_each(lambda rpc: rpc.next_nonce(address, pending=True))
-            if counts:
-                return max(counts.values())
+            if len(counts) >= _VOTERS_MIN:
+                return sorted(counts.values())[-2]
 
         async def count(block: Literal["pending", "latest"]) -> int:
             async def ask() -> int:
@@ -343,23 +347,35 @@ class Rpc:
         return await self.readable("eth_getTransactionByHash", ask)
 
     async def receipt(self, transaction_hash: bytes) -> Receipt | None:
-        """The receipt of a transaction; ``None`` while it is in no block.
+        """The receipt of a transaction; ``None`` while it is in no block, or nobody confirms that it is.
 
-        Looked for at all endpoints. If the one in use knows the block not yet, it is waited for, as what is
-        read next is read there.
+        Of several endpoints the one in use is believed that it has succeeded. That it has failed, another one
+        has to say too: the caller would pay again. What the one in use does not know, two others have to say;
+        of two endpoints the other alone, but not of a failure. If the one in use knows the block not yet, it
+        is waited for, as what is read next is read there.
         """
-        found = await self._receipt(transaction_hash)
-        if found is not None or not self._singles:
-            return found
-        for other in (await self.ask_each(lambda rpc: rpc.receipt(transaction_hash))).values():
-            if other is None:
-                continue
-            for _ in range(round(CATCH_UP_S / _CATCH_UP_POLL_S)):
-                if await self.block_number() >= other.block_number:
-                    break
-                await trio.sleep(_CATCH_UP_POLL_S)
-            return other
-        return None
+        found: Receipt | None = None
+        fault: ChainError | None = None
+        try:
+            found = await self._receipt(transaction_hash)
+        except ChainError as error:
+            fault = error
+        others = self.each() if found is None or not found.succeeded else {}
+        if len(others) > 1:
+            told = await self.ask_each(lambda rpc: rpc.receipt(transaction_hash))
+            found = _confirmed(list(told.values()), len(others))
+            if found is not None:
+                await self._catch_up(found.block_number)
+        if found is None and fault is not None:
+            raise fault
+        return found
+
+    async def _catch_up(self, block_number: int) -> None:
+        """Wait until the endpoint in use has a block, if it takes no longer than `CATCH_UP_S`."""
+        for _ in range(round(CATCH_UP_S / _CATCH_UP_POLL_S)):
+            if await self.block_number() >= block_number:
+                break
+            await trio.sleep(_CATCH_UP_POLL_S)
 
     async def _receipt(self, transaction_hash: bytes) -> Receipt | None:
         method = "eth_getTransactionReceipt"
@@ -382,6 +398,26 @@ class Rpc:
             )
 
         return await self.readable(method, ask)
+
+
+def _confirmed(told: Sequence[Receipt | None], asked: int) -> Receipt | None:
+    """A transaction's receipt, if what the endpoints that were asked say of it is to be believed.
+
+    Two have to say the same, but of two endpoints one is enough for a success.
+    """
+    found = [receipt for receipt in told if receipt is not None]
+    with reading("eth_getTransactionReceipt"):
+        counts = Counter(map(_gist, found))
+        for receipt in found:
+            if counts[_gist(receipt)] > 1 or (receipt.succeeded and asked < _VOTERS_MIN and len(found) == 1):
+                return receipt
+    return None
+
+
+def _gist(receipt: Receipt) -> tuple[Any, ...]:
+    """The part of a receipt that two endpoints have to say alike."""
+    logs = tuple((log["address"], tuple(log["topics"]), log["data"]) for log in receipt.logs)
+    return receipt.block_number, receipt.succeeded, receipt.contract_address, logs
 
 
 async def _pending_or_latest(ask: Callable[[Literal["pending", "latest"]], Awaitable[int]]) -> int:

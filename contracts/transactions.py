@@ -107,6 +107,7 @@ class Sender:
         self._limits = limits or SenderLimits()
         self._lock = trio.Lock()
         self._next_nonce: int | None = None
+        self._in_flight: set[int] = set()
         self.replaced = 0
 
     async def send(self, to: bytes | None, data: bytes, *, value_wei: int = 0) -> Receipt:
@@ -131,7 +132,12 @@ class Sender:
         }
         if to is not None:
             call["to"] = Web3.to_checksum_address(to)
-        receipt = await self._wait(await self._submit(await self._priced(call)))
+        sent = await self._submit(await self._priced(call))
+        self._in_flight.add(sent.transaction["nonce"])
+        try:
+            receipt = await self._wait(sent)
+        finally:
+            self._in_flight.discard(sent.transaction["nonce"])
         if not receipt.succeeded:
             raise await self._reason(call, receipt)
         return receipt
@@ -169,7 +175,7 @@ class Sender:
             for attempt in range(_NONCE_ATTEMPTS):
                 nonce = self._next_nonce
                 if nonce is None:
-                    nonce = await self._rpc.next_nonce(self.address, pending=True)
+                    nonce = await self._free_nonce()
                 # Until the answer is there, the number is unknown: a waiting task may run meanwhile, and this
                 # one may be cancelled.
                 self._next_nonce = None
@@ -192,6 +198,16 @@ class Sender:
                 return _Sent(numbered, [bytes(signed.hash)])
         message = "the last attempt returns or raises"
         raise AssertionError(message)
+
+    async def _free_nonce(self) -> int:
+        """The first number that neither the chain counts nor one of our tasks waits for.
+
+        The endpoint that is asked need not know what another one was given.
+        """
+        nonce = await self._rpc.next_nonce(self.address, pending=True)
+        while nonce in self._in_flight:
+            nonce += 1
+        return nonce
 
     async def _has_arrived(self, error: RpcError, transaction_hash: bytes) -> bool:
         """Whether a number is taken by this very transaction: a gateway may send it twice.

@@ -58,19 +58,34 @@ def test_status_says_why_it_is_passed_over():
 
 
 @pytest.mark.parametrize(
-    ("heads", "behind"),
+    ("heads", "before", "behind"),
     [
-        ({}, {}),
-        ({"a": 5}, {}),
-        ({"a": 0, "b": LAG_BLOCKS_MAX}, {}),
-        ({"a": 0, "b": LAG_BLOCKS_MAX + 1}, {"a": LAG_BLOCKS_MAX + 1}),
-        ({"a": 100, "b": 101, "c": 60}, {"c": 40}),
-        ({"a": 100, "b": 101, "c": 10**9}, {}),
+        ({}, {}, {}),
+        ({"a": 5}, {}, {}),
+        ({"a": 0, "b": LAG_BLOCKS_MAX}, {"a": 0}, {}),
+        ({"a": 0, "b": LAG_BLOCKS_MAX + 1}, {"a": 0}, {"a": LAG_BLOCKS_MAX + 1}),
+        ({"a": LAG_BLOCKS_MAX + 1, "b": 0}, {"a": 1, "b": -1}, {"b": LAG_BLOCKS_MAX + 1}),
+        ({"a": 5, "b": 10**9}, {"a": 4, "b": 4}, {}),
+        ({"a": 5, "b": 10**9}, {"a": None, "b": None}, {}),
+        ({"a": 100, "b": 101, "c": 60}, {}, {"c": 40}),
+        ({"a": 60, "b": 100, "c": 101}, {"a": 59}, {"a": 40}),
+        ({"a": 100, "b": 101, "c": 10**9}, {}, {}),
     ],
-    ids=["none", "alone", "a little", "too much", "one of three", "attack: one invents blocks"],
+    ids=[
+        "none",
+        "alone",
+        "a little",
+        "the first of two stands still",
+        "the second of two",
+        "attack: the second of two invents blocks",
+        "the first look",
+        "one of three",
+        "the first of three",
+        "attack: one of three invents blocks",
+    ],
 )
-def test_an_endpoint_lags_behind_what_two_have_reached(heads, behind):
-    assert lags(heads) == behind
+def test_attack_an_endpoint_lags_behind_what_two_have_reached(heads, before, behind):
+    assert lags(heads, before) == behind
 
 
 @pytest.mark.parametrize(

@@ -261,6 +261,15 @@ async def test_one_that_lags_is_passed_over_until_it_has_caught_up(autojump_cloc
         assert [one.head for one in rpc.status().endpoints] == [133, 133]
 
 
+async def test_attack_the_second_of_two_does_not_take_over_by_claiming_newer_blocks(autojump_clock):
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint(head=10**9))
+    async with opened(net) as rpc:
+        for _ in range(3):
+            net.endpoints["a"].head += 1  # it follows its chain
+            await trio.sleep(LOOK_S)
+            assert (passed_over(rpc), rpc.status().in_use) == ({}, "a.example")
+
+
 async def test_all_of_another_chain_are_refused_at_the_start():
     net = FakeEndpoints(a=FakeEndpoint(chain_id=5), b=FakeEndpoint(chain_id=5))
     with pytest.raises(WrongChain) as caught:

@@ -80,13 +80,15 @@ async def test_numbers_survive_a_failover(world, chain_process):
         assert b.asked.count("eth_sendRawTransaction") == 2
 
 
-async def test_the_next_number_is_the_highest_that_any_endpoint_knows(world, chain_process):
-    """A transaction that waits at one endpoint is not known to the other; its number is not given again."""
-    a, b = Endpoint(), Endpoint()
+async def test_the_next_number_is_the_highest_that_two_endpoints_know(world, chain_process):
+    """A transaction that waits at two endpoints is not known to the third; its number is not given again."""
+    a, b, c = Endpoint(), Endpoint(), Endpoint()
     address = world.chain.accounts()[2].address
-    async with through(chain_process, a=a, b=b) as rpc:
+    async with through(chain_process, a=a, b=b, c=c) as rpc:
         known = await rpc.next_nonce(address, pending=True)
         b.pending = known + 3
+        assert await rpc.next_nonce(address, pending=True) == known
+        c.pending = known + 3
         assert await rpc.next_nonce(address, pending=True) == known + 3
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 
 from contracts.account import Account
 from contracts.errors import (
@@ -136,3 +137,25 @@ async def test_a_failed_transaction_whose_reason_cannot_be_had_is_a_failed_one()
     chain.succeeded = False
     with pytest.raises(ContractReverted, match=r"unknown\(\)"):
         await sender_of(chain).send(TO, b"")
+
+
+async def test_a_number_that_a_task_of_ours_waits_for_is_not_given_again(autojump_clock):
+    """The endpoint in use does not know what another one was given, so it counts one too few."""
+    chain = Chain(receipts=[None] * 5, nonces=[4, ChainUnreachable("a.example", "gone"), 4])
+    sender, numbers = sender_of(chain), []
+    submit = sender._submit
+
+    async def noted(transaction):
+        sent = await submit(transaction)
+        numbers.append(sent.transaction["nonce"])
+        sender._next_nonce = None  # as after an answer that was lost
+        return sent
+
+    sender._submit = noted
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sender.send, TO, b"")
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(ChainUnreachable):
+            await sender.send(TO, b"")
+        await sender.send(TO, b"")
+    assert numbers == [4, 5]
