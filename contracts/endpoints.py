@@ -192,6 +192,8 @@ class Endpoints(AsyncJSONBaseProvider):
             except (RpcError, AnswerTooLarge) as error:
                 self._heard(endpoint)
                 if not _is_of_no_use(error, method, params):
+                    if isinstance(error, RpcError):
+                        error.is_second_hand = fault is not None
                     raise
                 refused[endpoint] = error
                 continue

@@ -82,6 +82,8 @@ class RpcError(ChainError):
     :ivar code: of JSON-RPC, for example -32000.
     :ivar rpc_message: its text; differs between implementations.
     :ivar data: what a contract reverted with, if there was one.
+    :ivar is_second_hand: whether another endpoint was asked before and failed, which may have taken a
+        transaction that this one refuses.
     """
 
     def __init__(self, method: str, code: int, rpc_message: str, data: bytes | None) -> None:
@@ -90,6 +92,7 @@ class RpcError(ChainError):
         self.code = code
         self.rpc_message = rpc_message
         self.data = data
+        self.is_second_hand = False
 
 
 class CostTooHigh(ChainError):

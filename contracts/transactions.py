@@ -213,18 +213,22 @@ class Sender:
         """Whether a number is taken by this very transaction: a gateway may send it twice.
 
         It need not be in a block yet: what waits for one counts too, or it would be sent under two numbers.
-        Of several endpoints one may have taken it and died before another one refused it for any reason.
+        Of several endpoints one may have taken it and died before another one refused it for any reason, and
+        that the others do not know it proves nothing then.
 
         :raises TransactionInDoubt: the chain cannot say.
         """
-        if not _says(error, _NONCE_TAKEN) and not self._rpc.is_several:
+        if not _says(error, _NONCE_TAKEN) and not error.is_second_hand:
             return False
         fault: ChainError = error
         pause_s = self._limits.poll_first_s
         with trio.move_on_after(ARRIVAL_LOOK_S):
             while True:
                 try:
-                    return await self._rpc.knows(bytes(transaction_hash))
+                    if await self._rpc.knows(bytes(transaction_hash)):
+                        return True
+                    if not error.is_second_hand:
+                        return False
                 except ChainError as unknown:
                     fault = unknown
                 await trio.sleep(pause_s)

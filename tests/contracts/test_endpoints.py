@@ -172,6 +172,17 @@ async def test_a_refused_transaction_is_given_to_nobody_else():
         assert ("eth_sendRawTransaction" in net.endpoints["b"].asked, passed_over(rpc)) == (False, {})
 
 
+async def test_a_refusal_says_that_another_endpoint_was_given_the_transaction_before():
+    net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
+    async with opened(net) as rpc:
+        net.endpoints["b"].refusal = refusing(-32000, "nonce too low", method="eth_sendRawTransaction")
+        net.endpoints["a"].fault = 502
+        for is_second_hand in (True, False):
+            with pytest.raises(RpcError) as caught:
+                await rpc.send_raw(b"\x02\x01")
+            assert caught.value.is_second_hand is is_second_hand
+
+
 async def test_an_endpoint_without_a_pending_block_has_not_failed():
     net = FakeEndpoints(a=FakeEndpoint(), b=FakeEndpoint())
     async with opened(net) as rpc:

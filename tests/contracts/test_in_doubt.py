@@ -39,7 +39,7 @@ class Chain:
     :ivar sent: raw transactions that have arrived.
     """
 
-    chain_id, is_several = 1337, False
+    chain_id = 1337
 
     def __init__(self, *, receipts=(), sends=(), known=(), nonces=()):
         self.receipts, self.sends, self.known, self.nonces = map(list, (receipts, sends, known, nonces))
@@ -112,11 +112,26 @@ async def test_attack_a_chain_that_never_says_whether_it_has_it_gets_no_second_o
     assert (len(chain.sent), trio.current_time() - began_s) == (1, pytest.approx(ARRIVAL_LOOK_S))
 
 
-async def test_attack_a_refusal_after_another_endpoint_may_have_taken_it_is_looked_into(autojump_clock):
-    """One takes it and dies; the next one refuses it for another reason than its number."""
-    chain = Chain(sends=[RpcError("eth_sendRawTransaction", -32000, "pool is full", None)], known=[True])
-    chain.is_several = True
+def second_hand(text):
+    """A refusal of one endpoint after another one has died, perhaps with the transaction."""
+    error = RpcError("eth_sendRawTransaction", -32000, text, None)
+    error.is_second_hand = True
+    return error
+
+
+@pytest.mark.parametrize("text", ["pool is full", "nonce too low"])
+async def test_attack_a_refusal_after_another_endpoint_may_have_taken_it_is_looked_into(text, autojump_clock):
+    chain = Chain(sends=[second_hand(text)], known=[False, False, True])
     assert (await sender_of(chain).send(TO, b"", value_wei=1)).succeeded
+    assert len(chain.sent) == 1
+
+
+async def test_attack_an_endpoint_that_outlives_the_one_that_took_it_cannot_have_it_paid_twice(
+    autojump_clock,
+):
+    chain = Chain(sends=[second_hand("nonce too low")], nonces=[4, 5])
+    with pytest.raises(TransactionInDoubt, match=r"may have arrived: .* nonce too low"):
+        await sender_of(chain).send(TO, b"", value_wei=1)
     assert len(chain.sent) == 1
 
 
