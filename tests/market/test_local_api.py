@@ -102,7 +102,14 @@ def test_listens_on_loopback_alone(market):
         socket.create_connection(("127.0.0.2", port), 2)
 
 
-@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"{" * 5000, b"[" * 60_000, b'"prompt"'])
+def test_a_body_of_too_many_parts(client):
+    response = client.post(
+        "/v1/images/generations", content=b"[" * 60_000, headers={"Content-Type": "application/json"}
+    )
+    assert error_of(response) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff\xfe", b"{" * 4_000, b"[" * 4_000, b'"prompt"'])
 def test_body_that_is_no_json_object(client, content):
     headers = {"Content-Type": "application/json"}
     response = client.post("/v1/images/generations", content=content, headers=headers)
