@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from node.coordinator.choice import EXPERIENCE_MINERS_MAX
+from protocol.bounded import Bounded
+
 if TYPE_CHECKING:
     from node.coordinator.core import Core
     from node.coordinator.orders import Order, Turn
@@ -24,6 +27,7 @@ class Arrivals:
         self._core = core
         self._watching_from_ms = 0
         self._woke_ms: int | None = None
+        self._came_ms: Bounded[bytes, int] = Bounded(EXPERIENCE_MINERS_MAX)
 
     def watch_from(self, now_ms: int) -> None:
         """Nobody is missed whose time was before this: this process was not there."""
@@ -67,10 +71,18 @@ class Arrivals:
     def note_came(self, order: Order, turn: Turn, now_ms: int) -> None:
         """A miner has come for an order: the others that did not come for it have failed."""
         turn.came = order.was_heard = True
+        self._came_ms[turn.miner] = now_ms
         for miner, absent_ms in order.absent.items():
             if miner != turn.miner:
                 self._core.experience.note_absence(miner, absent_ms, now_ms)
         order.absent.clear()
+
+    def is_occupied(self, order: Order, turn: Turn) -> bool:
+        """Whether a miner that has not come for this task has come for another since this one was announced.
+
+        It is there, then, and has more to do than it can: one that is away comes for nothing.
+        """
+        return not turn.came and self._came_ms.get(turn.miner, -1) > order.live_task.begun_ms
 
     def note_absent(self, order: Order, now_ms: int) -> None:
         """Miners that do not come have failed, too, unless nobody comes: then this node may not be heard.

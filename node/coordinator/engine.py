@@ -20,7 +20,7 @@ from node.coordinator.actions import Action, Failure, Finish
 from node.coordinator.core import Core, EngineParameters
 from node.coordinator.delivery import cut
 from node.coordinator.drawing import Drawing, NotReady
-from node.coordinator.orders import Order
+from node.coordinator.orders import Order, Turn
 from node.coordinator.outcomes import Busy, NoMiner
 from node.coordinator.records import (
     FAILURE_BYTES_MAX,
@@ -212,7 +212,7 @@ class CoordinatorEngine:
         task = order.live_task
         reasons = [turn.reason for turn in task.turns if turn.reason]
         # A miner that was paid and then declines has failed, whatever it says of itself or of the request.
-        kinds = [None if turn.paid_wei else turn.decline_kind for turn in task.turns]
+        kinds = [None if turn.paid_wei else self._kind_of_no(order, turn) for turn in task.turns]
         were_busy = DeclineKind.BUSY in kinds and all(kind in (None, DeclineKind.BUSY) for kind in kinds)
         retry_at_ms = now_ms + _busy_pause_ms(order, now_ms) if were_busy else now_ms
         ending = TaskEnding.BUSY if were_busy else TaskEnding.EXHAUSTED
@@ -231,6 +231,10 @@ class CoordinatorEngine:
             reason = f"none of the {len(task.turns)} drawn miners did it: {said}"
             return actions + self.fail(order, FailureKind.FAILED, reason, now_ms)
         return actions + self.draw_queued(now_ms)
+
+    def _kind_of_no(self, order: Order, turn: Turn) -> DeclineKind | None:
+        """How a miner has said no to the live task, in words or by coming for others instead."""
+        return DeclineKind.BUSY if self._turns.arrivals.is_occupied(order, turn) else turn.decline_kind
 
     def draw_queued(self, now_ms: int) -> list[Action]:
         """Draw for the orders that wait, the oldest first, as far as there are free miners."""

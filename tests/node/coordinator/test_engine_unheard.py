@@ -1,8 +1,10 @@
 """The coordinator's engine when nobody comes: for what is wrong with this node, or with all miners."""
 
 from node.coordinator.actions import Failure, Publish
+from node.coordinator.engine import WAIT_MS_MAX
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind
+from protocol.messages import DeclineKind
 from tests.node.coordinator.desk import MINERS, TERMS, Desk
 
 
@@ -36,6 +38,47 @@ def test_miners_that_do_not_come_are_not_drawn_for_it_again():
     reason = "none of the 3 drawn miners did it: none of them came by its time"
     assert desk.finished(order_id) == Failure(FailureKind.FAILED, reason)
     assert len(desk.of(Publish)) == 1
+
+
+def desk_of_three(capacity):
+    desk = Desk(miners=MINERS[:3])
+    desk.market.offered = {key.address: desk.market.offer(capacity=capacity) for key in MINERS[:3]}
+    return desk
+
+
+def test_miners_that_come_for_another_task_instead_are_busy_and_fail_no_order():
+    """A machine under load: all slots serve other orders, and nobody comes for this one by its time."""
+    desk = desk_of_three(capacity=4)
+    order_id = desk.place()
+    desk.tick()
+    other_id = desk.place(2)
+    miners = [desk.miner(rank) for rank in range(3)]
+    for miner in miners:
+        miner.come()
+    miners[0].deliver()
+    assert isinstance(desk.finished(other_id), Delivered)
+    while len(desk.of(Publish)) == 2:
+        desk.tick()
+        assert desk.finished(order_id) is None
+    first = desk.miner(0)
+    first.come()
+    first.deliver()
+    assert isinstance(desk.finished(order_id), Delivered)
+
+
+def test_attack_miners_come_for_other_tasks_only():
+    """An order that they never come for ends, and says so."""
+    desk = desk_of_three(capacity=1_000)
+    order_id = desk.place()
+    others = 0
+    while desk.finished(order_id) is None:
+        desk.tick(4_000)
+        others += 1
+        other_id = desk.place(1 + others)
+        for rank in range(3 * (desk.finished(other_id) is None)):
+            desk.miner(rank).decline(DeclineKind.NOT_HERE, "it will not")
+    assert desk.finished(order_id) == Failure(FailureKind.EXPIRED, "no miner was free for it in 10 minutes")
+    assert desk.now_ms < 1_000_000 + WAIT_MS_MAX + 60_000
 
 
 def test_a_node_that_is_not_ready_lets_those_go_on_who_came():
