@@ -21,6 +21,7 @@ from contracts.account import Account
 from contracts.errors import (
     BadChainAnswer,
     ChainError,
+    ChainUnreachable,
     ContractReverted,
     CostTooHigh,
     EndpointUnfit,
@@ -121,8 +122,8 @@ class Sender:
         :raises CostTooHigh: above a limit; nothing was sent.
         :raises TransactionNotMined: sent, but not in a block in time. It may still be.
         :raises TransactionInDoubt: it may have arrived, and nobody can say so.
-        :raises ChainUnreachable: before or while sending; it may have arrived, so ask the chain before trying
-            again. Any failure of the chain after that is waited for.
+        :raises ChainUnreachable: nothing was sent. A chain that is gone while it is sent, or afterwards, is
+            waited for.
         :raises ChainError: the chain fails us otherwise before it is sent.
         """
         call: TxParams = {
@@ -192,8 +193,9 @@ class Sender:
                 except (WrongChain, EndpointUnfit) as error:
                     # Said of the last endpoint; one before it may have taken it and died.
                     raise TransactionInDoubt(bytes(signed.hash), str(error)) from error
-                except BadChainAnswer:
-                    pass  # no refusal: it may have arrived, so it is looked for
+                except (BadChainAnswer, ChainUnreachable):
+                    # No refusal: it may have arrived, so it is looked for, and sent again under its number.
+                    pass
                 self._next_nonce = nonce + 1
                 return _Sent(numbered, [bytes(signed.hash)])
         message = "the last attempt returns or raises"

@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from contracts.clients import Clients
-from contracts.errors import ChainUnreachable, ContractReverted
+from contracts.errors import ChainUnreachable, ContractReverted, TransactionInDoubt, TransactionNotMined
 from contracts.records import Equivocation, SlashOutcome
 from contracts.transactions import Sender
 from node.commands.report_file import BegunReport, begin_report, begun_report, end_report
@@ -87,6 +87,9 @@ async def submit_with_priority(submission: Submission, show: Callable[[SlashOutc
                 raise
         except ChainUnreachable as fault:
             submission.tell(f"the chain does not answer; trying again: {fault}")
+        except (TransactionNotMined, TransactionInDoubt) as fault:
+            # Each step counts once, however often it is sent: the next look says what became of it.
+            submission.tell(f"looking again: {fault}")
         await trio.sleep(submission.poll_s)
 
 

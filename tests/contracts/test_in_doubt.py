@@ -135,8 +135,10 @@ async def test_attack_an_endpoint_that_outlives_the_one_that_took_it_cannot_have
     assert len(chain.sent) == 1
 
 
-async def test_attack_an_unreadable_answer_to_sending_is_no_failure(autojump_clock):
-    chain = Chain(sends=[BadChainAnswer("eth_sendRawTransaction", "not JSON")])
+@pytest.mark.parametrize("fault", FAULTS[:2], ids=lambda fault: type(fault).__name__)
+async def test_attack_no_answer_or_none_to_be_read_to_sending_is_no_failure(fault, autojump_clock):
+    """Whoever is told that it failed sends it once more, under another number."""
+    chain = Chain(sends=[fault], receipts=[fault] * 3)
     assert (await sender_of(chain).send(TO, b"", value_wei=1)).succeeded
     assert len(chain.sent) == 1
 

@@ -6,6 +6,7 @@ import re
 import pytest
 import trio
 
+from contracts.errors import TransactionInDoubt, TransactionNotMined
 from contracts.records import Equivocation
 from node.commands.evidence_submission import RewardLost, Submission, submit_with_priority
 from node.commands.report_file import begun_report, report_path
@@ -71,6 +72,19 @@ class Reporter:
         return reward_wei
 
 
+class Forgetful:
+    """A sender whose first transactions are mined, each without its hearing of it."""
+
+    def __init__(self, sender, faults):
+        self.address, self._sender, self._faults = sender.address, sender, list(faults)
+
+    async def send(self, *arguments, **options):
+        receipt = await self._sender.send(*arguments, **options)
+        if self._faults:
+            raise self._faults.pop(0)
+        return receipt
+
+
 @pytest.fixture
 async def reporter(world, tmp_path):
     await world.register()
@@ -93,6 +107,18 @@ async def test_a_report_is_committed_to_first_and_its_reward_claimed(reporter, w
     assert deep.endswith(": a commitment has to be deep before the report")
     assert claimable.endswith(": until then an earlier commitment can be shown, and ours defended")
     assert not report_path(reporter.submission.file).exists()
+
+
+async def test_a_step_whose_transaction_is_not_heard_of_again_is_looked_for_on_the_chain(
+    reporter, world, tmp_path
+):
+    faults = [TransactionNotMined(b"\x07" * 32, 120), TransactionInDoubt(b"\x07" * 32, "gone")]
+    forgetful = Reporter(world, tmp_path, Forgetful(world.reporter, faults))
+    before_wei = await world.token.balance(world.reporter.address)
+    assert await forgetful.submit() > 0
+    assert await world.token.balance(world.reporter.address) > before_wei
+    said = [line for line in forgetful.lines if line.startswith("looking again: ")]
+    assert said == [f"looking again: {fault}" for fault in faults]
 
 
 async def test_attack_a_copier_whose_report_is_mined_first_by_another_pair_gets_nothing(
