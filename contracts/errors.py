@@ -109,7 +109,10 @@ class TransactionNotMined(ChainError):
     """It may still be mined. :ivar transaction_hash: 32 bytes. :ivar waited_s: so long."""
 
     def __init__(self, transaction_hash: bytes, waited_s: float) -> None:
-        super().__init__(f"transaction 0x{transaction_hash.hex()} is in no block after {waited_s:g} s")
+        super().__init__(
+            f"transaction 0x{transaction_hash.hex()} is in no block after {waited_s:g} s; it may still come, "
+            "so look for it before you send it again"
+        )
         self.transaction_hash = transaction_hash
         self.waited_s = waited_s
 
@@ -118,7 +121,10 @@ class TransactionInDoubt(ChainError):
     """It may have arrived, and then it will be mined. :ivar transaction_hash: 32 bytes."""
 
     def __init__(self, transaction_hash: bytes, reason: str) -> None:
-        super().__init__(f"transaction 0x{transaction_hash.hex()} may have arrived: {reason}")
+        super().__init__(
+            f"transaction 0x{transaction_hash.hex()} may have arrived, so look for it before you send it "
+            f"again: {reason}"
+        )
         self.transaction_hash = transaction_hash
 
 
