@@ -252,6 +252,7 @@ TESTED_ELSEWHERE = {
     "node/coordinator/watching.py": "tests/node/api/test_app.py",
     "node/exchange/model_pull.py": "tests/node/exchange/test_models.py",
     "node/exchange/protocols.py": "tests/node/exchange/test_models.py",
+    "node/inference/audit/opened.py": "tests/node/inference/audit/test_audit.py",
     "node/inference/diffusion/networks.py": "tests/node/inference/test_calibration.py",
     "node/inference/packages/errors.py": "tests/node/inference/packages/test_package.py",
     "node/inference/packages/model.py": "tests/node/inference/packages/test_limits.py",

@@ -44,6 +44,7 @@ class Networks:
 
     :ivar package: what was loaded.
     :ivar replay: its table of steps.
+    :ivar precision: of text model and denoiser, ``fp32`` or ``fp16``.
     :ivar memory_bytes: of its weights, as they lie in the device's memory.
     """
 
@@ -67,7 +68,8 @@ class Networks:
             raise PackageError("the package's table of steps is not that of its card")
         if self.replay.precision != PRECISION_OF_CLASS[package.card.precision_class]:
             raise PackageError("the package's table of steps is of another precision class than its card")
-        self._dtype = _DTYPES[precision or self.replay.precision]
+        self.precision = precision or self.replay.precision
+        self._dtype = _DTYPES[self.precision]
         if self._dtype == torch.float16:
             require_half_precision(device)
         self._pipeline = StableDiffusionPipeline.from_pretrained(
@@ -101,6 +103,33 @@ class Networks:
             )
         return prompts, negatives if jobs[0].guided else None
 
+    def outputs(
+        self,
+        latents: NDArray[np.float16],
+        steps: Sequence[Step],
+        negatives: torch.Tensor | None,
+        prompts: torch.Tensor,
+    ) -> list[tuple[NDArray[np.float32] | None, NDArray[np.float32]]]:
+        """The denoiser's raw outputs for each latent, without and with its prompt, in one call of it.
+
+        :param steps: of each latent its own; one call for several steps costs an auditor half as much.
+        :returns: as the device gave them, not rounded to binary16.
+        """
+        device = self._pipeline.device
+        given = torch.from_numpy(latents).to(device, self._dtype)
+        wanted = prompts
+        timesteps = torch.tensor([float(step.timestep) for step in steps], device=device)
+        if negatives is not None:
+            given, wanted = torch.cat([given, given]), torch.cat([negatives, prompts])
+            timesteps = torch.cat([timesteps, timesteps])
+        with torch.inference_mode():
+            output = self._pipeline.unet(given, timesteps, encoder_hidden_states=wanted, return_dict=False)[0]
+        numbers: NDArray[np.float32] = output.float().cpu().numpy()
+        count = len(latents)
+        if negatives is None:
+            return [(None, one) for one in numbers]
+        return list(zip(numbers[:count], numbers[count:], strict=True))
+
     def predict(
         self,
         latents: NDArray[np.float16],
@@ -108,21 +137,9 @@ class Networks:
         negatives: torch.Tensor | None,
         prompts: torch.Tensor,
     ) -> list[tuple[NDArray[np.float16] | None, NDArray[np.float16]]]:
-        """The denoiser's raw outputs for each latent, without and with its prompt, in one call of it."""
-        device = self._pipeline.device
-        given = torch.from_numpy(latents).to(device, self._dtype)
-        wanted = prompts
-        if negatives is not None:
-            given, wanted = torch.cat([given, given]), torch.cat([negatives, prompts])
-        timestep = torch.tensor(float(step.timestep), device=device)
-        with torch.inference_mode():
-            output = self._pipeline.unet(given, timestep, encoder_hidden_states=wanted, return_dict=False)[0]
-        with np.errstate(over="ignore"):
-            halves: NDArray[np.float16] = output.float().cpu().numpy().astype(np.float16)
-        count = len(latents)
-        if negatives is None:
-            return [(None, half) for half in halves]
-        return list(zip(halves[:count], halves[count:], strict=True))
+        """The same for one step of all latents, rounded to nearest, ties to even, as traces have them."""
+        found = self.outputs(latents, [step] * len(latents), negatives, prompts)
+        return [(None if one is None else _half(one), _half(other)) for one, other in found]
 
     def noise(self, job: ImageJob) -> NDArray[np.float32]:
         """The numbers that the job's seed stands for, of a latent's shape, without a batch dimension."""
@@ -135,14 +152,17 @@ class Networks:
 
         :raises UnreadableImage: one of them is broken.
         """
+        return [_half(numbers) for numbers in self.source_means(jobs)]
+
+    def source_means(self, jobs: Sequence[ImageJob]) -> list[NDArray[np.float32]]:
+        """The same, not rounded to binary16. :raises UnreadableImage: one of them is broken."""
         vae: Any = self._pipeline.vae
         images = [read_source(job.source_png, job.width, job.height) for job in jobs]
         pixels = self._pipeline.image_processor.preprocess(images).to(self._pipeline.device, torch.float32)
         with torch.inference_mode():
             means = vae.encode(pixels).latent_dist.mode()
         scaled = (means - (vae.config.shift_factor or 0.0)) * vae.config.scaling_factor
-        with np.errstate(over="ignore"):
-            return list(scaled.cpu().numpy().astype(np.float16))
+        return list(scaled.cpu().numpy())
 
     def decode(self, latents: NDArray[np.float16]) -> list[bytes]:
         """The images of latents, finished or not, by the autoencoder: a PNG each, without metadata."""
@@ -158,6 +178,12 @@ class Networks:
 def latent_bytes(numbers: NDArray[np.float16]) -> bytes:
     """A tensor as the trace has it: little-endian binary16 in C order."""
     return numbers.astype("<f2", copy=False).tobytes()
+
+
+def _half(numbers: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Rounded to nearest, ties to even. A number too large becomes infinite; numpy need not warn of it."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float16)
 
 
 def _png(image: Any) -> bytes:

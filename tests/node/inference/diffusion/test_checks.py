@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from node.inference.diffusion.checks import distance, first_latent, half_tensor, next_latent
+from node.inference.diffusion.checks import distance, excess, first_latent, half_tensor, next_latent, units
 from node.inference.diffusion.prng import initial_latent
 from node.inference.diffusion.replay import REPLAY_NAME, advance, guide, noised, read_replay
 from tests.node.inference.builders import EMBEDDED_FOLDER
@@ -61,3 +61,51 @@ def test_distance_is_relative_and_never_hides_what_is_not_finite():
         spoilt = one.copy()
         spoilt[0, 0, 0] = wrong
         assert distance(spoilt, one) == distance(one, spoilt) == float("inf")
+
+
+def test_a_unit_is_the_step_to_the_next_number_of_the_exponent():
+    numbers = np.array([1.0, 1.5, 1.999, 2.0, -4.0, 65504, 2.0**-14, 2.0**-15, 2.0**-24, 0.0], np.float16)
+    expected = [2.0**-10] * 3 + [2.0**-9, 2.0**-8, 32.0] + [2.0**-24] * 4
+    assert units(numbers).tolist() == expected
+
+
+def test_rounding_to_nearest_has_no_excess():
+    rng = np.random.default_rng(1)
+    numbers = (rng.standard_normal(100_000) * np.exp2(rng.integers(-26, 15, 100_000))).astype(np.float32)
+    assert excess(numbers.astype(np.float16), numbers) == 0
+    # Half a unit each way is within it, the ties to even included.
+    halves = np.array([1 + 2.0**-11, 1 + 3 * 2.0**-11, 2.0**-25, 3 * 2.0**-25], np.float32)
+    assert excess(halves.astype(np.float16), halves) == 0
+
+
+def test_excess_is_what_rounding_does_not_explain():
+    found = np.array([1.0, 1.0], np.float16)
+    unit = 2.0**-10
+    assert excess(found, np.array([1 + 0.75 * unit, 1.0], np.float32)) == pytest.approx(
+        0.25 * unit / np.hypot(1 + 0.75 * unit, 1)
+    )
+    assert excess(found, np.array([1 - 1.5 * unit, 1.0], np.float32)) == pytest.approx(
+        unit / np.hypot(1 - 1.5 * unit, 1)
+    )
+    # Rounding towards zero is not rounding to nearest.
+    numbers = np.random.default_rng(2).standard_normal(1000).astype(np.float32)
+    cut = (numbers.view(np.uint32) & np.uint32(0xFFFF_E000)).view(np.float32).astype(np.float16)
+    assert excess(cut, numbers) > 1e-4
+
+
+def test_excess_never_hides_what_is_not_finite():
+    one = tensor(1)
+    for wrong in (np.inf, -np.inf, np.nan):
+        spoilt = one.copy()
+        spoilt[0, 0, 0] = wrong
+        assert excess(spoilt, one.astype(np.float32)) == float("inf")
+        assert excess(one, spoilt.astype(np.float32)) == float("inf")
+        assert excess(spoilt, spoilt.astype(np.float32)) == float("inf")
+    zeros = np.zeros(SHAPE, np.float32)
+    assert excess(one, zeros) == float("inf")
+    assert excess(one * np.float16(0), zeros) == 0
+
+
+def test_a_distance_to_what_is_not_rounded_is_that_of_the_miner_alone():
+    expected = np.random.default_rng(3).standard_normal(SHAPE).astype(np.float32)
+    assert 1e-4 < distance(expected.astype(np.float16), expected) < 4e-4
