@@ -12,6 +12,8 @@ from node.api.errors import NOT_JSON, ApiError
 
 REVISIONS: Final = ("2025-11-25", "2025-06-18", "2025-03-26")
 """Revisions of the protocol that are spoken, the latest first."""
+NOTIFICATIONS: Final = "notifications/"
+"""How the methods of all notifications begin."""
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
@@ -52,6 +54,9 @@ def parse_message(document: dict[str, Any]) -> Message | None:
         raise NotAMessage(INVALID_REQUEST, "method is not text, or params is not an object")
     if isinstance(request_id, bool) or not isinstance(request_id, str | int | None):
         raise NotAMessage(INVALID_REQUEST, "id is not text or a whole number")
+    if request_id is None and not method.startswith(NOTIFICATIONS):
+        # Whoever has forgotten its id would wait for an answer that nobody may give.
+        raise NotAMessage(INVALID_REQUEST, "a request has an id; only notifications have none")
     return Message(method, params, request_id)
 
 

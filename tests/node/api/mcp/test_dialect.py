@@ -109,6 +109,11 @@ async def test_what_is_not_served_says_so():
         assert (stream.status_code, stream.headers["allow"]) == (405, "POST")
         garbage = await http.post("/mcp", content=b"{", headers={"Content-Type": "application/json"})
         assert (garbage.status_code, garbage.json()["error"]["code"]) == (400, -32700)
+        without_id = [await say(http, "initialize", request_id=None)]
+        without_id.append(await http.post("/mcp", json={"jsonrpc": "2.0", "id": None, "method": "ping"}))
+    reason = "a request has an id; only notifications have none"
+    assert [answer.status_code for answer in without_id] == [400, 400]
+    assert [answer.json()["error"] for answer in without_id] == [{"code": -32600, "message": reason}] * 2
 
 
 async def test_without_a_token_there_are_no_tools_but_a_file_says_where_they_are():
