@@ -63,10 +63,14 @@ class Arrivals:
         return self.due_ms(order, turn) + (head_start_ms if turn.called_at_ms is None else ARRIVAL_MS)
 
     def nobody_comes_from_ms(self, order: Order) -> int:
-        """When the last of the ranking has had its time, and all of them one head start of this process's."""
+        """When two of the ranking, or all that it has, have had the time to come, of this process's.
+
+        An app waits no longer for the word that its node is not heard, however long the ranking is.
+        """
         task, head_start_ms = order.live_task, self._core.market.view.terms.head_start_ms
-        last_starts_ms = self._starts_at_ms(order, task.turns[-1])
-        return max(last_starts_ms, self._watching_from_ms) + head_start_ms
+        all_ms = self._starts_at_ms(order, task.turns[-1]) + head_start_ms
+        two_ms = task.begun_ms + head_start_ms + ARRIVAL_MS
+        return max(min(all_ms, two_ms), self._watching_from_ms + head_start_ms)
 
     def note_came(self, order: Order, turn: Turn, now_ms: int) -> None:
         """A miner has come for an order: the others that did not come for it have failed."""

@@ -282,7 +282,8 @@ class CoordinatorEngine:
         """Why nobody comes for a live task, if it is this node that is not heard; None otherwise.
 
         The app hears the true reason then, and the order is not drawn again. A node that is deaf for less
-        than the ranking allows loses nothing, and work that was begun is never given up for it.
+        than two miners have had the time to come loses nothing, and work that was begun is never given up
+        for it.
         """
         is_known = any(
             turn.state not in (TurnState.AWAITED, TurnState.PASSED) or turn.acceptance
