@@ -13,7 +13,7 @@ BENCHES = {
     "tests.bench.transport": 3,
     "tests.bench.relay": 1,
     "tests.bench.failover": 3,
-    "tests.bench.mesh": 12,
+    "tests.bench.mesh": 8,
 }
 """Modules with a command line, and the minutes that each may take."""
 

@@ -78,7 +78,7 @@ ENTRIES = (
         4,
     ),
     Entry("attacks", _module("tests.attacks"), 7),
-    Entry("siege", _module("tests.attacks.siege", "--small"), 2.5),
+    Entry("siege", _module("tests.attacks.siege", "--small"), 5),
     Entry("simulate", _module("tests.simulation"), 7),
     Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 7),
     Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 4),

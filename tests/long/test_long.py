@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.attacks.__main__ import HERE, names
 from tests.limits import CHILD_TIMEOUT_S
 from tests.long.__main__ import main
 from tests.long.entries import ENTRIES, MINUTES_MAX, Entry
@@ -24,6 +25,11 @@ def python(name, code, minutes_max=1.0):
 def test_the_table_fits_its_time_and_each_name_is_one_entrys():
     assert sum(entry.minutes_max for entry in ENTRIES) <= MINUTES_MAX
     assert len({entry.name for entry in ENTRIES}) == len(ENTRIES)
+
+
+def test_every_attack_of_the_table_can_be_run():
+    sources = {name: (HERE / f"test_{name}.py").read_text() for name in names()}
+    assert [name for name, source in sources.items() if "def attack(" not in source] == []
 
 
 def test_the_list_runs_nothing(capsys):
