@@ -7,12 +7,17 @@ Is not: a store; callers keep their leaves.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from protocol.hashing import sha256
 
 LEAF_PREFIX = b"\x00"
 NODE_PREFIX = b"\x01"
+# A copy of a hash that was begun costs half of a new one, and a tensor takes thousands.
+_begin_leaf = hashlib.sha256(LEAF_PREFIX).copy
+_begin_node = hashlib.sha256(NODE_PREFIX).copy
 LEAVES_MAX = 1 << 20
 """Most leaves one tree may have; bounds a proof to 20 hashes."""
 
@@ -26,6 +31,16 @@ def _node_hash(left: bytes, right: bytes) -> bytes:
     return sha256(NODE_PREFIX + left + right)
 
 
+def _hashes(begin: Callable[[], Any], items: Sequence[bytes]) -> list[bytes]:
+    """The hash of each item after a prefix. :param begin: a new hash over the prefix alone."""
+    hashes = []
+    for item in items:
+        begun = begin()
+        begun.update(item)
+        hashes.append(begun.digest())
+    return hashes
+
+
 def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     """All levels from the leaves up to the root; a level's odd last node rises unchanged.
 
@@ -34,10 +49,10 @@ def _levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
     if not 0 < len(leaves) <= LEAVES_MAX:
         message = f"a Merkle tree has 1 to {LEAVES_MAX} leaves, not {len(leaves)}"
         raise ValueError(message)
-    levels = [[leaf_hash(leaf) for leaf in leaves]]
+    levels = [_hashes(_begin_leaf, leaves)]
     while len(levels[-1]) > 1:
         below = levels[-1]
-        level = [_node_hash(below[i], below[i + 1]) for i in range(0, len(below) - 1, 2)]
+        level = _hashes(_begin_node, [below[i] + below[i + 1] for i in range(0, len(below) - 1, 2)])
         if len(below) % 2:
             level.append(below[-1])
         levels.append(level)
@@ -80,14 +95,27 @@ def proves(root: bytes, leaf: bytes, index: int, leaf_count: int, proof: Sequenc
 
 def proves_leaf_hash(root: bytes, node: bytes, index: int, leaf_count: int, proof: Sequence[bytes]) -> bool:
     """As `proves`, of a leaf of which only the hash `node` is known."""
+    return _root_above(node, index, leaf_count, proof) == root
+
+
+def root_proved_by(leaf: bytes, index: int, leaf_count: int, proof: Sequence[bytes]) -> bytes | None:
+    """The root under which `proof` shows `leaf` at `index` of `leaf_count` leaves; None without one.
+
+    For a root that is only known by a hash over it.
+    """
+    return _root_above(leaf_hash(leaf), index, leaf_count, proof)
+
+
+def _root_above(node: bytes, index: int, leaf_count: int, proof: Sequence[bytes]) -> bytes | None:
+    """The root that follows from a leaf's hash and its siblings; None if they are too many or too few."""
     if not 0 <= index < leaf_count <= LEAVES_MAX:
-        return False
+        return None
     width, siblings = leaf_count, iter(proof)
     while width > 1:
         if index ^ 1 < width:
             sibling = next(siblings, None)
             if sibling is None:
-                return False
+                return None
             node = _node_hash(sibling, node) if index & 1 else _node_hash(node, sibling)
         index, width = index // 2, (width + 1) // 2
-    return next(siblings, None) is None and node == root
+    return node if next(siblings, None) is None else None

@@ -5,7 +5,7 @@ check of one, over bytes alone.
 Is not: the meaning of the numbers. Whether a latent follows from the seed, or an output from the model, is
 found by whoever has the package.
 
-A tensor's bytes are its numbers as little-endian IEEE 754 binary16 in C order.
+A tensor's bytes and its hash are those of `tensor`.
 """
 
 from __future__ import annotations
@@ -19,24 +19,21 @@ from protocol.errors import InvalidMessage
 from protocol.hashing import sha256
 from protocol.merkle import merkle_proof, merkle_root, proves
 from protocol.schema import Encoded, Hash, Items, Uint, Uint16
+from protocol.tensor import NO_TENSOR, tensor_hash
 
-TRACE_DOMAIN: Final = b"cuckoo/trace/2\x00"
-NO_TENSOR: Final = sha256(b"")
-"""In the place of a tensor that a task does not have."""
+TRACE_DOMAIN: Final = b"cuckoo/trace/3\x00"
 STEPS_MAX: Final = 1024
 """Most steps of a trace; bounds a proof to `PROOF_HASHES_MAX` hashes."""
 PROOF_HASHES_MAX: Final = 10
-TENSOR_BYTES_MAX: Final = 512 * 1024
-"""Longest tensor of an opening: 16 channels of 128 x 128. One is one payload of a direct stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceLeaf(Encoded):
     """One denoising step.
 
-    :ivar latent: SHA-256 of the latent that goes into the step.
-    :ivar unconditional: SHA-256 of the model's raw output without the prompt; of no bytes, without guidance.
-    :ivar conditional: SHA-256 of the model's raw output with the prompt.
+    :ivar latent: hash of the latent that goes into the step.
+    :ivar unconditional: hash of the model's raw output without the prompt; of no tensor, without guidance.
+    :ivar conditional: hash of the model's raw output with the prompt.
     """
 
     latent: Hash
@@ -45,8 +42,11 @@ class TraceLeaf(Encoded):
 
     @classmethod
     def of(cls, latent: bytes, unconditional: bytes, conditional: bytes) -> TraceLeaf:
-        """The leaf of these tensors' bytes; `unconditional` is empty without guidance."""
-        return cls(sha256(latent), sha256(unconditional), sha256(conditional))
+        """The leaf of these tensors' bytes; `unconditional` is empty without guidance.
+
+        :raises ValueError: as `tensor_hash`.
+        """
+        return cls(tensor_hash(latent), tensor_hash(unconditional), tensor_hash(conditional))
 
     @property
     def joined(self) -> bytes:
@@ -75,8 +75,8 @@ class TraceBinding:
         """The trace root, 32 bytes.
 
         :param steps_root: Merkle root over the leaves.
-        :param final_latent: SHA-256 of the latent after the last step.
-        :param source_latent: SHA-256 of what the source image was encoded to, of no bytes without one.
+        :param final_latent: hash of the latent after the last step.
+        :param source_latent: hash of what the source image was encoded to, of no tensor without one.
         """
         bound = self.task_id + self.miner + self.model_id
         return sha256(TRACE_DOMAIN + bound + source_latent + steps_root + final_latent + self.image_hash)
@@ -118,8 +118,8 @@ class Opening(Encoded):
 
     :ivar task_id: digest of the announcement.
     :ivar steps_root: Merkle root over the leaves of all steps.
-    :ivar final_latent: SHA-256 of the latent after the last step.
-    :ivar source_latent: SHA-256 of what the source image was encoded to, of no bytes without one.
+    :ivar final_latent: hash of the latent after the last step.
+    :ivar source_latent: hash of what the source image was encoded to, of no tensor without one.
     :ivar leaves: ascending: each step asked for, and the step after it, where there is one.
     """
 

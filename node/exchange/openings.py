@@ -20,13 +20,12 @@ from p2p.streams import DirectStream
 from protocol.bounded import Bounded
 from protocol.draw import EpochView, auditors, task_seed
 from protocol.errors import CuckooError, InvalidMessage, Refusal
-from protocol.hashing import sha256
 from protocol.messages import TaskAnnouncement
 from protocol.rules.verdicts import AUDITORS_PER_TASK
 from protocol.rules.view import View
 from protocol.statement import open_statement
+from protocol.tensor import NO_TENSOR, is_tensor
 from protocol.trace import (
-    NO_TENSOR,
     Opening,
     OpeningRequest,
     TraceBinding,
@@ -146,7 +145,7 @@ class OpenedTrace:
 
     :ivar leaves: by step: those asked for, and those after them.
     :ivar tensors: by step asked for: latent, output without the prompt (empty without guidance) and with it.
-    :ivar final_latent: SHA-256 of the latent after the last step.
+    :ivar final_latent: hash of the latent after the last step.
     :ivar final: that latent itself, if it was asked for, else empty.
     :ivar source: what the source image was encoded to, if it was asked for and there is one, else empty.
     """
@@ -192,6 +191,6 @@ async def _receive(stream: DirectStream) -> bytes:
 
 async def _receive_hashed(stream: DirectStream, digest: bytes) -> bytes:
     payload = await _receive(stream)
-    if sha256(payload) != digest:
+    if not is_tensor(payload, digest):
         raise InvalidMessage("opened tensor is not the committed one")
     return payload

@@ -21,7 +21,7 @@ from node.inference.diffusion import pipeline
 from node.inference.jobs.job import Finished, ImageJob
 from node.inference.packages.package import load
 from node.settings import embedded_folders
-from protocol.trace import NO_TENSOR
+from protocol.tensor import NO_TENSOR
 from tests.bench.protocol import report, say
 from tests.node.inference.builders import a_job
 

@@ -93,7 +93,7 @@ RPCS = (
 EVIDENCE = tuple(piece.encode() for piece in builders.all_evidence())
 PICTURES = tuple(plain_picture(4, 2, level) for level in (0, 9))
 
-LEAVES = [TraceLeaf.of(bytes([step]), b"", b"output") for step in range(5)]
+LEAVES = [TraceLeaf.of(bytes([step, 0]), b"", b"output") for step in range(5)]
 TRACE = TraceBinding(bytes(32), bytes(20), bytes(32), len(LEAVES), bytes(32))
 OPENING_REQUEST = OpeningRequest(bytes(32), (1, 4), 0)
 OPENING = open_leaves(bytes(32), LEAVES, bytes(32), OPENING_REQUEST.steps)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import DecodeError, InvalidMessage
-from protocol.hashing import sha256
 from protocol.merkle import merkle_proof
+from protocol.tensor import tensor_hash
 from protocol.trace import (
     PROOF_HASHES_MAX,
     STEPS_MAX,
@@ -28,8 +28,8 @@ from tests.protocol.strategies import lawful, mutations, structs
 
 STEPS = 7
 BINDING = TraceBinding(b"\x01" * 32, b"\x02" * 20, b"\x03" * 32, STEPS, b"\x04" * 32)
-LEAVES = [TraceLeaf.of(bytes([i]), bytes([i + 50]), bytes([i + 100])) for i in range(STEPS)]
-FINAL, SOURCE = sha256(b"final"), sha256(b"source")
+LEAVES = [TraceLeaf.of(bytes([i]) * 2, bytes([i + 50]) * 2, bytes([i + 100]) * 2) for i in range(STEPS)]
+FINAL, SOURCE = tensor_hash(b"finals"), tensor_hash(b"source")
 ROOT = BINDING.root(steps_root(LEAVES), FINAL, SOURCE)
 
 
@@ -59,7 +59,7 @@ def test_the_root_binds_everything_that_the_trace_is_of(field):
     value = getattr(BINDING, field)
     other = dataclasses.replace(BINDING, **{field: bytes([value[0] ^ 1]) + value[1:]})
     assert other.root(steps_root(LEAVES), FINAL, SOURCE) != ROOT
-    assert BINDING.root(steps_root(LEAVES), sha256(b"another"), SOURCE) != ROOT
+    assert BINDING.root(steps_root(LEAVES), tensor_hash(b"others"), SOURCE) != ROOT
     assert BINDING.root(steps_root(LEAVES[:-1]), FINAL, SOURCE) != ROOT
     assert BINDING.root(steps_root(LEAVES), FINAL) != ROOT
 
@@ -104,7 +104,7 @@ def test_a_step_that_is_not_there_cannot_be_opened():
 
 
 def test_without_guidance_there_are_two_tensors():
-    assert tensors_of(TraceLeaf.of(b"a", b"", b"c")) == (sha256(b"a"), sha256(b"c"))
+    assert tensors_of(TraceLeaf.of(b"aa", b"", b"cc")) == (tensor_hash(b"aa"), tensor_hash(b"cc"))
     assert len(tensors_of(LEAVES[0])) == 3
 
 

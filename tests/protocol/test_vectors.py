@@ -11,7 +11,7 @@ from protocol.draw import EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document
-from protocol.hashing import keccak256, sha256
+from protocol.hashing import keccak256
 from protocol.merkle import merkle_proof, merkle_root, proves
 from protocol.messages import KIND_OF, PassedOver, TaskInput
 from protocol.pay import PaySchedule, Price, SignedVoucher, price_of
@@ -19,6 +19,7 @@ from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
 from protocol.signature import recover, sign_digest
 from protocol.statement import Domain, Envelope, open_statement, read_envelope
+from protocol.tensor import proves_piece, tensor_hash
 from protocol.work import Work
 from tests.vectors import generate
 
@@ -159,9 +160,18 @@ def test_pay():
         assert recover(of_hex(case["digest"]), voucher.signature).address.hex() == vectors["coordinator"]
 
 
+def test_tensor():
+    for case in load("tensor.json"):
+        data, digest = of_hex(case["data"]), of_hex(case["hash"])
+        assert tensor_hash(data) == digest
+        for place in case["places"]:
+            piece, proof = of_hex(place["piece"]), [of_hex(sibling) for sibling in place["proof"]]
+            assert proves_piece(digest, len(data) // 2, place["number"], piece, proof)
+
+
 def test_trace():
     for case in load("trace.json"):
-        leaves = [b"".join(sha256(of_hex(part)) for part in row) for row in case["tensors"]]
+        leaves = [b"".join(tensor_hash(of_hex(part)) for part in row) for row in case["tensors"]]
         assert [leaf.hex() for leaf in leaves] == case["leaves"]
         assert merkle_root(leaves).hex() == case["steps_root"]
         names = ("task_id", "miner", "model_id", "image_hash")
@@ -169,8 +179,8 @@ def test_trace():
         binding = trace.TraceBinding(task_id, miner, model_id, len(leaves), image_hash)
         request = trace.OpeningRequest.decode(of_hex(case["request"]))
         opening = trace.Opening.decode(of_hex(case["opening"]))
-        assert opening.final_latent == sha256(of_hex(case["final_latent"]))
-        assert opening.source_latent == sha256(of_hex(case["source_latent"]))
+        assert opening.final_latent == tensor_hash(of_hex(case["final_latent"]))
+        assert opening.source_latent == tensor_hash(of_hex(case["source_latent"]))
         found = trace.verify_opening(binding, of_hex(case["trace_root"]), request, opening)
         assert {index: leaf.joined for index, leaf in found.items()} == {
             index: leaves[index] for index in trace.leaf_indices(len(leaves), request.steps)

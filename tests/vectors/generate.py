@@ -16,11 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from protocol import cbor, receipt, trace
+from protocol import cbor, receipt
 from protocol.draw import auditors, rank_for_task, ranking, task_seed
 from protocol.evidence import verify_evidence
 from protocol.evidence_document import to_document
-from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_proof, merkle_root
 from protocol.messages import PassedOver
 from protocol.pay import WEI_MAX, PaySchedule, SignedVoucher, price_of
@@ -29,6 +28,7 @@ from protocol.statement import unsigned
 from tests.protocol import builders
 from tests.protocol.builders import COORDINATOR, DOMAIN, EPOCH, MINERS, sealed
 from tests.protocol.rules import test_evidence, test_offers, test_results, test_tasks, test_verdicts
+from tests.vectors.proofs import tensor_vectors, trace_vectors
 from tests.vectors.session import noise_vectors, yamux_vectors
 from tests.vectors.situations import Gossip, Situation, judge, snapshot_document, view_document
 
@@ -184,39 +184,6 @@ def merkle_vectors() -> Any:
     return trees
 
 
-def trace_vectors() -> Any:
-    """A guided trace of three steps with a source image, and one of a single step without guidance."""
-    cases = []
-    for steps, guided in ((3, True), (1, False)):
-        tensors = [
-            (bytes([number]) * 8, bytes([number + 16]) * 8 if guided else b"", bytes([number + 32]) * 8)
-            for number in range(steps)
-        ]
-        final, source = bytes([steps]) * 8, bytes([99]) * 8 if guided else b""
-        leaves = [trace.TraceLeaf.of(*row) for row in tensors]
-        task_id, miner, model_id = keccak256(b"task"), MINERS["ann"].address, keccak256(b"model")
-        binding = trace.TraceBinding(task_id, miner, model_id, steps, sha256(builders.IMAGE))
-        request = trace.OpeningRequest(task_id, (steps // 2,), 1, 1)
-        opening = trace.open_leaves(task_id, leaves, sha256(final), request.steps, sha256(source))
-        cases.append(
-            {
-                "task_id": task_id.hex(),
-                "miner": miner.hex(),
-                "model_id": model_id.hex(),
-                "image_hash": binding.image_hash.hex(),
-                "tensors": [[tensor.hex() for tensor in row] for row in tensors],
-                "final_latent": final.hex(),
-                "source_latent": source.hex(),
-                "leaves": [leaf.joined.hex() for leaf in leaves],
-                "steps_root": opening.steps_root.hex(),
-                "trace_root": binding.root(opening.steps_root, sha256(final), sha256(source)).hex(),
-                "request": request.encode().hex(),
-                "opening": opening.encode().hex(),
-            }
-        )
-    return cases
-
-
 def price_vectors() -> Any:
     """Least prices of images by the price of a pixel times a step."""
     prices = []
@@ -364,6 +331,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "statement.json": statement_vectors,
     "draw.json": draw_vectors,
     "merkle.json": merkle_vectors,
+    "tensor.json": tensor_vectors,
     "trace.json": trace_vectors,
     "pay.json": pay_vectors,
     "evidence.json": evidence_vectors,

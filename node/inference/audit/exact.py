@@ -11,7 +11,7 @@ import numpy as np
 
 from node.inference.audit.opened import Check, Finding, OpenedWork
 from node.inference.diffusion.checks import first_latent, half_tensor, next_latent
-from protocol.trace import NO_TENSOR, TraceLeaf
+from protocol.tensor import NO_TENSOR, is_tensor, tensor_hash
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,8 +39,10 @@ class ReadWork:
         self.not_finite: set[int] = set()
         self._shape = shape
         for number in sorted(work.tensors):
-            if number in work.leaves and TraceLeaf.of(*work.tensors[number]) == work.leaves[number]:
-                self._read_step(number, work.tensors[number], guided=work.job.guided)
+            leaf, tensors = work.leaves.get(number), work.tensors[number]
+            hashes = leaf and (leaf.latent, leaf.unconditional, leaf.conditional)
+            if hashes and all(map(is_tensor, tensors, hashes)):
+                self._read_step(number, tensors, guided=work.job.guided)
             else:
                 self.findings.append(Finding(Check.HASH, number))
         self.final = self._read(work.final_latent, work.final_hash)
@@ -67,7 +69,7 @@ class ReadWork:
         self.steps[number] = (latent, unconditional, conditional)
 
     def _read(self, data: bytes, digest: bytes) -> Half | None:
-        if hash_of(data) == digest:
+        if is_tensor(data, digest):
             try:
                 tensor = half_tensor(data, self._shape)
             except ValueError:
@@ -82,11 +84,6 @@ class ReadWork:
         if wrong.size:
             self.findings.append(Finding(Check.FINITE, step, int(wrong[0])))
         return not wrong.size
-
-
-def hash_of(tensor: bytes) -> bytes:
-    """A tensor's hash, as leaves and trace roots have it."""
-    return TraceLeaf.of(tensor, b"", b"").latent
 
 
 def check_start(work: OpenedWork, read: ReadWork, first: Step, shape: tuple[int, ...]) -> list[Finding]:
@@ -125,7 +122,7 @@ def _same(
     check: Check, step: int, expected: Half, digest: bytes, found: tuple[Half | None, ...] | None
 ) -> list[Finding]:
     """Nothing when the hash is that of what is expected; else the place, where what was found is opened."""
-    if hash_of(expected.astype("<f2", copy=False).tobytes()) == digest:
+    if tensor_hash(expected.astype("<f2", copy=False).tobytes()) == digest:
         return []
     tensor = found[0] if found else None
     if tensor is None:

@@ -119,8 +119,8 @@ class Finished(Encoded):
 
     :ivar png: the image.
     :ivar leaves: what the miner commits to of each step.
-    :ivar final_latent: SHA-256 of the latent after the last step.
-    :ivar source_latent: SHA-256 of what the source image was encoded to, of no bytes without one.
+    :ivar final_latent: hash of the latent after the last step.
+    :ivar source_latent: hash of what the source image was encoded to, of no tensor without one.
     :ivar duration_ms: from the worker's taking the job to the finished PNG.
     """
 

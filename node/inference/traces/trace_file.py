@@ -3,28 +3,28 @@
 Is: written by the worker as it works, read by the node when somebody asks for an opening.
 Is not: which files are kept (`trace_store`), or what the numbers mean.
 
-    head    = "cuckoo-trace/2" 0a | steps (2 bytes) | bytes of one tensor (4) | tensors per step (1)
+    head    = "cuckoo-trace/3" 0a | steps (2 bytes) | bytes of one tensor (4) | tensors per step (1)
               | 1 with a source latent, else 0 (1)
     tensors = [source latent,] for each step: latent, [unconditional,] conditional; then the final latent
-    hashes  = for each step: its leaf, 96 bytes; then SHA-256 of the final latent, and of the source latent
+    hashes  = for each step: its leaf, 96 bytes; then the hash of the final latent, and of the source latent
 
 All numbers are big-endian. A file gets its name when it is complete; until then it ends in `.partial`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from protocol.errors import LocalError
-from protocol.trace import STEPS_MAX, TENSOR_BYTES_MAX, TraceLeaf
+from protocol.tensor import TENSOR_BYTES_MAX, is_tensor, tensor_hash
+from protocol.trace import STEPS_MAX, TraceLeaf
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-MAGIC: Final = b"cuckoo-trace/2\n"
+MAGIC: Final = b"cuckoo-trace/3\n"
 HEAD_BYTES: Final = len(MAGIC) + 8
 HASH_BYTES: Final = 32
 LEAF_BYTES: Final = 3 * HASH_BYTES
@@ -41,7 +41,7 @@ class TraceWriter:
     """Takes the tensors of one job step by step.
 
     :ivar leaves: of the steps so far.
-    :ivar source_latent: SHA-256 of the source latent, of no bytes without one.
+    :ivar source_latent: hash of the source latent, of no tensor without one.
 
     Without a path nothing is written, and only the hashes are taken.
     """
@@ -54,7 +54,7 @@ class TraceWriter:
         :param source: the source latent; empty without one.
         """
         self.leaves: list[TraceLeaf] = []
-        self.source_latent = hashlib.sha256(source).digest()
+        self.source_latent = tensor_hash(source)
         self._source = source
         self._path = path
         self._steps = steps
@@ -73,11 +73,11 @@ class TraceWriter:
         self.leaves.append(leaf)
 
     def finish(self, final_latent: bytes) -> bytes:
-        """Take the latent after the last step, give the file its name, return the latent's SHA-256.
+        """Take the latent after the last step, give the file its name, return the latent's hash.
 
         :raises OSError: it cannot be written.
         """
-        digest = hashlib.sha256(final_latent).digest()
+        digest = tensor_hash(final_latent)
         if self._file is not None and self._path is not None:
             leaves = b"".join(leaf.joined for leaf in self.leaves)
             self._file.write(final_latent + leaves + digest + self.source_latent)
@@ -124,8 +124,8 @@ class TraceFile:
     """A complete trace, open for reading. A context manager.
 
     :ivar leaves: of all steps.
-    :ivar final_latent: SHA-256 of the latent after the last step.
-    :ivar source_latent: SHA-256 of the source latent, of no bytes without one.
+    :ivar final_latent: hash of the latent after the last step.
+    :ivar source_latent: hash of the source latent, of no tensor without one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -174,7 +174,8 @@ class TraceFile:
         self._file.seek(self._head.step_at(step))
         parts = [self._file.read(self._head.tensor_bytes) for _ in range(self._head.tensors)]
         found = (parts[0], parts[1] if len(parts) == GUIDED_TENSORS else b"", parts[-1])
-        if TraceLeaf.of(*found) != self.leaves[step]:
+        leaf = self.leaves[step]
+        if not all(map(is_tensor, found, (leaf.latent, leaf.unconditional, leaf.conditional))):
             raise TraceError("the trace is damaged")
         return found
 
@@ -189,7 +190,7 @@ class TraceFile:
     def _read_hashed(self, at: int, tensors: int, digest: bytes) -> bytes:
         self._file.seek(at)
         found = self._file.read(tensors * self._head.tensor_bytes)
-        if hashlib.sha256(found).digest() != digest:
+        if not is_tensor(found, digest):
             raise TraceError("the trace is damaged")
         return found
 

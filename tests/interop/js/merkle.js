@@ -31,7 +31,11 @@ function rootOf (hash, index, count, proof) {
   return inner && (left ? nodeHash(inner, sibling) : nodeHash(sibling, inner))
 }
 
+// For a root that is only known by a hash over it.
+export function rootProvedBy (leaf, index, count, proof) {
+  return index < 0 || index >= count ? undefined : rootOf(leafHash(leaf), index, count, proof)
+}
+
 export function proves (expected, leaf, index, count, proof) {
-  if (index < 0 || index >= count) return false
-  return rootOf(leafHash(leaf), index, count, proof)?.equals(expected) ?? false
+  return rootProvedBy(leaf, index, count, proof)?.equals(expected) ?? false
 }

@@ -9,6 +9,7 @@ import { proves, root, sha256 } from './merkle.js'
 import { Judge } from './offers.js'
 import { due, encodeVoucher, priceOfImage, slice, unitLimit, unitsPaid, voucherDigest } from './pay.js'
 import { addressOf, digestOf, domainSeparator, KINDS, open, seal, sign } from './statements.js'
+import { leafOf, NO_TENSOR, openedLeaves, provesPiece, tensorHash } from './trace.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
 
 const folder = process.argv[2]
@@ -83,6 +84,39 @@ function replayMerkle () {
   return trees.length
 }
 
+function replayTensors () {
+  const cases = load('tensor.json')
+  for (const { data, hash, places } of cases) {
+    assert.equal(tensorHash(hex(data)).toString('hex'), hash)
+    const numbers = data.length / 4
+    for (const { number, piece, proof } of places) {
+      const siblings = proof.map(hex)
+      assert(provesPiece(hex(hash), numbers, number, hex(piece), siblings))
+      assert(!provesPiece(hex(hash), numbers + 1, number, hex(piece), siblings))
+      assert(!provesPiece(hex(hash), numbers, number + 64, hex(piece), siblings))
+    }
+  }
+  return cases.length
+}
+
+function replayTraces () {
+  const cases = load('trace.json')
+  for (const vector of cases) {
+    const leaves = vector.tensors.map((tensors) => leafOf(tensors.map(hex)))
+    assert.deepEqual(leaves.map((leaf) => leaf.toString('hex')), vector.leaves)
+    assert.equal(root(leaves).toString('hex'), vector.steps_root)
+    const [taskId, miner, modelId, imageHash] = ['task_id', 'miner', 'model_id', 'image_hash'].map((name) => hex(vector[name]))
+    const opening = cbor.decode(hex(vector.opening))
+    assert(opening[2].equals(tensorHash(hex(vector.final_latent))))
+    assert(opening[3].equals(vector.source_latent ? tensorHash(hex(vector.source_latent)) : NO_TENSOR))
+    const binding = { taskId, miner, modelId, imageHash }
+    const opened = openedLeaves(binding, leaves.length, hex(vector.trace_root), opening)
+    for (const [index, leaf] of opened) assert(leaf.equals(leaves[index]))
+    assert.equal(openedLeaves({ ...binding, miner: taskId }, leaves.length, hex(vector.trace_root), opening), undefined)
+  }
+  return cases.length
+}
+
 function replayPay () {
   const vectors = load('pay.json')
   for (const vector of vectors.schedules) {
@@ -123,5 +157,12 @@ function replayOffers () {
 }
 
 process.stdout.write(JSON.stringify({
-  cbor: replayCbor(), statements: replayStatements(), draw: replayDraw(), merkle: replayMerkle(), pay: replayPay(), offers: replayOffers()
+  cbor: replayCbor(),
+  statements: replayStatements(),
+  draw: replayDraw(),
+  merkle: replayMerkle(),
+  tensors: replayTensors(),
+  traces: replayTraces(),
+  pay: replayPay(),
+  offers: replayOffers()
 }) + '\n')

@@ -27,6 +27,7 @@ from protocol.messages import RankedMiner, TaskAnnouncement
 from protocol.rules.view import TaskTerms, View
 from protocol.signature import address_of, sign_digest
 from protocol.statement import open_statement, seal
+from protocol.tensor import tensor_hash
 from protocol.trace import OpeningRequest, TraceBinding, steps_root
 from tests.node.builders import DOMAIN, announcement
 from tests.p2p.nodes import connect, open_hosts, secret
@@ -82,7 +83,7 @@ class World:
         final = writer.finish(FINAL)
         self.store.keep(TASK.digest, TASK.encoded, self.clock())
         self.binding = TraceBinding(TASK.digest, address(MINER), TASK.message.model_id, len(ROWS), IMAGE_HASH)
-        self.root = self.binding.root(steps_root(writer.leaves), final, sha256(source))
+        self.root = self.binding.root(steps_root(writer.leaves), final, tensor_hash(source))
         hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, self.server.handle)
 
     async def ask(self, asker, *steps, final=0, source=0, task_id=TASK.digest):
@@ -114,7 +115,7 @@ async def test_who_may_ask_gets_what_was_committed_to(tmp_path):
             opened = await world.ask(asker, 0, 2, 3, final=1)
             assert opened.tensors == {step: ROWS[step] for step in (0, 2, 3)}
             assert opened.final == FINAL
-            assert opened.leaves[1].latent == sha256(ROWS[1][0])
+            assert opened.leaves[1].latent == tensor_hash(ROWS[1][0])
         opened = await world.ask(AUDITOR, 1, source=1)
         assert (opened.final, opened.source) == (b"", b"")
         assert world.server.counts == OpeningCounts(opened=3)

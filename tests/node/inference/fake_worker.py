@@ -12,7 +12,8 @@ from node.inference.packages.package import load
 from node.inference.worker.cache import ModelCache
 from node.inference.worker.work_memory import WorkMemory
 from node.inference.worker.worker import main
-from protocol.trace import NO_TENSOR, TraceLeaf
+from protocol.tensor import NO_TENSOR
+from protocol.trace import TraceLeaf
 
 STEP_SECONDS = 0.01
 LEAF = TraceLeaf.of(b"", b"", b"")

@@ -5,7 +5,7 @@ import trio
 from node.inference.jobs.frames import Batch, Cancel, Ready
 from node.inference.jobs.job import CANCELLED, Failed, Finished, Preview, Progress
 from node.inference.pool.workers import Worker, Workers
-from protocol.trace import NO_TENSOR
+from protocol.tensor import NO_TENSOR
 from tests.node.inference.fake_worker import LEAF
 
 STEP_SECONDS = 1.0

@@ -12,8 +12,7 @@ from node.inference.diffusion.replay import noised
 from node.inference.diffusion.source_image import UnreadableImage, read_source
 from node.inference.jobs.job import Failed, Finished
 from node.inference.traces.trace_file import TraceFile
-from protocol.hashing import sha256
-from protocol.trace import NO_TENSOR
+from protocol.tensor import NO_TENSOR, tensor_hash
 from tests.node.inference.builders import a_job, a_source, embedded
 
 pytestmark = pytest.mark.process  # not one, but torch and diffusers take seconds to import
@@ -110,10 +109,10 @@ def test_the_first_latent_follows_from_the_committed_source_latent(model, tmp_pa
     finished = run(model, edit(5, trace_path=str(path)))["job-1"]
     first = model.networks.replay.steps(STEPS, 5)[0]
     with TraceFile(path) as trace:
-        assert finished.source_latent == trace.source_latent == sha256(trace.source()) != NO_TENSOR
+        assert finished.source_latent == trace.source_latent == tensor_hash(trace.source()) != NO_TENSOR
         source = np.frombuffer(trace.source(), dtype="<f2").reshape(4, 8, 8)
         expected = noised(first, source, initial_latent(SEED, (4, 8, 8)))
-        assert trace.leaves[0].latent == sha256(expected.astype("<f2").tobytes())
+        assert trace.leaves[0].latent == tensor_hash(expected.astype("<f2").tobytes())
         assert len(trace.leaves) == 5
     assert (source == model.networks.encode_sources([edit(5)])[0]).all()
 

@@ -18,7 +18,8 @@ from node.inference.jobs.frames import (
 )
 from node.inference.jobs.job import BATCH_MAX, Failed, Finished, Preview, Progress
 from protocol.errors import DecodeError
-from protocol.trace import NO_TENSOR, TraceLeaf
+from protocol.tensor import NO_TENSOR
+from protocol.trace import TraceLeaf
 from tests.node.inference.builders import a_job
 
 LEAF = TraceLeaf.of(b"latent", b"", b"output")

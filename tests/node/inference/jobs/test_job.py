@@ -13,7 +13,8 @@ from node.inference.jobs.job import (
 )
 from node.inference.packages.package import PROMPT_CHARACTERS_MAX, ModelPackage
 from protocol.errors import LocalError, Refusal
-from protocol.trace import NO_TENSOR, TraceLeaf
+from protocol.tensor import NO_TENSOR
+from protocol.trace import TraceLeaf
 from protocol.work import WorkKind
 from tests.node.inference.builders import a_job, a_source, card, with_card
 

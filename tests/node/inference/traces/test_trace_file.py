@@ -3,7 +3,7 @@
 import pytest
 
 from node.inference.traces.trace_file import PARTIAL, TraceError, TraceFile, TraceWriter
-from protocol.hashing import sha256
+from protocol.tensor import tensor_hash
 from protocol.trace import TraceLeaf
 
 FINAL = b"f" * 8
@@ -17,7 +17,7 @@ def written(path, guided=True, source=b""):
     writer = TraceWriter(path, 3, source)
     for row in rows(guided):
         writer.add(*row)
-    assert writer.finish(FINAL) == sha256(FINAL)
+    assert writer.finish(FINAL) == tensor_hash(FINAL)
     return writer
 
 
@@ -29,9 +29,9 @@ def test_round_trip(tmp_path, guided, source):
     with TraceFile(path) as trace:
         assert trace.leaves == writer.leaves == [TraceLeaf.of(*row) for row in rows(guided)]
         assert [trace.tensors(step) for step in (2, 0, 1)] == [rows(guided)[step] for step in (2, 0, 1)]
-        assert (trace.final(), trace.final_latent) == (FINAL, sha256(FINAL))
-        assert (trace.source(), trace.source_latent) == (source, sha256(source))
-        assert writer.source_latent == sha256(source)
+        assert (trace.final(), trace.final_latent) == (FINAL, tensor_hash(FINAL))
+        assert (trace.source(), trace.source_latent) == (source, tensor_hash(source))
+        assert writer.source_latent == tensor_hash(source)
     assert list(tmp_path.iterdir()) == [path]
 
 
