@@ -3,8 +3,8 @@
 Is: the card, its bounds, and the proof that it belongs to a `model_id`, for whoever has only that.
 Is not: the weights, or a check of a request (`node/inference/packages/limits`).
 
-The card is the first leaf of the package's tree. The leftmost path from a root ends in one leaf only,
-however many there are, so a `model_id` has one card.
+The card is the first leaf of the tree of the package's files. The leftmost path from a root ends in one leaf
+only, however many there are, so a `model_id` has one card.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Annotated, Final, Self
 
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import sha256
-from protocol.merkle import merkle_proof, proves
+from protocol.merkle import merkle_proof, root_proved_by
 from protocol.messages import PROMPT_BYTES_MAX, WORK_KINDS_MAX
+from protocol.model_table import HEAD_BYTES, SCHEDULE_STEPS_MAX, ModelHead, model_id_of
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32
 from protocol.transfer import PATH_BYTES_MAX
 from protocol.work import KIND_MAX
@@ -34,7 +35,6 @@ NAME_BYTES_MAX: Final = 64
 SIZES_MAX: Final = 64
 PIXELS_MIN: Final = 8
 PIXELS_MAX: Final = 2048
-SCHEDULE_STEPS_MAX: Final = 200
 GUIDANCE_MILLI_MAX: Final = 30_000
 REQUEST_FILES_MAX: Final = 32
 REQUEST_BYTES_MAX: Final = 32 * 1024 * 1024
@@ -154,28 +154,44 @@ class ProvedCard(Encoded):
     """A peer that serves a model: "this is its card, and so it belongs to the model_id".
 
     :ivar card: canonical encoding of its `ModelCard`.
-    :ivar proof: siblings from its leaf, which is the first, to the root.
+    :ivar proof: siblings from its leaf, which is the first, to the root of the files.
+    :ivar head: encoded `ModelHead`.
+    :ivar rows_root: Merkle root of the table of steps.
     """
 
     card: Annotated[bytes, Bytes(1, CARD_BYTES_MAX)]
     proof: Annotated[tuple[bytes, ...], Items(Hash, 0, PROOF_HASHES_MAX)]
+    head: Annotated[bytes, Bytes(HEAD_BYTES, HEAD_BYTES)]
+    rows_root: Hash
 
     @classmethod
-    def of(cls, card: bytes, leaves: Sequence[bytes]) -> ProvedCard:
+    def of(cls, card: bytes, leaves: Sequence[bytes], head: bytes, rows_root: bytes) -> ProvedCard:
         """The card's bytes and their proof. :param leaves: of the package, in order; see `file_leaf`."""
-        return cls(card, merkle_proof(leaves, 0))
+        return cls(card, merkle_proof(leaves, 0), head, rows_root)
 
     def open(self, model_id: bytes) -> ModelCard:
         """The card, if it is that of `model_id`.
 
-        :raises InvalidMessage: the proof does not lead there, or a value that no card may have.
+        :raises InvalidMessage: the proof does not lead there, a value that no card may have, or a head whose
+            rules are not known here or that is not the card's.
         :raises DecodeError: no card.
         """
         leaf = file_leaf(CARD_FILE, sha256(self.card), len(self.card))
         # How many leaves there are does not matter to the first, beyond the number of levels.
-        if not proves(model_id, leaf, 0, 1 << len(self.proof), self.proof):
+        files_root = root_proved_by(leaf, 0, 1 << len(self.proof), self.proof)
+        if files_root is None or model_id_of(files_root, self.head, self.rows_root) != model_id:
             raise InvalidMessage("card is not that of the model")
-        return ModelCard.read(self.card)
+        card = ModelCard.read(self.card)
+        require_head(card, ModelHead.decode(self.head))
+        return card
+
+
+def require_head(card: ModelCard, head: ModelHead) -> None:
+    """:raises InvalidMessage: with this head, a step that the card allows could not be judged."""
+    if card.steps_max > head.steps_max:
+        raise InvalidMessage("card: more steps than the table has rows for")
+    for width, height in card.sizes:
+        head.tensor_numbers(width, height)
 
 
 PROVED_CARD_BYTES_MAX: Final = CARD_BYTES_MAX + 1024

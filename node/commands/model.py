@@ -163,7 +163,8 @@ def card(folder: Path, /) -> None:
     folder
         Of the package.
     """
-    from node.inference.packages.package import PRECISION_OF_CLASS, load  # noqa: PLC0415
+    from node.inference.packages.diffusers_folder import PRECISION_OF_CLASS  # noqa: PLC0415
+    from node.inference.packages.package import load  # noqa: PLC0415
     from protocol.work import kind_name  # noqa: PLC0415
 
     package = load(folder)
@@ -233,12 +234,12 @@ def parse_model_id(text: str) -> bytes:
 
 def _pack(folder: Path, settings: Settings) -> ModelPackage:
     """Write table, card and manifest of a folder, after a look at all that can be refused before."""
-    from node.inference.packages.diffusers_folder import require_runnable  # noqa: PLC0415
-    from node.inference.packages.package import PRECISION_OF_CLASS, SCHEDULERS, require_packable  # noqa: PLC0415
+    from node.inference.packages.diffusers_folder import PRECISION_OF_CLASS, require_runnable  # noqa: PLC0415
     from node.inference.packages.package import pack as pack_folder  # noqa: PLC0415
+    from node.inference.packages.package import require_packable  # noqa: PLC0415
 
     require_packable(folder, settings)
-    require_runnable(folder, settings.scheduler, SCHEDULERS)
+    require_runnable(folder, settings.scheduler)
     from node.inference.diffusion.scheduling import write_table  # noqa: PLC0415 - torch takes seconds; errors first
 
     precision_class = settings.precision_class

@@ -42,6 +42,7 @@ from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document, to_document
 from protocol.messages import MESSAGE_OF, TaskCall, TaskInput, TaskReply
 from protocol.model_card import ModelCard, ProvedCard
+from protocol.model_table import ModelHead
 from protocol.pay import SignedVoucher
 from protocol.png import require_picture, require_preview
 from protocol.rules.view import Seen
@@ -96,6 +97,9 @@ PICTURES = tuple(plain_picture(4, 2, level) for level in (0, 9))
 LEAVES = [TraceLeaf.of(bytes([step, 0]), b"", b"output") for step in range(5)]
 TRACE = TraceBinding(bytes(32), bytes(20), bytes(32), len(LEAVES), bytes(32))
 OPENING_REQUEST = OpeningRequest(bytes(32), (1, 4), 0)
+PROVED_CARD = ProvedCard(
+    builders.model_card().encode(), (bytes(32),) * 4, builders.MODEL_HEAD.encode(), bytes(32)
+)
 OPENING = open_leaves(bytes(32), LEAVES, bytes(32), OPENING_REQUEST.steps)
 
 
@@ -248,11 +252,12 @@ def targets() -> list[Target]:
         (ClockQuestion, ClockQuestion(bytes(16)).encode()),
         (ClockAnswer, ClockAnswer(bytes(16), NOW_MS).encode()),
         (ModelRequest, ModelRequest(bytes(32), "unet/config.json", 0).encode()),
-        (ProvedCard, ProvedCard(builders.model_card().encode(), (bytes(32),) * 4).encode()),
+        (ProvedCard, PROVED_CARD.encode()),
     ]
     documents = [to_document(DOMAIN, piece, EPOCHS) for piece in builders.all_evidence()]
     return [
         Target("cbor", _cbor, (*STATEMENTS, *EVIDENCE)),
+        Target("model head", ModelHead.decode, (builders.MODEL_HEAD.encode(),)),
         Target("model card", ModelCard.read, (builders.model_card().encode(),)),
         *(Target(f"decode {struct.__name__}", _decoder(struct), (seed,)) for struct, seed in decoders),
         Target("decode an RPC", _rpc, RPCS),

@@ -9,6 +9,7 @@ from protocol.messages import NO_TASK, RankedMiner, TaskAnnouncement
 from protocol.model_card import CARD_FORMAT, ModelCard
 from protocol.statement import Domain
 from protocol.work import Work, WorkKind
+from tests.node.inference.builders import TABLE
 
 CARD = ModelCard(
     format=CARD_FORMAT,
@@ -29,7 +30,7 @@ CARD = ModelCard(
     prompt_tokens_max=16,
     request_files=(),
 )
-PACKAGE = ModelPackage(b"\x07" * 32, CARD, Path("nowhere"), {})
+PACKAGE = ModelPackage(b"\x07" * 32, CARD, Path("nowhere"), {}, TABLE)
 CATALOGUE = Catalogue([PACKAGE])
 COORDINATOR = Key.of(b"\x01" * 32)
 DOMAIN = Domain(31337, bytes(20))

@@ -36,6 +36,7 @@ from protocol.messages import (
     parts_of,
 )
 from protocol.model_card import CARD_FORMAT, ModelCard, RequestFile
+from protocol.model_table import ModelHead, SchedulerRule
 from protocol.receipt import Receipt
 from protocol.rules.verdicts import AUDITORS_PER_TASK
 from protocol.rules.view import TaskTerms, View
@@ -256,6 +257,10 @@ def next_announcement(**changes: Any) -> TaskAnnouncement:
     """The task after `TASK`, of the same chain."""
     made = announcement(TASK.message.number + 1, previous=TASK.digest)
     return changed(made, **changes)
+
+
+MODEL_HEAD = ModelHead(scheduler_rule=SchedulerRule.ONE_STEP, channels=4, factor=8, steps_max=50)
+"""The head beside `model_card`."""
 
 
 def model_card(**changes: Any) -> ModelCard:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol import model_table
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.hashing import sha256
 from protocol.merkle import merkle_proof, merkle_root
@@ -21,8 +22,10 @@ from protocol.model_card import (
     RequestFile,
     file_leaf,
     is_package_path,
+    require_head,
 )
-from tests.protocol.builders import model_card
+from protocol.model_table import HEAD_BYTES
+from tests.protocol.builders import MODEL_HEAD, model_card
 from tests.protocol.strategies import lawful, mutations, structs
 
 CARD = model_card()
@@ -47,6 +50,17 @@ OTHER_VALUES = {
 }
 
 
+HEAD, ROWS_ROOT = MODEL_HEAD.encode(), bytes([7]) * 32
+
+
+def id_of(leaves: list[bytes]) -> bytes:
+    return model_table.model_id_of(merkle_root(leaves), HEAD, ROWS_ROOT)
+
+
+def proved_of(leaves: list[bytes], card: ModelCard = CARD) -> ProvedCard:
+    return ProvedCard.of(card.encode(), leaves, HEAD, ROWS_ROOT)
+
+
 def leaves_of(card: ModelCard, others: int = 6) -> list[bytes]:
     data = card.encode()
     return [
@@ -58,18 +72,18 @@ def leaves_of(card: ModelCard, others: int = 6) -> list[bytes]:
 @pytest.mark.parametrize("others", [0, 1, 2, 3, 6, 7, 8, FILES_MAX - 1])
 def test_whoever_has_only_the_id_can_verify_a_card(others):
     leaves = leaves_of(CARD, others)
-    proved = ProvedCard.decode(ProvedCard.of(CARD.encode(), leaves).encode())
+    proved = ProvedCard.decode(proved_of(leaves).encode())
     assert len(proved.proof) <= PROOF_HASHES_MAX
-    assert proved.open(merkle_root(leaves)) == CARD
+    assert proved.open(id_of(leaves)) == CARD
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(ModelCard)])
 def test_another_value_of_any_field_is_another_id(field):
     altered = model_card(**{field: OTHER_VALUES[field]})
     assert merkle_root(leaves_of(altered)) != merkle_root(leaves_of(CARD))
-    proof = ProvedCard.of(CARD.encode(), leaves_of(CARD)).proof
+    proved = dataclasses.replace(proved_of(leaves_of(CARD)), card=altered.encode())
     with pytest.raises(InvalidMessage, match=r"^card is not that of the model$"):
-        ProvedCard(altered.encode(), proof).open(merkle_root(leaves_of(CARD)))
+        proved.open(id_of(leaves_of(CARD)))
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(RequestFile)])
@@ -84,22 +98,49 @@ def test_attack_one_id_two_limits():
     generous = model_card(guidance_milli_max=30_000)
     data = generous.encode()
     leaves = [*leaves_of(CARD), file_leaf(CARD_FILE, sha256(data), len(data))]
-    model_id = merkle_root(leaves)
-    assert ProvedCard.of(CARD.encode(), leaves).open(model_id) == CARD
+    model_id = id_of(leaves)
+    assert proved_of(leaves).open(model_id) == CARD
     for place in range(len(leaves)):
         with pytest.raises(InvalidMessage):
-            ProvedCard(data, merkle_proof(leaves, place)).open(model_id)
+            ProvedCard(data, merkle_proof(leaves, place), HEAD, ROWS_ROOT).open(model_id)
+
+
+@pytest.mark.parametrize("place", range(HEAD_BYTES + 32))
+def test_attack_a_card_with_another_head_or_table(place):
+    """Who has only the id, and buys by it, gets the head that a contract would judge by."""
+    leaves = leaves_of(CARD)
+    bent = bytearray(HEAD + ROWS_ROOT)
+    bent[place] ^= 1
+    proved = dataclasses.replace(
+        proved_of(leaves), head=bytes(bent[:HEAD_BYTES]), rows_root=bytes(bent[HEAD_BYTES:])
+    )
+    with pytest.raises(InvalidMessage, match=r"^card is not that of the model$"):
+        proved.open(id_of(leaves))
+
+
+def test_a_card_whose_steps_or_sizes_the_head_does_not_have():
+    require_head(CARD, MODEL_HEAD)
+    for changes, reason in (
+        ({"steps_max": 49}, "card: more steps than the table has rows for"),
+        ({"factor": 3}, "head: no tensors of this size"),
+    ):
+        head = dataclasses.replace(MODEL_HEAD, **changes)
+        leaves = leaves_of(CARD)
+        model_id = model_table.model_id_of(merkle_root(leaves), head.encode(), ROWS_ROOT)
+        with pytest.raises(InvalidMessage) as caught:
+            ProvedCard.of(CARD.encode(), leaves, head.encode(), ROWS_ROOT).open(model_id)
+        assert caught.value.reason == reason
 
 
 @lawful
 @given(st.data())
 def test_no_other_proof_is_taken(data):
     leaves = leaves_of(CARD)
-    proved = ProvedCard.of(CARD.encode(), leaves)
+    proved = proved_of(leaves)
     proof = tuple(data.draw(st.lists(st.sampled_from([*proved.proof, bytes(32)]), max_size=8)))
     if proof != proved.proof:
         with pytest.raises(InvalidMessage):
-            ProvedCard(proved.card, proof).open(merkle_root(leaves))
+            dataclasses.replace(proved, proof=proof).open(id_of(leaves))
 
 
 @lawful
@@ -165,7 +206,7 @@ def test_the_longest_card_fits():
     )
     assert len(card.encode()) < CARD_BYTES_MAX
     assert ModelCard.read(card.encode()) == card
-    proved = ProvedCard(bytes(CARD_BYTES_MAX), (bytes(32),) * PROOF_HASHES_MAX)
+    proved = ProvedCard(bytes(CARD_BYTES_MAX), (bytes(32),) * PROOF_HASHES_MAX, HEAD, ROWS_ROOT)
     assert len(proved.encode()) <= PROVED_CARD_BYTES_MAX
     with pytest.raises(DecodeError, match=r"^a card has at most 65536 bytes$"):
         ModelCard.read(bytes(CARD_BYTES_MAX + 1))

@@ -34,6 +34,7 @@ from protocol.messages import (
     WorkOffer,
 )
 from protocol.model_card import ModelCard, ProvedCard, RequestFile
+from protocol.model_table import SCHEDULE_STEPS_MAX
 from protocol.pay import SLICES_PER_TASK, SignedVoucher
 from protocol.rules import evidence as evidence_rules
 from protocol.rules import offers, results, tasks, verdicts, view
@@ -43,6 +44,7 @@ from protocol.task import AUDITOR as AUDITOR_TABLE
 from protocol.task import COORDINATOR as COORDINATOR_TABLE
 from protocol.task import MINER as MINER_TABLE
 from protocol.task import ORDER, TURN, mermaid
+from protocol.tensor import NUMBERS_MAX
 from protocol.trace import Opening, OpeningRequest, ProvedLeaf, TraceLeaf
 from protocol.transfer import ModelRequest
 from protocol.work import SPECS, UNITS_MAX, ImageDetails, ImageNumbers, Work
@@ -218,6 +220,8 @@ def test_the_limits():
         "longest encoding": BYTES_MAX,
         "deepest nesting of arrays": DEPTH_MAX,
         "most leaves of one tree": LEAVES_MAX,
+        "most numbers of one tensor": NUMBERS_MAX,
+        "most steps of one schedule": SCHEDULE_STEPS_MAX,
         "longest gossip message": view.GOSSIP_BYTES_MAX,
         "longest statement within evidence": evidence.STATEMENT_BYTES_MAX,
         "longest body": statement.BODY_BYTES_MAX,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from protocol import cbor, draw, receipt, trace
+from protocol import cbor, draw, model_table, receipt, trace
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.draw import EpochView, Snapshot
-from protocol.errors import DecodeError, GossipIgnore, GossipReject
+from protocol.errors import DecodeError, GossipIgnore, GossipReject, InvalidMessage
 from protocol.evidence import decode_evidence, verify_evidence
 from protocol.evidence_document import from_document
 from protocol.hashing import keccak256
@@ -167,6 +167,29 @@ def test_tensor():
         for place in case["places"]:
             piece, proof = of_hex(place["piece"]), [of_hex(sibling) for sibling in place["proof"]]
             assert proves_piece(digest, len(data) // 2, place["number"], piece, proof)
+
+
+def test_model():
+    vectors = load("model.json")
+    for case in vectors["models"]:
+        head, rows = model_table.ModelHead.decode(of_hex(case["head"])), [of_hex(row) for row in case["rows"]]
+        root = model_table.rows_root(b"".join(rows))
+        assert root.hex() == case["rows_root"]
+        for place, proof in enumerate(case["proofs"]):
+            assert proves(root, rows[place], place, head.rows, [of_hex(node) for node in proof])
+        files_root = merkle_root([of_hex(leaf) for leaf in case["files"]])
+        assert model_table.model_id_of(files_root, head.encode(), root).hex() == case["model_id"]
+        for step in case["row_of"]:
+            assert head.row_of(step["schedule_steps"], step["units"], step["step"]) == step["row"]
+        for size in case["tensor_numbers"]:
+            if size["numbers"] is None:
+                with pytest.raises(InvalidMessage):
+                    head.tensor_numbers(size["width"], size["height"])
+            else:
+                assert head.tensor_numbers(size["width"], size["height"]) == size["numbers"]
+    for head in vectors["heads_refused"]:
+        with pytest.raises(InvalidMessage):
+            model_table.ModelHead.decode(of_hex(head))
 
 
 def test_trace():

@@ -28,7 +28,7 @@ from protocol.statement import unsigned
 from tests.protocol import builders
 from tests.protocol.builders import COORDINATOR, DOMAIN, EPOCH, MINERS, sealed
 from tests.protocol.rules import test_evidence, test_offers, test_results, test_tasks, test_verdicts
-from tests.vectors.proofs import tensor_vectors, trace_vectors
+from tests.vectors.proofs import model_vectors, step_vectors, tensor_vectors, trace_vectors
 from tests.vectors.session import noise_vectors, yamux_vectors
 from tests.vectors.situations import Gossip, Situation, judge, snapshot_document, view_document
 
@@ -333,6 +333,8 @@ FILES: dict[str, Callable[[], Any]] = {
     "merkle.json": merkle_vectors,
     "tensor.json": tensor_vectors,
     "trace.json": trace_vectors,
+    "model.json": model_vectors,
+    "step.json": step_vectors,
     "pay.json": pay_vectors,
     "evidence.json": evidence_vectors,
     "receipt.json": receipt_vectors,

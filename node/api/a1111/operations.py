@@ -21,7 +21,8 @@ from node.api.described import (
 )
 from node.api.openai.parameters import IMAGES_MAX
 from node.coordinator.requests import SEED_MAX
-from protocol.model_card import GUIDANCE_MILLI_MAX, PIXELS_MAX, SCHEDULE_STEPS_MAX
+from protocol.model_card import GUIDANCE_MILLI_MAX, PIXELS_MAX
+from protocol.model_table import SCHEDULE_STEPS_MAX
 
 ERROR: Final = answered(
     error=TEXT, detail=TEXT, errors=TEXT, body=TEXT, parameter=optional(TEXT), request_id=TEXT

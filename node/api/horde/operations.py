@@ -19,7 +19,8 @@ from node.api.described import (
 )
 from node.api.horde.payload import PARAMS_WITHOUT_EFFECT, WITHOUT_EFFECT
 from node.api.openai.parameters import IMAGES_MAX
-from protocol.model_card import GUIDANCE_MILLI_MAX, PIXELS_MAX, SCHEDULE_STEPS_MAX
+from protocol.model_card import GUIDANCE_MILLI_MAX, PIXELS_MAX
+from protocol.model_table import SCHEDULE_STEPS_MAX
 
 ERROR: Final = answered(message=TEXT, rc=TEXT, errors={"type": "object"}, request_id=TEXT)
 PARAMS: Final = asked(

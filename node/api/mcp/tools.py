@@ -22,7 +22,7 @@ from node.api.sources import source_of
 from node.api.tokens.caller import Caller
 from node.coordinator.requests import SEED_MAX, BadRequest
 from protocol.errors import CuckooError
-from protocol.model_card import SCHEDULE_STEPS_MAX
+from protocol.model_table import SCHEDULE_STEPS_MAX
 from protocol.receipt import to_document, verify_document
 from protocol.work import WorkKind
 

@@ -18,7 +18,7 @@ from node.api.prompt_tokens import PromptCount, PromptTokens, require_whole
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.requests import SEED_MAX, STRENGTH_MILLI_MAX, BadRequest, ImageRequest
 from node.inference.packages.model import Model
-from protocol.model_card import SCHEDULE_STEPS_MAX
+from protocol.model_table import SCHEDULE_STEPS_MAX
 from protocol.work import WorkKind
 
 SIDE_DIGITS_MAX: Final = 5

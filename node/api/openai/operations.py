@@ -23,7 +23,8 @@ from node.api.described import (
 from node.api.openai.parameters import IMAGES_MAX, PARTIAL_IMAGES_MAX, WITHOUT_EFFECT
 from node.api.picture_formats import COMPRESSION_MAX, FORMATS
 from node.coordinator.requests import SEED_MAX
-from protocol.model_card import GUIDANCE_MILLI_MAX, SCHEDULE_STEPS_MAX
+from protocol.model_card import GUIDANCE_MILLI_MAX
+from protocol.model_table import SCHEDULE_STEPS_MAX
 from protocol.pay import PRICE_MICRO_CAI_MAX
 
 ERROR: Final = answered(

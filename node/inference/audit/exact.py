@@ -11,6 +11,7 @@ import numpy as np
 
 from node.inference.audit.opened import Check, Finding, OpenedWork
 from node.inference.diffusion.checks import first_latent, half_tensor, next_latent
+from node.inference.diffusion.replay import first_difference, first_not_finite
 from protocol.tensor import NO_TENSOR, is_tensor, tensor_hash
 
 if TYPE_CHECKING:
@@ -80,10 +81,10 @@ class ReadWork:
         return None
 
     def _finite(self, tensor: Half, step: int) -> bool:
-        wrong = np.flatnonzero(~np.isfinite(tensor))
-        if wrong.size:
-            self.findings.append(Finding(Check.FINITE, step, int(wrong[0])))
-        return not wrong.size
+        wrong = first_not_finite(tensor)
+        if wrong is not None:
+            self.findings.append(Finding(Check.FINITE, step, wrong))
+        return wrong is None
 
 
 def check_start(work: OpenedWork, read: ReadWork, first: Step, shape: tuple[int, ...]) -> list[Finding]:
@@ -127,6 +128,5 @@ def _same(
     tensor = found[0] if found else None
     if tensor is None:
         return [Finding(check, step)]
-    # Zero has two signs, and they are one number.
-    wrong = np.flatnonzero(~(tensor == expected))
-    return [Finding(check, step, int(wrong[0]))] if wrong.size else []
+    wrong = first_difference(tensor, expected)
+    return [] if wrong is None else [Finding(check, step, wrong)]

@@ -22,10 +22,12 @@ from transformers.utils import logging as transformers_logging
 
 from node.inference.diffusion.device import require_half_precision
 from node.inference.diffusion.prng import PRNG_ID, initial_latent
-from node.inference.diffusion.replay import REPLAY_NAME, Step, read_replay
+from node.inference.diffusion.replay import REPLAY_NAME, Step, read_replay, table_bytes
 from node.inference.diffusion.source_image import read_source
+from node.inference.packages.diffusers_folder import PRECISION_OF_CLASS
 from node.inference.packages.errors import PackageError
-from node.inference.packages.package import PRECISION_OF_CLASS
+from node.inference.packages.table import PackagedTable, head_of
+from protocol.model_table import rows_root
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,12 +86,22 @@ class Networks:
         )
         if type(self._pipeline.scheduler).__name__ != package.card.scheduler:
             raise PackageError("the package's scheduler is not the one of its card")
+        self._require_table()
         self._pipeline.to(device)
         self.memory_bytes = sum(
             tensor.numel() * tensor.element_size()
             for part in (self._pipeline.unet, self._pipeline.vae, self._pipeline.text_encoder)
             for tensor in (*part.parameters(), *part.buffers())
         )
+
+    def _require_table(self) -> None:
+        """:raises PackageError: what was loaded is not what stands under the package's id."""
+        denoiser, autoencoder = self._pipeline.unet.config, self._pipeline.vae.config
+        channels, factor = denoiser.in_channels, self._pipeline.vae_scale_factor
+        found = PackagedTable(head_of(self.replay, channels, factor), rows_root(table_bytes(self.replay)))
+        same = denoiser.out_channels == autoencoder.latent_channels == channels
+        if found != self.package.table or not same:
+            raise PackageError("the table under the package's id is not that of its files")
 
     def encode_prompts(self, jobs: Sequence[ImageJob]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The text model's output for the jobs' prompts, and of the negative ones if the jobs are guided."""

@@ -36,6 +36,9 @@ LATENT_NUMBERS_MAX: Final = 1 << 22
 """Largest latent that is filled, in numbers: 2048 x 2048 pixels at factor 8 and 16 channels is a quarter."""
 TABLE_SHA256: Final = "1cfbba1e07e34386a57626f82aeb43e6ed54ba70a3ea6b7d964dc66a841074a8"
 """SHA-256 of the table as little-endian binary32."""
+TABLE_ROOT: Final = "10e691a8bde2ffac952c82b2ceca3204a974ff73213f86d896896624b1b4d07e"
+"""Merkle root over `table_leaves`, by which a contract knows the table."""
+LEAF_ENTRIES: Final = 16
 
 _DIGITS: Final = 34
 _HALF: Final = Decimal("0.5")
@@ -103,6 +106,12 @@ def normal_table() -> NDArray[np.float32]:
     table = np.concatenate([negative, -negative[::-1]])
     table.flags.writeable = False
     return table
+
+
+def table_leaves() -> list[bytes]:
+    """The table as leaves of a Merkle tree: `LEAF_ENTRIES` entries each, as big-endian binary32."""
+    data, size = normal_table().astype(">f4").tobytes(), 4 * LEAF_ENTRIES
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def integers(seed: int, count: int) -> NDArray[np.uint16]:

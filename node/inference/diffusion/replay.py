@@ -13,9 +13,10 @@ this step, and x', m' of the one before:
 
 and t is how far the networks' outputs in this step may be from those of single precision, relative L2.
 
-Each product and each sum is rounded to binary32 by itself, in that order, and the result to binary16.
-IEEE 754 leaves no choice in any of them. The square roots and logarithms behind the numbers were taken
-once, when the package was made (see `scheduling`).
+Each product and each sum is rounded to binary32 by itself, in that order, and the result to binary16,
+always to the nearest, ties to even. IEEE 754 leaves no choice in any of them. None of them is subnormal in
+binary32: a coefficient is zero, or of a magnitude from `COEFFICIENT_MIN` to `COEFFICIENT_MAX`. The square
+roots and logarithms behind the numbers were taken once, when the package was made (see `scheduling`).
 """
 
 from __future__ import annotations
@@ -27,9 +28,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from node.inference.packages.diffusers_folder import PRECISION_OF_CLASS, SCHEDULERS
 from node.inference.packages.errors import PackageError
-from node.inference.packages.package import PRECISION_OF_CLASS, SCHEDULERS
-from protocol.model_card import SCHEDULE_STEPS_MAX
+from protocol.model_table import (
+    COEFFICIENT_EXPONENT_MAX,
+    COEFFICIENT_EXPONENT_MIN,
+    ROW_BYTES,
+    ROWS_MAX,
+    SCHEDULE_STEPS_MAX,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,6 +45,10 @@ REPLAY_NAME: Final = "replay.safetensors"
 FORMAT: Final = "cuckoo-replay/2"
 COLUMNS: Final = 10
 """Timestep, eight coefficients, tolerance."""
+COEFFICIENTS: Final = slice(1, 9)
+COEFFICIENT_MIN: Final = 2.0**COEFFICIENT_EXPONENT_MIN
+COEFFICIENT_MAX: Final = 2.0**COEFFICIENT_EXPONENT_MAX
+"""Between them, if not zero, is every coefficient: then no processor has a subnormal number to drop."""
 TENSOR_NAME: Final = "steps"
 HEADER_BYTES_MAX: Final = 4096
 FP32_TOLERANCE: Final = 5e-4
@@ -91,6 +102,11 @@ class Replay:
     def steps_max(self) -> int:
         """Most steps that the table has rows for."""
         return steps_of_rows(len(self.table))
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether any step takes something of the step before."""
+        return bool(self.table[:, 3:5].any())
 
     def steps(self, schedule_steps: int, run_steps: int = 0) -> tuple[Step, ...]:
         """The last `run_steps` rows of a schedule, with 0 all. :raises ValueError: there are none."""
@@ -154,7 +170,28 @@ def noised(step: Step, source: NDArray[np.float16], noise: NDArray[np.float32]) 
     :param noise: of the seed (`prng.initial_latent`), of the same shape.
     """
     latent = step.source * source.astype(np.float32) + step.noise * noise
-    return latent.astype(np.float16)
+    with np.errstate(over="ignore"):
+        return latent.astype(np.float16)
+
+
+def table_bytes(replay: Replay) -> bytes:
+    """The table as it stands under a `model_id`: big-endian binary32, row by row."""
+    return replay.table.astype(">f4").tobytes()
+
+
+def first_difference(found: NDArray[np.float16], expected: NDArray[np.float16]) -> int | None:
+    """The first number, in C order, that is not the expected one; zeros of either sign are equal."""
+    return _first(found.ravel() != expected.ravel())
+
+
+def first_not_finite(numbers: NDArray[np.float16]) -> int | None:
+    """The first number, in C order, that is infinite or none at all."""
+    return _first(~np.isfinite(numbers.ravel()))
+
+
+def _first(where: NDArray[np.bool_]) -> int | None:
+    places = np.flatnonzero(where)
+    return int(places[0]) if places.size else None
 
 
 def write_replay(path: Path, replay: Replay) -> None:
@@ -178,14 +215,13 @@ def read_replay(path: Path) -> Replay:
 
     :raises PackageError: absent, of another form, or a value out of its bounds.
     """
-    rows_max = SCHEDULE_STEPS_MAX * (SCHEDULE_STEPS_MAX + 1) // 2
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             if not 0 < length <= HEADER_BYTES_MAX:
                 raise PackageError("the package's table of steps is malformed")
             header = json.loads(file.read(length))
-            data = file.read(rows_max * COLUMNS * 4 + 1)
+            data = file.read(ROWS_MAX * ROW_BYTES + 1)
         replay = _read(header, data)
     except OSError as error:
         raise PackageError("the package has no table of steps") from error
@@ -221,6 +257,11 @@ def _check(replay: Replay) -> None:
         raise PackageError("the package's tolerance is out of bounds")
     if replay.table.ndim != 2 or replay.table.shape[1] != COLUMNS or not np.isfinite(replay.table).all():  # noqa: PLR2004
         raise PackageError("the package's table of steps is malformed")
+    sizes = np.abs(replay.table[:, COEFFICIENTS])
+    if not ((sizes == 0) | ((sizes >= COEFFICIENT_MIN) & (sizes <= COEFFICIENT_MAX))).all():
+        raise PackageError("the package's table of steps has a coefficient that is too large or too small")
+    if (replay.table[:, 0] < 0).any():
+        raise PackageError("the package's table of steps has a time before the beginning")
     tolerances = replay.table[:, -1]
     if not ((tolerances > 0) & (tolerances <= TOLERANCE_MAX)).all():
         raise PackageError("the package's tolerance is out of bounds")

@@ -20,6 +20,8 @@ import torch
 
 from node.inference.diffusion.prng import PRNG_ID
 from node.inference.diffusion.replay import (
+    COEFFICIENT_MIN,
+    COEFFICIENTS,
     COLUMNS,
     FP32_TOLERANCE,
     REPLAY_NAME,
@@ -27,8 +29,8 @@ from node.inference.diffusion.replay import (
     Replay,
     write_replay,
 )
+from node.inference.packages.diffusers_folder import SCHEDULERS
 from node.inference.packages.errors import PackageError
-from node.inference.packages.package import SCHEDULERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,6 +103,9 @@ def _probe(scheduler: Any, count: int, scale: float) -> NDArray[np.float32]:
         rows[index, :5] = [float(timestep), *own, *before]
     for index, timestep in enumerate(timesteps):
         rows[index, 5:9] = _start(scheduler, count, index, timestep, scale)
+    # What a probe leaves of a number that is zero in truth.
+    coefficients = rows[:, COEFFICIENTS]
+    coefficients[np.abs(coefficients) < COEFFICIENT_MIN] = 0
     rows[:, 9] = FP32_TOLERANCE
     return rows
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 from node.inference.packages.limits import BadRequest, RequestedImage, check_request
 from protocol.errors import LocalError, Refusal
 from protocol.messages import PROMPT_BYTES_MAX, SOURCE_BYTES_MAX
+from protocol.model_table import GUIDANCE_MILLI_NONE
 from protocol.schema import Bytes, Encoded, Hash, Items, Text, Uint, Uint16, Uint32, Uint64
 from protocol.trace import STEPS_MAX, TraceLeaf
 from protocol.work import WorkKind
@@ -27,8 +28,6 @@ BATCH_MAX: Final = 8
 """Most jobs that are computed as one."""
 TRACE_PATH_BYTES_MAX: Final = 1024
 REASON_BYTES_MAX: Final = 200
-GUIDANCE_MILLI_NONE: Final = 1000
-"""Guidance up to here asks the model once a step, not twice."""
 CANCELLED: Final = "cancelled"
 """Reason of a job that ended because its reader left."""
 OUT_OF_MEMORY: Final = "out of memory"

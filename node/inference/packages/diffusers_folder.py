@@ -15,6 +15,15 @@ MODEL_INDEX: Final = "model_index.json"
 SCHEDULER_CONFIG: Final = "scheduler/scheduler_config.json"
 FAMILIES: Final = frozenset({"StableDiffusionPipeline"})
 """Pipelines that can be run here."""
+SCHEDULERS: Final = frozenset(
+    {"DDIMScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler"}
+)
+"""Schedulers whose step can be replayed from the tensors that go into it and those of the step before."""
+PRECISION_OF_CLASS: Final = {"A": "fp32", "B": "fp16"}
+"""Arithmetic of text model and denoiser by the class of the package."""
+DENOISER_CONFIG: Final = "unet/config.json"
+AUTOENCODER_CONFIG: Final = "vae/config.json"
+NUMBER_MAX: Final = (1 << 16) - 1
 WEIGHTS: Final = {
     "text_encoder": "model",
     "unet": "diffusion_pytorch_model",
@@ -50,11 +59,28 @@ def prompt_tokens_of(folder: Path) -> int:
     return min(known, default=0)
 
 
-def require_runnable(folder: Path, scheduler: str, schedulers: frozenset[str]) -> None:
+def latent_of(folder: Path) -> tuple[int, int]:
+    """Channels of a latent, and pixels of a side for each of its numbers, as the folder's parts say.
+
+    :raises PackageError: they do not say it, or one another thing than the other.
+    """
+    denoiser, autoencoder = _read_config(folder, DENOISER_CONFIG), _read_config(folder, AUTOENCODER_CONFIG)
+    channels = denoiser.get("in_channels")
+    blocks = autoencoder.get("block_out_channels")
+    if type(channels) is not int or not 1 <= channels <= NUMBER_MAX:
+        raise PackageError(f"{DENOISER_CONFIG} names no channels", DENOISER_CONFIG)
+    if denoiser.get("out_channels") != channels or autoencoder.get("latent_channels") != channels:
+        raise PackageError("denoiser and autoencoder have latents of other channels", AUTOENCODER_CONFIG)
+    # Each block but the last halves the sides.
+    if not isinstance(blocks, list) or not 1 <= len(blocks) <= NUMBER_MAX.bit_length():
+        raise PackageError(f"{AUTOENCODER_CONFIG} names no blocks", AUTOENCODER_CONFIG)
+    return channels, 1 << len(blocks) - 1
+
+
+def require_runnable(folder: Path, scheduler: str) -> None:
     """Look whether a folder can be made a package that a miner can load.
 
     :param scheduler: class name that the packager says is in it.
-    :param schedulers: those that can be replayed.
     :raises PackageError: another pipeline or scheduler, or a part or its weights are missing; says what was
         found and what works.
     """
@@ -62,10 +88,10 @@ def require_runnable(folder: Path, scheduler: str, schedulers: frozenset[str]) -
         raise PackageError(f"there is no folder {folder}")
     family_of(folder)
     found = _read_config(folder, SCHEDULER_CONFIG).get("_class_name")
-    if found not in schedulers:
+    if found not in SCHEDULERS:
         raise PackageError(
             f"{SCHEDULER_CONFIG} is for {found!a}, whose steps cannot be replayed;"
-            f" {', '.join(sorted(schedulers))} can: load the pipeline"
+            f" {', '.join(sorted(SCHEDULERS))} can: load the pipeline"
             " with one of them (from_config) and save it again",
             SCHEDULER_CONFIG,
         )

@@ -119,8 +119,9 @@ async def _manifest_and_card(source: Source, model_id: bytes, partial: Path) -> 
                     raise WrongContent(MANIFEST_NAME, "is too long")
         path.write_bytes(data)
     try:
-        claimed, files = read_manifest(partial)
-        if claimed != model_id:
+        manifest = read_manifest(partial)
+        files = manifest.files
+        if manifest.model_id != model_id:
             raise WrongContent(MANIFEST_NAME, "is that of another model")
         if CARD_FILE in files and files[CARD_FILE].size_bytes <= CARD_BYTES_MAX:
             await _file(source, CARD_FILE, partial, files[CARD_FILE], lambda _: None)

@@ -1,6 +1,6 @@
-"""`manifest.json` of a package: the list of its files, strictly read; the `model_id` is the root over it.
+"""`manifest.json` of a package: the list of its files, strictly read; the `model_id` is over it.
 
-Is: one JSON document. Is not: under the `model_id`; nothing in it is believed that the root does not confirm.
+Is: one JSON document. Is not: under the `model_id`; nothing in it is believed that the id does not confirm.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from node.inference.packages.errors import PackageError
+from protocol.model_table import HEAD_BYTES
 
 MANIFEST_NAME: Final = "manifest.json"
-MANIFEST_FORMAT: Final = "cuckoo-model/3"
+MANIFEST_FORMAT: Final = "cuckoo-model/4"
 MANIFEST_BYTES_MAX: Final = 256 * 1024
 _HEX_32: Final = re.compile(r"[0-9a-f]{64}")
+_HEX: Final = re.compile(r"[0-9a-f]*")
+_FIXED: Final = {"model_id": 32, "head": HEAD_BYTES, "rows_root": 32}
+_FIELDS: Final = frozenset({"format", *_FIXED, "files"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +31,32 @@ class PackagedFile:
     size_bytes: int
 
 
-def write_manifest(root: Path, model_id: bytes, files: dict[str, PackagedFile]) -> None:
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A manifest's content; nothing in it is checked against anything else.
+
+    :ivar model_id: 32 bytes.
+    :ivar head: an encoded `ModelHead`, perhaps.
+    :ivar rows_root: of the table of steps, 32 bytes.
+    :ivar files: by path.
+    """
+
+    model_id: bytes
+    head: bytes
+    rows_root: bytes
+    files: dict[str, PackagedFile]
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
     """Write the manifest of a package, whole or not at all."""
     document = {
         "format": MANIFEST_FORMAT,
-        "model_id": model_id.hex(),
+        "model_id": manifest.model_id.hex(),
+        "head": manifest.head.hex(),
+        "rows_root": manifest.rows_root.hex(),
         "files": {
             path: {"sha256": file.sha256.hex(), "size_bytes": file.size_bytes}
-            for path, file in sorted(files.items())
+            for path, file in sorted(manifest.files.items())
         },
     }
     text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
@@ -43,22 +65,29 @@ def write_manifest(root: Path, model_id: bytes, files: dict[str, PackagedFile]) 
     partial.replace(root / MANIFEST_NAME)
 
 
-def read_manifest(root: Path) -> tuple[bytes, dict[str, PackagedFile]]:
-    """The model's id as the manifest has it, and the list of files; neither is checked against the other.
+def read_manifest(root: Path) -> Manifest:
+    """The manifest below `root`.
 
     :raises PackageError: no manifest, one too long, of another format, or with an ill-typed field.
     """
     path = root / MANIFEST_NAME
     document = _read_document(path)
-    model_id = document.get("model_id")
-    if document.get("format") != MANIFEST_FORMAT or set(document) != {"format", "model_id", "files"}:
+    if document.get("format") != MANIFEST_FORMAT or set(document) != _FIELDS:
         raise PackageError(f"{path} is not a manifest of format {MANIFEST_FORMAT}", MANIFEST_NAME)
-    if not isinstance(model_id, str) or not _HEX_32.fullmatch(model_id):
-        raise PackageError(f"{path}: model_id is not 64 hexadecimal digits", MANIFEST_NAME)
+    model_id, head, rows_root = (_read_hex(path, document, name) for name in _FIXED)
     listed = document["files"]
     if not isinstance(listed, dict):
         raise PackageError(f"{path} lists no files", MANIFEST_NAME)
-    return bytes.fromhex(model_id), {name: _read_file(name, entry) for name, entry in listed.items()}
+    files = {name: _read_file(name, entry) for name, entry in listed.items()}
+    return Manifest(model_id, head, rows_root, files)
+
+
+def _read_hex(path: Path, document: dict[str, Any], name: str) -> bytes:
+    """:raises PackageError: the field is not its bytes in hexadecimal."""
+    text, length = document[name], _FIXED[name]
+    if not isinstance(text, str) or len(text) != 2 * length or not _HEX.fullmatch(text):
+        raise PackageError(f"{path}: {name} is not {2 * length} hexadecimal digits", MANIFEST_NAME)
+    return bytes.fromhex(text)
 
 
 def _read_document(path: Path) -> dict[str, Any]:

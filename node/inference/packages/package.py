@@ -15,10 +15,24 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
-from node.inference.packages.diffusers_folder import FAMILIES, family_of, prompt_tokens_of
+from node.inference.packages.diffusers_folder import (
+    FAMILIES,
+    PRECISION_OF_CLASS,
+    SCHEDULERS,
+    family_of,
+    prompt_tokens_of,
+)
 from node.inference.packages.errors import PackageError
-from node.inference.packages.manifest import MANIFEST_NAME, PackagedFile, read_manifest, write_manifest
+from node.inference.packages.manifest import (
+    MANIFEST_NAME,
+    Manifest,
+    PackagedFile,
+    read_manifest,
+    write_manifest,
+)
 from node.inference.packages.model import Model
+from node.inference.packages.table import PackagedTable, table_of
+from protocol import model_table
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.merkle import merkle_root
 from protocol.messages import PROMPT_BYTES_MAX
@@ -32,7 +46,9 @@ from protocol.model_card import (
     RequestFile,
     file_leaf,
     is_package_path,
+    require_head,
 )
+from protocol.model_table import ModelHead
 from protocol.work import WorkKind
 
 FILE_BYTES_MAX: Final = 64 * 1024**3
@@ -48,12 +64,6 @@ BARE_NAMES: Final = frozenset({"LICENSE", "NOTICE"})
 REQUEST_SUFFIXES: Final = frozenset({".json", ".txt"})
 REQUEST_NAMES: Final = ("tokenizer", "chat_template")
 """Beginnings of the folder, or the file, of a text that requests need."""
-SCHEDULERS: Final = frozenset(
-    {"DDIMScheduler", "DPMSolverMultistepScheduler", "FlowMatchEulerDiscreteScheduler"}
-)
-"""Schedulers whose step can be replayed from the tensors that go into it and those of the step before."""
-PRECISION_OF_CLASS: Final = {"A": "fp32", "B": "fp16"}
-"""Arithmetic of text model and denoiser by the class of the package."""
 CLASS_NOT_AUDITABLE: Final = "C"
 """bfloat16: it errs by more than weights of eight bits do, so an audit could not tell a cheat by them."""
 
@@ -87,10 +97,12 @@ class ModelPackage(Model):
 
     :ivar folder: absolute path.
     :ivar files: relative path with forward slashes -> hash and size; the card's is among them.
+    :ivar table: what stands under the id beside them.
     """
 
     folder: Path
     files: dict[str, PackagedFile]
+    table: PackagedTable
 
     @property
     def size_bytes(self) -> int:
@@ -99,7 +111,8 @@ class ModelPackage(Model):
 
     def proved_card(self) -> ProvedCard:
         """The card with its proof, for whoever has only the id."""
-        return ProvedCard.of(self.card.encode(), leaves_of(self.files))
+        head, rows_root = self.table
+        return ProvedCard.of(self.card.encode(), leaves_of(self.files), head.encode(), rows_root)
 
 
 def leaves_of(files: dict[str, PackagedFile]) -> list[bytes]:
@@ -108,16 +121,16 @@ def leaves_of(files: dict[str, PackagedFile]) -> list[bytes]:
     return [file_leaf(path, file.sha256, file.size_bytes) for path, file in ordered]
 
 
-def model_id_of(files: dict[str, PackagedFile]) -> bytes:
-    """Return the Merkle root over `leaves_of` the files, 32 bytes."""
-    return merkle_root(leaves_of(files))
+def model_id_of(files: dict[str, PackagedFile], table: PackagedTable) -> bytes:
+    """The id of a package, 32 bytes: of the Merkle root over `leaves_of` the files, and of the table."""
+    return model_table.model_id_of(merkle_root(leaves_of(files)), table.head.encode(), table.rows_root)
 
 
 def pack(folder: Path, settings: Settings) -> ModelPackage:
     """Write the card, hash every file below `folder`, write the manifest and return the package.
 
     :raises PackageError: a file that packages may not hold, a link, settings that no card may have, a
-        pipeline that is not known, or more than the limits allow.
+        pipeline that is not known, more than the limits allow, or no table of steps for all of it.
     """
     root = _folder(folder)
     paths = [path for path in _walk(root) if path != CARD_FILE]
@@ -128,7 +141,8 @@ def pack(folder: Path, settings: Settings) -> ModelPackage:
     (root / CARD_FILE).write_bytes(content)
     files[CARD_FILE] = PackagedFile(hashlib.sha256(content).digest(), len(content))
     _check_files(files)
-    write_manifest(root, model_id_of(files), files)
+    table = table_of(root)
+    write_manifest(root, Manifest(model_id_of(files, table), table.head.encode(), table.rows_root, files))
     return load(root)
 
 
@@ -149,25 +163,33 @@ def load(folder: Path) -> ModelPackage:
     """Read manifest and card below `folder`, strictly. The other files are not opened; see `verify`.
 
     :raises PackageError: no folder, no manifest or card, one too long, of another format, with a missing,
-        unknown or ill-typed field, an unsafe path, or a `model_id` that is not the root over the list.
+        unknown or ill-typed field, an unsafe path, a `model_id` that is not that of what is listed, or a
+        table that does not fit the card.
     """
     root = _folder(folder)
-    model_id, files = read_manifest(root)
+    manifest = read_manifest(root)
+    files = manifest.files
     _check_files(files)
-    if model_id != model_id_of(files):
-        raise PackageError(f"{root / MANIFEST_NAME}: model_id is not that of its files", MANIFEST_NAME)
-    card = _read_card(root, files)
+    try:
+        table = PackagedTable(ModelHead.decode(manifest.head), manifest.rows_root)
+        if manifest.model_id != model_id_of(files, table):
+            raise PackageError(f"{root / MANIFEST_NAME}: model_id is not that of its files", MANIFEST_NAME)
+        card = _read_card(root, files)
+        require_head(card, table.head)
+    except InvalidMessage as error:
+        raise PackageError(f"the package's {error.reason}", MANIFEST_NAME) from error
     _require_known(card)
     for needed in card.request_files:
         if files.get(needed.path) != PackagedFile(needed.sha256, needed.size_bytes):
             raise PackageError(f"{needed.path} is not the file that the card names", needed.path)
-    return ModelPackage(model_id, card, root, files)
+    return ModelPackage(manifest.model_id, card, root, files, table)
 
 
 def verify(package: ModelPackage) -> None:
-    """Hash every file again and look for others. Reads the whole package: seconds per gigabyte.
+    """Hash every file again and look for others; compute the table again. Takes seconds per gigabyte.
 
-    :raises PackageError: a file is absent, altered, linked or not in the manifest; names it.
+    :raises PackageError: a file is absent, altered, linked or not in the manifest; names it. Or the table
+        is not that of the files.
     """
     present, listed = set(_walk(package.folder)), set(package.files)
     for path in sorted(listed - present):
@@ -177,6 +199,8 @@ def verify(package: ModelPackage) -> None:
     for path, expected in package.files.items():
         if _hashed(package.folder / path) != expected:
             raise PackageError(f"{path} was altered: it is not the file of the manifest", path)
+    if table_of(package.folder) != package.table:
+        raise PackageError("the table under the package's id is not that of its files", MANIFEST_NAME)
 
 
 def _folder(folder: Path) -> Path:

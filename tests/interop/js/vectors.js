@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import * as cbor from './cbor.js'
 import { auditors, rankForTask, ranking, taskSeed } from './draw.js'
 import { proves, root, sha256 } from './merkle.js'
+import { halves, singles } from './half.js'
+import { decodeHead, firstLatent, integersOf, modelId, nextLatent, provesRow, rowOf, sameHalf, tensorNumbers } from './model.js'
 import { Judge } from './offers.js'
 import { due, encodeVoucher, priceOfImage, slice, unitLimit, unitsPaid, voucherDigest } from './pay.js'
 import { addressOf, digestOf, domainSeparator, KINDS, open, seal, sign } from './statements.js'
@@ -117,6 +119,44 @@ function replayTraces () {
   return cases.length
 }
 
+function replayModels () {
+  const { models, heads_refused: refused } = load('model.json')
+  for (const model of models) {
+    const [head, filesRoot, rowsRoot] = [model.head, model.files_root, model.rows_root].map(hex)
+    assert.equal(root(model.files.map(hex)).toString('hex'), model.files_root)
+    assert.equal(root(model.rows.map(hex)).toString('hex'), model.rows_root)
+    assert.equal(modelId(filesRoot, head, rowsRoot).toString('hex'), model.model_id)
+    const rules = decodeHead(head)
+    for (const [place, row] of model.rows.entries()) {
+      const proof = model.proofs[place].map(hex)
+      assert(provesRow(rowsRoot, rules, hex(row), place, proof))
+      assert(!provesRow(rowsRoot, rules, hex(row), place + 1, proof))
+    }
+    for (const { schedule_steps: schedule, units, step, row } of model.row_of) assert.equal(rowOf(schedule, units, step), row)
+    for (const { width, height, numbers } of model.tensor_numbers) assert.equal(tensorNumbers(rules, width, height), numbers)
+  }
+  for (const head of refused) assert.throws(() => decodeHead(hex(head)))
+  return models.length + refused.length
+}
+
+function replaySteps () {
+  const vectors = load('step.json')
+  for (const { leaf, entries, proof } of vectors.quantiles) assert(proves(hex(vectors.quantiles_root), hex(entries), leaf, 4096, proof.map(hex)))
+  const same = (found, expected) => {
+    const bits = hex(expected)
+    for (const [at, number] of found.entries()) assert(sameHalf(number, bits.readUInt16LE(2 * at)), `number ${at}`)
+    assert.equal(found.length, bits.length / 2)
+  }
+  for (const { seed, integers, noise, row, source, latent } of vectors.starts) {
+    assert.deepEqual(integersOf(seed, halves(hex(latent)).length), integers)
+    same(firstLatent(hex(row), singles(hex(noise)), hex(source)), latent)
+  }
+  for (const { row, guidance_milli: guidance, opened, before, next } of vectors.steps) {
+    same(nextLatent(hex(row), opened.map(hex), before?.map(hex) ?? null, guidance), next)
+  }
+  return vectors.starts.length + vectors.steps.length
+}
+
 function replayPay () {
   const vectors = load('pay.json')
   for (const vector of vectors.schedules) {
@@ -163,6 +203,8 @@ process.stdout.write(JSON.stringify({
   merkle: replayMerkle(),
   tensors: replayTensors(),
   traces: replayTraces(),
+  models: replayModels(),
+  steps: replaySteps(),
   pay: replayPay(),
   offers: replayOffers()
 }) + '\n')

@@ -61,7 +61,9 @@ async def test_a_tokenizer_that_is_not_the_cards_does_not_count(tmp_path, damage
 async def test_tokenizers_in_memory_have_a_limit():
     counter = PromptTokens()
     for number in range(TOKENIZERS_MAX + 1):
-        model = package.ModelPackage(bytes([number]) * 32, EMBEDDED.card, FOLDER, EMBEDDED.files)
+        model = package.ModelPackage(
+            bytes([number]) * 32, EMBEDDED.card, FOLDER, EMBEDDED.files, EMBEDDED.table
+        )
         await counter.count(request("a cat", model=model))
     assert len(counter._tokenizers) == TOKENIZERS_MAX
 

@@ -1,5 +1,7 @@
 """Cards and request files between real hosts: verified by the id alone, never weights; hostile servers."""
 
+import dataclasses
+
 import pytest
 import trio
 
@@ -10,8 +12,8 @@ from node.exchange.protocols import MODELS_PROTOCOL
 from node.inference.packages.download import SourceFailed, WrongContent
 from node.inference.packages.package import pack
 from protocol.errors import InvalidMessage, ProtocolError
-from protocol.model_card import CARD_BYTES_MAX, ProvedCard
-from tests.node.inference.builders import MODEL_INDEX, SETTINGS
+from protocol.model_card import CARD_BYTES_MAX
+from tests.node.inference.builders import SETTINGS, write_parts
 from tests.p2p.nodes import connect, open_hosts
 from tests.protocol.builders import model_card
 
@@ -21,9 +23,8 @@ TOKENIZER = b'{"vocabulary": {}}' * 20_000
 @pytest.fixture
 def package(tmp_path):
     root = tmp_path / "original"
-    for part in ("unet", "tokenizer"):
-        (root / part).mkdir(parents=True)
-    (root / "model_index.json").write_text(MODEL_INDEX)
+    write_parts(root)
+    (root / "tokenizer").mkdir()
     (root / "unet" / "weights.safetensors").write_bytes(bytes(1_000_000))
     (root / "tokenizer" / "tokenizer.json").write_bytes(TOKENIZER)
     return pack(root, SETTINGS)
@@ -81,14 +82,14 @@ async def answered(package, answer):
 async def test_attack_the_card_of_another_model(package):
     proved = package.proved_card()
     with pytest.raises(InvalidMessage, match="card is not that of the model"):
-        await answered(package, [ProvedCard(model_card().encode(), proved.proof).encode()])
+        await answered(package, [dataclasses.replace(proved, card=model_card().encode()).encode()])
 
 
 async def test_attack_a_wrong_proof(package):
     proved = package.proved_card()
     for proof in ((), proved.proof[:-1], (*proved.proof, bytes(32)), (bytes(32),) * len(proved.proof)):
         with pytest.raises(InvalidMessage, match="card is not that of the model"):
-            await answered(package, [ProvedCard(proved.card, proof).encode()])
+            await answered(package, [dataclasses.replace(proved, proof=proof).encode()])
 
 
 @pytest.mark.parametrize("payload", [bytes(2 * CARD_BYTES_MAX), b"no card at all"])

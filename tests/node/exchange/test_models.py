@@ -15,7 +15,7 @@ from node.inference.packages.package import pack, verify
 from p2p.frames import RemoteAborted
 from protocol.transfer import ModelRequest
 from tests.limits import HANG_S
-from tests.node.inference.builders import MODEL_INDEX, SETTINGS
+from tests.node.inference.builders import SETTINGS, write_parts
 from tests.p2p.nodes import connect, open_hosts
 
 WEIGHTS = bytes(range(256)) * 4000
@@ -24,8 +24,7 @@ WEIGHTS = bytes(range(256)) * 4000
 @pytest.fixture
 def package(tmp_path):
     root = tmp_path / "original"
-    (root / "unet").mkdir(parents=True)
-    (root / "model_index.json").write_text(MODEL_INDEX)
+    write_parts(root)
     (root / "unet" / "weights.safetensors").write_bytes(WEIGHTS)
     (root.parent / "secret.json").write_text("not for others")
     return pack(root, SETTINGS)
@@ -49,7 +48,7 @@ async def test_a_package_from_a_peer(package, tmp_path):
     async with open_pair(package) as (server, miner, newcomer):
         source = PeerSource(newcomer, miner.peer_id, package.model_id)
         verify(await download(source, package.model_id, tmp_path / "copy", quiet))
-        assert server.counts.served == 4
+        assert server.counts.served == 7
         manifest_bytes = (package.folder / MANIFEST_NAME).stat().st_size
         assert server.counts.sent_bytes == package.size_bytes + manifest_bytes
 
@@ -71,7 +70,7 @@ async def test_files_longer_than_one_answer_and_broken_transfers_are_continued(
         source = PeerSource(newcomer, miner.peer_id, package.model_id)
         verify(await download(source, package.model_id, tmp_path / "copy", quiet))
         # Three small files, and the rest of the weights in four answers.
-        assert server.counts.served == 3 + 4
+        assert server.counts.served == 3 + 7
 
 
 async def test_attack_one_flipped_byte(package, tmp_path):

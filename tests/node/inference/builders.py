@@ -1,19 +1,28 @@
 """Jobs and packages for the tests of inference."""
 
 import io
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageDraw
 
+from node.inference.diffusion.prng import PRNG_ID
+from node.inference.diffusion.replay import REPLAY_NAME, Replay, write_replay
 from node.inference.jobs.job import ImageJob
 from node.inference.packages.package import ModelPackage, Settings, load
+from node.inference.packages.table import PackagedTable
 from protocol.model_card import CARD_FORMAT, ModelCard
+from protocol.model_table import ModelHead, SchedulerRule
 from protocol.work import WorkKind
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 EMBEDDED_FOLDER = REPOSITORY / "node" / "inference" / "models" / "cuckoo-icons"
 
+HEAD = ModelHead(scheduler_rule=SchedulerRule.ONE_STEP, channels=4, factor=8, steps_max=60)
+TABLE = PackagedTable(HEAD, bytes(32))
+"""Of a package without files."""
 MODEL_INDEX = '{"_class_name": "StableDiffusionPipeline"}'
 """Least content of a `model_index.json`."""
 SETTINGS = Settings(
@@ -29,6 +38,19 @@ SETTINGS = Settings(
     work_kinds=tuple(WorkKind),
     sizes=((32, 32), (64, 32)),
 )
+
+
+def write_parts(root: Path) -> None:
+    """The files of a folder that a package cannot be without, under a table of a one-step scheduler."""
+    for part, config in {
+        "unet": {"in_channels": 4, "out_channels": 4},
+        "vae": {"latent_channels": 4, "block_out_channels": [8, 8, 8, 8]},
+    }.items():
+        (root / part).mkdir(parents=True, exist_ok=True)
+        (root / part / "config.json").write_text(json.dumps(config))
+    (root / "model_index.json").write_text(MODEL_INDEX)
+    rows = np.tile(np.float32([500, 0.75, -0.5, 0, 0, 0.75, -0.5, 0.5, 0.5, 5e-4]), (HEAD.rows, 1))
+    write_replay(root / REPLAY_NAME, Replay(PRNG_ID, "DDIMScheduler", "fp32", 500, rows))
 
 
 def card(settings: Settings = SETTINGS) -> ModelCard:

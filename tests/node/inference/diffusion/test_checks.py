@@ -1,12 +1,14 @@
 """The checks of an audit over numbers: they hold for the rules they restate, and fail for anything else."""
 
+import json
+
 import numpy as np
 import pytest
 
 from node.inference.diffusion.checks import distance, excess, first_latent, half_tensor, next_latent, units
 from node.inference.diffusion.prng import initial_latent
-from node.inference.diffusion.replay import REPLAY_NAME, advance, guide, noised, read_replay
-from tests.node.inference.builders import EMBEDDED_FOLDER
+from node.inference.diffusion.replay import REPLAY_NAME, Step, advance, guide, noised, read_replay
+from tests.node.inference.builders import EMBEDDED_FOLDER, REPOSITORY
 
 REPLAY = read_replay(EMBEDDED_FOLDER / REPLAY_NAME)
 SHAPE = (4, 8, 8)
@@ -42,6 +44,31 @@ def test_next_latent(guided):
     assert (next_latent(step, opened, before, GUIDANCE) == expected).all()
     if guided:
         assert (next_latent(step, opened, before, GUIDANCE - 50) != expected).any()
+
+
+def numbers(text):
+    return half_tensor(bytes.fromhex(text), (len(text) // 4,)) if text else None
+
+
+def same(found, expected):
+    assert ((found == expected) | (np.isnan(found) & np.isnan(expected))).all()
+
+
+def test_the_vectors_hold():
+    """As another implementation would replay them: from the file alone."""
+    vectors = json.loads((REPOSITORY / "tests" / "vectors" / "step.json").read_text())
+    for case in vectors["starts"]:
+        expected = numbers(case["latent"])
+        start = first_latent(row_of(case), int(case["seed"]), expected.shape, numbers(case["source"]))
+        same(start, expected)
+    for case in vectors["steps"]:
+        opened = tuple(numbers(part) for part in case["opened"])
+        before = case["before"] and tuple(numbers(part) for part in case["before"])
+        same(next_latent(row_of(case), opened, before, case["guidance_milli"]), numbers(case["next"]))
+
+
+def row_of(case):
+    return Step(*np.frombuffer(bytes.fromhex(case["row"]), dtype=">f4").astype(np.float32))
 
 
 def test_a_tensor_is_its_bytes():

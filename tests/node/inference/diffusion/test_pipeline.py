@@ -11,6 +11,7 @@ from node.inference.diffusion.prng import initial_latent
 from node.inference.diffusion.replay import noised
 from node.inference.diffusion.source_image import UnreadableImage, read_source
 from node.inference.jobs.job import Failed, Finished
+from node.inference.packages.errors import PackageError
 from node.inference.traces.trace_file import TraceFile
 from protocol.tensor import NO_TENSOR, tensor_hash
 from tests.node.inference.builders import a_job, a_source, embedded
@@ -156,3 +157,15 @@ def test_jobs_from_noise_and_from_images_are_computed_together(model):
     # Where the whole schedule is run, a model that starts from nothing but noise keeps nothing of the image.
     assert together["noise"].png == together["image"].png != together["other"].png
     assert together["noise"].source_latent == NO_TENSOR != together["image"].source_latent
+
+
+@pytest.mark.parametrize("field", ["channels", "factor", "steps_max", "scheduler_rule", "rows_root"])
+def test_attack_a_package_whose_networks_are_not_those_of_its_id(field):
+    """What was loaded is held against the id once more, not the configuration files alone."""
+    from node.inference.diffusion.networks import Networks
+
+    head, root = PACKAGE.table
+    changed = {"rows_root": bytes(32)} if field == "rows_root" else {"head": replace(head, **{field: 2})}
+    with pytest.raises(PackageError, match=r"^the table under the package's id is not that of its files$"):
+        Networks(replace(PACKAGE, table=PACKAGE.table._replace(**changed)))
+    assert root != bytes(32)

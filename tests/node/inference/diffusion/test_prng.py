@@ -16,11 +16,14 @@ from node.inference.diffusion.prng import (
     LATENT_NUMBERS_MAX,
     SEED_MAX,
     TABLE_ENTRIES,
+    TABLE_ROOT,
     TABLE_SHA256,
     initial_latent,
     integers,
     normal_table,
+    table_leaves,
 )
+from protocol.merkle import merkle_root
 from tests.limits import CHILD_TIMEOUT_S
 
 seeds = st.integers(0, SEED_MAX)
@@ -29,6 +32,9 @@ normal_table()  # half a second, which would otherwise count against the first p
 
 def test_table_is_the_published_one():
     assert hashlib.sha256(normal_table().astype("<f4").tobytes()).hexdigest() == TABLE_SHA256
+    leaves = table_leaves()
+    assert merkle_root(leaves).hex() == TABLE_ROOT
+    assert b"".join(leaves) == normal_table().astype(">f4").tobytes()
 
 
 def test_table_agrees_with_an_independent_quantile_function():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.inference.diffusion.prng import normal_table
 from node.inference.diffusion.replay import (
     COLUMNS,
     FP32_TOLERANCE,
@@ -16,14 +17,17 @@ from node.inference.diffusion.replay import (
     Replay,
     Step,
     advance,
+    first_difference,
+    first_not_finite,
     guide,
     noised,
     read_replay,
     steps_of_rows,
+    table_bytes,
     write_replay,
 )
+from node.inference.packages.diffusers_folder import SCHEDULERS
 from node.inference.packages.errors import PackageError
-from node.inference.packages.package import SCHEDULERS
 from tests.node.inference.builders import EMBEDDED_FOLDER
 
 TABLE = np.arange(6 * COLUMNS, dtype=np.float32).reshape(6, COLUMNS)
@@ -41,6 +45,12 @@ def changed(**changes):
 def with_tolerance(tolerance):
     table = TABLE.copy()
     table[3, -1] = tolerance
+    return table
+
+
+def with_number(column, value):
+    table = TABLE.copy()
+    table[3, column] = value
     return table
 
 
@@ -96,11 +106,29 @@ def test_no_table_has_so_many_rows(rows):
         {"table": TABLE[:, :5]},
         {"table": TABLE[:5]},
         {"table": np.full((1, COLUMNS), np.nan, dtype=np.float32)},
+        {"table": with_number(0, -1.0)},
     ],
 )
 def test_what_cannot_be_replayed_is_refused(tmp_path, changes):
     with pytest.raises(PackageError):
         write_replay(tmp_path / REPLAY_NAME, changed(**changes))
+
+
+@pytest.mark.parametrize("column", range(1, 9))
+def test_coefficients_are_zero_or_within_their_bounds(tmp_path, column):
+    for good in (0.0, -0.0, 2.0**-24, -(2.0**-24), 256.0, -256.0):
+        write_replay(tmp_path / REPLAY_NAME, changed(table=with_number(column, good)))
+    for bad in (np.nextafter(np.float32(2**-24), np.float32(0)), -(2.0**-25), 256.001, -257, 1e-45, np.inf):
+        with pytest.raises(PackageError, match=r"too large or too small|malformed"):
+            write_replay(tmp_path / REPLAY_NAME, changed(table=with_number(column, bad)))
+
+
+def test_the_table_under_an_id_is_big_endian_row_by_row():
+    data = table_bytes(REPLAY)
+    assert len(data) == 6 * 40
+    assert data[40:80] == b"".join(struct.pack(">f", value) for value in TABLE[1])
+    assert changed(table=with_number(0, 7)).looks_back
+    assert not changed(table=np.float32([[1, 1, 1, 0, -0.0, 1, 1, 1, 1, 5e-4]])).looks_back
 
 
 def test_the_list_of_replayable_schedulers():
@@ -185,6 +213,57 @@ def test_a_step_is_products_and_sums_each_rounded_by_itself(a, b, c, d, x, u, v,
     assert advance(step, arrays[0], output, (arrays[3], output))[0] == as_half(then)
     noise = np.array([u], dtype=np.float32)
     assert noised(step, arrays[0], noise)[0] == as_half(rounded(rounded(b * x) + rounded(a * u)))
+
+
+EXTREME_HALVES = st.sampled_from([0, 2.0**-24, -(2.0**-24), 2.0**-14, 1.0009765625, 65504, -65504]) | halves
+EXTREME_COEFFICIENTS = st.sampled_from([0, 2.0**-24, -(2.0**-24), 1 + 2.0**-23, 256, -256]) | st.builds(
+    lambda mantissa, exponent: float(np.float32(mantissa * 2.0**exponent)),
+    st.floats(1, 2, exclude_max=True, width=32),
+    st.integers(-24, 7),
+)
+
+
+@given(
+    st.lists(EXTREME_COEFFICIENTS, min_size=4, max_size=4),
+    st.lists(EXTREME_HALVES, min_size=6, max_size=6),
+    st.integers(1001, 30_000),
+)
+def test_within_the_bounds_nothing_is_subnormal_or_infinite(row, numbers, guidance):
+    """Else a processor that flushes subnormals to zero would make an honest miner guilty."""
+    scale, seen = rounded(guidance / 1000), []
+
+    def keep(value):
+        seen.append(abs(rounded(value)))
+        return rounded(value)
+
+    (a, b, c, d), (x, u, v, *before) = row, numbers
+    outputs = []
+    for base, wanted in ((u, v), before[1:]):
+        outputs.append(keep(base + keep(scale * keep(wanted - base))))
+    moved = keep(keep(a * x) + keep(b * outputs[0]))
+    keep(keep(moved + keep(c * before[0])) + keep(d * outputs[1]))
+    noise = float(normal_table()[int(abs(x)) % 65_536])
+    keep(keep(a * u) + keep(b * noise))
+    assert all(value == 0 or 2.0**-104 <= value < 2.0**34 for value in seen)
+
+
+@given(halves)
+def test_outputs_are_rounded_to_the_nearest_and_ties_to_even(value):
+    """`astype` is what the miner does with its networks' outputs; held against the C library here."""
+    after = float(np.nextafter(np.float16(value), np.float16(np.inf)))
+    if np.isfinite(after):
+        for between in (value, (value + after) / 2, rounded(value + (after - value) / 3)):
+            assert float(np.float32(between).astype(np.float16)) == as_half(between)
+
+
+def test_zeros_of_either_sign_are_equal_and_what_is_not_finite_is_found():
+    one = np.float16([[0.0, 1], [2, 3]])
+    assert first_difference(one, np.float16([[-0.0, 1], [2, 3]])) is None
+    assert first_difference(one, np.float16([[0, 1], [2, 4]])) == 3
+    assert first_difference(np.float16([1, np.nan]), np.float16([1, np.nan])) == 1
+    assert first_not_finite(one) is None
+    for wrong in (np.inf, -np.inf, np.nan):
+        assert first_not_finite(np.float16([[1, 2], [wrong, wrong]])) == 2
 
 
 def test_without_guidance_the_output_is_that_with_the_prompt():

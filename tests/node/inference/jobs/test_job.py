@@ -16,10 +16,10 @@ from protocol.errors import LocalError, Refusal
 from protocol.tensor import NO_TENSOR
 from protocol.trace import TraceLeaf
 from protocol.work import WorkKind
-from tests.node.inference.builders import a_job, a_source, card, with_card
+from tests.node.inference.builders import TABLE, a_job, a_source, card, with_card
 
 MODEL_ID = b"\x05" * 32
-PACKAGE = ModelPackage(MODEL_ID, card(), Path("/nowhere"), {})
+PACKAGE = ModelPackage(MODEL_ID, card(), Path("/nowhere"), {}, TABLE)
 PACKAGES = {MODEL_ID: PACKAGE}
 FROM_TEXT_ALONE = with_card(PACKAGE, work_kinds=(WorkKind.TEXT_TO_IMAGE,))
 

@@ -8,7 +8,6 @@ import pytest
 from node.commands import model as model_cli
 from node.inference.packages.diffusers_folder import family_of, prompt_tokens_of, require_runnable
 from node.inference.packages.errors import PackageError
-from node.inference.packages.package import SCHEDULERS
 from tests.node.inference.builders import EMBEDDED_FOLDER
 
 DDIM = "DDIMScheduler"
@@ -33,12 +32,12 @@ def edit(folder, path, **changes):
 
 def refusal(folder, scheduler=DDIM) -> tuple[str, str]:
     with pytest.raises(PackageError) as caught:
-        require_runnable(folder, scheduler, SCHEDULERS)
+        require_runnable(folder, scheduler)
     return str(caught.value), caught.value.path
 
 
 def test_a_folder_that_can_be_run(folder):
-    require_runnable(folder, DDIM, SCHEDULERS)
+    require_runnable(folder, DDIM)
     assert family_of(folder) == "StableDiffusionPipeline"
     assert prompt_tokens_of(folder) == 16
 
@@ -93,7 +92,7 @@ def test_no_weights_and_no_tokenizer(folder):
 def test_weights_in_several_files(folder):
     (folder / WEIGHTS).rename(folder / "unet" / "diffusion_pytorch_model-00001-of-00001.safetensors")
     (folder / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text("{}")
-    require_runnable(folder, DDIM, SCHEDULERS)
+    require_runnable(folder, DDIM)
 
 
 @pytest.mark.parametrize(

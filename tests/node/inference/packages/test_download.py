@@ -11,7 +11,7 @@ from node.inference.packages.manifest import MANIFEST_NAME
 from node.inference.packages.package import load, pack, verify
 from node.inference.packages.preflight import DISK_SPARE_BYTES, DoesNotFit
 from protocol.model_card import CARD_FILE
-from tests.node.inference.builders import MODEL_INDEX, SETTINGS
+from tests.node.inference.builders import MODEL_INDEX, SETTINGS, write_parts
 
 PIECE_BYTES = 100
 
@@ -19,8 +19,7 @@ PIECE_BYTES = 100
 @pytest.fixture
 def package(tmp_path):
     root = tmp_path / "original"
-    (root / "unet").mkdir(parents=True)
-    (root / "model_index.json").write_text(MODEL_INDEX)
+    write_parts(root)
     (root / "unet" / "weights.safetensors").write_bytes(bytes(range(250)) * 5)
     (root / "empty.txt").write_bytes(b"")
     return pack(root, SETTINGS)
@@ -84,7 +83,7 @@ async def test_a_second_time_takes_nothing(package, destination):
 async def test_goes_on_where_it_broke_off(package, destination):
     source = FolderSource(package, breaks_after=300)
     verify(await download(source, package.model_id, destination, quiet))
-    weights = [offset for path, offset in source.reads if path.endswith("safetensors")]
+    weights = [offset for path, offset in source.reads if path == "unet/weights.safetensors"]
     assert weights == [0, 300, 600, 900, 1200]
 
 
@@ -123,7 +122,7 @@ async def test_attack_one_flipped_byte(package, destination, at):
 
 async def test_attack_manifest_of_another_model(package, destination, tmp_path):
     other = tmp_path / "other"
-    other.mkdir()
+    write_parts(other)
     (other / "model_index.json").write_text(MODEL_INDEX + " ")
     with pytest.raises(WrongContent, match="another model"):
         await download(FolderSource(pack(other, SETTINGS)), package.model_id, destination, quiet)
@@ -159,7 +158,7 @@ async def test_full_disk_is_seen_before(package, destination, monkeypatch):
 
 async def test_destination_that_is_something_else(package, destination, tmp_path):
     other = tmp_path / "other"
-    other.mkdir()
+    write_parts(other)
     (other / "model_index.json").write_text(MODEL_INDEX + " ")
     pack(other, SETTINGS)
     with pytest.raises(PackageError, match="another model"):

@@ -19,9 +19,9 @@ from node.inference.packages.limits import (
 from node.inference.packages.package import ModelPackage
 from protocol.errors import Refusal
 from protocol.work import Work, WorkKind
-from tests.node.inference.builders import a_job, a_source, card, embedded, with_card
+from tests.node.inference.builders import TABLE, a_job, a_source, card, embedded, with_card
 
-MODEL = ModelPackage(b"\x05" * 32, card(), Path("/nowhere"), {})
+MODEL = ModelPackage(b"\x05" * 32, card(), Path("/nowhere"), {}, TABLE)
 REQUEST = RequestedImage(
     work_kind=WorkKind.TEXT_TO_IMAGE,
     prompt="a red apple",

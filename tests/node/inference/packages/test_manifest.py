@@ -9,30 +9,33 @@ from node.inference.packages.manifest import (
     MANIFEST_BYTES_MAX,
     MANIFEST_FORMAT,
     MANIFEST_NAME,
+    Manifest,
     PackagedFile,
     read_manifest,
     write_manifest,
 )
 
-MODEL_ID = b"\x07" * 32
 FILES = {"b/c.json": PackagedFile(b"\x01" * 32, 5), "a.json": PackagedFile(b"\x02" * 32, 0)}
+MANIFEST = Manifest(b"\x07" * 32, b"\x08" * 12, b"\x09" * 32, FILES)
 
 
 def test_what_is_written_is_read(tmp_path):
-    write_manifest(tmp_path, MODEL_ID, FILES)
-    assert read_manifest(tmp_path) == (MODEL_ID, FILES)
+    write_manifest(tmp_path, MANIFEST)
+    assert read_manifest(tmp_path) == MANIFEST
     assert [path.name for path in tmp_path.iterdir()] == [MANIFEST_NAME]
 
 
 def test_it_says_nothing_else(tmp_path):
     """Limits in it would be outside the id."""
-    write_manifest(tmp_path, MODEL_ID, FILES)
-    assert set(json.loads((tmp_path / MANIFEST_NAME).read_text())) == {"format", "model_id", "files"}
+    write_manifest(tmp_path, MANIFEST)
+    fields = {"format", "model_id", "head", "rows_root", "files"}
+    assert set(json.loads((tmp_path / MANIFEST_NAME).read_text())) == fields
 
 
 def changed(**changes):
     entry = {"sha256": "01" * 32, "size_bytes": 5}
-    return {"format": MANIFEST_FORMAT, "model_id": "07" * 32, "files": {"a.json": entry}} | changes
+    fixed = {"model_id": "07" * 32, "head": "08" * 12, "rows_root": "09" * 32}
+    return {"format": MANIFEST_FORMAT, **fixed, "files": {"a.json": entry}} | changes
 
 
 def with_entry(entry):
@@ -42,12 +45,15 @@ def with_entry(entry):
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        (changed(format="cuckoo-model/2"), "{} is not a manifest of format cuckoo-model/3"),
-        (changed(surprise=1), "{} is not a manifest of format cuckoo-model/3"),
-        (changed(steps_max=5), "{} is not a manifest of format cuckoo-model/3"),
-        ({"format": MANIFEST_FORMAT}, "{} is not a manifest of format cuckoo-model/3"),
+        (changed(format="cuckoo-model/3"), "{} is not a manifest of format cuckoo-model/4"),
+        (changed(surprise=1), "{} is not a manifest of format cuckoo-model/4"),
+        (changed(steps_max=5), "{} is not a manifest of format cuckoo-model/4"),
+        ({"format": MANIFEST_FORMAT}, "{} is not a manifest of format cuckoo-model/4"),
         (changed(model_id=5), "{}: model_id is not 64 hexadecimal digits"),
         (changed(model_id="00"), "{}: model_id is not 64 hexadecimal digits"),
+        (changed(model_id="0G" * 32), "{}: model_id is not 64 hexadecimal digits"),
+        (changed(head="08" * 13), "{}: head is not 24 hexadecimal digits"),
+        (changed(rows_root=None), "{}: rows_root is not 64 hexadecimal digits"),
         (changed(files=[]), "{} lists no files"),
         (with_entry(5), "manifest.json: the entry of 'a.json' is malformed"),
         (with_entry({"sha256": "00" * 32}), "manifest.json: the entry of 'a.json' is malformed"),

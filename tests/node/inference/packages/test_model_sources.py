@@ -13,7 +13,7 @@ from node.exchange.model_pull import BadSource, pull_package
 from node.inference.packages.download import SourceFailed, WrongContent, download
 from node.inference.packages.model_sources import BadHubId, HubId, HubSource, open_http
 from node.inference.packages.package import pack, verify
-from tests.node.inference.builders import MODEL_INDEX, SETTINGS
+from tests.node.inference.builders import SETTINGS, write_parts
 
 WEIGHTS = bytes(range(256)) * 2000
 
@@ -57,8 +57,7 @@ class Hub(BaseHTTPRequestHandler):
 @pytest.fixture
 def package(tmp_path):
     root = tmp_path / "original"
-    (root / "unet").mkdir(parents=True)
-    (root / "model_index.json").write_text(MODEL_INDEX)
+    write_parts(root)
     (root / "unet" / "weights.safetensors").write_bytes(WEIGHTS)
     return pack(root, SETTINGS)
 
@@ -154,13 +153,13 @@ def test_the_command_pulls_lists_verifies_and_shows(package, hub, tmp_path, caps
     model_cli.card(models / "tiny")
     printed = capsys.readouterr().out
     assert printed.count(package.model_id.hex()) == 4
-    assert "0.5 of 0.5 MB" in printed
+    assert "0.6 of 0.6 MB" in printed
     assert "cuckoo-icons" in printed
     assert "sizes 32x32, 64x32" in printed
 
 
 def test_a_card_does_not_steer_the_terminal(tmp_path, capsys):
-    (tmp_path / "model_index.json").write_text(MODEL_INDEX)
+    write_parts(tmp_path)
     (tmp_path / "README.md").write_text("# Card\n\x1b]0;title\x07 text\n")
     pack(tmp_path, SETTINGS)
     model_cli.card(tmp_path)

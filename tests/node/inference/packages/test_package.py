@@ -9,26 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.inference.diffusion.replay import REPLAY_NAME
 from node.inference.packages import package as subject
 from node.inference.packages.errors import PackageError
 from node.inference.packages.manifest import (
     MANIFEST_NAME,
+    Manifest,
     PackagedFile,
     write_manifest,
 )
 from node.inference.packages.package import Settings, load, model_id_of, pack, verify
+from node.inference.packages.table import PackagedTable
 from protocol.errors import LocalError
 from protocol.merkle import merkle_root
 from protocol.model_card import CARD_FILE, RequestFile
 from protocol.work import WorkKind
-from tests.node.inference.builders import MODEL_INDEX, SETTINGS, card
+from tests.node.inference.builders import SETTINGS, TABLE, card, write_parts
 
 
 @pytest.fixture
 def folder(tmp_path):
     root = tmp_path / "model"
-    (root / "unet").mkdir(parents=True)
-    (root / "model_index.json").write_text(MODEL_INDEX)
+    write_parts(root)
     (root / "unet" / "weights.safetensors").write_bytes(b"\x01" * 1000)
     (root / "NOTICE").write_text("whose work this is")
     return root
@@ -46,24 +48,35 @@ def edit(folder, change):
     path.write_text(json.dumps(document))
 
 
+def rewrite(folder, packed, files=None, head=None, rows_root=None):
+    """A manifest that agrees with itself, as whoever makes packages by hand could write."""
+    files, (known, root) = files or packed.files, packed.table
+    table = PackagedTable(head or known, rows_root or root)
+    write_manifest(folder, Manifest(model_id_of(files, table), table.head.encode(), table.rows_root, files))
+
+
 def test_pack_then_load_then_verify(folder, packed):
     verify(packed)
     assert load(folder) == packed
     card_bytes = packed.files[CARD_FILE].size_bytes
-    assert set(packed.files) == {CARD_FILE, "model_index.json", "unet/weights.safetensors", "NOTICE"}
+    parts = {"model_index.json", "unet/config.json", "vae/config.json", REPLAY_NAME}
+    assert set(packed.files) == {CARD_FILE, "unet/weights.safetensors", "NOTICE", *parts}
+    parts_bytes = sum((folder / part).stat().st_size for part in parts)
     sizes = (packed.width, packed.height, packed.size_bytes)
-    assert sizes == (32, 32, 1000 + len(MODEL_INDEX) + 18 + card_bytes)
+    assert sizes == (32, 32, 1000 + parts_bytes + 18 + card_bytes)
     assert packed.card == card(SETTINGS)
 
 
-def test_model_id_is_the_root_over_the_card_and_sorted_leaves():
+def test_model_id_is_over_the_card_and_sorted_leaves_and_the_table():
     first, second = PackagedFile(b"\x01" * 32, 5), PackagedFile(b"\x02" * 32, 256)
     leaves = [
         b"card.cbor\x00" + b"\x01" * 32 + bytes(7) + b"\x05",
         b"a\x00" + b"\x01" * 32 + bytes(7) + b"\x05",
         b"b/c\x00" + b"\x02" * 32 + bytes(6) + b"\x01\x00",
     ]
-    assert model_id_of({"b/c": second, "a": first, "card.cbor": first}) == merkle_root(leaves)
+    content = b"cuckoo/model/1\x00" + merkle_root(leaves) + TABLE.head.encode() + TABLE.rows_root
+    files = {"b/c": second, "a": first, "card.cbor": first}
+    assert model_id_of(files, TABLE) == hashlib.sha256(content).digest()
 
 
 OTHER_SETTINGS = {
@@ -114,7 +127,7 @@ def test_the_proved_card_is_that_of_the_id(packed):
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
 def test_model_id_names_the_content(one, other):
-    ids = [model_id_of({"a.json": PackagedFile(bytes(32), len(data))}) for data in (one, other)]
+    ids = [model_id_of({"a.json": PackagedFile(bytes(32), len(data))}, TABLE) for data in (one, other)]
     assert (ids[0] == ids[1]) == (len(one) == len(other))
 
 
@@ -231,19 +244,18 @@ def test_a_card_cannot_be_exchanged(folder, packed, tmp_path):
 
 
 def test_a_card_that_names_another_file_than_the_package_has(folder, packed):
-    """As whoever makes packages by hand could."""
     needed = (RequestFile("NOTICE", bytes(32), 18),)
     content = replace(packed.card, request_files=needed).encode()
     (folder / CARD_FILE).write_bytes(content)
     files = packed.files | {CARD_FILE: PackagedFile(hashlib.sha256(content).digest(), len(content))}
-    write_manifest(folder, model_id_of(files), files)
+    rewrite(folder, packed, files=files)
     with pytest.raises(PackageError, match=r"^NOTICE is not the file that the card names$"):
         load(folder)
 
 
 def test_a_folder_without_a_card(folder, packed):
     files = {path: file for path, file in packed.files.items() if path != CARD_FILE}
-    write_manifest(folder, model_id_of(files), files)
+    rewrite(folder, packed, files=files)
     with pytest.raises(PackageError, match=r"^the package has no card\.cbor$"):
         load(folder)
 
@@ -278,7 +290,7 @@ def test_no_manifest(folder):
 
 def test_too_many_files(folder, monkeypatch):
     monkeypatch.setattr(subject, "FILES_MAX", 2)
-    with pytest.raises(PackageError, match=r"^a package has 1 to 2 files, not 4$"):
+    with pytest.raises(PackageError, match=r"^a package has 1 to 2 files, not 7$"):
         pack(folder, SETTINGS)
 
 
