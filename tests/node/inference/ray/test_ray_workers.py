@@ -188,6 +188,7 @@ def bench_a_farm_that_has_just_lost_a_host(farm):
 
 
 @needs_ray
+@pytest.mark.process
 async def test_a_cluster_that_is_not_there(monkeypatch):
     monkeypatch.setattr("node.inference.ray.ray_workers.COUNT_SECONDS_MAX", 0.5)
     with pytest.raises(
