@@ -80,8 +80,8 @@ ENTRIES = (
     Entry("attacks", _module("tests.attacks"), 7),
     Entry("siege", _module("tests.attacks.siege", "--small"), 5),
     Entry("simulate", _module("tests.simulation"), 7),
-    Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 7),
-    Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 4),
+    Entry("fuzz", _module("tests.fuzz", "--cases", str(FUZZ_CASES), "--seed", "1"), 3),
+    Entry("ray", _module("pytest", "-q", "-p", "no:randomly", "tests/node/inference/ray"), 6),
     Entry("solidity.deep", ("npm", "run", "--silent", "deep"), 4.5, REPOSITORY / "contracts"),
     Entry("mutants", _module("contracts.mutation", "--quick", "--seconds", str(MUTANT_SECONDS)), 2),
 )

@@ -36,7 +36,7 @@ def test_the_list_runs_nothing(capsys):
     assert main(["--list", "--only", "fuzz"]) == 0
     assert capsys.readouterr().out.split() == [
         "fuzz",
-        "7",
+        "3",
         "min",
         "-m",
         "tests.fuzz",
