@@ -33,6 +33,8 @@ interface Vm {
         returns (uint256 gasUsed);
     function getCode(string calldata artifactPath) external view returns (bytes memory creationBytecode);
     function getDeployedCode(string calldata artifactPath) external view returns (bytes memory runtimeCode);
+    function readFile(string calldata path) external view returns (string memory data);
+    function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
     function snapshotValue(string calldata group, string calldata name, uint256 value) external;
     function getNonce(address account) external view returns (uint64);
     function assertEq(uint256 left, uint256 right, string calldata message) external pure;
