@@ -100,9 +100,10 @@ def pack(
 
 @model.command
 def calibrate(folder: Path, /, *, device: str = "cpu", prompts: tuple[str, ...] = ()) -> None:
-    """Measure how far honest machines are from single precision, and pack the tolerances that follow.
+    """Measure how far honest machines are from single precision, and cheats, and pack what follows.
 
-    The package gets another id: tolerances are part of it, and the measurements beside them.
+    The package gets another id: thresholds are part of it, and the measurements beside them. A package whose
+    cheats could not be told from honest work is refused.
 
     Parameters
     ----------
@@ -255,13 +256,16 @@ def _pack(folder: Path, settings: Settings) -> ModelPackage:
 
 def _print_tolerances(package: ModelPackage) -> None:
     """By how much outputs may be off, and on what that was measured."""
-    from node.inference.calibration import CALIBRATION_NAME  # noqa: PLC0415
+    from node.inference.audit.thresholds import CALIBRATION_NAME, thresholds_of  # noqa: PLC0415
     from node.inference.diffusion.replay import REPLAY_NAME, read_replay  # noqa: PLC0415
 
-    if REPLAY_NAME in package.files:
+    measured = "measured" if CALIBRATION_NAME in package.files else "as for all of its class"
+    thresholds = thresholds_of(package)
+    if not thresholds.by_tolerance:
+        print(f"excess that accuses ({measured}): {thresholds.accuse_single:.1e}")
+    elif REPLAY_NAME in package.files:
         steps = read_replay(package.folder / REPLAY_NAME).steps(package.card.default_steps)
         shown = ", ".join(f"{float(step.tolerance):.1e}" for step in steps)
-        measured = "measured" if CALIBRATION_NAME in package.files else "as for all of its class"
         print(f"tolerance of each step ({measured}): {shown}")
 
 

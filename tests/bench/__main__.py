@@ -9,6 +9,7 @@ import time
 BENCHES = {
     "tests.bench.protocol": 1,
     "tests.bench.inference": 2,
+    "tests.bench.audit": 2,
     "tests.bench.router": 2,
     "tests.bench.transport": 3,
     "tests.bench.relay": 1,

@@ -1,6 +1,7 @@
 """A real `pipeline.Model` whose work a cheat alters, and its trace as an auditor gets it opened."""
 
 import hashlib
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,9 +69,8 @@ def opened(job, path, png, numbers=None):
         )
 
 
-def draw(step, candidates, key=b"auditor"):
+def draw(step, tensor, numbers, key=b"auditor"):
     """Places of a sketch, by hashes: as good as drawn."""
-    return [
-        int.from_bytes(hashlib.sha256(b"%s %d %d" % (key, step, place)).digest()[:8], "big") % candidates
-        for place in range(32)
-    ]
+    for place in itertools.count():
+        digest = hashlib.sha256(b"%s %d %d %d" % (key, step, tensor, place)).digest()
+        yield int.from_bytes(digest[:8], "big") % numbers

@@ -18,7 +18,7 @@ from PIL import Image
 
 from node.inference.audit.exact import ReadWork, check_start, check_steps
 from node.inference.audit.opened import Check, Finding, OpenedWork, Report
-from node.inference.audit.sketch import sketch
+from node.inference.audit.sketch import CONDITIONAL, UNCONDITIONAL, sketch
 from node.inference.diffusion.checks import distance, excess
 from node.inference.diffusion.source_image import UnreadableImage, read_source
 
@@ -63,21 +63,15 @@ def audit(networks: Networks, work: OpenedWork, thresholds: Thresholds, draw: Dr
     scores, sketches = {}, {}
     for number, (_, *opened) in read.steps.items():
         # Without guidance there is no output without the prompt, neither opened nor computed.
-        pairs = [
-            (one, other)
-            for one, other in zip(opened, outputs[number], strict=True)
+        compared = [
+            (tensor, one, other)
+            for tensor, one, other in zip((UNCONDITIONAL, CONDITIONAL), opened, outputs[number], strict=True)
             if one is not None and other is not None
         ]
-        found = [_score(one, other, steps[number], thresholds) for one, other in pairs]
+        found = [_score(one, other, steps[number], thresholds) for _, one, other in compared]
         all_scores += found
         scores[number] = max(found)
-        sketches[number] = sketch(
-            number,
-            [one for one, _ in pairs],
-            [other for _, other in pairs],
-            draw,
-            own=thresholds.by_tolerance,
-        )
+        sketches[number] = sketch(number, compared, draw, own=thresholds.by_tolerance)
     mean = float(np.mean(all_scores)) if all_scores else 0.0
     findings += _check_outputs(scores, mean, thresholds)
     findings += _check_picture(networks, work, read.final)

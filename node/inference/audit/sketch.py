@@ -1,4 +1,4 @@
-"""Residual sketches: what only who ran the denoiser can say of it, and how two of them are compared.
+"""Residual sketches: only who ran the denoiser can say of it where rounding threw something away.
 
 Is: of each opened step some drawn numbers, and of each where the auditor's binary32 lies between two
 roundings to binary16, as a bin. That position follows from nothing that was opened: it is what the rounding
@@ -7,14 +7,14 @@ not: the draw of the places, which is the protocol's, nor a judgement of the min
 
 Of class A the position is that of the auditor's number around the miner's, `(a - m) / unit + 1/2`. Of class
 B, where honest miners are off by more than a unit, it is that of the auditor's number around its own
-rounding; there the last bin and the first are neighbours.
+rounding.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from math import comb
+from itertools import islice
+from math import comb, fsum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,15 +22,17 @@ import numpy as np
 from node.inference.diffusion.checks import units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     Half = NDArray[np.float16]
     Single = NDArray[np.float32]
-    Draw = Callable[[int, int], Sequence[int]]
-    """Step and number of candidates to places among them, each below it."""
+    Draw = Callable[[int, int, int], Iterator[int]]
+    """Step, output and its count of numbers to indices of them, without end."""
 
+UNCONDITIONAL: Final = 1
+CONDITIONAL: Final = 2
 PLACES: Final = 32
 BINS: Final = 16
 AGREEING_MIN: Final = 28
@@ -38,6 +40,8 @@ AGREEING_MIN: Final = 28
 APART_MAX: Final = 2
 """Beyond so many bins of `BINS` a guess would be right too often; such a package cannot be audited so."""
 _HALVES_SQUARED: Final = 4
+_ABLE_PARTS: Final = 8
+"""Where less than so small a part of an output is large, all of it is asked about: draws must end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,9 @@ class SketchRule:
     """How sketches of a package are held against each other.
 
     :ivar apart: bins by which honest auditors differ, 0 to `APART_MAX`; from its calibration.
-    :ivar circular: whether the last bin is next to the first; so in class B.
     """
 
     apart: int
-    circular: bool
 
     @property
     def guess(self) -> float:
@@ -64,56 +66,52 @@ class SketchRule:
         )
 
 
-def candidates(tensors: Sequence[Half]) -> NDArray[np.int64]:
-    """Indices, over all numbers of the tensors in order, of those of at least half the root mean square.
+def able(tensor: Half) -> NDArray[np.bool_]:
+    """Of each number, in C order, whether sketches ask about it: at least half of the root mean square.
 
     Small numbers have small units, and kernels differ there by more of them. The sum of squares is rounded
-    once (`math.fsum`), and everything else of the comparison is exact, so that all machines have the same
-    candidates.
+    once (`math.fsum`), and everything else of the comparison is exact, so that all machines ask about the
+    same.
     """
-    found, start = [], 0
-    for tensor in tensors:
-        squares = np.square(tensor.astype(np.float64).ravel())
-        total = math.fsum(squares)
-        found.append(start + np.flatnonzero(squares * (_HALVES_SQUARED * squares.size) >= total))
-        start += squares.size
-    return np.concatenate(found)
+    squares = np.square(tensor.astype(np.float64).ravel())
+    large: NDArray[np.bool_] = squares * (_HALVES_SQUARED * squares.size) >= fsum(squares)
+    return large if large.sum() * _ABLE_PARTS >= large.size else np.ones(large.size, dtype=np.bool_)
 
 
-def positions(found: Sequence[Half], expected: Sequence[Single], *, own: bool) -> NDArray[np.int64]:
-    """The bin of every number of the tensors, in order, 0 to `BINS` - 1.
+def positions(found: Half, expected: Single, *, own: bool) -> NDArray[np.int64]:
+    """The bin of every number of an output, in C order, 0 to `BINS` - 1.
 
     :param found: the miner's.
     :param expected: the auditor's.
     :param own: as in class B: around the auditor's own rounding, not around what was found.
     """
-    numbers = np.concatenate([tensor.ravel() for tensor in expected]).astype(np.float64)
+    numbers = expected.astype(np.float64).ravel()
     with np.errstate(over="ignore", invalid="ignore"):
-        around = numbers.astype(np.float16) if own else np.concatenate([tensor.ravel() for tensor in found])
+        around = numbers.astype(np.float16) if own else found.ravel()
         bins = np.floor(((numbers - around.astype(np.float64)) / units(around) + 0.5) * BINS)
     whole: NDArray[np.int64] = np.nan_to_num(np.clip(bins, 0, BINS - 1), nan=0.0).astype(np.int64)
     return whole
 
 
 def sketch(
-    step: int, found: Sequence[Half], expected: Sequence[Single], draw: Draw, *, own: bool
+    step: int, outputs: Sequence[tuple[int, Half, Single]], draw: Draw, *, own: bool
 ) -> tuple[int, ...]:
-    """The sketch of one step: the bins of the drawn candidates; of none, no bins.
+    """The sketch of one step: as many places of each output, the first so many drawn that are asked about.
 
-    :param found: the opened outputs, that without the prompt first, if there is one.
-    :param draw: from step and number of candidates to places among them.
+    :param outputs: which it is, what was found and what was expected; that without the prompt first.
+    :raises ValueError: an output has too few numbers for different places.
     """
-    able = candidates(found)
-    if not able.size:
-        return ()
-    chosen = able[np.asarray(draw(step, able.size), dtype=np.int64)]
-    return tuple(int(bin_) for bin_ in positions(found, expected, own=own)[chosen])
-
-
-def bins_apart(one: NDArray[np.int64], other: NDArray[np.int64], *, circular: bool) -> NDArray[np.int64]:
-    """By how many bins each place differs."""
-    apart: NDArray[np.int64] = np.abs(one - other)
-    return np.minimum(apart, BINS - apart) if circular else apart
+    bins: list[int] = []
+    quota = PLACES // len(outputs)
+    for tensor, found, expected in outputs:
+        if found.size < _ABLE_PARTS * quota:
+            raise ValueError("the model's outputs are too small for sketches")
+        asked, taken = able(found), dict[int, None]()
+        drawn = (index for index in draw(step, tensor, found.size) if asked[index])
+        while len(taken) < quota:
+            taken.update(dict.fromkeys(islice(drawn, quota - len(taken))))
+        bins += positions(found, expected, own=own)[list(taken)].tolist()
+    return tuple(bins)
 
 
 def sketches_agree(one: Sequence[int], other: Sequence[int], rule: SketchRule) -> bool:
@@ -125,5 +123,5 @@ def sketches_agree(one: Sequence[int], other: Sequence[int], rule: SketchRule) -
         return False
     if not all(0 <= place < BINS for place in (*one, *other)):
         return False
-    apart = bins_apart(np.array(one), np.array(other), circular=rule.circular)
-    return int((apart <= rule.apart).sum()) >= AGREEING_MIN
+    hits = sum(abs(mine - theirs) <= rule.apart for mine, theirs in zip(one, other, strict=True))
+    return hits >= AGREEING_MIN

@@ -79,7 +79,7 @@ def class_a(accuse_ppb: int = ACCUSE_PPB_MIN, apart: int = 1) -> Thresholds:
         accuse_mean=accuse,
         convict_single=CONVICT_SINGLE_PARTS * accuse_ppb / PPB,
         convict_mean=CONVICT_MEAN_PARTS * accuse_ppb / PPB,
-        sketch=SketchRule(apart, circular=False),
+        sketch=SketchRule(apart),
     )
 
 
@@ -91,7 +91,7 @@ def class_b(apart: int = 1) -> Thresholds:
         accuse_mean=MEAN_RATIO,
         convict_single=CONVICT_SINGLE_RATIO,
         convict_mean=CONVICT_MEAN_RATIO,
-        sketch=SketchRule(apart, circular=True),
+        sketch=SketchRule(apart),
     )
 
 
@@ -124,17 +124,21 @@ def _read(document: Any, precision_class: str) -> tuple[int, int]:
     apart = _whole(document["sketch_bins_apart"])
     if apart > APART_MAX:
         raise PackageError("the package's honest auditors differ by too much for sketches", CALIBRATION_NAME)
-    if precision_class == "B":
-        return 0, apart
-    accuse, honest = _whole(document["accuse_ppb"]), _whole(document["honest_excess_ppb"])
-    cheats = [_whole(cheat["least_excess_ppb"]) for cheat in document["cheats"]]
-    require_telling(accuse, honest, cheats)
+    accuse, honest = PPB, 0
+    if precision_class == "A":
+        accuse, honest = _whole(document["accuse_ppb"]), _whole(document["honest_excess_ppb"])
+    cheats = [_whole(cheat["least_score_ppb"]) for cheat in document["cheats"]]
+    require_telling(precision_class, accuse, honest, cheats)
     return accuse, apart
 
 
-def require_telling(accuse_ppb: int, honest_ppb: int, cheats_ppb: list[int]) -> None:
-    """:raises PackageError: by this threshold honest work would be accused, or a cheat not."""
-    if not ACCUSE_PPB_MIN <= accuse_ppb <= ACCUSE_PPB_MAX:
+def require_telling(precision_class: str, accuse_ppb: int, honest_ppb: int, cheats_ppb: list[int]) -> None:
+    """Look whether a threshold tells honest work from cheats.
+
+    :param cheats_ppb: of each the least score; in class B, where the threshold is 1, its mean over the steps.
+    :raises PackageError: by this threshold honest work would be accused, or a cheat not.
+    """
+    if precision_class == "A" and not ACCUSE_PPB_MIN <= accuse_ppb <= ACCUSE_PPB_MAX:
         raise PackageError("the package's threshold is out of bounds", CALIBRATION_NAME)
     if HONEST_PARTS * honest_ppb > accuse_ppb:
         raise PackageError("the package's honest work is too near to its threshold", CALIBRATION_NAME)

@@ -11,6 +11,7 @@ classes.
 
 from __future__ import annotations
 
+import copy
 import io
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,7 +31,7 @@ from node.inference.packages.table import PackagedTable, head_of
 from protocol.model_table import rows_root
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -102,6 +103,14 @@ class Networks:
         same = denoiser.out_channels == autoencoder.latent_channels == channels
         if found != self.package.table or not same:
             raise PackageError("the table under the package's id is not that of its files")
+
+    def altered(self, change: Callable[[Any], None]) -> Networks:
+        """The same with a denoiser of its own, on which `change` was called; all else is shared."""
+        other, pipeline = copy.copy(self), copy.copy(self._pipeline)
+        pipeline.unet = copy.deepcopy(pipeline.unet)
+        change(pipeline.unet)
+        other._pipeline = pipeline  # noqa: SLF001 - of the same class
+        return other
 
     def encode_prompts(self, jobs: Sequence[ImageJob]) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The text model's output for the jobs' prompts, and of the negative ones if the jobs are guided."""

@@ -212,7 +212,10 @@ def load_models(folders: Sequence[Path], threads: int, device: str, memory_bytes
     # Here and nowhere else: importing these takes seconds and hundreds of megabytes.
     import torch  # noqa: PLC0415
 
+    from node.inference.audit.device_check import require_honest  # noqa: PLC0415
+    from node.inference.audit.thresholds import thresholds_of  # noqa: PLC0415
     from node.inference.diffusion.device import open_device  # noqa: PLC0415
+    from node.inference.diffusion.networks import Networks  # noqa: PLC0415
     from node.inference.diffusion.pipeline import Model  # noqa: PLC0415
     from node.inference.diffusion.prng import normal_table  # noqa: PLC0415
     from node.inference.worker.gauges import open_gauge  # noqa: PLC0415
@@ -224,7 +227,11 @@ def load_models(folders: Sequence[Path], threads: int, device: str, memory_bytes
     require_room(packages, opened.memory_bytes)
 
     def load_one(package: ModelPackage) -> RunsJobs:
-        return Model(package, opened.torch_device)
+        model = Model(package, opened.torch_device)
+        # Against itself a processor has nothing to show.
+        if opened.torch_device.type != "cpu":
+            require_honest(model.networks, Networks(package, precision="fp32"), thresholds_of(package))
+        return model
 
     cache = ModelCache({package.model_id: package for package in packages}, load_one, opened.memory_bytes)
     cache.preload()

@@ -1,4 +1,4 @@
-"""Class B: what is measured becomes the tolerance; honest work is within it at every step, frauds are not."""
+"""What is measured becomes the thresholds; honest work is within them at every step, frauds are not."""
 
 import copy
 import json
@@ -10,16 +10,20 @@ import pytest
 
 from node.commands import model as model_cli
 from node.inference import calibration
+from node.inference.audit.thresholds import CALIBRATION_NAME, class_a, thresholds_of
 from node.inference.calibration import (
     BANDS,
-    CALIBRATION_NAME,
     FACTOR,
     CalibrationError,
+    Cheated,
     Configuration,
+    Deviation,
     band_of,
     band_tolerances,
-    measure,
+    conclusions,
+    measure_all,
 )
+from node.inference.calibration_cheats import eight_bit_weights
 from node.inference.diffusion.checks import distance, first_latent, half_tensor, next_latent
 from node.inference.diffusion.replay import FP32_TOLERANCE, REPLAY_NAME, read_replay
 from node.inference.jobs.job import Finished
@@ -30,6 +34,7 @@ from tests.node.inference.builders import EMBEDDED_FOLDER, a_job, a_source, embe
 
 SPAN = 999.0
 QUICK = (Configuration("two together", {"ATEN_CPU_CAPABILITY": "avx2"}, 1, 2),)
+TWO = (*QUICK, Configuration("plain", {"ATEN_CPU_CAPABILITY": "default"}, 1, 3, onednn=False))
 STEPS = 10
 """Half precision takes eight times as long as single on a processor."""
 UNSEEN = ("a penguin on a yellow background", "guitar")
@@ -59,11 +64,89 @@ def test_no_tolerance_is_below_single_precision_or_beyond_what_can_be_audited():
             band_tolerances([500], [too_much], SPAN)
 
 
+def deviation(**changes):
+    fields = {
+        "configuration": QUICK[0],
+        "steps": (1e-3,),
+        "source": 0.0,
+        "excess": 1e-7,
+        "auditor_excess": 2e-7,
+        "beyond": (0.01, 0.0, 0.0),
+        "machine": {},
+    }
+    return Deviation(**fields | changes)
+
+
+CHEATS = (Cheated("one", 3e-5, (5e-3, 5e-3)), Cheated("other", float("inf"), (6e-3, float("inf"))))
+
+
+def test_what_accuses_is_five_times_the_largest_honest_excess_and_never_below_the_floor():
+    assert conclusions("A", [deviation()], CHEATS, ()) == {
+        "sketch_bins_apart": 1,
+        "accuse_ppb": 10_000,
+        "honest_excess_ppb": 200,
+        "cheats": [
+            {"name": "one", "least_score_ppb": 30_000},
+            {"name": "other", "least_score_ppb": 10**12},
+        ],
+    }
+    for changes in ({"excess": 4e-6}, {"auditor_excess": 4e-6}):
+        assert conclusions("A", [deviation(), deviation(**changes)], CHEATS, ())["accuse_ppb"] == 20_000
+
+
+@pytest.mark.parametrize("changes", [{"excess": 6.1e-6}, {"auditor_excess": 7e-6}, {"excess": float("inf")}])
+def test_attack_a_device_that_cannot_be_told_from_a_cheat_is_refused(changes):
+    with pytest.raises(CalibrationError, match=r"^no audit could tell: the package's threshold"):
+        conclusions("A", [deviation(**changes)], CHEATS, ())
+
+
+def test_attack_a_package_whose_cheats_look_honest_is_refused():
+    with pytest.raises(CalibrationError, match=r"lets cheats pass$"):
+        conclusions("A", [deviation()], [*CHEATS, Cheated("near", 9e-6, ())], ())
+    # In class B by the mean over the steps, in tolerances.
+    assert conclusions("B", [deviation()], CHEATS[:1], (4e-3, 4e-3))["cheats"][0]["least_score_ppb"] == 1.25e9
+    with pytest.raises(CalibrationError, match=r"lets cheats pass$"):
+        conclusions("B", [deviation()], CHEATS[:1], (5e-3, 5.1e-3))
+
+
+def test_sketches_may_differ_by_as_many_bins_as_nearly_all_auditors_do():
+    for beyond, apart in (((0.0, 0.0, 0.0), 1), ((0.1, 0.0011, 0.0), 2), ((0.1, 0.01, 0.001), 2)):
+        assert (
+            conclusions("A", [deviation(), deviation(beyond=beyond)], CHEATS, ())["sketch_bins_apart"]
+            == apart
+        )
+    with pytest.raises(CalibrationError, match=r"^honest auditors' sketches differ by more than 2 bins$"):
+        conclusions("A", [deviation(beyond=(0.5, 0.1, 0.0011))], CHEATS, ())
+
+
+@pytest.mark.process
+def test_class_a_is_measured_by_its_excess_and_by_cheats(tmp_path, capsys):
+    folder = tmp_path / "single"
+    shutil.copytree(EMBEDDED_FOLDER, folder)
+    before = read_replay(folder / REPLAY_NAME)
+    package = calibration.calibrate(folder, prompts=UNSEEN, configurations=TWO, tell=print)
+    verify(package)
+    assert "half of the network in fp16: off by" in capsys.readouterr().out
+    assert thresholds_of(package) == class_a()
+    record = json.loads((folder / CALIBRATION_NAME).read_text())
+    first, second = record["configurations"]
+    # The first one audited its own traces as it had made them.
+    assert first["beyond_bins_ppm"][1:] == second["beyond_bins_ppm"][1:] == [0, 0]
+    assert (second["onednn"], second["variables"]) == (False, {"ATEN_CPU_CAPABILITY": "default"})
+    assert 0 < max(second["excess_ppb"], second["auditor_excess_ppb"]) <= record["honest_excess_ppb"] < 2_000
+    least = {cheat["name"]: cheat["least_score_ppb"] for cheat in record["cheats"]}
+    assert least["int8 weights, per channel"] > 1_000_000
+    assert least["half of the network in fp16"] > record["accuse_ppb"]
+    assert (read_replay(folder / REPLAY_NAME).table == before.table).all()
+    model_cli.card(folder)
+    assert "excess that accuses (measured): 1.0e-05" in capsys.readouterr().out
+
+
 @pytest.mark.process
 def test_a_configuration_that_fails_says_so(monkeypatch):
     monkeypatch.setattr(calibration, "MACHINE_MODULE", "node.inference.nowhere")
     with pytest.raises(CalibrationError, match=r"'two together' failed: .*No module named"):
-        measure(embedded(), QUICK[0], "cpu", UNSEEN)
+        measure_all(embedded(), QUICK, "cpu", UNSEEN)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +286,7 @@ class TestClassB:
         cheat._pipeline.unet = copy.deepcopy(miner._pipeline.unet)
         asked, first = None, 0
         if fraud == "8-bit weights":
-            round_weights(cheat._pipeline.unet)
+            eight_bit_weights(cheat._pipeline.unet)
         elif fraud == "another prompt":
             asked = {UNSEEN[0]: "a penguin on a green background"}
         else:
@@ -234,15 +317,6 @@ def walk(miner, auditor, prompts, asked=None):
             yield job, step, distance(c, expected), expected
             opened = (latent, u, c)
             latent, before = next_latent(step, opened, before, job.guidance_milli), opened
-
-
-def round_weights(network):
-    """Eight bits a number, one scale for each output channel: the best that such weights can be."""
-    for parameter in network.parameters():
-        if parameter.ndim > 1:
-            numbers = parameter.data.float().flatten(1)
-            scale = numbers.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
-            parameter.data = ((numbers / scale).round() * scale).reshape(parameter.shape).to(parameter.dtype)
 
 
 def reuse_features(network):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from node.inference.calibration import CALIBRATION_NAME
+from node.inference.audit.thresholds import CALIBRATION_NAME
 from node.inference.jobs.job import Finished
 from node.inference.packages.package import SUFFIXES, verify
 from node.inference.pool.pool import open_pool

@@ -18,7 +18,7 @@ from protocol.trace import TraceLeaf
 from tests.cheats.miner import draw, opened, work
 from tests.node.inference.builders import a_job, a_source, embedded
 
-RULE = SketchRule(1, circular=False)
+RULE = SketchRule(1)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Sketches: equal for whoever ran the model, by whatever kernels, and not to be guessed."""
 
 import math
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,15 +11,18 @@ from hypothesis import strategies as st
 from node.inference.audit.sketch import (
     AGREEING_MIN,
     BINS,
+    CONDITIONAL,
     PLACES,
+    UNCONDITIONAL,
     SketchRule,
-    candidates,
+    able,
     positions,
     sketch,
     sketches_agree,
 )
+from tests.cheats.miner import draw
 
-RULE = SketchRule(1, circular=False)
+RULE = SketchRule(1)
 SHAPE = (4, 8, 8)
 
 
@@ -26,50 +30,96 @@ def single(seed):
     return np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)
 
 
-def draw(step, candidates):
-    return np.random.default_rng(step).integers(0, candidates, PLACES)
+def sketched(step, found, expected, places=draw):
+    """The sketch of a step without guidance."""
+    return sketch(step, [(CONDITIONAL, found, expected)], places, own=False)
 
 
 def test_a_position_is_where_the_auditor_lies_between_two_roundings():
     found = np.array([1.0, 1.0, 1.0, 1.0, -2.0], np.float16)
     unit = 2.0**-10
     expected = np.array([1.0, 1 - unit / 2, 1 + unit * 0.49, 1 + 9 * unit, -2.0], np.float32)
-    assert positions([found], [expected], own=False).tolist() == [8, 0, 15, 15, 8]
-    assert positions([found], [expected], own=True).tolist() == [8, 8, 15, 8, 8]
+    assert positions(found, expected, own=False).tolist() == [8, 0, 15, 15, 8]
+    assert positions(found, expected, own=True).tolist() == [8, 8, 15, 8, 8]
 
 
 def test_positions_are_as_good_as_uniform():
     expected = single(1).repeat(100) * np.random.default_rng(2).uniform(1, 2, 25_600).astype(np.float32)
-    counts = np.bincount(positions([expected.astype(np.float16)], [expected], own=False), minlength=BINS)
+    counts = np.bincount(positions(expected.astype(np.float16), expected, own=False), minlength=BINS)
     shares = counts / counts.sum()
     assert -(shares * np.log2(shares)).sum() > 3.99
 
 
 def test_what_is_not_finite_has_a_position_like_any_other():
     found = np.array([np.nan, np.inf, 1.0], np.float16)
-    assert positions([found], [np.array([1.0, 1.0, np.nan], np.float32)], own=False).shape == (3,)
+    assert positions(found, np.array([1.0, 1.0, np.nan], np.float32), own=False).shape == (3,)
 
 
-def test_candidates_are_of_every_tensor_and_never_small():
-    one = np.array([8.0, 0.1, 4.0, -4.1, 0.0], np.float16)
-    other = one / np.float16(64)
-    assert candidates([one]).tolist() == [0, 2, 3]
-    assert candidates([one, other]).tolist() == [0, 2, 3, 5, 7, 8]
-    assert candidates([np.zeros(3, np.float16)]).tolist() == [0, 1, 2]
+def test_small_numbers_are_not_asked_about():
+    numbers = np.array([8.0, 0.1, 4.0, -4.1, 0.0], np.float16)
+    assert able(numbers).tolist() == [True, False, True, True, False]
+    # Exactly half of the root mean square is enough.
+    assert able(np.array([10, 2, 2, 2, 0, 0, 0], np.float16)).sum() == 4
+    assert able(np.zeros(3, np.float16)).all()
+
+
+def test_attack_one_large_number_does_not_keep_an_auditor_drawing():
+    found = np.full(SHAPE, 1e-3, np.float16)
+    found[0, 0, 0] = 65504
+    assert able(found).all()
+    assert len(sketched(0, found, found.astype(np.float32))) == PLACES
+
+
+def test_outputs_that_are_too_small_are_refused():
+    small = np.ones(PLACES * 8 - 1, np.float16)
+    with pytest.raises(ValueError, match=r"^the model's outputs are too small for sketches$"):
+        sketched(0, small, small.astype(np.float32))
 
 
 @given(st.permutations(range(64)))
-def test_candidates_do_not_depend_on_the_order_of_summing(order):
+def test_no_order_of_summing_changes_what_is_asked_about(order):
     numbers = np.random.default_rng(3).standard_normal(64).astype(np.float16) * np.float16(100)
-    expected = set(candidates([numbers]).tolist())
-    assert {order[place] for place in candidates([numbers[list(order)]])} == expected
+    assert (able(numbers[list(order)]) == able(numbers)[list(order)]).all()
+
+
+def test_half_of_the_places_are_in_each_output():
+    one, other = single(6), single(7)
+    seen = []
+
+    def told(step, tensor, numbers):
+        assert (step, numbers) == (5, 256)
+        seen.append(tensor)
+        return draw(step, tensor, numbers)
+
+    outputs = [(UNCONDITIONAL, one.astype(np.float16), one), (CONDITIONAL, other.astype(np.float16), other)]
+    both = sketch(5, outputs, told, own=False)
+    assert seen == [UNCONDITIONAL, CONDITIONAL]
+    wrong = [outputs[0], (CONDITIONAL, other.astype(np.float16), other + np.float32(0.01))]
+    assert sketch(5, wrong, draw, own=False)[:16] == both[:16]
+    assert sketch(5, wrong, draw, own=False)[16:] != both[16:]
+
+
+def test_a_place_is_taken_once_and_only_where_it_is_asked_about():
+    found = np.ones(SHAPE, np.float16)
+    found[0] = 1e-3
+    expected = found.astype(np.float32) + np.arange(256).reshape(SHAPE) * np.float32(2.0**-20)
+
+    def repeating(step, tensor, numbers):
+        for index in draw(step, tensor, numbers):
+            yield index
+            yield index
+            yield 0
+
+    bins = sketched(1, found, expected, repeating)
+    once = [index for index in dict.fromkeys(islice(draw(1, CONDITIONAL, 256), 200)) if index >= 64][:PLACES]
+    assert bins == tuple(positions(found, expected, own=False)[once].tolist())
 
 
 def test_two_auditors_agree_and_a_sketch_has_a_bin_for_every_place():
     expected = single(4)
     found = expected.astype(np.float16)
     other = expected * (1 + 5e-6 * np.random.default_rng(5).standard_normal(SHAPE)).astype(np.float32)
-    one, two = (sketch(3, [found], [numbers], draw, own=False) for numbers in (expected, other))
+    one, two = sketched(3, found, expected), sketched(3, found, other)
     assert len(one) == PLACES
     assert all(0 <= place < BINS for place in one)
     assert sketches_agree(one, two, RULE)
@@ -81,20 +131,20 @@ def test_attack_a_guessed_sketch_does_not_agree(guess):
     for seed in range(500):
         expected = single(seed)
         found = expected.astype(np.float16)
-        true = sketch(seed, [found], [expected], draw, own=False)
+        true = sketched(seed, found, expected)
         if guess == "middle":
             guessed = [8] * PLACES
         elif guess == "random":
             guessed = np.random.default_rng(seed + 1).integers(0, BINS, PLACES).tolist()
         else:
-            guessed = sketch(seed, [found], [found.astype(np.float32)], draw, own=False)
+            guessed = sketched(seed, found, found.astype(np.float32))
         agreed += sketches_agree(guessed, true, RULE)
     assert agreed == 0
 
 
 def test_guessing_is_hopeless_at_one_bin_and_poor_at_two():
     """The sum of a binomial distribution's end, here by another way."""
-    rule = SketchRule(1, circular=False)
+    rule = SketchRule(1)
     hit = 3 / 16
     by_logarithm = sum(
         math.exp(
@@ -108,7 +158,7 @@ def test_guessing_is_hopeless_at_one_bin_and_poor_at_two():
     )
     assert rule.guess == pytest.approx(by_logarithm)
     assert rule.guess < 1e-16
-    assert 1e-12 < SketchRule(2, circular=False).guess < 1e-9
+    assert 1e-12 < SketchRule(2).guess < 1e-9
 
 
 def test_agreement_counts_places_within_the_bins():
@@ -116,13 +166,7 @@ def test_agreement_counts_places_within_the_bins():
     for wrong, agrees in ((PLACES - AGREEING_MIN, True), (PLACES - AGREEING_MIN + 1, False)):
         other = [10] * wrong + [9] * (PLACES - wrong)
         assert sketches_agree(one, other, RULE) is agrees
-    assert sketches_agree(one, [10] * PLACES, SketchRule(2, circular=False))
-
-
-def test_the_ends_are_neighbours_in_class_b_only():
-    ends = [0] * PLACES, [BINS - 1] * PLACES
-    assert not sketches_agree(*ends, RULE)
-    assert sketches_agree(*ends, SketchRule(1, circular=True))
+    assert sketches_agree(one, [10] * PLACES, SketchRule(2))
 
 
 @pytest.mark.parametrize(

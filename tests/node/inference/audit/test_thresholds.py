@@ -26,7 +26,7 @@ def document(**changes):
         "accuse_ppb": 20_000,
         "honest_excess_ppb": 4_000,
         "sketch_bins_apart": 2,
-        "cheats": [{"name": "a cheat", "least_excess_ppb": 24_000}],
+        "cheats": [{"name": "a cheat", "least_score_ppb": 24_000}],
     } | changes
 
 
@@ -48,9 +48,11 @@ def test_those_of_the_calibration(tmp_path):
     found = thresholds_of(package(tmp_path, document()))
     assert found == class_a(20_000, 2)
     assert found.accuse_single == found.accuse_mean == 2e-5
-    in_b = thresholds_of(package(tmp_path, document(precision_class="B"), "B"))
+    told = [{"least_score_ppb": 10**9 + 1}]
+    in_b = thresholds_of(package(tmp_path, document(precision_class="B", cheats=told), "B"))
     assert in_b == class_b(2)
-    assert in_b.sketch.circular
+    with pytest.raises(PackageError, match=r"^the package's threshold lets cheats pass$"):
+        thresholds_of(package(tmp_path, document(precision_class="B"), "B"))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_those_of_the_calibration(tmp_path):
         ({"accuse_ppb": 9_999, "honest_excess_ppb": 1}, "the package's threshold is out of bounds"),
         ({"accuse_ppb": ACCUSE_PPB_MAX + 1}, "the package's threshold is out of bounds"),
         ({"honest_excess_ppb": 4_001}, "the package's honest work is too near to its threshold"),
-        ({"cheats": [{"least_excess_ppb": 20_000}]}, "the package's threshold lets cheats pass"),
+        ({"cheats": [{"least_score_ppb": 20_000}]}, "the package's threshold lets cheats pass"),
         ({"cheats": []}, "the package's threshold lets cheats pass"),
         ({"sketch_bins_apart": 3}, "the package's honest auditors differ by too much for sketches"),
         ({"sketch_bins_apart": True}, "calibration.json is malformed"),
@@ -105,3 +107,8 @@ def test_accusing_and_convicting():
         assert single.accuses(no_number, 0)
         assert single.convicts(no_number, 0)
         assert half.accuses(0, no_number)
+
+
+def test_the_embedded_model_has_been_measured():
+    assert CALIBRATION_NAME in embedded().files
+    assert thresholds_of(embedded()) == class_a()
