@@ -63,6 +63,8 @@ class AnvilOptions:
     """On 127.0.0.1; 0 takes a free one."""
     block_time_s: float | None = None
     """Seconds between blocks; ``None`` makes a block for each transaction, as soon as it comes."""
+    genesis_s: int | None = None
+    """Time of block 0, Unix seconds; time goes on from there. ``None`` begins now."""
     accounts: int = 10
     """Funded accounts, 1 to 1,000; always the same keys, which are public: never send real money to them."""
     state_file: Path | None = None
@@ -99,6 +101,10 @@ class Anvil:
         """Let the chain's time jump, and make a block in it."""
         await self.rpc.request("evm_increaseTime", hex(seconds))
         await self.mine()
+
+    async def set_time(self, time_s: int) -> None:
+        """Make the next block at a time, Unix seconds, from which time goes on; after the newest one's."""
+        await self.rpc.request("evm_setNextBlockTimestamp", hex(time_s))
 
     async def time_s(self) -> int:
         """Unix time of the newest block."""
@@ -231,6 +237,8 @@ def _start(options: AnvilOptions) -> subprocess.Popen[bytes]:
     command += ["--chain-id", str(options.chain_id), "--accounts", str(options.accounts), "--color", "never"]
     if options.block_time_s is not None:
         command += ["--block-time", f"{options.block_time_s:g}"]
+    if options.genesis_s is not None:
+        command += ["--timestamp", str(options.genesis_s)]
     if options.state_file is not None:
         # Without the interval the last block is lost with the process.
         command += ["--state", str(options.state_file), "--state-interval", "1"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+from contracts.blocks import BlocksClient
 from contracts.cai import TokenClient
 from contracts.contract import Contract
 from contracts.deployment import NOBODY, BadDeployment, Deployment
@@ -44,6 +45,11 @@ class Clients:
     def staking(self) -> StakingClient:
         """Nodes and stake."""
         return StakingClient(self.rpc, self.deployment.staking)
+
+    @cached_property
+    def blocks(self) -> BlocksClient:
+        """Blocks by number."""
+        return BlocksClient(self.rpc)
 
     @cached_property
     def epochs(self) -> EpochsClient:

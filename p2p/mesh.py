@@ -54,6 +54,12 @@ class Mesh(Protocol):
         :raises Refusal: the data is larger than a gossip message may be, 64 KiB.
         """
 
+    def publish_now(self, topic: str, data: bytes) -> None:
+        """`publish` without waiting for queues that are full: whoever's is, may not get it.
+
+        :raises Refusal: the data is larger than a gossip message may be, 64 KiB.
+        """
+
     def peers(self, topic: str) -> tuple[PeerId, ...]:
         """The connected peers that subscribe to a topic."""
 

@@ -1,7 +1,8 @@
 """The draw: who gets a task, by stake, in a way that every peer can re-compute.
 
-Is: an epoch's snapshot, a task's seed, the rankings of its miners and of its auditors; integers only.
-Is not: where stakes come from (`contracts`) or who is online (offers; see `rank_for_task`).
+Is: an epoch's snapshot, a task's seed, the ranking of its miners; integers only.
+Is not: where stakes come from (`contracts`), who is online (offers; see `rank_for_task`), or who audits
+(`audit_draw`).
 
 Draw j takes ``Keccak-256(seed || j) mod remaining total`` and walks the cumulative stakes, skipping the
 intervals of earlier winners. So winners are distinct, and each draw is proportional to stake among those
@@ -11,7 +12,7 @@ that are left. The coordinator chooses neither the epoch's seed nor its own next
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -21,9 +22,9 @@ import numpy.typing as npt
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.hashing import keccak256
 from protocol.messages import RANKING_MAX, PassedOver, RankedMiner
+from protocol.registrations import Registrations
 from protocol.signature import ADDRESS_BYTES
 
-AUDITORS_DOMAIN = b"auditors"
 MINERS_MAX = 1 << 20
 """Most miners of one snapshot."""
 TOTAL_MAX = (1 << 64) - 1
@@ -138,32 +139,19 @@ class EpochView:
     :ivar seed: 32 bytes, recorded on chain after the snapshot's block.
     :ivar miners: active miners at the snapshot's block.
     :ivar coordinators: active coordinators at the snapshot's block.
+    :ivar registrations: owners of nodes; empty where they do not matter, as in a receipt. Not compared.
     """
 
     number: int
     seed: bytes
     miners: Snapshot
     coordinators: Snapshot
+    registrations: Registrations = field(default_factory=Registrations, compare=False)
 
 
 def task_seed(epoch_seed: bytes, coordinator: bytes, number: int) -> bytes:
     """Seed of a task's draw: Keccak-256 of 32 + 20 + 8 bytes, the number in its epoch big-endian."""
     return keccak256(epoch_seed + coordinator + number.to_bytes(8, "big"))
-
-
-def auditors_seed(seed: bytes) -> bytes:
-    """Seed of the draw of a task's auditors: Keccak-256 of "auditors" and the task's seed."""
-    return keccak256(AUDITORS_DOMAIN + seed)
-
-
-def auditors(snapshot: Snapshot, seed: bytes, assigned: Container[bytes], wanted: int) -> tuple[bytes, ...]:
-    """The first `wanted` of a task's second draw, in its order; nobody audits what may be its own work.
-
-    :param seed: of the task, as for its first draw.
-    :param assigned: miners of the task; they are skipped.
-    """
-    drawn = (miner for miner in ranking(snapshot, auditors_seed(seed)) if miner not in assigned)
-    return tuple(islice(drawn, wanted))
 
 
 def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:
@@ -187,6 +175,25 @@ def ranking(snapshot: Snapshot, seed: bytes) -> Iterator[bytes]:
         bisect.insort(drawn, (start, weight))
         remaining -= weight
         yield addresses[index * ADDRESS_BYTES : (index + 1) * ADDRESS_BYTES]
+
+
+def drawn_numbers(seed: bytes, count: int, wanted: int) -> list[int]:
+    """The first `wanted` of a draw among the numbers below `count`, all alike; all, if those are fewer.
+
+    Draw j takes ``Keccak-256(seed || j) mod`` those left, and counts so far among them in ascending order.
+    """
+    order: list[int] = []
+    ascending: list[int] = []
+    for j in range(min(count, wanted)):
+        point = int.from_bytes(keccak256(seed + j.to_bytes(4, "big")), "big") % (count - j)
+        # Past every number at or below it that was drawn before: ascending order makes it exact.
+        for taken in ascending:
+            if taken > point:
+                break
+            point += 1
+        bisect.insort(ascending, point)
+        order.append(point)
+    return order
 
 
 def rank_for_task(

@@ -13,7 +13,7 @@ import enum
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from protocol.audit import AuditVerdict
+from protocol.audit import Audits, AuditVerdict
 from protocol.hashing import keccak256
 from protocol.merkle import merkle_root
 from protocol.schema import Address, Bytes, Encoded, Hash, Items, Text, Uint, Uint8, Uint16, Uint32, Uint64
@@ -175,6 +175,7 @@ class TaskAnnouncement(Encoded):
     :ivar ranking: the draw, from its first place as far down as it needed to go. The miner of rank j among
         the assigned may offer itself when j of the network's head starts are over.
     :ivar multiaddrs: where the coordinator can be dialled, binary form.
+    :ivar audits: an `Audits`: whether drawn auditors may check the work, or its buyer alone.
     """
 
     coordinator: Address
@@ -190,6 +191,7 @@ class TaskAnnouncement(Encoded):
     deadline_ms: Uint64
     ranking: Annotated[tuple[RankedMiner, ...], Items(RankedMiner, 1, RANKING_MAX)]
     multiaddrs: Multiaddrs
+    audits: Annotated[int, Uint(max(Audits))] = Audits.PUBLIC
 
     def slot(self) -> bytes:
         """32 bytes: one announcement for each number of each epoch; rises as the coordinator goes on."""

@@ -30,8 +30,8 @@ WORDS: Final = {
 READERS: Final = {
     "prompt": "this coordinator, and each miner that was given the task; it goes to them encrypted, and "
     "gossip has a salted commitment to it alone",
-    "picture": "the same, and up to five auditors that are drawn with the task, who may ask its miner for "
-    "the latent that the picture is decoded from",
+    "picture": "the same, and two auditors if dice select the work when it is over, who may ask its miner "
+    "for the latent that the picture is decoded from",
 }
 """The readers of what an app sends and gets."""
 

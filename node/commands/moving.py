@@ -26,7 +26,7 @@ from typing import Any, Final
 
 from node.coordinator.journal_file import JOURNAL_FILE
 from node.coordinator.model_names import NAMES_FILE
-from node.miner.miner import TRACE_FOLDER
+from node.miner.miner import TRACE_FOLDER, WORK_FOLDER
 from node.pay.earnings import EARNINGS_FILE
 from node.signing.guard_file import GUARD_FILE, hold_guard_file
 from node.system.files import OWNER_ONLY, OWNER_ONLY_FOLDER
@@ -37,7 +37,7 @@ from protocol.errors import LocalError
 DATABASES: Final = (EARNINGS_FILE, JOURNAL_FILE, NAMES_FILE, "tokens.sqlite")
 """Besides the guard; a node has those of its role."""
 FILES: Final = (KEY_FILE, "api-token", "cuckoo.toml")
-FOLDERS: Final = (TRACE_FOLDER, "evidence")
+FOLDERS: Final = (TRACE_FOLDER, WORK_FOLDER, "evidence")
 MANIFEST: Final = "manifest.json"
 """The last member: names, lengths and hashes of all others."""
 FORMAT: Final = "cuckoo-node"

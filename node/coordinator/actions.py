@@ -24,6 +24,13 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
+class PassOn:
+    """Gossip a miner's commitment that came on its stream, at once. :ivar data: its envelope."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """Ask a drawn miner to come now. :ivar miner: its address."""
 
@@ -123,5 +130,16 @@ class Accuse:
 
 
 Action: TypeAlias = (
-    Publish | Call | AskChain | Send | SendInput | CloseStream | Tell | Accepted | Paid | Finish | Accuse
+    Publish
+    | PassOn
+    | Call
+    | AskChain
+    | Send
+    | SendInput
+    | CloseStream
+    | Tell
+    | Accepted
+    | Paid
+    | Finish
+    | Accuse
 )

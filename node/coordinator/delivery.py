@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from node.coordinator.actions import Accepted, Action, CloseStream, Finish, Paid, Send, SendInput
+from node.coordinator.actions import (
+    Accepted,
+    Action,
+    CloseStream,
+    Finish,
+    Paid,
+    PassOn,
+    Send,
+    SendInput,
+)
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, ResultReceived, TurnBegun, VoucherPromised, wei_bytes
 from node.coordinator.result_intake import ResultIntake
@@ -153,7 +162,9 @@ class Deliveries:
         )
         stream_id, reserved_wei = turn.stream_id, task.reserved_wei
         self.forget_stream(turn)
-        actions += [Send(stream_id, (reply(ReplyKind.RECEIVED),)), CloseStream(stream_id)]
+        # Before the miner hears that all is well: what only we have heard of would be audited by nobody else.
+        passed_on = PassOn(commitment.encoded)
+        actions += [passed_on, Send(stream_id, (reply(ReplyKind.RECEIVED),)), CloseStream(stream_id)]
         actions += self.dismiss(order, "the task is delivered")
         received = ResultReceived(order.order_id, rank, commitment.encoded, engine.unix_ms(now_ms))
         engine.record(received, {sha256(output): output})

@@ -25,6 +25,7 @@ from node.coordinator.actions import (
     Failure,
     Finish,
     Paid,
+    PassOn,
     Publish,
     Send,
     SendInput,
@@ -46,7 +47,7 @@ from p2p.frames import TruncatedStream
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol.errors import CuckooError, LocalError, Refusal
-from protocol.rules import tasks
+from protocol.rules import results, tasks
 
 ACCEPTANCE_TIMEOUT_MS: Final = 5_000
 """How long a new stream may take to say what it is about."""
@@ -126,6 +127,8 @@ class EngineShell:
                 self._bus.publish(events.TaskAccepted(task_id, miner, rank))
             case Paid(task_id=task_id, miner=miner, paid_wei=paid_wei):
                 self._bus.publish(events.TaskPaid(task_id, miner, paid_wei))
+            case PassOn(data=data):
+                self._peer.pass_on(results.TOPIC, data)
             case Accuse(evidence=evidence):
                 self._peer.accuse(evidence)
 

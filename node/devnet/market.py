@@ -32,6 +32,7 @@ from node.devnet.processes import NodeProcess, node_process
 from node.peer.network import read_parameters
 from node.signing.keys import SCRYPT_N_LIGHT, Key, create_keystore
 from node.signing.node_key import create_node_key
+from node.system.clock import now_ms
 from node.system.files import write_private
 from node.system.lifetime import KEY_FILE
 from protocol.amounts import WEI_PER_CAI
@@ -43,6 +44,8 @@ PRIORITY_BLOCKS = 16
 SEED_DELAY_BLOCKS = 2
 UNBONDING_DELAY_S = 3600
 BLOCK_TIME_S = 1
+LEAD_S = 3600
+"""How far in the past the chain begins."""
 MARKET_FILE = "market.json"
 OWNER_KEY_FILE = "owner.json"
 """Keystore of a node's owner, in its data directory; on a real network it would be far from there."""
@@ -155,7 +158,10 @@ async def open_market(
     async with AsyncExitStack() as stack:
         tell("starting the chain (anvil)")
         parameters = read_parameters(PARAMETERS_FILE)
-        anvil = await stack.enter_async_context(run_anvil(AnvilOptions(chain_id=parameters.chain_id)))
+        # Blocks are made ahead below; of the future none must be, or dice of audits would be known early.
+        genesis_s = now_ms() // 1000 - LEAD_S
+        options = AnvilOptions(chain_id=parameters.chain_id, genesis_s=genesis_s)
+        anvil = await stack.enter_async_context(run_anvil(options))
         market = await _found(folder, anvil, tell)
         write_private(market.password_file, secrets.token_hex(PASSWORD_BYTES).encode() + b"\n")
         password = market.password_file.read_bytes().strip()
@@ -270,6 +276,7 @@ async def _seed_first_epoch(market: Market, anvil: Anvil, tell: Callable[[str], 
     if due is None:
         raise LocalError("the chain has no epoch to seed")
     await epochs.record_seed(Sender(market.rpc, market.reporter), due)
+    await anvil.set_time(now_ms() // 1000)
     await market.rpc.request("evm_setIntervalMining", BLOCK_TIME_S)
 
 

@@ -13,17 +13,18 @@ from typing import Final, TypeAlias
 import structlog
 import trio
 
+from node.exchange.work_records import WorkRecords
 from node.inference.traces.trace_file import TraceFile
 from node.inference.traces.trace_store import TraceStore
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
+from protocol.audit import Audits
+from protocol.audit_draw import AuditedWork, draw_audit
 from protocol.bounded import Bounded
-from protocol.draw import EpochView, auditors, task_seed
 from protocol.errors import CuckooError, InvalidMessage, Refusal
 from protocol.messages import TaskAnnouncement
-from protocol.rules.verdicts import AUDITORS_PER_TASK
 from protocol.rules.view import View
-from protocol.statement import open_statement
+from protocol.statement import Statement, open_statement
 from protocol.tensor import NO_TENSOR, is_tensor
 from protocol.trace import (
     Opening,
@@ -52,11 +53,17 @@ class NotOpened(Refusal):
 
 @dataclass(slots=True)
 class OpeningCounts:
-    """:ivar too_often: requests beyond a peer's share. :ivar damaged: traces that are not whole any more."""
+    """Requests, by what became of them.
+
+    :ivar early: before the dice of the task were known here.
+    :ivar too_often: beyond a peer's share.
+    :ivar damaged: of traces that are not whole any more.
+    """
 
     opened: int = 0
     unknown: int = 0
     stranger: int = 0
+    early: int = 0
     too_often: int = 0
     damaged: int = 0
 
@@ -64,10 +71,23 @@ class OpeningCounts:
 class OpeningServer:
     """A miner's answers. :ivar counts: of requests."""
 
-    def __init__(self, store: TraceStore, view: Callable[[], View], clock: Clock) -> None:
-        """:param view: what the chain says now. :param clock: Unix milliseconds."""
+    def __init__(
+        self,
+        store: TraceStore,
+        records: WorkRecords,
+        view: Callable[[], View],
+        want_beacon: Callable[[int], None],
+        clock: Clock,
+    ) -> None:
+        """
+        :param records: of what this miner committed to.
+        :param view: what the chain says now.
+        :param want_beacon: looks for the block that decides for a deadline, in ms; the view has it later.
+        :param clock: Unix milliseconds.
+        """
         self.counts = OpeningCounts()
-        self._store, self._view, self._clock = store, view, clock
+        self._store, self._records, self._view, self._clock = store, records, view, clock
+        self._want_beacon = want_beacon
         self._asked: Bounded[PeerId, tuple[int, int]] = Bounded(PEERS_MAX)
 
     async def handle(self, stream: DirectStream, peer_id: PeerId) -> None:
@@ -86,11 +106,9 @@ class OpeningServer:
         if announcement is None:
             self.counts.unknown += 1
             raise NotOpened("no trace of this task is here")
-        task = open_statement(self._view().domain, announcement, TaskAnnouncement).message
-        if not self._may_ask(task, address_of_peer(peer_id)):
-            self.counts.stranger += 1
-            raise NotOpened("you are neither an auditor nor the coordinator of this task")
-        if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.work.units:
+        task = open_statement(self._view().domain, announcement, TaskAnnouncement)
+        self._require_auditor(task, address_of_peer(peer_id))
+        if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.message.work.units:
             raise InvalidMessage("no such steps")
         await self._open(stream, request)
         self.counts.opened += 1
@@ -106,10 +124,32 @@ class OpeningServer:
             self.counts.too_often += 1
             raise NotOpened("you ask too often")
 
-    def _may_ask(self, task: TaskAnnouncement, asker: bytes) -> bool:
-        """Whether a peer is the task's coordinator, or was drawn to audit it."""
-        epoch = self._view().epochs.get(task.epoch)
-        return asker == task.coordinator or (epoch is not None and asker in drawn_auditors(task, epoch))
+    def _require_auditor(self, task: Statement[TaskAnnouncement], asker: bytes) -> None:
+        """Whether a peer may see the work for a task: its coordinator, or who was drawn to audit it.
+
+        :raises NotOpened: it may not, or not yet.
+        """
+        if asker == task.message.coordinator:
+            return
+        view = self._view()
+        if task.message.audits != Audits.PUBLIC:
+            self.counts.stranger += 1
+            raise NotOpened("this task is its buyer's alone to audit")
+        commitment = self._records.commitment_of(task.digest)
+        # The epoch as it was kept with the work: the chain's view forgets it sooner.
+        epoch = view.epoch_of(task.message) or self._records.epoch(task.message.epoch)
+        if commitment is None or epoch is None:
+            self.counts.unknown += 1
+            raise NotOpened("nobody can say any more who audits this task")
+        beacon = view.beacons.get(task.message.deadline_ms)
+        if beacon is None:
+            self.counts.early += 1
+            self._want_beacon(task.message.deadline_ms)
+            raise NotOpened("the dice of this task are not known here yet: ask again")
+        work = AuditedWork.of(task.message, commitment)
+        if draw_audit(epoch, work, beacon, view.audit_terms).steps_of(asker) is None:
+            self.counts.stranger += 1
+            raise NotOpened("you are neither an auditor nor the coordinator of this task")
 
     async def _open(self, stream: DirectStream, request: OpeningRequest) -> None:
         path = self._store.path_of(request.task_id)
@@ -131,12 +171,6 @@ class OpeningServer:
         except CuckooError:
             self.counts.damaged += 1
             raise
-
-
-def drawn_auditors(task: TaskAnnouncement, epoch: EpochView) -> tuple[bytes, ...]:
-    """Addresses of the auditors of a task, in their order."""
-    seed = task_seed(epoch.seed, task.coordinator, task.number)
-    return auditors(epoch.miners, seed, task.assigned, AUDITORS_PER_TASK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,9 @@ class DiscardTrace:
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Tell everybody what came out."""
+    """Tell everybody what came out. :ivar task: that it came out of."""
 
+    task: TaskAnnouncement
     commitment: Statement[ResultCommitment]
 
 

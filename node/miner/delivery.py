@@ -165,7 +165,7 @@ class Deliveries:
     def _send_commitment(self, followed: Followed, commitment: Statement[ResultCommitment]) -> None:
         if not followed.published:
             followed.published = True
-            self._tasks.actions.append(Publish(commitment))
+            self._tasks.actions.append(Publish(followed.task.message, commitment))
         if not followed.commitment_sent:
             followed.commitment_sent = True
             self.send(followed, commitment.encoded)

@@ -19,6 +19,7 @@ from node.exchange.calls import Callee
 from node.exchange.models import ModelServer
 from node.exchange.openings import OpeningServer
 from node.exchange.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
+from node.exchange.work_records import WorkRecords
 from node.inference.packages.package import ModelPackage
 from node.inference.pool.pool import WorkerPool
 from node.inference.speed import try_speed
@@ -59,6 +60,7 @@ from protocol.statement import Statement
 from protocol.task import MinerState
 
 TRACE_FOLDER = "traces"
+WORK_FOLDER = "works"
 """In the data directory."""
 SLEEP_S_MAX: Final = 1.0
 """How late a matter of time may be noticed after the machine slept."""
@@ -103,7 +105,10 @@ class Miner:
         self._traces = TraceStore(peer.data_dir / TRACE_FOLDER)
         self._models = ModelServer(packages)
         self._calls = Callee(self._take_call)
-        self._openings = OpeningServer(self._traces, lambda: peer.view, now_ms)
+        self._records = WorkRecords(peer.data_dir / WORK_FOLDER, peer.domain, now_ms())
+        self._openings = OpeningServer(
+            self._traces, self._records, lambda: peer.view, peer.beacons.want, now_ms
+        )
         self._engine = MinerEngine(
             peer.key.address,
             seal=peer.seal,
@@ -158,6 +163,7 @@ class Miner:
         observable.register("inference", self._workers.statistics)
         observable.register("traces", self._traces.status)
         observable.register("openings", lambda: self._openings.counts)
+        observable.register("works_kept", lambda: self._records.counts)
         observable.register("models_given", lambda: self._models.counts)
         observable.register("pay", self._payee.status)
 
@@ -228,7 +234,9 @@ class Miner:
                 self._nursery.start_soon(self._check_credit, task_id, task)
             case Dial(task=announced):
                 self._nursery.start_soon(self._converse, announced)
-            case Publish(commitment=commitment):
+            case Publish(task=task, commitment=commitment):
+                # Before anybody can hear of it, and so ask.
+                self._records.keep(commitment, self._peer.view.epoch_of(task), now_ms())
                 self._nursery.start_soon(self._publish, commitment)
             case TaskOver():
                 log.info("task over", task=action.task_id.hex(), rank=action.rank, state=action.state.value,

@@ -1,4 +1,4 @@
-"""Keeps a peer's `View` of the chain fresh: the epochs, with who is staked in them.
+"""Keeps a peer's `View` of the chain fresh: the epochs, with who is staked in them, and blocks for audits.
 
 Is: polling, and for coordinators the recording of due epoch seeds, which anybody may do.
 Is not: the chain's client (`contracts`) or any judgement of messages (`protocol/rules`).
@@ -9,7 +9,7 @@ A chain that cannot be reached is no reason to stop: the last view stays, and it
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import structlog
@@ -20,10 +20,14 @@ from contracts.errors import ChainError, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry import Registry
 from contracts.transactions import Sender
+from node.peer.beacon_watcher import Beacons
+from node.peer.past_epochs import PastEpochs
 from node.peer.seed_turns import TURN_POLLS, seed_turn
 from node.system import clock
 from node.system.events import ChainReorganised, EventBus
+from protocol.audit_draw import AuditTerms
 from protocol.draw import EpochView, Snapshot
+from protocol.registrations import REGISTRATIONS_MAX, Registrations
 from protocol.rules.view import SEED_SETTLING_MS, TaskTerms, View
 from protocol.statement import Domain
 
@@ -83,8 +87,10 @@ class ChainWatcher:
         confirmations: int,
         events: EventBus | None = None,
         now_ms: Callable[[], int] = clock.now_ms,
+        audit_terms: AuditTerms | None = None,
     ) -> None:
         """
+        :param audit_terms: of the network; None for those of most.
         :param registry: with the file in which it is kept from one run to the next.
         :param confirmations: blocks under which a seed's block lies before the seed is used.
         """
@@ -98,8 +104,10 @@ class ChainWatcher:
         self._registry = registry
         self._poll_s = poll_ms / 1000
         self._told_fault: str | None = None
+        self._past = PastEpochs()
+        self._registrations = Registrations()
         self.disagreement: str | None = None
-        self.view = View(domain, {}, terms)
+        self.view = View(domain, {}, terms, audit_terms=audit_terms or AuditTerms())
 
     @property
     def unreachable(self) -> str | None:
@@ -195,7 +203,7 @@ class ChainWatcher:
             # Nobody has recorded a seed for so long that the chain cannot tell that epoch's weights any more.
             log.warning("the newest seed is too old: waiting for the next one", epoch=epoch.number)
             return None
-        return EpochView(epoch.number, epoch.seed, miners, coordinators)
+        return EpochView(epoch.number, epoch.seed, miners, coordinators, await self._owners())
 
     def _renew(self, epochs: dict[int, EpochView]) -> None:
         before = self.view
@@ -207,10 +215,21 @@ class ChainWatcher:
         until = {number: self._now_ms() + SEED_SETTLING_MS for number in changed}
         settling = {number: end for number, end in before.settling_until_ms.items() if number in epochs}
         # One assignment of a new value: whoever holds the old view goes on with a consistent one.
-        self.view = View(before.domain, epochs, before.terms, settling | until)
+        life_ms = before.terms.life_ms_max + before.audit_terms.window_ms
+        past = self._past.renew(before.epochs, epochs, life_ms, self._now_ms())
+        self.view = replace(before, epochs=epochs, settling_until_ms=settling | until, past_epochs=past)
         for number in changed:
             self._events.publish(ChainReorganised(number))
             log.warning("the seed of an epoch has changed: the chain was reorganised", epoch=number)
+
+    def take_beacons(self, beacons: Beacons) -> None:
+        """Put the blocks that decide about audits into the view."""
+        self.view = replace(
+            self.view,
+            beacons=beacons.known,
+            beacons_settling_until_ms=beacons.settling_until_ms,
+            newest_block_ms=beacons.newest_block_ms,
+        )
 
     def status(self) -> ChainStatus:
         """For people and monitors."""
@@ -218,6 +237,21 @@ class ChainWatcher:
         miners, coordinators = (0, 0) if latest is None else (len(latest.miners), len(latest.coordinators))
         number = None if latest is None else latest.number
         return ChainStatus(number, miners, coordinators, self.unreachable, self.behind, self.disagreement)
+
+    async def _owners(self) -> Registrations:
+        """Of all nodes; epochs share one table while it is the same.
+
+        One node more than a table holds, and none has a known owner: who works does not hang on it.
+        """
+        entries = [(entry.address, entry.owner, entry.block_number) for entry in self._registry.nodes()]
+        if len(entries) > REGISTRATIONS_MAX:
+            log.warning("too many nodes are registered to tell their owners", nodes=len(entries))
+            return Registrations()
+        # In a thread: a hundred thousand are sorted in a tenth of a second.
+        made = await trio.to_thread.run_sync(Registrations.of, entries)
+        if made != self._registrations:
+            self._registrations = made
+        return self._registrations
 
     async def _snapshot(self, role: Role, epoch: int) -> Snapshot:
         nodes = [node.address for node in self._registry.nodes(role)]

@@ -13,7 +13,9 @@ from importlib import resources
 from pathlib import Path
 
 from contracts.deployment import Deployment, read_deployment
+from protocol.audit_draw import PPM, AuditTerms
 from protocol.errors import LocalError
+from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
 
 FILE_BYTES_MAX = 64 * 1024
@@ -39,6 +41,11 @@ class Parameters:
     assigned_miners: int
     offer_interval_ms: int
     offer_life_ms: int
+    beacon_margin_ms: int
+    audit_window_ms: int
+    selected_ppm: int
+    newcomer_ppm: int
+    newcomer_blocks: int
     loopback_exempt: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +58,28 @@ class Parameters:
         if not self.head_start_ms <= self.task_life_ms or not self.offer_interval_ms < self.offer_life_ms:
             message = "params.toml: a rank's head start or an offer's interval is longer than its life"
             raise NetworkUnusable(message)
+        if not self.selected_ppm <= self.newcomer_ppm <= PPM:
+            message = "params.toml: more of the usual work is audited than of newcomers' or of all"
+            raise NetworkUnusable(message)
+        if self.audit_window_ms <= self.beacon_margin_ms:
+            message = "params.toml: audits are over before their dice are thrown"
+            raise NetworkUnusable(message)
+
+    @property
+    def task_terms(self) -> TaskTerms:
+        """Times of this network's tasks."""
+        return TaskTerms(self.head_start_ms, self.task_life_ms)
+
+    @property
+    def audit_terms(self) -> AuditTerms:
+        """Times and rates of this network's audits."""
+        return AuditTerms(
+            self.beacon_margin_ms,
+            self.audit_window_ms,
+            self.selected_ppm,
+            self.newcomer_ppm,
+            self.newcomer_blocks,
+        )
 
 
 @dataclass(frozen=True, slots=True)

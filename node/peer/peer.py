@@ -23,6 +23,7 @@ from contracts.clients import Clients
 from contracts.rpc import connect
 from contracts.transactions import Sender
 from node.peer.address_book import BOOK_FILE, keep_saving, kept_book
+from node.peer.beacon_watcher import BeaconWatcher
 from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
 from node.peer.clock_exchange import ClockComparison, ClockSources, MachineClocks, serve_clock
 from node.peer.doppelganger import Doppelganger
@@ -50,9 +51,9 @@ from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence, Offence
 from protocol.guard import TaskTimes
 from protocol.hashing import sha256
-from protocol.messages import MULTIADDRS_MAX, Message, TaskAnnouncement
+from protocol.messages import MULTIADDRS_MAX, Message, ResultCommitment, TaskAnnouncement
 from protocol.rules import evidence, offers, results, tasks, verdicts
-from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
+from protocol.rules.view import Contradiction, Misranked, Seen, View
 from protocol.statement import Domain, Statement, Unsigned, open_statement, seal
 
 PRUNE_INTERVAL_S = 60
@@ -123,6 +124,13 @@ class Peer:
         )
         poll_ms = network.parameters.chain_poll_ms
         self.leaves = LeafKeeper(clients.leaves, lambda: self.view, poll_ms)
+        self.beacons = BeaconWatcher(
+            clients.blocks,
+            chain.view.audit_terms,
+            poll_ms,
+            network.parameters.seed_confirmations,
+            chain.take_beacons,
+        )
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
 
     @property
@@ -172,37 +180,64 @@ class Peer:
         """
         try:
             if sha256(data) not in self.seen.messages:
-                RULES[topic](self.seen, self.view, data, now_ms())
+                accepted = RULES[topic](self.seen, self.view, data, now_ms())
+                if topic == results.TOPIC:
+                    self._want_beacon(accepted)
         except (ProtocolError, Refusal) as error:
             message = f"our own message for {topic} breaks its rule: {error}"
             raise LocalError(message) from error
         await self.mesh.publish(self.network.topic(topic), data)
 
+    def pass_on(self, topic: str, data: bytes) -> None:
+        """Gossip another node's message that came to us alone, if it has not come by gossip. Synchronous.
+
+        Nothing goes further that its rule does not accept; a signer that contradicts itself by it is accused.
+        """
+        if sha256(data) in self.seen.messages:
+            return
+        try:
+            self._judge(topic, data)
+            self.mesh.publish_now(self.network.topic(topic), data)
+        except (ProtocolError, Refusal) as error:
+            log.info("message not passed on", topic=topic, reason=str(error))
+
     def join(self) -> None:
         """Join all topics of the network. Listeners get the opened messages from the validators."""
         self.listen(evidence.TOPIC, lambda accepted: self._take_evidence(*accepted))
+        self.listen(results.TOPIC, self._want_beacon)
         for topic in RULES:
             self.mesh.join(self.network.topic(topic), self._validator(topic))
 
     def _validator(self, topic: str) -> Validator:
-        rule = RULES[topic]
-
         def validate(data: bytes, forwarder: PeerId) -> Validation:
             del forwarder
-            try:
-                accepted = rule(self.seen, self.view, data, now_ms())
-            except (Contradiction, Misranked) as caught:
-                self.own_statements.hear_evidence(caught.evidence)
-                if self.own_statements.reason is None:
-                    self.accuse(caught.evidence)
-                raise
-            if isinstance(accepted, Statement):
-                self._hear_own(accepted)
-            for listener in self._listeners[topic]:
-                listener(accepted)
+            self._judge(topic, data)
             return Validation.ACCEPT
 
         return validate
+
+    def _judge(self, topic: str, data: bytes) -> None:
+        """Hold a message against its rule, and let listeners hear of it.
+
+        :raises GossipIgnore, GossipReject: as the rule does; what contradicts becomes evidence.
+        """
+        try:
+            accepted = RULES[topic](self.seen, self.view, data, now_ms())
+        except (Contradiction, Misranked) as caught:
+            self.own_statements.hear_evidence(caught.evidence)
+            if self.own_statements.reason is None:
+                self.accuse(caught.evidence)
+            raise
+        if isinstance(accepted, Statement):
+            self._hear_own(accepted)
+        for listener in self._listeners[topic]:
+            listener(accepted)
+
+    def _want_beacon(self, result: Statement[ResultCommitment]) -> None:
+        """Somebody has committed to work: learn which block decides whether it is audited."""
+        task = self.seen.tasks.get(result.message.task_id)
+        if task is not None:
+            self.beacons.want(task.message.deadline_ms)
 
     def _hear_own(self, statement: Statement[Any]) -> None:
         if statement.signer.address == self.key.address:
@@ -224,6 +259,7 @@ class Peer:
         observable.register("rpc", self.clients.rpc.status)
         observable.register("chain", self.chain.status)
         observable.register("leaves", self.leaves.status)
+        observable.register("beacons", self.beacons.status)
         observable.register("evidence", self.evidence.status)
         observable.register("clock", self.clock.status)
         observable.register("own_statements_heard", self.own_statements.status)
@@ -251,6 +287,7 @@ class Peer:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.clients.rpc.watch)
             nursery.start_soon(self.chain.run)
+            nursery.start_soon(self.beacons.run)
             nursery.start_soon(self.clock.run)
             nursery.start_soon(self.evidence.run)
             nursery.start_soon(self.own_statements.halt_when_foreign)
@@ -368,9 +405,13 @@ def _clock_sources(chain: ChainWatcher, clients: Clients) -> ClockSources:
 def _chain_watcher(clients: Clients, network: Network, data_dir: Path, events: EventBus) -> ChainWatcher:
     """The chain's view as far as an earlier run read it; not looked at yet."""
     parameters = network.parameters
-    terms = TaskTerms(parameters.head_start_ms, parameters.task_life_ms)
-    registry = clients.registry(data_dir / REGISTRY_FILE)
-    poll_ms = parameters.chain_poll_ms
     return ChainWatcher(
-        clients.epochs, registry, network.domain, terms, poll_ms, parameters.seed_confirmations, events
+        clients.epochs,
+        clients.registry(data_dir / REGISTRY_FILE),
+        network.domain,
+        parameters.task_terms,
+        parameters.chain_poll_ms,
+        parameters.seed_confirmations,
+        events,
+        audit_terms=parameters.audit_terms,
     )

@@ -143,6 +143,10 @@ class GossipService:
             with trio.move_on_after(PUBLISH_TIMEOUT_MS / 1000):
                 for link in links:
                     await link.outbox.wait_until_eased()
+        self.publish_now(topic, data)
+
+    def publish_now(self, topic: str, data: bytes) -> None:
+        """See :meth:`p2p.mesh.Mesh.publish_now`."""
         self._act(self.router.publish(topic, data, self._clock_ms()))
         self._host.hub.flush()
 

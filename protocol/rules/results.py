@@ -32,10 +32,14 @@ def validate_result(seen: Seen, view: View, data: bytes, now_ms: int) -> Stateme
     # [IGNORE] The task is not over.
     if task.message.deadline_ms <= now_ms:
         raise GossipIgnore("task is over")
+    # [IGNORE] Nobody can know the dice of its audit yet. No penalty: peers hear of blocks in turn.
+    if view.may_know_dice(task.message.deadline_ms):
+        raise GossipIgnore("dice of the audit may be known")
     statement = verify_gossip(view.domain, envelope, commitment, data)
     # [REJECT] The signer was drawn for the task.
     if statement.signer.address not in task.message.assigned:
         raise GossipReject("signer was not drawn for this task")
     check_slot_is_free(seen, statement)
+    seen.commitments[commitment.task_id, statement.signer.address] = statement
     remember(seen, statement)
     return statement

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from protocol.audit_draw import AuditDraw, AuditTerms, BeaconBlock
 from protocol.bounded import Bounded
 from protocol.draw import EpochView
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, SignatureError
 from protocol.evidence import BrokenSequence, Evidence, TwoStatements, WrongRanking
 from protocol.hashing import sha256
-from protocol.messages import Message, Offer, TaskAnnouncement
+from protocol.messages import Message, Offer, ResultCommitment, TaskAnnouncement
 from protocol.statement import Domain, Envelope, Statement, read_envelope, verify
 
 CLOCK_DISPARITY_MS_MAX = 500
@@ -29,6 +30,8 @@ SEEN_STATEMENTS_MAX = 16_384
 SEEN_TASKS_MAX = 4_096
 SEEN_OFFERS_MAX = 16_384
 SEEN_EVIDENCE_MAX = 4_096
+SEEN_COMMITMENTS_MAX = 8_192
+SEEN_AUDITS_MAX = 4_096
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -58,12 +61,23 @@ class View:
     :ivar terms: of the network's tasks.
     :ivar settling_until_ms: of epochs whose seed has just changed, by number: until when draws that do not
         fit are nobody's fault.
+    :ivar past_epochs: by number; older ones, which tasks name that are still audited.
+    :ivar audit_terms: of the network's audits.
+    :ivar beacons: the block of the dice by the deadline in ms of the tasks that it decides for, as far as it
+        is known and final.
+    :ivar beacons_settling_until_ms: until when draws by another block are nobody's fault.
+    :ivar newest_block_ms: the latest time of a block that is known; 0 for none.
     """
 
     domain: Domain
     epochs: Mapping[int, EpochView]
     terms: TaskTerms
     settling_until_ms: Mapping[int, int] = field(default_factory=dict)
+    past_epochs: Mapping[int, EpochView] = field(default_factory=dict)
+    audit_terms: AuditTerms = field(default_factory=AuditTerms)
+    beacons: Mapping[int, BeaconBlock] = field(default_factory=dict)
+    beacons_settling_until_ms: int = 0
+    newest_block_ms: int = 0
 
     @property
     def latest(self) -> EpochView | None:
@@ -73,6 +87,14 @@ class View:
     def is_settling(self, epoch: int, now_ms: int) -> bool:
         """Whether the seed of an epoch, by number, has just changed: a reorganisation of the chain."""
         return now_ms < self.settling_until_ms.get(epoch, 0)
+
+    def epoch_of(self, task: TaskAnnouncement) -> EpochView | None:
+        """The epoch that a task names, also when new tasks may not name it any more; None if forgotten."""
+        return self.epochs.get(task.epoch) or self.past_epochs.get(task.epoch)
+
+    def may_know_dice(self, deadline_ms: int) -> bool:
+        """Whether the block of the dice for a deadline may be known: then it is too late to commit."""
+        return self.newest_block_ms >= self.audit_terms.beacon_from_ms(deadline_ms)
 
 
 @dataclass(slots=True)
@@ -85,7 +107,8 @@ class Seen:
     :ivar task_ids: of announcements, by (coordinator, epoch, number).
     :ivar followers: of announcements, by (coordinator, epoch, the id that they name as predecessor).
     :ivar last_tasks: id of the announcement with the highest number, by (coordinator, epoch).
-    :ivar auditors: drawn for a task, by task id; kept from the first verdict on it.
+    :ivar commitments: first heard, by (task id, miner).
+    :ivar audits: what the dice say, by (commitment's digest, block hash); kept from the first verdict on.
     :ivar offers: newest offer by miner's address.
     :ivar offenders: `Offence.key` of evidence that was already accepted.
     """
@@ -102,7 +125,10 @@ class Seen:
         default_factory=lambda: Bounded(SEEN_TASKS_MAX)
     )
     last_tasks: Bounded[tuple[bytes, int], bytes] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
-    auditors: Bounded[bytes, tuple[bytes, ...]] = field(default_factory=lambda: Bounded(SEEN_TASKS_MAX))
+    commitments: Bounded[tuple[bytes, bytes], Statement[ResultCommitment]] = field(
+        default_factory=lambda: Bounded(SEEN_COMMITMENTS_MAX)
+    )
+    audits: Bounded[tuple[bytes, bytes], AuditDraw] = field(default_factory=lambda: Bounded(SEEN_AUDITS_MAX))
     offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))
     offenders: Bounded[tuple[int, bytes], None] = field(default_factory=lambda: Bounded(SEEN_EVIDENCE_MAX))
 

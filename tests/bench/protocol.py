@@ -25,7 +25,17 @@ from protocol.messages import TaskAnnouncement
 from protocol.rules.view import Seen
 from protocol.statement import read_envelope, unsigned
 from tests.protocol import builders
-from tests.protocol.builders import AUDITOR, COORDINATOR, DOMAIN, FIRST_RANKED, MINERS, NOW_MS, TASK, sealed
+from tests.protocol.builders import (
+    AUDITOR,
+    COMMITTED,
+    COORDINATOR,
+    DOMAIN,
+    FIRST_RANKED,
+    MINERS,
+    NOW_MS,
+    TASK,
+    sealed,
+)
 from tests.vectors.situations import RULES
 
 ROUND_S = 0.05
@@ -84,6 +94,8 @@ def validation(topic: str) -> Callable[[], Any]:
     seen = Seen()
     if topic in {"results", "verdicts"}:
         RULES["tasks"](seen, view, TASK.encoded, NOW_MS)
+    if topic == "verdicts":
+        RULES["results"](seen, view, COMMITTED.encoded, NOW_MS)
 
     def judge() -> None:
         for known in (seen.statements, seen.messages, seen.offenders):

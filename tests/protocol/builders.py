@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from coincurve import PrivateKey
 
-from protocol.audit import AuditReason, AuditVerdict, Verdict
-from protocol.draw import EpochView, Snapshot, auditors, rank_for_task, task_seed
+from protocol.audit import SKETCH_BYTES, AuditReason, AuditVerdict, CheckedStep, Verdict
+from protocol.audit_draw import AuditDraw, AuditedWork, AuditTerms, BeaconBlock, draw_audit
+from protocol.draw import EpochView, Snapshot, rank_for_task, task_seed
 from protocol.evidence import BrokenSequence, Evidence, FalsePart, TwoStatements, WrongRanking
 from protocol.hashing import keccak256, sha256
 from protocol.merkle import merkle_root
@@ -38,7 +40,7 @@ from protocol.messages import (
 from protocol.model_card import CARD_FORMAT, ModelCard, RequestFile
 from protocol.model_table import ModelHead, SchedulerRule
 from protocol.receipt import Receipt
-from protocol.rules.verdicts import AUDITORS_PER_TASK
+from protocol.registrations import Registrations
 from protocol.rules.view import TaskTerms, View
 from protocol.signature import HALF_ORDER, address_of, sign_digest
 from protocol.statement import (
@@ -96,6 +98,21 @@ def snapshot() -> Snapshot:
     return Snapshot.of((MINERS[name].address, stake * WEI_PER_CAI) for name, stake in STAKES_CAI.items())
 
 
+OLD_BLOCK, NEW_BLOCK, BEACON_BLOCK = 1_000, 700_000, 800_000
+"""Blocks in which nodes were registered, and that of the dice."""
+
+
+@functools.cache
+def registrations() -> Registrations:
+    """Everybody owns one node, but bob and eve, and cid and the coordinator, have one owner; ann is new."""
+    owners = {"bob": "owner of eve", "cid": "owner of coordinator"}
+    entries = [(node, NEW_BLOCK if name == "ann" else OLD_BLOCK) for name, node in MINERS.items()]
+    return Registrations.of(
+        (node.address, key(owners.get(node.name, f"owner of {node.name}")).address, block)
+        for node, block in (*entries, (COORDINATOR, OLD_BLOCK))
+    )
+
+
 @functools.cache
 def epoch_view(number: int = 7) -> EpochView:
     return EpochView(
@@ -103,6 +120,7 @@ def epoch_view(number: int = 7) -> EpochView:
         seed=keccak256(b"seed of epoch " + str(number).encode()),
         miners=snapshot(),
         coordinators=Snapshot.of([(COORDINATOR.address, 2_000_001 * WEI_PER_CAI)]),
+        registrations=registrations(),
     )
 
 
@@ -111,7 +129,8 @@ EPOCH = epoch_view()
 
 @functools.cache
 def view() -> View:
-    return View(DOMAIN, {6: epoch_view(6), 7: EPOCH}, TERMS)
+    """A peer's knowledge after the deadline of `TASK`, whose work the dice have selected."""
+    return View(DOMAIN, {6: epoch_view(6), 7: EPOCH}, TERMS, beacons={NOW_MS + 120_000: beacon()})
 
 
 def changed(message: Any, **changes: Any) -> Any:
@@ -236,20 +255,50 @@ def chunk(**changes: Any) -> ResultChunk:
     return changed(ResultChunk(TASK.digest, 0, ChunkKind.OUTPUT_PART, 0, STEPS, IMAGE_PARTS[0]), **changes)
 
 
-AUDITORS = tuple(
-    KEY_OF[address]
-    for address in auditors(
-        EPOCH.miners,
-        task_seed(EPOCH.seed, COORDINATOR.address, TASK.message.number),
-        TASK.message.assigned,
-        AUDITORS_PER_TASK,
-    )
-)
+COMMITTED = opened(FIRST_RANKED, commitment())
+WORK = AuditedWork.of(TASK.message, COMMITTED)
+AUDIT_TERMS = AuditTerms()
+
+
+def block(name: str, number: int = BEACON_BLOCK) -> BeaconBlock:
+    """A block with a hash made from a name."""
+    return BeaconBlock(number, keccak256(name.encode()), NOW_MS + 140_000)
+
+
+def audit(beacon: BeaconBlock) -> AuditDraw:
+    """What the dice say of the first ranked miner's work, if this is their block."""
+    return draw_audit(EPOCH, WORK, beacon, AUDIT_TERMS)
+
+
+@functools.cache
+def beacon() -> BeaconBlock:
+    """The first of many blocks that selects the work."""
+    blocks = map(block, map(str, itertools.count()))
+    return next(one for one in blocks if audit(one).is_selected)
+
+
+AUDIT = audit(beacon())
+AUDITORS = tuple(KEY_OF[address] for address, _ in AUDIT.auditors)
 AUDITOR = AUDITORS[0]
+AUDITED_STEP = AUDIT.auditors[0][1][0]
+
+
+def checked(*steps: int) -> tuple[CheckedStep, ...]:
+    return tuple(CheckedStep(step, sha256(bytes([step]))[:SKETCH_BYTES]) for step in steps)
 
 
 def verdict(**changes: Any) -> AuditVerdict:
-    made = AuditVerdict(TASK.digest, FIRST_RANKED.address, Verdict.HONEST, (0, 2), AuditReason.NONE)
+    made = AuditVerdict(
+        task_id=TASK.digest,
+        miner=FIRST_RANKED.address,
+        commitment=COMMITTED.digest,
+        verdict=Verdict.HONEST,
+        reason=AuditReason.NONE,
+        checked=checked(AUDITED_STEP),
+        worst_excess_ppb=1_800,
+        place=(),
+        bundle=sha256(b"a bundle"),
+    )
     return changed(made, **changes)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from protocol import draw
 from protocol.amounts import WEI_PER_MICRO_CAI
-from protocol.draw import Snapshot, auditors, auditors_seed, follows_draw, rank_for_task, ranking, task_seed
+from protocol.draw import Snapshot, follows_draw, rank_for_task, ranking, task_seed
 from protocol.hashing import keccak256
 from protocol.messages import RANKING_MAX, PassedOver, RankedMiner
 from tests.protocol.builders import everybody
@@ -106,17 +106,6 @@ def test_the_seed_is_the_hash_of_60_bytes():
 ALL_SEVEN = {bytes([number]) * 20: number + 1 for number in range(7)}
 SNAPSHOT = snapshot_of(ALL_SEVEN)
 SEED = keccak256(b"a task")
-
-
-@lawful
-@given(stakes, seeds, st.integers(0, 5), st.integers(0, 8))
-def test_auditors_are_a_draw_of_their_own_without_the_assigned(weights, seed, assigned_count, wanted):
-    snapshot = snapshot_of(weights)
-    assigned = list(ranking(snapshot, seed))[:assigned_count]
-    drawn = auditors(snapshot, seed, assigned, wanted)
-    second = list(ranking(snapshot, keccak256(b"auditors" + seed)))
-    assert auditors_seed(seed) == keccak256(b"auditors" + seed)
-    assert list(drawn) == [miner for miner in second if miner not in assigned][:wanted]
 
 
 def only(live):

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import cbor, messages
+from protocol.audit import CheckedStep, FaultPlace
 from protocol.errors import DecodeError
 from protocol.evidence import STATEMENT_BYTES_MAX
 from protocol.hashing import keccak256, sha256
@@ -57,6 +58,8 @@ STRUCTS = [
     TaskDecline,
     SignedVoucher,
     Envelope,
+    CheckedStep,
+    FaultPlace,
 ]
 EVERY_STRUCT = pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import protocol
-from protocol import draw, epoch_document, evidence, messages, png, statement
+from protocol import audit_draw, draw, epoch_document, evidence, messages, png, registrations, statement
+from protocol.audit import AuditReason, Audits, CheckedStep, FaultPlace, TraceTensor
 from protocol.cbor import BYTES_MAX, DEPTH_MAX
 from protocol.clock import QUESTIONS_PER_STREAM_MAX, ClockAnswer, ClockQuestion
 from protocol.draw import ranking, task_seed
@@ -87,6 +88,8 @@ STRUCTS = [
     ProvedLeaf,
     TraceLeaf,
     SignedVoucher,
+    CheckedStep,
+    FaultPlace,
     *evidence.FORM_OF.values(),
 ]
 
@@ -177,6 +180,9 @@ def test_the_table_of_kinds():
         (ChunkKind, "ResultChunk"),
         (ReplyKind, "TaskReply"),
         (DeclineKind, "TaskDecline"),
+        (Audits, "TaskAnnouncement"),
+        (AuditReason, "AuditVerdict"),
+        (TraceTensor, "FaultPlace"),
     ],
 )
 def test_each_set_of_numbers_has_its_table(numbers, title):
@@ -238,11 +244,14 @@ def test_the_limits():
         "longest life of an offer in ms": offers.OFFER_LIFE_MS_MAX,
         "longest life of a task in ms": tasks.TASK_LIFE_MS_MAX,
         "longest statement of a chunk within evidence": evidence.CHUNK_STATEMENT_BYTES_MAX,
-        "most auditors of one task": verdicts.AUDITORS_PER_TASK,
-        "time for verdicts after the deadline in ms": verdicts.AUDIT_LIFE_MS,
+        "auditors of one piece of work": audit_draw.AUDITORS_PER_WORK,
+        "places looked at for auditors": audit_draw.AUDITOR_PLACES_MAX,
+        "nodes with owners of one epoch": registrations.REGISTRATIONS_MAX,
         "messages remembered": view.SEEN_MESSAGES_MAX,
         "statements remembered": view.SEEN_STATEMENTS_MAX,
         "announcements remembered": view.SEEN_TASKS_MAX,
+        "commitments remembered": view.SEEN_COMMITMENTS_MAX,
+        "audits remembered": view.SEEN_AUDITS_MAX,
         "offers remembered": view.SEEN_OFFERS_MAX,
         "offences remembered": view.SEEN_EVIDENCE_MAX,
     }

@@ -1,5 +1,6 @@
 """Replays the committed vectors as another implementation would: from the files alone."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from protocol import cbor, draw, model_table, receipt, trace
 from protocol.amounts import WEI_PER_MICRO_CAI
+from protocol.audit import TraceTensor
+from protocol.audit_draw import AuditedWork, AuditTerms, BeaconBlock, draw_audit
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, InvalidMessage
 from protocol.evidence import decode_evidence, verify_evidence
@@ -15,9 +18,11 @@ from protocol.hashing import keccak256
 from protocol.merkle import merkle_proof, merkle_root, proves
 from protocol.messages import KIND_OF, PassedOver, TaskInput
 from protocol.pay import PaySchedule, Price, SignedVoucher, price_of
+from protocol.registrations import Registrations
 from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
 from protocol.signature import recover, sign_digest
+from protocol.sketch import drawn_places, pack_bins
 from protocol.statement import Domain, Envelope, open_statement, read_envelope
 from protocol.tensor import proves_piece, tensor_hash
 from protocol.work import Work
@@ -114,8 +119,6 @@ def test_draw():
         assert seed_of(task["number"]).hex() == task["seed"]
         ranking = list(draw.ranking(snapshot, of_hex(task["seed"])))
         assert [miner.hex() for miner in ranking] == task["ranking"]
-        auditors = draw.auditors(snapshot, of_hex(task["seed"]), ranking[:2], 5)
-        assert [miner.hex() for miner in auditors] == task["auditors_when_the_first_two_are_assigned"]
     passed = vectors["passed_over"]
     places = draw.rank_for_task(
         snapshot,
@@ -127,6 +130,42 @@ def test_draw():
         "ranking"
     ]
     assert {place["passed_over"] for place in passed["ranking"]} == {0, PassedOver.NO_OFFER, PassedOver.BUSY}
+
+
+def test_audit():
+    vectors = load("audit.json")
+    epoch = EpochView(
+        0,
+        bytes(32),
+        snapshot_of(vectors["miners"]),
+        Snapshot.of([]),
+        registrations_of(vectors["registrations"]),
+    )
+    terms = AuditTerms(**vectors["audit_terms"])
+    outcomes = set()
+    for case in vectors["draws"]:
+        names = ("coordinator", "miner", "commitment")
+        work = AuditedWork(*(of_hex(case[name]) for name in names), case["steps"])
+        drawn = draw_audit(epoch, work, block_of(case["block"]), terms)
+        assert (drawn.dice.hex(), drawn.selected_ppm) == (case["dice"], case["selected_ppm"])
+        assert drawn.is_selected == case["is_selected"]
+        assert [
+            {"auditor": auditor.hex(), "steps": list(steps)} for auditor, steps in drawn.auditors
+        ] == case["auditors"]
+        outcomes.add((drawn.is_selected, drawn.selected_ppm, len(drawn.auditors)))
+    newcomer, usual = terms.newcomer_ppm, terms.selected_ppm
+    assert outcomes == {(True, usual, 2), (False, usual, 0), (True, newcomer, 2), (False, newcomer, 0)}
+    for case in vectors["sketches"]:
+        places = drawn_places(
+            of_hex(case["dice"]),
+            of_hex(case["auditor"]),
+            case["step"],
+            TraceTensor(case["tensor"]),
+            case["numbers"],
+            len(case["places"]),
+        )
+        assert list(places) == case["places"]
+        assert pack_bins(case["bins"]).hex() == case["sketch"]
 
 
 def test_merkle():
@@ -234,20 +273,47 @@ def test_receipt():
 
 
 def view_of(document):
-    return View(
+    known = View(
         Domain(document["chain_id"], of_hex(document["slashing_contract"])),
-        {
-            epoch["number"]: EpochView(
-                epoch["number"],
-                of_hex(epoch["seed"]),
-                snapshot_of(epoch["miners"]),
-                snapshot_of(epoch["coordinators"]),
-            )
-            for epoch in document["epochs"]
-        },
+        epochs_of(document["epochs"]),
         TaskTerms(document["head_start_ms"], document["life_ms_max"]),
         {int(number): until for number, until in document["settling_until_ms"].items()},
     )
+    if "audit_terms" not in document:
+        return known
+    registrations = registrations_of(document["registrations"])
+    return dataclasses.replace(
+        known,
+        epochs=epochs_of(document["epochs"], registrations),
+        past_epochs=epochs_of(document["past_epochs"], registrations),
+        audit_terms=AuditTerms(**document["audit_terms"]),
+        beacons={int(deadline_ms): block_of(block) for deadline_ms, block in document["beacons"].items()},
+        beacons_settling_until_ms=document["beacons_settling_until_ms"],
+        newest_block_ms=document["newest_block_ms"],
+    )
+
+
+def epochs_of(documents, registrations=Registrations()):  # noqa: B008 - frozen
+    return {
+        epoch["number"]: EpochView(
+            epoch["number"],
+            of_hex(epoch["seed"]),
+            snapshot_of(epoch["miners"]),
+            snapshot_of(epoch["coordinators"]),
+            registrations,
+        )
+        for epoch in documents
+    }
+
+
+def registrations_of(entries):
+    return Registrations.of(
+        (of_hex(entry["node"]), of_hex(entry["owner"]), entry["block"]) for entry in entries
+    )
+
+
+def block_of(document):
+    return BeaconBlock(document["number"], of_hex(document["hash"]), document["time_ms"])
 
 
 def outcome_of(seen, view, message):

@@ -11,16 +11,16 @@ from dataclasses import replace
 from typing import Any
 
 from p2p.gossip.wire import encode_messages
-from protocol.audit import AuditReason, AuditVerdict, Verdict
-from protocol.draw import auditors, rank_for_task, task_seed
+from protocol.audit import AuditReason, Verdict
+from protocol.draw import rank_for_task, task_seed
 from protocol.evidence import Fault
 from protocol.hashing import sha256
 from protocol.merkle import merkle_root
 from protocol.messages import Offer, ResultCommitment, TaskAcceptance, TaskAnnouncement
 from protocol.rules import offers, results, tasks, verdicts
-from protocol.rules.verdicts import AUDITORS_PER_TASK
 from protocol.statement import Statement
 from tests.protocol.builders import everybody, model_offer, opened, sealed
+from tests.simulation.auditor import audit_of, verdict_on
 from tests.simulation.coordinator import ASSIGNED, STEPS, Coordinator, work
 from tests.simulation.market import Market
 from tests.simulation.miner import OFFER_LIFE_MS, Miner
@@ -85,14 +85,17 @@ def two_commitments(market: Market) -> Peer:
 
 def two_verdicts(market: Market) -> Peer:
     """An auditor finds one piece of work honest and a fault in it."""
-    task = _task(market, 1)
-    seed = task_seed(market.epoch.seed, task.message.coordinator, task.message.number)
-    # Not the first one drawn: it gives honest verdicts of its own.
-    drawn = auditors(market.epoch.miners, seed, task.message.assigned, AUDITORS_PER_TASK)[1:]
-    cheat = _somebody_new(market, [miner for miner in drawn if miner in market.miners]).peer
+    seen = _coordinator(market, -1).peer.seen
+    for result in seen.commitments.values():
+        task = seen.tasks[result.message.task_id].message
+        # Not the first one drawn: it gives honest verdicts of its own.
+        auditor, steps = audit_of(market.network.view, task, result).auditors[1]
+        if auditor not in market.cheats:
+            break
+    cheat = _somebody_new(market, [auditor]).peer
     one, other = (
-        AuditVerdict(task.digest, task.message.assigned[0], verdict, (0, 1), reason)
-        for verdict, reason in ((Verdict.HONEST, AuditReason.NONE), (Verdict.FAULT, _SOME_REASON))
+        verdict_on(result, steps, *said)
+        for said in ((Verdict.HONEST, AuditReason.NONE), (Verdict.FAULT, AuditReason.IMAGE))
     )
     say_to_half(cheat, verdicts.TOPIC, sealed(cheat.key, one), sealed(cheat.key, other))
     return cheat
@@ -137,7 +140,6 @@ ACTS: dict[str, tuple[Cheat, Fault]] = {
     "wrong ranking": (wrong_ranking, Fault.WRONG_RANKING),
     "false image": (false_image, Fault.FALSE_PART),
 }
-_SOME_REASON = next(reason for reason in AuditReason if reason is not AuditReason.NONE)
 
 
 def _somebody_new(market: Market, addresses: Iterable[bytes]) -> Miner:

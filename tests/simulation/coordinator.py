@@ -21,6 +21,7 @@ from node.coordinator.actions import (
     CloseStream,
     Failure,
     Finish,
+    PassOn,
     Publish,
     Send,
     SendInput,
@@ -35,7 +36,7 @@ from node.exchange.inputs import input_payloads
 from protocol.errors import CuckooError, Refusal
 from protocol.hashing import sha256
 from protocol.messages import Offer, TaskAnnouncement
-from protocol.rules import tasks
+from protocol.rules import results, tasks
 from protocol.rules.view import View
 from protocol.statement import Statement, open_statement
 from protocol.work import ImageNumbers, Work, WorkKind
@@ -262,6 +263,8 @@ class Coordinator(Process):
                     self._market.streams.end(stream_id, self.peer.node.number, reason)
                 case Publish(task_id=task_id, data=data):
                     self.later(0.0, self._publish, task_id, data)
+                case PassOn(data=data):
+                    self.peer.pass_on(results.TOPIC, data)
                 case Call(task_id=task_id, miner=miner):
                     self._call(task_id, miner)
                 case AskChain(miner=miner):

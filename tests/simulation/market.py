@@ -44,7 +44,7 @@ class Market:
                 self.coordinators[peer.key.address] = Coordinator(self, peer)
             else:
                 self.miners[peer.key.address] = Miner(self, peer, capacity)
-                Auditor(peer, latest)
+                Auditor(peer)
 
     @property
     def orders(self) -> list[Order]:

@@ -40,7 +40,7 @@ BY_ALL_ARGUMENTS: tuple[tuple[Any, str], ...] = (
 
 BY_IDENTITY_OF_FIRST: tuple[tuple[Any, str], ...] = (
     (protocol.rules.tasks, "follows_draw"),
-    (protocol.rules.verdicts, "auditors"),
+    (protocol.rules.verdicts, "draw_audit"),
 )
 """Functions whose first argument is one of a few large values that outlive the run."""
 

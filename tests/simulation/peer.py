@@ -7,11 +7,12 @@ Is not: a role; those are in `coordinator`, `miner` and `auditor` of this folder
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from p2p.mesh import Validation
+from protocol.audit_draw import PPM, AuditTerms, BeaconBlock
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import GossipIgnore, GossipReject, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
@@ -137,6 +138,11 @@ class Peer:
         self.node.publish(topic, data)
         return True
 
+    def pass_on(self, topic: str, data: bytes) -> None:
+        """Gossip another peer's message that came to us alone, if its rule takes it."""
+        if self.judge(topic, data, self.node.number) is Validation.ACCEPT:
+            self.node.publish(topic, data)
+
     def keep(self, evidence_found: Evidence) -> Offence:
         """Note evidence, after checking it."""
         offence = verify_evidence(DOMAIN, evidence_found, self.view.epochs)
@@ -206,7 +212,24 @@ def chain_view(miners: list[Key], coordinators: list[Key]) -> View:
         Snapshot.of(stakes),
         Snapshot.of([(coordinator.address, 2_000_001 * WEI_PER_CAI) for coordinator in coordinators]),
     )
-    return View(DOMAIN, {EPOCH: epoch}, TERMS)
+    return View(DOMAIN, {EPOCH: epoch}, TERMS, audit_terms=ALL_WORK, beacons=SimulatedBlocks())
+
+
+ALL_WORK = AuditTerms(selected_ppm=PPM, newcomer_ppm=PPM)
+"""All work is audited, so that verdicts travel."""
+
+
+class SimulatedBlocks(Mapping[int, BeaconBlock]):
+    """The block that decides for each deadline, told as soon as it is asked for: here nobody tries again."""
+
+    def __getitem__(self, deadline_ms: int) -> BeaconBlock:
+        return BeaconBlock(0, keccak256(b"a simulated block %d" % deadline_ms), deadline_ms)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 def keys(purpose: str, count: int) -> list[Key]:

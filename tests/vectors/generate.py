@@ -11,13 +11,12 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from protocol import cbor, receipt
-from protocol.draw import auditors, rank_for_task, ranking, task_seed
+from protocol.draw import rank_for_task, ranking, task_seed
 from protocol.evidence import verify_evidence
 from protocol.evidence_document import to_document
 from protocol.merkle import merkle_proof, merkle_root
@@ -28,9 +27,16 @@ from protocol.statement import unsigned
 from tests.protocol import builders
 from tests.protocol.builders import COORDINATOR, DOMAIN, EPOCH, MINERS, sealed
 from tests.protocol.rules import test_evidence, test_offers, test_results, test_tasks, test_verdicts
+from tests.vectors.audits import audit_vectors
 from tests.vectors.proofs import model_vectors, step_vectors, tensor_vectors, trace_vectors
 from tests.vectors.session import noise_vectors, yamux_vectors
-from tests.vectors.situations import Gossip, Situation, judge, snapshot_document, view_document
+from tests.vectors.situations import (
+    Gossip,
+    Situation,
+    judge,
+    snapshot_document,
+    view_document,
+)
 
 FOLDER = Path(__file__).parent
 TOPIC_TESTS: dict[str, ModuleType] = {
@@ -141,15 +147,11 @@ def draw_vectors() -> Any:
     tasks = []
     for number in (0, 1, 2, 11, 2**64 - 1):
         seed = task_seed(EPOCH.seed, COORDINATOR.address, number)
-        assigned = list(islice(ranking(EPOCH.miners, seed), 2))
         tasks.append(
             {
                 "number": str(number),
                 "seed": seed.hex(),
                 "ranking": [miner.hex() for miner in ranking(EPOCH.miners, seed)],
-                "auditors_when_the_first_two_are_assigned": [
-                    miner.hex() for miner in auditors(EPOCH.miners, seed, assigned, 5)
-                ],
             }
         )
     seed = task_seed(EPOCH.seed, COORDINATOR.address, 0)
@@ -303,14 +305,14 @@ def gossip_document(gossip: Gossip) -> dict[str, Any]:
 
 
 def rule_vectors(topic: str) -> Any:
-    cases = []
+    cases, audits = [], topic in {"results", "verdicts"}
     for name, situation in situations_of(topic).items():
         outcome = judge(situation)
         case = {
             "name": name,
-            "view": view_document(situation.known),
+            "view": view_document(situation.known, audits=audits),
             **(
-                {"later_view": view_document(situation.later_view)}
+                {"later_view": view_document(situation.later_view, audits=audits)}
                 if situation.later_view is not None
                 else {}
             ),
@@ -330,6 +332,7 @@ FILES: dict[str, Callable[[], Any]] = {
     "cbor.json": cbor_vectors,
     "statement.json": statement_vectors,
     "draw.json": draw_vectors,
+    "audit.json": audit_vectors,
     "merkle.json": merkle_vectors,
     "tensor.json": tensor_vectors,
     "trace.json": trace_vectors,

@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from protocol.audit_draw import BeaconBlock
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import GossipIgnore, GossipReject
+from protocol.registrations import Registrations
 from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, View
 from tests.protocol.builders import NOW_MS, view
@@ -132,24 +134,59 @@ def reject(reason: str) -> Callable[[Make], Test]:
     return functools.partial(_expecting, Outcome("reject", reason))
 
 
-def view_document(known: View) -> dict[str, Any]:
-    """A view as JSON: hexadecimal bytes, decimal strings for weights."""
-    return {
+def view_document(known: View, *, audits: bool = False) -> dict[str, Any]:
+    """A view as JSON: hexadecimal bytes, decimal strings for weights.
+
+    :param audits: with what audits need besides.
+    """
+    document = {
         "chain_id": known.domain.chain_id,
         "slashing_contract": known.domain.verifying_contract.hex(),
         "head_start_ms": known.terms.head_start_ms,
         "life_ms_max": known.terms.life_ms_max,
-        "epochs": [
-            {
-                "number": epoch.number,
-                "seed": epoch.seed.hex(),
-                "miners": snapshot_document(epoch.miners),
-                "coordinators": snapshot_document(epoch.coordinators),
-            }
-            for epoch in known.epochs.values()
-        ],
+        "epochs": [epoch_document(epoch) for epoch in known.epochs.values()],
         "settling_until_ms": {str(number): until for number, until in known.settling_until_ms.items()},
     }
+    return document | audits_document(known) if audits else document
+
+
+def audits_document(known: View) -> dict[str, Any]:
+    """The part of a view that audits need. All epochs have the same nodes with the same owners."""
+    epochs = {**known.epochs, **known.past_epochs}.values()
+    return {
+        "past_epochs": [epoch_document(epoch) for epoch in known.past_epochs.values()],
+        "registrations": registrations_document(next(iter(epochs)).registrations),
+        "audit_terms": dataclasses.asdict(known.audit_terms),
+        "beacons": {str(deadline_ms): block_document(block) for deadline_ms, block in known.beacons.items()},
+        "beacons_settling_until_ms": known.beacons_settling_until_ms,
+        "newest_block_ms": known.newest_block_ms,
+    }
+
+
+def epoch_document(epoch: EpochView) -> dict[str, Any]:
+    return {
+        "number": epoch.number,
+        "seed": epoch.seed.hex(),
+        "miners": snapshot_document(epoch.miners),
+        "coordinators": snapshot_document(epoch.coordinators),
+    }
+
+
+def registrations_document(registrations: Registrations) -> list[dict[str, Any]]:
+    starts = range(0, len(registrations.nodes), 20)
+    nodes = [registrations.nodes[start : start + 20] for start in starts]
+    return [
+        {
+            "node": node.hex(),
+            "owner": registrations.owner_of(node).hex(),
+            "block": registrations.block_of(node),
+        }
+        for node in nodes
+    ]
+
+
+def block_document(block: BeaconBlock) -> dict[str, Any]:
+    return {"number": block.number, "hash": block.hash.hex(), "time_ms": block.time_ms}
 
 
 def snapshot_document(snapshot: Snapshot) -> list[dict[str, str]]:
@@ -161,9 +198,8 @@ def snapshot_document(snapshot: Snapshot) -> list[dict[str, str]]:
 
 def view_without_epoch(number: int) -> View:
     whole = view()
-    return View(
-        whole.domain, {other: epoch for other, epoch in whole.epochs.items() if other != number}, whole.terms
-    )
+    others = {other: epoch for other, epoch in whole.epochs.items() if other != number}
+    return dataclasses.replace(whole, epochs=others)
 
 
 def view_settling(number: int, until_ms: int) -> View:
@@ -173,4 +209,4 @@ def view_settling(number: int, until_ms: int) -> View:
 
 def view_with(epoch: EpochView) -> View:
     whole = view()
-    return View(whole.domain, {**whole.epochs, epoch.number: epoch}, whole.terms)
+    return dataclasses.replace(whole, epochs={**whole.epochs, epoch.number: epoch})

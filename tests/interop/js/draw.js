@@ -3,7 +3,6 @@
 import { keccak256, uint } from './statements.js'
 
 export const taskSeed = (epochSeed, coordinator, number) => keccak256(epochSeed, coordinator, uint(number, 64))
-export const auditorsSeed = (seed) => keccak256('auditors', seed)
 
 // miners: [{ address (hex), weight (BigInt) }]. Gives all addresses in the order in which they are drawn.
 export function ranking (miners, seed) {
@@ -34,8 +33,4 @@ export function rankForTask (miners, seed, reasonFor, wanted) {
     if (reason === 0) assigned += 1
   }
   return places
-}
-
-export function auditors (miners, seed, assigned, wanted) {
-  return ranking(miners, auditorsSeed(seed)).filter((address) => !assigned.includes(address)).slice(0, wanted)
 }

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as cbor from './cbor.js'
-import { auditors, rankForTask, ranking, taskSeed } from './draw.js'
+import { drawAudit, drawnPlaces, packBins } from './audit.js'
+import { rankForTask, ranking, taskSeed } from './draw.js'
 import { proves, root, sha256 } from './merkle.js'
 import { halves, singles } from './half.js'
 import { decodeHead, firstLatent, integersOf, modelId, nextLatent, provesRow, rowOf, sameHalf, tensorNumbers } from './model.js'
@@ -63,13 +64,27 @@ function replayDraw () {
     assert.equal(seedOf(task.number).toString('hex'), task.seed)
     const drawn = ranking(miners, hex(task.seed))
     assert.deepEqual(drawn, task.ranking)
-    assert.deepEqual(auditors(miners, hex(task.seed), drawn.slice(0, 2), 5), task.auditors_when_the_first_two_are_assigned)
   }
   const passed = vectors.passed_over
   const reasonFor = (address) => passed.reasons[address] ?? 0
   const places = rankForTask(miners, seedOf(passed.number), reasonFor, passed.wanted)
   assert.deepEqual(places, passed.ranking.map((place) => [place.miner, Number(place.passed_over)]))
   return vectors.tasks.length + 1
+}
+
+function replayAudit () {
+  const vectors = load('audit.json')
+  const miners = vectors.miners.map((miner) => ({ address: miner.address, weight: BigInt(miner.weight_micro_cai) }))
+  for (const { block, dice, selected_ppm: part, is_selected: isSelected, auditors, ...work } of vectors.draws) {
+    const drawn = drawAudit(miners, vectors.registrations, work, block, vectors.audit_terms)
+    assert.deepEqual(drawn, { dice, selected_ppm: part, is_selected: isSelected, auditors })
+  }
+  for (const vector of vectors.sketches) {
+    const [dice, auditor, wanted] = [hex(vector.dice), hex(vector.auditor), vector.places.length]
+    assert.deepEqual(drawnPlaces(dice, auditor, vector.step, vector.tensor, vector.numbers, wanted), vector.places)
+    assert.equal(packBins(vector.bins).toString('hex'), vector.sketch)
+  }
+  return vectors.draws.length + vectors.sketches.length
 }
 
 function replayMerkle () {
@@ -200,6 +215,7 @@ process.stdout.write(JSON.stringify({
   cbor: replayCbor(),
   statements: replayStatements(),
   draw: replayDraw(),
+  audit: replayAudit(),
   merkle: replayMerkle(),
   tensors: replayTensors(),
   traces: replayTraces(),

@@ -12,7 +12,17 @@ from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
-from node.coordinator.actions import AskChain, Call, CloseStream, Finish, Publish, Send, SendInput, Tell
+from node.coordinator.actions import (
+    AskChain,
+    Call,
+    CloseStream,
+    Finish,
+    PassOn,
+    Publish,
+    Send,
+    SendInput,
+    Tell,
+)
 from node.coordinator.engine import CoordinatorEngine
 from node.coordinator.journal import open_journal
 from node.coordinator.outcomes import Delivered, Progress
@@ -202,7 +212,7 @@ class Life:
                     self.todo.append(lambda stream_id=stream_id: self.work(stream_id))
                 case Send(stream_id=stream_id, replies=replies):
                     self.streams[stream_id].hear(replies)
-                case CloseStream():
+                case CloseStream() | PassOn():
                     pass
                 case AskChain():
                     self.todo.append(action)

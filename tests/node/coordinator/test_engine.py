@@ -4,7 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from node.coordinator.actions import Accuse, Call, CloseStream, Failure, Publish, Send, SendInput, Tell
+from node.coordinator.actions import (
+    Accuse,
+    Call,
+    CloseStream,
+    Failure,
+    PassOn,
+    Publish,
+    Send,
+    SendInput,
+    Tell,
+)
 from node.coordinator.arrivals import ARRIVAL_MS
 from node.coordinator.drawing import NotReady
 from node.coordinator.engine import BUSY_RETRY_MS, ORDERS_MAX, WAIT_MS_MAX
@@ -18,8 +28,10 @@ from protocol.messages import (
     ChunkKind,
     DeclineKind,
     PassedOver,
+    ReplyKind,
     TaskAcceptance,
     TaskInput,
+    TaskReply,
 )
 from protocol.pay import PaySchedule
 from protocol.receipt import to_document, verify_document
@@ -39,6 +51,7 @@ from tests.node.coordinator.desk import (
 )
 
 PRICE_WEI = 8 * 8 * STEPS * 10**15
+RECEIVED = TaskReply(ReplyKind.RECEIVED, b"", "").encode()
 
 
 @pytest.fixture
@@ -57,6 +70,10 @@ def test_a_whole_task(desk):
     assert verify_document(to_document(outcome.receipt)).matches(png())
     assert miner.replies[0] == "INPUT"
     assert miner.replies[-2:] == ["RECEIVED", "CLOSE"]
+    # Everybody hears of the commitment before the miner does that it was received.
+    passed_on, *rest = desk.actions[desk.actions.index(PassOn(outcome.receipt.commitment.encoded)) :]
+    assert rest[:2] == [Send(miner.stream_id, (RECEIVED,)), CloseStream(miner.stream_id)]
+    assert desk.of(PassOn) == [passed_on]
     assert miner.vouchers[-1].task_wei == PRICE_WEI
     assert desk.purse.promised_wei == {miner.key.address: PRICE_WEI}
     assert desk.purse.held_wei == 0

@@ -13,17 +13,19 @@ from node.exchange.openings import (
     OpeningCounts,
     OpeningServer,
     ask_opening,
-    drawn_auditors,
 )
 from node.exchange.protocols import OPENINGS_PROTOCOL
+from node.exchange.work_records import WorkRecords
 from node.inference.traces.trace_file import TraceWriter
 from node.inference.traces.trace_store import TraceStore
 from p2p.frames import RemoteAborted
 from p2p.identity import address_of_peer
+from protocol.audit import Audits
+from protocol.audit_draw import PPM, AuditTerms, BeaconBlock
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import InvalidMessage
 from protocol.hashing import sha256
-from protocol.messages import RankedMiner, TaskAnnouncement
+from protocol.messages import RankedMiner, ResultCommitment
 from protocol.rules.view import TaskTerms, View
 from protocol.signature import address_of, sign_digest
 from protocol.statement import open_statement, seal
@@ -50,15 +52,25 @@ EPOCH = EpochView(
 )
 
 
-def the_task():
+def signed(number, message):
+    sealed = seal(DOMAIN, message, lambda statement: sign_digest(secret(number), statement.digest))
+    return open_statement(DOMAIN, sealed, type(message))
+
+
+def the_task(**changes):
     message = dataclasses.replace(
-        announcement(RankedMiner(address(MINER), 0)), coordinator=address(COORDINATOR)
+        announcement(RankedMiner(address(MINER), 0)), coordinator=address(COORDINATOR), **changes
     )
-    sealed = seal(DOMAIN, message, lambda statement: sign_digest(secret(COORDINATOR), statement.digest))
-    return open_statement(DOMAIN, sealed, TaskAnnouncement)
+    return signed(COORDINATOR, message)
 
 
 TASK = the_task()
+ALL_WORK = AuditTerms(selected_ppm=PPM, newcomer_ppm=PPM)
+BEACONS = {TASK.message.deadline_ms: BeaconBlock(9, sha256(b"a block"), TASK.message.deadline_ms)}
+
+
+def committed(task, root):
+    return signed(MINER, ResultCommitment(task.digest, bytes(32), 5, IMAGE_HASH, root, len(ROWS)))
 
 
 class Clock:
@@ -69,21 +81,28 @@ class Clock:
 
 
 class World:
-    """A miner's server on a host, with one trace, and hosts that ask."""
+    """A miner's server on a host, with one trace, and hosts that ask.
 
-    def __init__(self, hosts, folder, source):
+    :ivar view: what the miner knows of the chain: no epoch any more, as hours later.
+    """
+
+    def __init__(self, hosts, folder, source, task=TASK):
         self.hosts, self.clock = hosts, Clock()
-        self.store = TraceStore(folder)
+        self.store = TraceStore(folder / "traces")
+        self.records = WorkRecords(folder / "works", DOMAIN, self.clock())
+        self.view = View(DOMAIN, {}, TaskTerms(1_000, 60_000), audit_terms=ALL_WORK, beacons=BEACONS)
+        self.wanted = []
         self.server = OpeningServer(
-            self.store, lambda: View(DOMAIN, {1: EPOCH}, TaskTerms(1_000, 60_000)), self.clock
+            self.store, self.records, lambda: self.view, self.wanted.append, self.clock
         )
-        writer = TraceWriter(self.store.path_of(TASK.digest), len(ROWS), source)
+        writer = TraceWriter(self.store.path_of(task.digest), len(ROWS), source)
         for row in ROWS:
             writer.add(*row)
         final = writer.finish(FINAL)
-        self.store.keep(TASK.digest, TASK.encoded, self.clock())
-        self.binding = TraceBinding(TASK.digest, address(MINER), TASK.message.model_id, len(ROWS), IMAGE_HASH)
+        self.store.keep(task.digest, task.encoded, self.clock())
+        self.binding = TraceBinding(task.digest, address(MINER), task.message.model_id, len(ROWS), IMAGE_HASH)
         self.root = self.binding.root(steps_root(writer.leaves), final, tensor_hash(source))
+        self.records.keep(committed(task, self.root), EPOCH, self.clock())
         hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, self.server.handle)
 
     async def ask(self, asker, *steps, final=0, source=0, task_id=TASK.digest):
@@ -96,16 +115,12 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(folder, source=b""):
+async def open_world(folder, source=b"", task=TASK):
     async with open_hosts(4) as hosts:
         async with trio.open_nursery() as nursery:
             for asker in hosts[1:]:
                 nursery.start_soon(connect, asker, hosts[MINER])
-        yield World(hosts, folder, source)
-
-
-def test_the_auditor_is_drawn():
-    assert drawn_auditors(TASK.message, EPOCH) == (address(AUDITOR),)
+        yield World(hosts, folder, source, task)
 
 
 async def test_who_may_ask_gets_what_was_committed_to(tmp_path):
@@ -144,6 +159,53 @@ async def test_clear_refusals(tmp_path):
         with pytest.raises(RemoteAborted, match="no trace"):
             await world.ask(AUDITOR, 0)
         assert world.server.counts == OpeningCounts(unknown=2, stranger=1)
+
+
+async def test_who_was_not_drawn_gets_nothing_also_with_stake(tmp_path):
+    """Work that the dice do not select is nobody's to see but the buyer's."""
+    async with open_world(tmp_path) as world:
+        nothing = AuditTerms(selected_ppm=0, newcomer_ppm=0)
+        world.view = dataclasses.replace(world.view, audit_terms=nothing)
+        with pytest.raises(RemoteAborted, match="neither an auditor nor the coordinator"):
+            await world.ask(AUDITOR, 0)
+        await world.ask(COORDINATOR, 0)
+        assert world.server.counts == OpeningCounts(stranger=1, opened=1)
+
+
+async def test_a_task_that_its_buyer_alone_audits_is_opened_to_nobody_else(tmp_path):
+    task = the_task(audits=Audits.BUYER_ONLY)
+    async with open_world(tmp_path, task=task) as world:
+        with pytest.raises(RemoteAborted, match="its buyer's alone to audit"):
+            await world.ask(AUDITOR, 0, task_id=task.digest)
+        await world.ask(COORDINATOR, 0, task_id=task.digest)
+
+
+async def test_an_auditor_that_comes_before_the_block_is_known_here_is_told_to_ask_again(tmp_path):
+    """And the block is looked for: after a restart nothing else would make this node do so."""
+    async with open_world(tmp_path) as world:
+        world.view = dataclasses.replace(world.view, beacons={})
+        with pytest.raises(RemoteAborted, match="not known here yet: ask again"):
+            await world.ask(AUDITOR, 0)
+        assert world.wanted == [TASK.message.deadline_ms]
+        world.view = dataclasses.replace(world.view, beacons=BEACONS)
+        await world.ask(AUDITOR, 0)
+        assert world.server.counts == OpeningCounts(early=1, opened=1)
+
+
+async def test_an_honest_miner_opens_after_a_restart_when_the_chain_has_gone_on_for_hours(tmp_path):
+    """A refusal would be a withheld opening, and cost the stake."""
+    async with open_world(tmp_path) as world:
+        world.clock.now_ms += 5 * 3600 * 1000
+        world.server._records = WorkRecords(tmp_path / "works", DOMAIN, world.clock())
+        await world.ask(AUDITOR, 0)
+
+
+async def test_work_of_which_the_epoch_is_lost_is_opened_to_the_coordinator_alone(tmp_path):
+    async with open_world(tmp_path) as world:
+        world.server._records = WorkRecords(tmp_path / "others", DOMAIN, world.clock())
+        with pytest.raises(RemoteAborted, match="nobody can say any more who audits"):
+            await world.ask(AUDITOR, 0)
+        await world.ask(COORDINATOR, 0)
 
 
 async def test_attack_flood_of_requests(tmp_path):

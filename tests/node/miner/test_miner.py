@@ -20,6 +20,7 @@ from node.system.events import EventBus
 from node.system.observable import Observable
 from p2p.identity import peer_id_from_public_key
 from p2p.streams import StreamBroken
+from protocol.draw import EpochView, Snapshot
 from protocol.errors import Refusal
 from protocol.messages import DeclineKind, ReplyKind, ResultCommitment, TaskAcceptance, TaskCall
 from protocol.rules import offers, results, tasks
@@ -40,6 +41,7 @@ from tests.node.miner.engine_world import (
 )
 
 UNITS = 20
+EPOCH = EpochView(7, bytes(32), Snapshot.of([(MINER.address, 10**18)]), Snapshot.of([]))
 
 
 def now_ms():
@@ -141,7 +143,9 @@ async def world(tmp_path, monkeypatch, autojump_clock, nursery):
         data_dir=tmp_path,
         host=host,
         lookup=None,
-        view=SimpleNamespace(terms=TERMS, latest=None, domain=DOMAIN),
+        domain=DOMAIN,
+        beacons=SimpleNamespace(want=lambda deadline_ms: None),
+        view=SimpleNamespace(terms=TERMS, latest=None, domain=DOMAIN, epoch_of=lambda task: EPOCH),
         network=SimpleNamespace(
             parameters=SimpleNamespace(
                 progress_timeout_ms=5_000, chain_poll_ms=500, offer_interval_ms=2_000, offer_life_ms=20_000

@@ -9,6 +9,8 @@ from contracts.errors import ChainUnreachable, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry_store import Entry
 from node.coordinator.shell import CHAIN_TIMEOUT_S
+from node.peer import chain_watcher
+from node.peer.beacon_watcher import Beacons
 from node.peer.chain_watcher import (
     BEHIND_S_MAX,
     EPOCHS_KEPT,
@@ -18,13 +20,15 @@ from node.peer.chain_watcher import (
     ChainWatcher,
 )
 from node.system.events import ChainReorganised, EventBus
+from protocol.audit_draw import BeaconBlock
+from protocol.registrations import Registrations
 from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
 
 POLL_MS = 1000
 CONFIRMATIONS = 3
 TERMS = TaskTerms(1_000, 60_000)
-MINER, COORDINATOR = b"\x01" * 20, b"\x02" * 20
+MINER, COORDINATOR, OWNER = b"\x01" * 20, b"\x02" * 20, b"\x0f" * 20
 
 
 class FakeEpochs:
@@ -80,9 +84,11 @@ class FakeRegistry:
         await trio.sleep(self.sync_s)
         self.syncs += 1
 
-    def nodes(self, role):
-        address = MINER if role is Role.MINER else COORDINATOR
-        return (Entry(1, 0, address, bytes(20), role),)
+    def nodes(self, role=None):
+        found = [(5, MINER, Role.MINER), (6, COORDINATOR, Role.COORDINATOR)]
+        return tuple(
+            Entry(block, 0, address, OWNER, one) for block, address, one in found if role in (None, one)
+        )
 
 
 @pytest.fixture
@@ -169,6 +175,42 @@ async def test_latest_epochs_are_kept_and_read_once(watcher, epochs, registry):
         await watcher.refresh()
     assert sorted(watcher.view.epochs) == [4, 5][-EPOCHS_KEPT:]
     assert registry.syncs == 5
+
+
+async def test_an_epoch_knows_the_owners_of_nodes_and_shares_them_while_they_are_the_same(watcher, epochs):
+    for number in (1, 2):
+        epochs.newest = Epoch(number, bytes(32), number)
+        await watcher.refresh()
+    first, second = (watcher.view.epochs[number].registrations for number in (1, 2))
+    assert first is second
+    assert (second.owner_of(MINER), second.block_of(MINER)) == (OWNER, 5)
+    assert (second.owner_of(COORDINATOR), second.block_of(COORDINATOR)) == (OWNER, 6)
+
+
+async def test_more_nodes_than_a_table_holds_leave_their_owners_unknown(watcher, epochs, monkeypatch):
+    monkeypatch.setattr(chain_watcher, "REGISTRATIONS_MAX", 1)
+    epochs.newest = Epoch(1, bytes(32), 1)
+    await watcher.refresh()
+    assert watcher.view.latest.registrations == Registrations()
+    assert len(watcher.view.latest.miners) == 1
+
+
+async def test_past_epochs_serve_audits_and_no_new_task(watcher, epochs):
+    for number in range(1, 5):
+        epochs.newest = Epoch(number, bytes(32), number)
+        await watcher.refresh()
+    assert sorted(watcher.view.past_epochs) == [1, 2]
+    assert sorted(watcher.view.epochs) == [3, 4]
+
+
+async def test_blocks_that_decide_are_put_into_the_view(watcher, epochs):
+    beacons = Beacons({5_000: BeaconBlock(7, bytes(32), 6_000)}, 8_000, 9_000)
+    watcher.take_beacons(beacons)
+    epochs.newest = Epoch(1, bytes(32), 1)
+    await watcher.refresh()
+    view = watcher.view
+    assert Beacons(view.beacons, view.beacons_settling_until_ms, view.newest_block_ms) == beacons
+    assert view.latest.number == 1
 
 
 async def test_an_epoch_with_another_seed_after_a_reorganisation_is_read_again(watcher, epochs):

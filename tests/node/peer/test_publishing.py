@@ -1,5 +1,7 @@
 """A peer's own messages: judged by the rule of all, once."""
 
+import dataclasses
+from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +11,11 @@ from node.coordinator.actions import Publish
 from node.peer import peer as subject
 from node.peer.peer import Peer
 from protocol.errors import LocalError
-from protocol.rules import tasks
+from protocol.evidence import TwoStatements
+from protocol.messages import ResultCommitment
+from protocol.rules import results, tasks
 from protocol.rules.view import Seen
-from tests.node.coordinator.desk import Desk
+from tests.node.coordinator.desk import Desk, sealed
 
 
 class Mesh:
@@ -22,6 +26,9 @@ class Mesh:
 
     async def publish(self, topic, data):
         await trio.lowlevel.checkpoint()
+        self.publish_now(topic, data)
+
+    def publish_now(self, topic, data):
         self.published.append((topic, data))
 
 
@@ -54,3 +61,58 @@ async def test_a_message_that_breaks_its_rule_stays_here(desk, peer):
         await peer.publish(tasks.TOPIC, desk.of(Publish)[-1].data)
     assert str(caught.value) == "our own message for tasks breaks its rule: task is over"
     assert peer.mesh.published == []
+
+
+class TestPassedOn:
+    """A miner's commitment that came on its stream alone: the coordinator makes everybody hear of it."""
+
+    @pytest.fixture
+    def heard(self, peer):
+        """What listeners heard, and what the peer accused."""
+        heard = []
+        peer._listeners = defaultdict(list)
+        peer._listeners[results.TOPIC].append(lambda accepted: heard.append(accepted.digest))
+        peer.own_statements = SimpleNamespace(reason=None, hear_evidence=lambda evidence: None)
+        peer.key = SimpleNamespace(address=bytes(20))
+        peer.evidence = SimpleNamespace(found=heard.append)
+        return heard
+
+    @pytest.fixture
+    def commitment(self, desk, peer):
+        """Of the first drawn miner, for an announced task that this peer knows."""
+        tasks.validate_task(peer.seen, peer.view, desk.of(Publish)[-1].data, desk.now_ms)
+        miner = desk.miner(0)
+        return lambda **changes: signed(miner, **changes)
+
+    def test_it_is_heard_here_and_goes_out_once(self, peer, heard, commitment):
+        data = commitment()
+        peer.pass_on(results.TOPIC, data)
+        assert peer.mesh.published == [(results.TOPIC, data)]
+        assert len(heard) == len(peer.seen.commitments) == 1
+        peer.pass_on(results.TOPIC, data)
+        assert len(peer.mesh.published) == len(heard) == 1
+
+    def test_one_that_gossip_brought_goes_out_no_second_time(self, desk, peer, heard, commitment):
+        data = commitment()
+        results.validate_result(peer.seen, peer.view, data, desk.now_ms)
+        peer.pass_on(results.TOPIC, data)
+        assert (peer.mesh.published, heard) == ([], [])
+
+    def test_a_late_one_stays_here(self, desk, peer, heard, commitment):
+        data = commitment()
+        desk.now_ms += 10 * 60 * 1000
+        peer.pass_on(results.TOPIC, data)
+        assert (peer.mesh.published, heard) == ([], [])
+
+    def test_attack_another_commitment_on_the_stream_than_on_gossip(self, desk, peer, heard, commitment):
+        """The buyer hears one thing, the world another: both together are evidence."""
+        results.validate_result(peer.seen, peer.view, commitment(), desk.now_ms)
+        peer.pass_on(results.TOPIC, commitment(output_hash=b"o" * 32))
+        assert peer.mesh.published == []
+        assert [type(one) for one in heard] == [TwoStatements]
+
+
+def signed(miner, **changes):
+    """The envelope of a commitment by a miner of the desk."""
+    made = ResultCommitment(miner.task.digest, bytes(32), 5, bytes(32), bytes(32), 20)
+    return sealed(miner.key, dataclasses.replace(made, **changes))

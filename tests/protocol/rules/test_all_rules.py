@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol import cbor
+from protocol.audit import AuditVerdict
 from protocol.errors import GossipIgnore, GossipReject
 from protocol.evidence import TwoStatements
 from protocol.messages import MESSAGE_OF, Offer, ResultCommitment, TaskAnnouncement
@@ -17,6 +18,7 @@ from protocol.rules.view import Seen
 from tests.protocol import builders
 from tests.protocol.builders import (
     AUDITOR,
+    COMMITTED,
     COORDINATOR,
     FIRST_RANKED,
     MINERS,
@@ -64,6 +66,12 @@ plausible = st.one_of(
         st.integers(0, 4_000_000),
     ),
     st.builds(lambda made: changed(made, task_id=TASK.digest), structs(ResultCommitment)),
+    st.builds(
+        lambda made: changed(
+            made, task_id=TASK.digest, miner=FIRST_RANKED.address, commitment=COMMITTED.digest
+        ),
+        structs(AuditVerdict),
+    ),
     st.one_of(*(structs(struct) for struct in MESSAGE_OF.values())),
 )
 statements = st.builds(sealed, signers, plausible | st.sampled_from(builders.messages()))
@@ -92,6 +100,7 @@ def test_any_bytes_are_accepted_ignored_or_rejected(topic):
     def law(messages, now_ms):
         seen = Seen()
         tasks.validate_task(seen, builders.view(), TASK.encoded, NOW_MS)
+        results.validate_result(seen, builders.view(), COMMITTED.encoded, NOW_MS)
         for data in messages:
             before = memory(seen)
             try:

@@ -77,6 +77,21 @@ def test_results__ignore_when_the_task_is_over():
     return Situation(changed(gossip(), now_ms=DEADLINE_MS), before=(ANNOUNCED,))
 
 
+@ignore("dice of the audit may be known")
+def test_results__ignore_when_the_dice_may_be_known():
+    """By a clock that is slow the task may still go on."""
+    beacon_ms = DEADLINE_MS + builders.AUDIT_TERMS.beacon_margin_ms
+    late = changed(builders.view(), newest_block_ms=beacon_ms)
+    return Situation(gossip(), before=(ANNOUNCED,), later_view=late)
+
+
+@accept
+def test_results__accept_while_no_block_is_late_enough_for_the_dice():
+    beacon_ms = DEADLINE_MS + builders.AUDIT_TERMS.beacon_margin_ms
+    early = changed(builders.view(), newest_block_ms=beacon_ms - 1)
+    return Situation(gossip(), before=(ANNOUNCED,), later_view=early)
+
+
 @reject("signature is malformed")
 def test_results__reject_a_malformed_signature():
     return Situation(Gossip("results", gossip().data[:-1] + b"\x00"), before=(ANNOUNCED,))

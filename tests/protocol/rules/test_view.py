@@ -2,11 +2,23 @@ import dataclasses
 
 import pytest
 
+from protocol.audit_draw import PPM, AuditTerms
+from protocol.errors import GossipReject
 from protocol.evidence import TwoStatements, verify_evidence
-from protocol.rules import offers, view
+from protocol.rules import offers, results, tasks, verdicts, view
 from protocol.rules.view import Equivocation, Seen, View, check_slot_is_free, slot_key
 from tests.protocol import builders
-from tests.protocol.builders import DOMAIN, FIRST_RANKED, MINERS, NOW_MS, TERMS, offer, opened, sealed
+from tests.protocol.builders import (
+    DOMAIN,
+    FIRST_RANKED,
+    MINERS,
+    NOW_MS,
+    STRANGER,
+    TERMS,
+    offer,
+    opened,
+    sealed,
+)
 
 ANN = MINERS["ann"]
 
@@ -19,14 +31,15 @@ ANN = MINERS["ann"]
         ("task_ids", view.SEEN_TASKS_MAX),
         ("followers", view.SEEN_TASKS_MAX),
         ("last_tasks", view.SEEN_TASKS_MAX),
-        ("auditors", view.SEEN_TASKS_MAX),
+        ("commitments", view.SEEN_COMMITMENTS_MAX),
+        ("audits", view.SEEN_AUDITS_MAX),
         ("tasks", view.SEEN_TASKS_MAX),
         ("offers", view.SEEN_OFFERS_MAX),
         ("offenders", view.SEEN_EVIDENCE_MAX),
     ],
 )
 def test_everything_that_a_peer_remembers_has_a_limit(name, limit):
-    assert len(dataclasses.fields(Seen)) == 9
+    assert len(dataclasses.fields(Seen)) == 10
     remembered = getattr(Seen(), name)
     for number in range(limit + 1):
         remembered[number] = None
@@ -86,3 +99,44 @@ def test_one_signer_may_fill_many_slots_without_an_end_to_memory(monkeypatch):
     assert len(seen.statements) == 5
     assert list(seen.offers) == [ANN.address]
     assert seen.offers[ANN.address].message.sequence == 11
+
+
+def test_an_older_epoch_is_known_to_audits_alone():
+    past = dataclasses.replace(
+        builders.view(), epochs={8: builders.epoch_view(8)}, past_epochs={7: builders.EPOCH}
+    )
+    assert past.epoch_of(builders.announcement()) == builders.EPOCH
+    assert past.epoch_of(builders.announcement(epoch=8)) == builders.epoch_view(8)
+    assert past.epoch_of(builders.announcement(epoch=6)) is None
+
+
+def committed(data: bytes) -> Seen:
+    """A peer that has heard of the task, and of a commitment for it."""
+    seen = Seen()
+    tasks.validate_task(seen, builders.view(), builders.TASK.encoded, NOW_MS)
+    results.validate_result(seen, builders.view(), data, NOW_MS)
+    return seen
+
+
+def test_a_draw_is_made_once_for_each_work_and_block():
+    seen = committed(sealed(FIRST_RANKED, builders.commitment()))
+    verdicts.validate_verdict(seen, builders.view(), sealed(builders.AUDITOR, builders.verdict()), NOW_MS)
+    beacon = builders.beacon()
+    assert dict(seen.audits) == {(builders.COMMITTED.digest, beacon.hash): builders.AUDIT}
+    # It stands, also when the epoch is not to be had any more.
+    other, steps = builders.AUDIT.auditors[1]
+    verdict = builders.verdict(checked=builders.checked(*steps))
+    nowhere = dataclasses.replace(builders.view(), epochs={})
+    verdicts.validate_verdict(seen, nowhere, sealed(builders.KEY_OF[other], verdict), NOW_MS)
+    assert len(seen.audits) == 1
+
+
+def test_attack_a_commitment_to_no_unit_at_all():
+    """Steps are drawn among as many as were done; nothing that a miner signs stops a node."""
+    nothing = opened(FIRST_RANKED, builders.commitment(units_done=0))
+    seen = committed(nothing.encoded)
+    all_work = AuditTerms(selected_ppm=PPM, newcomer_ppm=PPM)
+    known = dataclasses.replace(builders.view(), audit_terms=all_work)
+    data = sealed(STRANGER, builders.verdict(commitment=nothing.digest))
+    with pytest.raises(GossipReject, match="not drawn"):
+        verdicts.validate_verdict(seen, known, data, NOW_MS)
