@@ -44,6 +44,19 @@ class PeerClass(enum.Enum):
     STRANGER = "stranger"
 
 
+class StreamRefusal(enum.Enum):
+    """Why a further stream is not let in."""
+
+    CLOSED = "closed"
+    """No peer of its class is let in."""
+
+    PEER_FULL = "peer_full"
+    """Its peer has as many as one may."""
+
+    FULL = "full"
+    """The share of its class is taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class Share:
     """Streams of one class that may be open at a time.
@@ -119,27 +132,19 @@ class OpenStreams:
             return PeerClass.ASSIGNED
         return PeerClass.STAKED if self._is_staked(peer) else PeerClass.STRANGER
 
-    def refusal(self, peer: PeerId, peer_class: PeerClass) -> str | None:
-        """Why a further stream is not let in, as the name of a count; None if it is.
-
-        Such as ``refused_stranger_closed``, when no peer of the class is let in; ``refused_stranger_full``
-        and ``refused_stranger_peer_full``, when the share of the class is taken, or the peer's.
-        """
+    def refusal(self, peer: PeerId, peer_class: PeerClass) -> StreamRefusal | None:
+        """Why a further stream is not let in; None if it is."""
         share = self._admission.share_of(peer_class)
         if self._admission.is_closed(peer_class):
-            return f"refused_{peer_class.value}_closed"
+            return StreamRefusal.CLOSED
         per_peer_max = share.per_peer_max
         if peer_class is PeerClass.ASSIGNED:
             per_peer_max = min(per_peer_max, self._awaited(peer) + SPARE_STREAMS)
         if self._by_peer[peer_class, peer] >= per_peer_max:
-            return f"refused_{peer_class.value}_peer_full"
+            return StreamRefusal.PEER_FULL
         if self._by_class[peer_class] >= share.total_max:
-            return f"refused_{peer_class.value}_full"
+            return StreamRefusal.FULL
         return None
-
-    def is_closed(self, peer_class: PeerClass) -> bool:
-        """Whether no peer of a class is let in, now or later."""
-        return self._admission.is_closed(peer_class)
 
     def enter(self, peer: PeerId, peer_class: PeerClass) -> None:
         """A stream was let in; call :meth:`leave` with the same at its end."""

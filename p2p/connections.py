@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -32,14 +31,15 @@ from protocol.errors import LocalError, Refusal
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from multiaddr import Multiaddr
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
+    from p2p.discovery import ExchangeCounts
     from p2p.host import Host
     from p2p.identity import PeerId
-    from p2p.record_store import PeerRecords
+    from p2p.record_store import PeerRecords, RecordCounts
 
 BOOTNODES_MAX: Final = 64
 """Bootnodes that one node may be given."""
@@ -126,6 +126,34 @@ class ConnectionParams:
             raise LocalError("a connection parameter is above its cap")
 
 
+@dataclass(slots=True)
+class KeeperCounts:
+    """Connections since the start.
+
+    :ivar connected: with whom, whoever dialled; :ivar disconnected: whose last connection is gone.
+    :ivar dial_failed: peers of which no address answered.
+    :ivar trimmed: let go because there were too many.
+    :ivar frozen: let go because they did not answer pings.
+    :ivar ping_own_delay: pings that were late because we were.
+    """
+
+    connected: int = 0
+    disconnected: int = 0
+    dial_failed: int = 0
+    trimmed: int = 0
+    frozen: int = 0
+    ping_own_delay: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperStatistics:
+    """A keeper since the start, and its address book and peer exchange."""
+
+    connections: KeeperCounts
+    records: RecordCounts
+    exchange: ExchangeCounts
+
+
 class ConnectionKeeper:
     """Keeps a host connected while :meth:`run` runs.
 
@@ -167,7 +195,7 @@ class ConnectionKeeper:
         self._since_ms: dict[PeerId, int] = {}
         self._attended: dict[PeerId, trio.CancelScope] = {}
         self._changed = Signal()
-        self._counts: Counter[str] = Counter()
+        self._counts = KeeperCounts()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -203,21 +231,20 @@ class ConnectionKeeper:
             for peer in self._host.connected_peers():
                 self._nursery.start_soon(self.exchange.ask, peer)
 
-    def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start, and the size of the book."""
-        return {
-            "records": len(self.records),
-            **self._counts,
-            **{f"record_{name}": count for name, count in self.records.counts.items()},
-            **{f"exchange_{name}": count for name, count in self.exchange.counts.items()},
-        }
+    def statistics(self) -> KeeperStatistics:
+        """All that an operator may want to see, now."""
+        return KeeperStatistics(
+            connections=replace(self._counts),
+            records=replace(self.records.counts),
+            exchange=replace(self.exchange.counts),
+        )
 
     # PeerObserver
 
     def peer_connected(self, peer_id: PeerId, *, outbound: bool) -> None:
         """The host has a new peer: ask it for others, then ping it from time to time."""
         del outbound
-        self._counts["connected"] += 1
+        self._counts.connected += 1
         self._since_ms[peer_id] = _now_ms()
         self.records.note_met(peer_id)
         if peer_id in self._bootnodes:
@@ -228,7 +255,7 @@ class ConnectionKeeper:
 
     def peer_disconnected(self, peer_id: PeerId) -> None:
         """The host has lost a peer: look at once whether others must be dialled."""
-        self._counts["disconnected"] += 1
+        self._counts.disconnected += 1
         scope = self._attended.pop(peer_id, None)
         if scope is not None:
             scope.cancel()
@@ -282,7 +309,7 @@ class ConnectionKeeper:
                     _log.debug("dialling %s failed: %r", address, error)
                 else:
                     return
-            self._counts["dial_failed"] += 1
+            self._counts.dial_failed += 1
             failures = self._backoff.failed(peer, _now_ms())
             if bootnode is None and failures >= self._params.candidate_failures_max:
                 self.records.forget(peer)
@@ -306,7 +333,7 @@ class ConnectionKeeper:
             grace_ms=self._params.trim_grace_ms,
         )
         for peer in leaving:
-            self._counts["trimmed"] += 1
+            self._counts.trimmed += 1
             await self._host.disconnect(peer)
 
     def _is_kept(self, peer: PeerId) -> bool:
@@ -342,11 +369,11 @@ class ConnectionKeeper:
             if not answered and trio.current_time() - deadline > OWN_DELAY_MS / 1000:
                 # We ourselves are that late: a node without time must not blame its peers for it, and drop
                 # them all at the worst moment.
-                self._counts["ping_own_delay"] += 1
+                self._counts.ping_own_delay += 1
                 continue
             failures = 0 if answered else failures + 1
             if failures >= self._params.ping_failures_max:
-                self._counts["frozen"] += 1
+                self._counts.frozen += 1
                 _log.info("disconnecting %s: no answer to pings", peer)
                 await self._host.disconnect(peer)
                 failures = 0

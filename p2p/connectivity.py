@@ -9,6 +9,7 @@ relays, as bootstrap peers do, also answers those who ask whether they can be di
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import trio
@@ -20,13 +21,34 @@ from p2p.relay.hole_punch import HolePuncher
 from p2p.relay.server import RelayServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
     from p2p.host import Host
     from p2p.identity import PeerId
+    from p2p.reachability import DialBackCounts, ReachabilityCounts
+    from p2p.relay.client import RelayClientCounts
+    from p2p.relay.hole_punch import HolePunchCounts
     from p2p.relay.relay_book import RelayLimits
+    from p2p.relay.server import RelayServerStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectivityStatistics:
+    """How a node is reached, and reaches others.
+
+    :ivar relays: that lead others to us now; :ivar client: our dealings with relays.
+    :ivar reachability: our questions whether we can be dialled.
+    :ivar relaying: what we do as a relay, if we are one; :ivar dial_back: others' questions to us, likewise.
+    """
+
+    relays: int
+    client: RelayClientCounts
+    hole_punch: HolePunchCounts
+    reachability: ReachabilityCounts
+    relaying: RelayServerStatistics | None
+    dial_back: DialBackCounts | None
 
 
 class Connectivity:
@@ -87,11 +109,13 @@ class Connectivity:
             await nursery.start(self.hole_puncher.run)
             task_status.started()
 
-    def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start."""
-        servers = [server for server in (self.relay, self._dial_back) if server is not None]
-        return {
-            **self.relays.statistics(),
-            **self.hole_puncher.statistics(),
-            **{name: count for server in servers for name, count in server.statistics().items()},
-        }
+    def statistics(self) -> ConnectivityStatistics:
+        """All that an operator may want to see, now."""
+        return ConnectivityStatistics(
+            relays=len(self.relays.addresses()),
+            client=replace(self.relays.counts),
+            hole_punch=replace(self.hole_puncher.counts),
+            reachability=replace(self.reachability.counts),
+            relaying=None if self.relay is None else self.relay.statistics(),
+            dial_back=None if self._dial_back is None else replace(self._dial_back.counts),
+        )

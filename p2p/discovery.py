@@ -13,7 +13,7 @@ Addresses of private networks count only when they come over one.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2p.admission import Admission, Share
@@ -74,17 +74,29 @@ def split_records(payload: bytes) -> tuple[bytes, ...]:
     return tuple(envelopes)
 
 
+@dataclass(slots=True)
+class ExchangeCounts:
+    """Questions since the start. :ivar asked: of ours; :ivar ask_failed: of them, those without an answer.
+
+    :ivar answered: of others.
+    """
+
+    asked: int = 0
+    ask_failed: int = 0
+    answered: int = 0
+
+
 class PeerExchange:
     """Asks and answers ``/cuckoo/peers/1`` over a host. Answers from the moment it is made.
 
-    :ivar counts: ``asked``, ``answered``, ``ask_failed``.
+    :ivar counts: see `ExchangeCounts`.
     """
 
     def __init__(self, host: Host, records: PeerRecords, rng: random.Random) -> None:
         self._host = host
         self._records = records
         self._rng = rng
-        self.counts: Counter[str] = Counter()
+        self.counts = ExchangeCounts()
         host.handle_direct_streams(
             PEERS_PROTOCOL,
             self._answer,
@@ -94,7 +106,7 @@ class PeerExchange:
 
     async def ask(self, peer: PeerId) -> None:
         """Tell a connected peer our record and take those it knows. Failure is counted, not raised."""
-        self.counts["asked"] += 1
+        self.counts.asked += 1
         try:
             async with self._host.open_direct_stream(
                 peer, PEERS_PROTOCOL, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX
@@ -106,7 +118,7 @@ class PeerExchange:
                 answer = await stream.receive(timeout_ms=EXCHANGE_TIMEOUT_MS)
                 self.accept_all(split_records(answer or b""), peer)
         except (Refusal, ProtocolError) as error:
-            self.counts["ask_failed"] += 1
+            self.counts.ask_failed += 1
             _log.debug("asking %s for peers failed: %r", peer, error)
 
     def accept_all(self, envelopes: Iterable[bytes], teller: PeerId) -> list[PeerId]:
@@ -122,5 +134,5 @@ class PeerExchange:
         for envelope in split_records(payload or b"")[:1]:
             self._records.confirm(peer, envelope, heard_from_ip=self._host.remote_ip(peer))
         known = self._records.to_tell(peer, self._host.connected_peers(), self._rng)
-        self.counts["answered"] += 1
+        self.counts.answered += 1
         await stream.send(encode_records(known), timeout_ms=EXCHANGE_TIMEOUT_MS)

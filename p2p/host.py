@@ -14,6 +14,8 @@ import logging
 import socket
 from collections import Counter
 from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import trio
@@ -48,7 +50,10 @@ if TYPE_CHECKING:
     from libp2p.abc import INetConn, INetStream, INetwork
     from libp2p.host.basic_host import BasicHost
 
-    from p2p.swarm import Connection, GuardedSwarm, StreamGuard
+    from p2p.limits import LimitCounts
+    from p2p.session.counts import SessionCounts
+    from p2p.stream_gate import DirectStreamCounts
+    from p2p.swarm import Connection, GuardedSwarm, StreamGuard, StreamGuardCounts
 
 DIAL_TIMEOUT_MS: Final = 10_000
 """Time for one dial with its handshakes."""
@@ -87,12 +92,48 @@ class PeerObserver(Protocol):
         """The last connection with a peer is gone."""
 
 
+@dataclass(slots=True)
+class HostCounts:
+    """Dials and calls of observers since the start.
+
+    :ivar dial_failed: dials without a connection, those that took too long among them.
+    :ivar observer_failed: calls of observers that raised.
+    """
+
+    dialled: int = 0
+    dial_failed: int = 0
+    observer_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HostStatistics:
+    """A host now, and since the start.
+
+    :ivar connected_peers: now.
+    :ivar dialled, dial_failed, observer_failed: see `HostCounts`.
+    :ivar inbound: connections that were refused; :ivar circuits: of them, those that relays led to us.
+    :ivar hub_calls_failed: see :class:`p2p.session.hub.Hub`.
+    :ivar streams: of all protocols, towards us; :ivar direct_streams: of them, direct ones.
+    """
+
+    connected_peers: int
+    dialled: int
+    dial_failed: int
+    observer_failed: int
+    inbound: LimitCounts
+    circuits: LimitCounts
+    sessions: SessionCounts
+    hub_calls_failed: int
+    streams: StreamGuardCounts
+    direct_streams: DirectStreamCounts
+
+
 class Host:
     """One node on the network. Made by :func:`open_host`.
 
     :ivar peer_id: our own PeerID.
     :ivar own_addresses: what we announce, and where others see us come from.
-    :ivar counts: ``dialled``, ``dial_failed``, ``observer_failed``.
+    :ivar counts: see `HostCounts`.
     :ivar hub: reads and writes for all its connections.
     """
 
@@ -106,7 +147,7 @@ class Host:
     ) -> None:
         self.peer_id: PeerId = basic.get_id()
         self.own_addresses = own_addresses
-        self.counts: Counter[str] = Counter()
+        self.counts = HostCounts()
         self._call_through: Callable[[Multiaddr, PeerId], Awaitable[Stream]] | None = None
         self._basic = basic
         self._swarm = swarm
@@ -189,18 +230,20 @@ class Host:
         """Whether one of the connections with a peer was dialled by us."""
         return any(connection.direction.name != "INBOUND" for connection in self._connections(peer_id))
 
-    def statistics(self) -> dict[str, int]:
-        """Named counts since the start, and ``connected_peers`` now."""
-        return {
-            "connected_peers": len(self._peers),
-            **self.counts,
-            **{f"inbound_{name}": count for name, count in self._swarm.limits.counts.items()},
-            **{f"circuit_{name}": count for name, count in self._swarm.circuit_limits.counts.items()},
-            **{f"session_{name}": count for name, count in self._upgrader.counts.items()},
-            **{f"hub_{name}": count for name, count in self.hub.counts.items()},
-            **{f"stream_{name}": count for name, count in self._guard.counts.items()},
-            **{f"direct_{name}": count for name, count in self._gate.counts.items()},
-        }
+    def statistics(self) -> HostStatistics:
+        """All that an operator may want to see, now."""
+        return HostStatistics(
+            connected_peers=len(self._peers),
+            dialled=self.counts.dialled,
+            dial_failed=self.counts.dial_failed,
+            observer_failed=self.counts.observer_failed,
+            inbound=deepcopy(self._swarm.limits.counts),
+            circuits=deepcopy(self._swarm.circuit_limits.counts),
+            sessions=deepcopy(self._upgrader.counts),
+            hub_calls_failed=self.hub.calls_failed,
+            streams=deepcopy(self._guard.counts),
+            direct_streams=deepcopy(self._gate.counts),
+        )
 
     # Connections
 
@@ -232,7 +275,7 @@ class Host:
                 if not self.is_connected(peer_id):
                     raise DialFailed("the peer could not be reached")
         if not self.is_connected(peer_id):
-            self.counts["dial_failed"] += 1
+            self.counts.dial_failed += 1
             raise DialFailed("the peer could not be reached in time")
         return peer_id
 
@@ -416,7 +459,7 @@ class Host:
 
     async def _dial(self, address: Multiaddr, peer_id: PeerId) -> None:
         done = self._dials[peer_id] = trio.Event()
-        self.counts["dialled"] += 1
+        self.counts.dialled += 1
         try:
             # Straight to the swarm: the host's own connect() costs a fixed 0.25 s, and after a failure it
             # refuses the peer for a minute without trying.
@@ -426,7 +469,7 @@ class Host:
                 await self._swarm.dial_addr(address, peer_id)
                 self._dialled[peer_id] = address
         except Exception as error:
-            self.counts["dial_failed"] += 1
+            self.counts.dial_failed += 1
             raise DialFailed("the peer could not be reached") from error
         finally:
             del self._dials[peer_id]
@@ -450,7 +493,7 @@ class Host:
         try:
             observer.peer_connected(peer_id, outbound=self.is_outbound(peer_id))
         except Exception:  # noqa: BLE001 - one observer's fault is not another's, nor the host's
-            self.counts["observer_failed"] += 1
+            self.counts.observer_failed += 1
             _log.exception("an observer of peers failed")
 
     def _note_connected(self, peer_id: PeerId) -> None:
@@ -472,7 +515,7 @@ class Host:
             try:
                 observer.peer_disconnected(peer_id)
             except Exception:  # noqa: BLE001 - as above
-                self.counts["observer_failed"] += 1
+                self.counts.observer_failed += 1
                 _log.exception("an observer of peers failed")
 
     def _forget(self, peer_id: PeerId) -> None:

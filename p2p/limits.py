@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
+from dataclasses import dataclass
 from typing import Final
 
 CONNECTIONS_MAX: Final = 300
@@ -26,10 +27,22 @@ CIRCUITS_PER_RELAY_MAX: Final = 16
 _IPV6_PREFIX_BITS: Final = 64
 
 
+@dataclass(slots=True)
+class LimitCounts:
+    """Refusals since the start.
+
+    :ivar refused_network_full: the network that asked has as much as one may.
+    :ivar refused_full: all of it is taken.
+    """
+
+    refused_network_full: int = 0
+    refused_full: int = 0
+
+
 class NetworkLimits:
     """Counts what strangers have of ours, in total and by the network that they come from.
 
-    :ivar counts: ``refused_network_full``, ``refused_full``.
+    :ivar counts: refusals; see `LimitCounts`.
     """
 
     def __init__(self, total_max: int, per_network_max: int, *, loopback_exempt: bool = False) -> None:
@@ -38,7 +51,7 @@ class NetworkLimits:
         :param loopback_exempt: whether this machine itself counts as any number of networks: for development
             networks, where everybody is here. Not behind a proxy on the same machine.
         """
-        self.counts: Counter[str] = Counter()
+        self.counts = LimitCounts()
         self._total_max = total_max
         self._per_network_max = per_network_max
         self._loopback_exempt = loopback_exempt
@@ -54,10 +67,10 @@ class NetworkLimits:
         network = network_of(ip)
         exempt = self._loopback_exempt and _is_loopback(ip)
         if not exempt and self._open[network] >= self._per_network_max:
-            self.counts["refused_network_full"] += 1
+            self.counts.refused_network_full += 1
             return False
         if self._open.total() >= self._total_max:
-            self.counts["refused_full"] += 1
+            self.counts.refused_full += 1
             return False
         self._open[network] += 1
         return True

@@ -21,7 +21,7 @@ most 10 s.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -39,8 +39,6 @@ from protocol.errors import DecodeError, ProtocolError, Refusal
 from protocol.signature import ADDRESS_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from p2p.connections import ConnectionKeeper
     from p2p.host import Host
     from p2p.identity import PeerId
@@ -65,6 +63,23 @@ PUBLISH_INTERVAL_MS: Final = 600_000
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class LookupCounts:
+    """Lookups and their questions since the start.
+
+    :ivar found: lookups that found their peer; :ivar not_found: those that did not.
+    :ivar asked: questions of ours; :ivar ask_failed: of them, those without an answer.
+    :ivar answered: questions of others.
+    """
+
+    lookups: int = 0
+    found: int = 0
+    not_found: int = 0
+    asked: int = 0
+    ask_failed: int = 0
+    answered: int = 0
+
+
 class Lookup:
     """Finds peers by on-chain address, and answers those who look. Answers from the moment it is made."""
 
@@ -72,7 +87,7 @@ class Lookup:
         self._host = host
         self._records = keeper.records
         self._exchange = keeper.exchange
-        self._counts: Counter[str] = Counter()
+        self._counts = LookupCounts()
         host.handle_direct_streams(
             FIND_PROTOCOL,
             self._answer,
@@ -82,13 +97,16 @@ class Lookup:
 
     async def find(self, account: bytes, *, timeout_ms: int = LOOKUP_TIMEOUT_MS) -> PeerId | None:
         """The peer with an on-chain address of 20 bytes, or None if nobody on the way knows it."""
-        self._counts["lookups"] += 1
+        self._counts.lookups += 1
         with trio.move_on_after(timeout_ms / 1000):
             await self._walk(account)
         found = self._records.peer_of_account(account)
         if found is None:
             found = next((peer for peer in self._host.connected_peers() if _account(peer) == account), None)
-        self._counts["found" if found is not None else "not_found"] += 1
+        if found is None:
+            self._counts.not_found += 1
+        else:
+            self._counts.found += 1
         return found
 
     async def connect(self, account: bytes, *, timeout_ms: int = LOOKUP_TIMEOUT_MS) -> PeerId:
@@ -128,9 +146,9 @@ class Lookup:
                 for record in self._records.nearest(self._records.own.account, PUBLISH_PEERS):
                     nursery.start_soon(self._give_record, record.peer)
 
-    def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start."""
-        return {f"lookup_{name}": count for name, count in self._counts.items()}
+    def statistics(self) -> LookupCounts:
+        """Lookups since the start."""
+        return replace(self._counts)
 
     # The walk
 
@@ -158,10 +176,10 @@ class Lookup:
         ]
 
     async def _ask(self, peer: PeerId, account: bytes) -> None:
-        self._counts["asked"] += 1
+        self._counts.asked += 1
         try:
             if not await self.reach(peer):
-                self._counts["ask_failed"] += 1
+                self._counts.ask_failed += 1
                 return
             async with self._host.open_direct_stream(
                 peer, FIND_PROTOCOL, payload_bytes_max=RECORDS_PAYLOAD_BYTES_MAX
@@ -171,7 +189,7 @@ class Lookup:
                 answer = await stream.receive(timeout_ms=EXCHANGE_TIMEOUT_MS)
             self._exchange.accept_all(split_records(answer or b""), peer)
         except (Refusal, ProtocolError) as error:
-            self._counts["ask_failed"] += 1
+            self._counts.ask_failed += 1
             _log.debug("asking %s for a peer failed: %r", peer, error)
 
     async def _give_record(self, peer: PeerId) -> None:
@@ -193,7 +211,7 @@ class Lookup:
         account = await stream.receive(timeout_ms=EXCHANGE_TIMEOUT_MS)
         if account is None or len(account) != ADDRESS_BYTES:
             raise DecodeError("an on-chain address has 20 bytes")
-        self._counts["answered"] += 1
+        self._counts.answered += 1
         own = self._records.own
         if account == own.account:
             found = [own] if own.addresses else []

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -73,19 +74,34 @@ def local_addresses(properties: Mapping[bytes, bytes | None]) -> list[Multiaddr]
     return found
 
 
-class LocalDiscovery:
-    """Announces a host on the local network and dials those who announce themselves, while :meth:`run` runs.
+@dataclass(slots=True)
+class LocalDiscoveryCounts:
+    """Findings since the start. :ivar found: with addresses that may be dialled.
 
-    :ivar counts: ``found``, ``dialled``, ``dial_failed``, ``dropped``.
+    :ivar dialled: addresses; :ivar dial_failed: of them, those where nobody answered.
+    :ivar dropped: found while too many waited.
     """
+
+    found: int = 0
+    dialled: int = 0
+    dial_failed: int = 0
+    dropped: int = 0
+
+
+class LocalDiscovery:
+    """Announces a host on the local network and dials those who announce themselves, while it runs."""
 
     def __init__(self, host: Host, *, interfaces: Sequence[str] | None = None) -> None:
         """Take a host. :param interfaces: IP addresses of the interfaces to use; all of them by default."""
-        self.counts: Counter[str] = Counter()
+        self._counts = LocalDiscoveryCounts()
         self._host = host
         self._interfaces: Any = InterfaceChoice.All if interfaces is None else list(interfaces)
         self._name = f"{secrets.token_hex(NAME_BYTES)}.{SERVICE_TYPE}"
         self._dialled_ms: OrderedDict[PeerId, int] = OrderedDict()
+
+    def statistics(self) -> LocalDiscoveryCounts:
+        """Findings since the start."""
+        return replace(self._counts)
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Announce and listen until cancelled. A machine without multicast is a warning and no more."""
@@ -127,11 +143,11 @@ class LocalDiscovery:
         try:
             send.send_nowait(addresses)
         except (trio.WouldBlock, trio.BrokenResourceError):
-            self.counts["dropped"] += 1
+            self._counts.dropped += 1
 
     async def _dial_all(self, receive: trio.MemoryReceiveChannel[list[Multiaddr]]) -> None:
         async for addresses in receive:
-            self.counts["found"] += 1
+            self._counts.found += 1
             for address in addresses:
                 await self._dial(address)
 
@@ -146,11 +162,11 @@ class LocalDiscovery:
         self._dialled_ms[peer] = now_ms
         while len(self._dialled_ms) > REMEMBERED_MAX:
             self._dialled_ms.popitem(last=False)
-        self.counts["dialled"] += 1
+        self._counts.dialled += 1
         try:
             await self._host.connect(address, timeout_ms=DIAL_TIMEOUT_MS)
         except (Refusal, ProtocolError) as error:
-            self.counts["dial_failed"] += 1
+            self._counts.dial_failed += 1
             _log.debug("dialling %s failed: %r", address, error)
 
 

@@ -10,7 +10,7 @@ import enum
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from p2p.identity import PeerId
 
@@ -68,6 +68,3 @@ class Mesh(Protocol):
 
     def score(self, peer_id: PeerId) -> float:
         """A peer's score; negative for those who misbehave, good conduct and stake raise it."""
-
-    def statistics(self) -> Mapping[str, int]:
-        """Numbers by name: counts since the start, and what meshes, scores and queues are now."""

@@ -117,6 +117,7 @@ class PeerNetwork:
     :ivar gossip: the meshes; join topics before :meth:`run`, or at any time.
     :ivar connectivity: whether and how others reach us.
     :ivar lookup: finds peers by on-chain address.
+    :ivar local_discovery: finds peers on the local network, if it is to.
     """
 
     def __init__(
@@ -156,6 +157,7 @@ class PeerNetwork:
             loopback_exempt=config.loopback_exempt,
         )
         self.lookup = Lookup(host, self.keeper)
+        self.local_discovery = LocalDiscovery(host) if config.mdns else None
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Gossip, dial, and look after our addresses until cancelled, once.
@@ -168,8 +170,8 @@ class PeerNetwork:
             await nursery.start(self.connectivity.run)
             if self._config.publishes_record:
                 nursery.start_soon(self.lookup.keep_publishing)
-            if self._config.mdns:
-                nursery.start_soon(LocalDiscovery(self.host).run)
+            if self.local_discovery is not None:
+                nursery.start_soon(self.local_discovery.run)
             task_status.started()
 
     def _is_protected(self, peer: PeerId) -> bool:

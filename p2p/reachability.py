@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter, OrderedDict
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import trio
@@ -35,7 +36,7 @@ from p2p.wakeups import Signal
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from p2p.host import Host
     from p2p.identity import PeerId
@@ -93,24 +94,36 @@ class Opinions:
         return 2 * sum(self._opinions.values()) > len(self._opinions)
 
 
+@dataclass(slots=True)
+class DialBackCounts:
+    """Questions that others asked, since the start.
+
+    :ivar reached: the asker answered where it comes from.
+    :ivar not_reached: it did not.
+    :ivar refused: not looked into: too often, too many, over a relay, or without an address.
+    :ivar malformed: not a question.
+    """
+
+    reached: int = 0
+    not_reached: int = 0
+    refused: int = 0
+    malformed: int = 0
+
+
 class DialBack:
     """Answers the question over a host, from the moment it is made.
 
-    :ivar counts: ``reached``, ``not_reached``, ``refused``, ``malformed``.
+    :ivar counts: see `DialBackCounts`.
     """
 
     def __init__(self, host: Host, *, loopback_exempt: bool = False) -> None:
         """:param loopback_exempt: whether this machine counts as many networks (:mod:`p2p.limits`)."""
-        self.counts: Counter[str] = Counter()
+        self.counts = DialBackCounts()
         self._host = host
         self._loopback_exempt = loopback_exempt
         self._running = NetworkLimits(DIALS_BACK_MAX, 1, loopback_exempt=loopback_exempt)
         self._asked_s: OrderedDict[str, float] = OrderedDict()
         host.handle_streams(AUTONAT_PROTOCOL, self._serve)
-
-    def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start."""
-        return {f"dial_back_{name}": count for name, count in self.counts.items()}
 
     async def _serve(self, stream: Stream, peer: PeerId) -> None:
         try:
@@ -119,7 +132,7 @@ class DialBack:
                     question = await read_message(stream, Message)
                 ports = ports_of(item for item in question.dial.peer.addrs[:ADDRESSES_MAX])
             except DecodeError:
-                self.counts["malformed"] += 1
+                self.counts.malformed += 1
                 answer = _answer(Message.E_BAD_REQUEST)
             else:
                 answer = await self._dial_back(peer, ports, relayed=stream.is_relayed)
@@ -133,18 +146,18 @@ class DialBack:
     async def _dial_back(self, peer: PeerId, ports: list[int], *, relayed: bool) -> Message:
         ip = self._host.remote_ip(peer)
         if ip is None or relayed or not ports or not self._may_ask(ip) or not self._running.enter(ip):
-            self.counts["refused"] += 1
+            self.counts.refused += 1
             return _answer(Message.E_DIAL_REFUSED)
         try:
             with trio.move_on_after(DIAL_BACK_TIMEOUT_MS / 1000):
                 for port in ports:
                     address = Multiaddr(f"/ip{6 if ':' in ip else 4}/{ip}/tcp/{port}")
                     if await self._host.is_at(address, peer):
-                        self.counts["reached"] += 1
+                        self.counts.reached += 1
                         return _answer(Message.OK, address)
         finally:
             self._running.leave(ip)
-        self.counts["not_reached"] += 1
+        self.counts.not_reached += 1
         return _answer(Message.E_DIAL_ERROR)
 
     def _may_ask(self, ip: str) -> bool:
@@ -158,10 +171,18 @@ class DialBack:
         return True
 
 
+@dataclass(slots=True)
+class ReachabilityCounts:
+    """Questions that we asked, since the start. :ivar answered: by a peer that tried to dial us."""
+
+    asked: int = 0
+    answered: int = 0
+
+
 class Reachability:
     """Knows whether others can dial us, as far as it can be known.
 
-    :ivar counts: ``asked``, ``answered``.
+    :ivar counts: see `ReachabilityCounts`.
     """
 
     def __init__(
@@ -172,7 +193,7 @@ class Reachability:
         :param mode: ``yes`` or ``no`` is believed; ``auto`` asks, unless addresses are announced by hand.
         :param preferred: peers to ask first, such as bootnodes.
         """
-        self.counts: Counter[str] = Counter()
+        self.counts = ReachabilityCounts()
         self.opinions = Opinions()
         self._host = host
         self._preferred = tuple(preferred)
@@ -239,7 +260,7 @@ class Reachability:
                 networks.add(network)
 
     async def _ask(self, peer: PeerId, network: str) -> bool:
-        self.counts["asked"] += 1
+        self.counts.asked += 1
         question = Message(type=Message.DIAL)
         question.dial.peer.id = self._host.peer_id.to_bytes()
         addresses = [without_peer(address) for address in self._host.listen_addresses()]
@@ -262,7 +283,7 @@ class Reachability:
             Message.E_DIAL_ERROR,
         ):
             return False
-        self.counts["answered"] += 1
+        self.counts.answered += 1
         self.opinions.note(network, reachable=answer.dialResponse.status == Message.OK)
         return True
 

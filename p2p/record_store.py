@@ -54,12 +54,34 @@ class Entry:
     is_hidden: bool
 
 
+@dataclass(slots=True)
+class RecordCounts:
+    """Records since the start.
+
+    :ivar accepted: newer than what was known.
+    :ivar older: than what was known.
+    :ivar sequence_reused: with the number of one that is known, and other addresses.
+    :ivar implausible: without an address that we may dial.
+    :ivar evicted: for lack of room.
+    :ivar forgotten: of peers that could not be reached.
+    :ivar restore_failed: of the kept ones, those that were wrong.
+    """
+
+    accepted: int = 0
+    older: int = 0
+    sequence_reused: int = 0
+    implausible: int = 0
+    evicted: int = 0
+    forgotten: int = 0
+    restore_failed: int = 0
+
+
 class PeerRecords:
     """The records that one node knows.
 
     :ivar own: our own record; at first it names no address.
     :ivar double: newest record that bears our name and another instance than ours, as far as we heard.
-    :ivar counts: ``accepted``, ``older``, ``sequence_reused``, ``implausible``, ``evicted``, ``forgotten``.
+    :ivar counts: see `RecordCounts`.
     """
 
     def __init__(
@@ -78,7 +100,7 @@ class PeerRecords:
         """
         self.own = seal_record(node_secret, 0, (), instance)
         self.double: PeerRecord | None = None
-        self.counts: Counter[str] = Counter()
+        self.counts = RecordCounts()
         self._is_kept = is_kept
         self._node_secret = node_secret
         self._records_max = records_max
@@ -137,7 +159,7 @@ class PeerRecords:
     def forget(self, peer: PeerId) -> None:
         """Drop a peer that could not be reached."""
         if self._drop(peer):
-            self.counts["forgotten"] += 1
+            self.counts.forgotten += 1
 
     def record_of(self, peer: PeerId) -> bytes | None:
         """The newest envelope of a peer, our own included; None if none is known."""
@@ -204,7 +226,7 @@ class PeerRecords:
             try:
                 record = open_record(envelope)
             except ProtocolError:
-                self.counts["restore_failed"] += 1
+                self.counts.restore_failed += 1
                 continue
             if record.peer != self.own.peer:
                 self._take(record, heard_from_ip, met=met)
@@ -223,21 +245,21 @@ class PeerRecords:
     def _take(self, record: PeerRecord, heard_from_ip: str | None, *, met: bool) -> None:
         known = self._entry(record.peer)
         if known is not None and record.sequence < known.record.sequence:
-            self.counts["older"] += 1
+            self.counts.older += 1
             record = known.record
         elif known is not None and record.sequence == known.record.sequence:
             if record.envelope != known.record.envelope and record.addresses != known.record.addresses:
-                self.counts["sequence_reused"] += 1
+                self.counts.sequence_reused += 1
             record = known.record
         else:
-            self.counts["accepted"] += 1
+            self.counts.accepted += 1
         addresses = [item for item in record.addresses if is_plausible(item, heard_from_ip)]
         if known is not None and record is known.record:
             # The same record from nearer by: its private addresses count now.
             addresses = [*known.addresses, *(item for item in addresses if item not in known.addresses)]
             heard_from_ip = known.heard_from_ip
         if not addresses and (record.addresses or not met):
-            self.counts["implausible"] += 1
+            self.counts.implausible += 1
             return
         self._drop(record.peer)
         if not addresses:
@@ -264,7 +286,7 @@ class PeerRecords:
     def _make_room(self) -> None:
         while len(self) > self._records_max:
             self._drop(next(iter(self._heard)) if self._heard else self._oldest_met())
-            self.counts["evicted"] += 1
+            self.counts.evicted += 1
 
     def _oldest_met(self) -> PeerId:
         for _ in range(len(self._met)):

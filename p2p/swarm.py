@@ -23,6 +23,7 @@ import logging
 import os
 import socket
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import trio
@@ -46,6 +47,7 @@ from libp2p.transport.upgrader import TransportUpgrader
 from p2p.limits import CIRCUITS_INBOUND_MAX, CIRCUITS_PER_RELAY_MAX, InboundLimits, NetworkLimits
 from p2p.records import ip_of
 from p2p.session.connection import Session
+from p2p.session.counts import SessionCounts, Violation
 from p2p.session.errors import ConnectionLost, HandshakeRefused
 from p2p.session.hub import Hub
 from p2p.session.secure import NoiseSecurity
@@ -220,12 +222,12 @@ class GuardedSwarm(Swarm):  # type: ignore[misc, unused-ignore] # the library co
 class SessionUpgrader(TransportUpgrader):  # type: ignore[misc, unused-ignore] # as above
     """Makes sessions of ours out of raw connections. The library's makes its own yamux, whatever it is given.
 
-    :ivar counts: violations and other misfortunes of all sessions, by name.
+    :ivar counts: of all sessions.
     :ivar hub: reads and writes for all of them.
     """
 
     def __init__(self, key_pair: KeyPair) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts = SessionCounts()
         self.hub = Hub()
         security = NoiseSecurity(key_pair, self.counts, self.hub)
         super().__init__(
@@ -247,7 +249,7 @@ class SessionUpgrader(TransportUpgrader):  # type: ignore[misc, unused-ignore] #
         except (MultiselectError, MultiselectClientError, ConnectionLost) as error:
             if conn.is_initiator:
                 raise MuxerUpgradeFailure("the remote does not speak yamux") from error
-            raise HandshakeRefused("muxer_not_agreed") from error
+            raise HandshakeRefused(Violation.MUXER_NOT_AGREED) from error
         return Session(conn, peer_id, self.counts)
 
 
@@ -289,11 +291,26 @@ class Stream:
         await self._net.reset()
 
 
+@dataclass(slots=True)
+class StreamGuardCounts:
+    """Streams towards us since the start.
+
+    :ivar handler_failed: let in, and ended by an error.
+    :ivar refused_peer_full: their peer had as many as one may.
+    :ivar refused_strangers_full: all peers without stake had, together.
+    :ivar refused_host_full: all peers had.
+    """
+
+    handler_failed: int = 0
+    refused_peer_full: int = 0
+    refused_strangers_full: int = 0
+    refused_host_full: int = 0
+
+
 class StreamGuard:
     """Stands before every inbound stream: bounds their number, and lets no handler's exception out.
 
-    :ivar counts: ``handler_failed``, ``refused_peer_full``, ``refused_strangers_full``,
-        ``refused_host_full``.
+    :ivar counts: see `StreamGuardCounts`.
     """
 
     def __init__(self, host: BasicHost, is_staked: Callable[[ID], bool]) -> None:
@@ -301,15 +318,13 @@ class StreamGuard:
         self._is_staked = is_staked
         self._strangers_open = 0
         self._open: Counter[ID] = Counter()
-        self.counts: Counter[str] = Counter()
+        self.counts = StreamGuardCounts()
 
     async def handle(self, stream: INetStream) -> None:
         """Serve one inbound stream: negotiation, then the protocol's handler. Raises only Cancelled."""
         peer_id = stream.muxed_conn.peer_id
         is_stranger = not self._is_staked(peer_id)
-        refusal = self._refusal(peer_id, is_stranger=is_stranger)
-        if refusal is not None:
-            self.counts[refusal] += 1
+        if not self._has_room(peer_id, is_stranger=is_stranger):
             await reset_stream(stream)
             return
         self._open[peer_id] += 1
@@ -317,7 +332,7 @@ class StreamGuard:
         try:
             await self._host._swarm_stream_handler(stream)  # noqa: SLF001 - the handler it installs itself
         except* Exception as failures:  # noqa: BLE001 - except*: a group with Cancelled loses only its errors
-            self.counts["handler_failed"] += 1
+            self.counts.handler_failed += 1
             _log.warning("stream handler failed, peer %s", peer_id, exc_info=failures)
             await reset_stream(stream)
         finally:
@@ -326,14 +341,17 @@ class StreamGuard:
             if not self._open[peer_id]:
                 del self._open[peer_id]
 
-    def _refusal(self, peer_id: ID, *, is_stranger: bool) -> str | None:
+    def _has_room(self, peer_id: ID, *, is_stranger: bool) -> bool:
+        """Whether a further stream of a peer is let in. Counts it, if it is not."""
         if self._open[peer_id] >= INBOUND_STREAMS_PER_PEER_MAX:
-            return "refused_peer_full"
-        if self._open.total() >= INBOUND_STREAMS_MAX:
-            return "refused_host_full"
-        if is_stranger and self._strangers_open >= INBOUND_STREAMS_OF_STRANGERS_MAX:
-            return "refused_strangers_full"
-        return None
+            self.counts.refused_peer_full += 1
+        elif self._open.total() >= INBOUND_STREAMS_MAX:
+            self.counts.refused_host_full += 1
+        elif is_stranger and self._strangers_open >= INBOUND_STREAMS_OF_STRANGERS_MAX:
+            self.counts.refused_strangers_full += 1
+        else:
+            return True
+        return False
 
 
 class IdentifyObservations:

@@ -6,7 +6,6 @@ known already (`catalogue`).
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,16 +43,40 @@ class _Wanted:
     sources: dict[bytes, _Source] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class CardQueueStatus:
+    """Cards that are looked for.
+
+    :ivar wanted: now; :ivar fetching: of them, those that a miner was asked for.
+    :ivar too_many: offers since the start that were not followed, because so many were looked for.
+    :ivar too_many_of_miner: because one miner had brought up so many of them.
+    """
+
+    wanted: int
+    fetching: int
+    too_many: int
+    too_many_of_miner: int
+
+
 class CardQueue:
-    """The cards that are missing. :ivar counts: ``too_many``, ``too_many_of_miner``: offers not followed."""
+    """The cards that are missing."""
 
     def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
+        self._too_many = self._too_many_of_miner = 0
         self._wanted: dict[bytes, _Wanted] = {}
         self._fetching: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._wanted)
+
+    def status(self) -> CardQueueStatus:
+        """How it is; see `CardQueueStatus`."""
+        return CardQueueStatus(
+            wanted=len(self._wanted),
+            fetching=len(self._fetching),
+            too_many=self._too_many,
+            too_many_of_miner=self._too_many_of_miner,
+        )
 
     def note_offer(self, model_id: bytes, miner: bytes, now_ms: int) -> None:
         """A miner offers a model whose card is missing."""
@@ -61,11 +84,11 @@ class CardQueue:
         if wanted is None:
             self._forget(now_ms)
             if len(self._wanted) >= WANTED_MAX:
-                self.counts["too_many"] += 1
+                self._too_many += 1
                 return
             brought = sum(1 for other in self._wanted.values() if other.brought_by == miner)
             if brought >= WANTED_PER_MINER_MAX:
-                self.counts["too_many_of_miner"] += 1
+                self._too_many_of_miner += 1
                 return
             wanted = self._wanted[model_id] = _Wanted(miner, now_ms)
         wanted.offered_at_ms = now_ms

@@ -51,7 +51,7 @@ async def open_coordinator(
         purse = Purse(Ledger(connection, peer.key, domain), peer.clients.escrow, address)
         await purse.refresh()
         coordinator = Coordinator(peer, catalogue, purse, journal, settings.price_max_micro_cai)
-        _show(peer, coordinator, purse, journal)
+        _show(peer, coordinator, purse, journal, catalogue)
         peer.listen(offers.TOPIC, coordinator.note_offer)
         async with trio.open_nursery() as nursery:
             fetch = fetch_over(peer.host, peer.lookup)
@@ -61,11 +61,12 @@ async def open_coordinator(
             nursery.cancel_scope.cancel()
 
 
-def _show(peer: Peer, coordinator: Coordinator, purse: Purse, journal: Journal) -> None:
+def _show(peer: Peer, coordinator: Coordinator, purse: Purse, journal: Journal, catalogue: Catalogue) -> None:
     """Register what is to be seen of the role, what can be asked of it, and what keeps it from working."""
     observable, readiness = peer.context.observable, peer.context.readiness
     observable.register("coordinator", coordinator.status)
     observable.register("journal", journal.statistics)
+    observable.register("model_cards", catalogue.queue.status)
     observable.register("request_files", lambda: coordinator.request_files.counts)
     observable.register("pay", purse.status)
     readiness.register(NO_DEPOSIT, lambda: None if purse.free_wei > 0 else DEPOSIT_MISSING)

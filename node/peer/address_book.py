@@ -43,9 +43,9 @@ def load_book(path: Path, records: PeerRecords) -> None:
         log.warning("the address book cannot be read; starting without it", file=str(path), error=repr(error))
         return
     records.restore(entries)
-    if records.counts["restore_failed"]:
+    if records.counts.restore_failed:
         log.warning(
-            "the address book has broken records", file=str(path), count=records.counts["restore_failed"]
+            "the address book has broken records", file=str(path), count=records.counts.restore_failed
         )
     log.info("address book", records=len(records))
 
@@ -77,7 +77,7 @@ async def keep_saving(path: Path, records: PeerRecords) -> None:
     saved = 0
     while True:
         await trio.sleep(SAVE_INTERVAL_MS / 1000)
-        changes = records.counts["accepted"] + records.counts["forgotten"]
+        changes = records.counts.accepted + records.counts.forgotten
         if changes != saved:
             saved = changes
             save_book(path, records)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from p2p.gossip.actions import Rank
+    from p2p.gossip.snapshot import GossipCounts
     from p2p.host import Host
     from p2p.identity import PeerId
     from p2p.swarm import Stream
@@ -64,8 +65,8 @@ class Link:
     :ivar outbox: what waits to be written.
     """
 
-    def __init__(self, host: Host, peer: PeerId, dropped: Counter[Rank], counts: Counter[str]) -> None:
-        """:param dropped: counts what goes overboard; :param counts: what befell any link, by name."""
+    def __init__(self, host: Host, peer: PeerId, dropped: Counter[Rank], counts: GossipCounts) -> None:
+        """:param dropped: counts what goes overboard; :param counts: of all links."""
         self.peer = peer
         self.outbox = Outbox(dropped)
         self._host = host
@@ -99,7 +100,7 @@ class Link:
     def spare(self, message_id: bytes) -> None:
         """The peer has a message by itself: forward it no more, if that can still be helped."""
         if self.outbox.spare(message_id):
-            self._counts["forwards_spared"] += 1
+            self._counts.forwards_spared += 1
 
     async def write(self, opened: Callable[[str, bool], None]) -> None:
         """Open streams to the peer, one after another, and write to them, until it goes or they keep failing.
@@ -124,10 +125,10 @@ class Link:
                 failures = 1 if proven else failures + 1
             if streams:
                 # It speaks gossip and its streams keep breaking: a new connection may do better.
-                self._counts["peer_streams_broken"] += 1
+                self._counts.peer_streams_broken += 1
                 await self._host.disconnect(self.peer)
             else:
-                self._counts["peer_without_gossip"] += 1
+                self._counts.peer_without_gossip += 1
 
     async def _write_stream(self, stream: Stream) -> None:
         """Write until the stream fails; the next one begins with what it failed at, or with its half."""
@@ -141,10 +142,10 @@ class Link:
                 self._stream = stream
                 await self._stuck.park()
         except trio.TooSlowError:
-            self._counts["peer_too_slow"] += 1
+            self._counts.peer_too_slow += 1
             await self._host.disconnect(self.peer)
         except TRANSPORT_ERRORS as error:
-            self._counts["stream_broken"] += 1
+            self._counts.stream_broken += 1
             _log.debug("gossip stream to %s broke: %r", self.peer, error)
         finally:
             self._stream = None

@@ -37,7 +37,7 @@ from p2p.gossip.cache import ExpiringMap, RecentRpcs
 from p2p.gossip.lazy import LazyGossip
 from p2p.gossip.overlay import GraftAnswer, Overlay, PeerState
 from p2p.gossip.score import PeerScores
-from p2p.gossip.snapshot import RouterSnapshot, TopicSnapshot, classify
+from p2p.gossip.snapshot import Evictions, RouterSnapshot, Tables, TopicSnapshot, classify
 from p2p.gossip.wire import (
     Message,
     Prune,
@@ -247,24 +247,24 @@ class Router:
                 for topic, mesh in overlay.mesh.items()
             },
             score_classes=classify(self.scores.scores(), self.params.score),
-            tables={
-                "seen": len(self._seen),
-                "cache": len(self.lazy.cache),
-                "cache_bytes": self.lazy.cache.held_bytes,
-                "pending": len(self._pending),
-                "asked": self.lazy.asked_count,
-                "backoffs": len(overlay.backoffs),
-                "standings": len(self.scores),
-                "fanouts": overlay.fanouts_count,
-                "peers": len(overlay.peers),
-            },
-            evicted={
-                "seen": self._seen.evicted,
-                "cache": self.lazy.cache.evicted,
-                "backoffs": overlay.backoffs.evicted,
-                "standings": self.scores.evicted,
-            },
-            counts={str(name): count for name, count in self.counts.items()},
+            tables=Tables(
+                seen=len(self._seen),
+                cache=len(self.lazy.cache),
+                cache_bytes=self.lazy.cache.held_bytes,
+                pending=len(self._pending),
+                asked=self.lazy.asked_count,
+                backoffs=len(overlay.backoffs),
+                standings=len(self.scores),
+                fanouts=overlay.fanouts_count,
+                peers=len(overlay.peers),
+            ),
+            evicted=Evictions(
+                seen=self._seen.evicted,
+                cache=self.lazy.cache.evicted,
+                backoffs=overlay.backoffs.evicted,
+                standings=self.scores.evicted,
+            ),
+            counts=Counter(self.counts),
         )
 
     # Events of peers

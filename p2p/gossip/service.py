@@ -17,7 +17,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -26,6 +26,7 @@ from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Forward, Ra
 from p2p.gossip.link import PROTOCOLS, Link
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
+from p2p.gossip.snapshot import DroppedFrames, GossipCounts, GossipStatistics
 from p2p.gossip.wire import PxPeer, frame
 from p2p.mesh import Validation, Validator
 from p2p.swarm import reset_stream
@@ -33,7 +34,7 @@ from protocol.errors import GossipIgnore, GossipReject, LocalError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
@@ -98,7 +99,7 @@ class GossipService:
         self._clock_ms = clock_ms
         self._links: dict[PeerId, Link] = {}
         self._validators: dict[str, Validator] = {}
-        self._counts: Counter[str] = Counter()
+        self._counts = GossipCounts()
         self._dropped: Counter[Rank] = Counter()
         self._nursery: trio.Nursery | None = None
         self._started = False
@@ -166,18 +167,23 @@ class GossipService:
         """See :meth:`p2p.mesh.Mesh.score`."""
         return self.router.scores.score(peer_id)
 
-    def statistics(self) -> Mapping[str, int]:
-        """See :meth:`p2p.mesh.Mesh.statistics`."""
+    def statistics(self) -> GossipStatistics:
+        """All that an operator may want to see, now."""
         outboxes = [link.outbox for link in self._links.values()]
-        return {
-            "gossip_peers": len(self._links),
-            "outbox_frames": sum(map(len, outboxes)),
-            "outbox_frames_longest": max(map(len, outboxes), default=0),
-            "outbox_bytes": sum(outbox.held_bytes for outbox in outboxes),
-            **{f"dropped_outbox_{rank.name.lower()}": count for rank, count in self._dropped.items()},
-            **self._counts,
-            **self.router.snapshot().flat(),
-        }
+        return GossipStatistics(
+            peers=len(self._links),
+            outbox_frames=sum(map(len, outboxes)),
+            outbox_frames_longest=max(map(len, outboxes), default=0),
+            outbox_bytes=sum(outbox.held_bytes for outbox in outboxes),
+            outbox_dropped=DroppedFrames(
+                control=self._dropped[Rank.CONTROL],
+                own=self._dropped[Rank.OWN],
+                forward=self._dropped[Rank.FORWARD],
+                gossip=self._dropped[Rank.GOSSIP],
+            ),
+            counts=replace(self._counts),
+            router=self.router.snapshot(),
+        )
 
     # PeerObserver
 
@@ -263,7 +269,7 @@ class GossipService:
                     self._hooks.peers_named(action.peers, action.from_peer)
 
     def _hang_up(self, action: Disconnect) -> None:
-        self._counts["disconnected"] += 1
+        self._counts.disconnected += 1
         _log.info("disconnecting %s: %s", action.peer, action.reason)
         if self._nursery is not None:
             self._nursery.start_soon(self._host.disconnect, action.peer)
@@ -271,7 +277,7 @@ class GossipService:
     def _send(self, action: SendRpc) -> None:
         link = self._links.get(action.peer)
         if link is None:
-            self._counts["dropped_no_link"] += 1
+            self._counts.dropped_no_link += 1
             return
         # One message goes to many peers as the same object: frame it once.
         if self._framed[0] is not action.rpc:
@@ -294,7 +300,7 @@ class GossipService:
         _, held = self._forwards.get(action.message_id, (b"", {}))
         if link in held:
             del held[link]
-            self._counts["forwards_spared"] += 1
+            self._counts.forwards_spared += 1
         else:
             link.spare(action.message_id)
 
@@ -319,6 +325,6 @@ class GossipService:
             return Validation.IGNORE
         except Exception:  # noqa: BLE001
             # A validator's own fault is not its sender's, and must not end the node.
-            self._counts["validator_failed"] += 1
+            self._counts.validator_failed += 1
             _log.exception("the validator of %s failed", message.topic)
             return Validation.IGNORE

@@ -1,31 +1,34 @@
-"""A router at one moment, as an operator wants to see it.
+"""Gossip at one moment, as an operator wants to see it.
 
-Is: numbers by name: meshes, scores, the fill of every bounded table, and the counts since the start.
+Is: meshes, scores, the fill of every bounded table, what waits for peers, and the counts since the start.
 Is not: a metrics format; whoever serves them chooses one.
 """
 
 from __future__ import annotations
 
+import enum
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from p2p.gossip.actions import Count
     from p2p.gossip.params import GossipParams
     from p2p.gossip.score_params import ScoreParams
 
-SCORE_CLASSES: Final = (
-    "graylisted",
-    "below_publish",
-    "below_gossip",
-    "negative",
-    "modest",
-    "good",
-    "trusted",
-)
-"""Classes of peers by score, worst first; the bounds between them are the thresholds of the parameters."""
+
+class ScoreClass(enum.StrEnum):
+    """Peers by score, worst first; the bounds between them are the thresholds of the parameters."""
+
+    GRAYLISTED = "graylisted"
+    BELOW_PUBLISH = "below_publish"
+    BELOW_GOSSIP = "below_gossip"
+    NEGATIVE = "negative"
+    MODEST = "modest"
+    GOOD = "good"
+    TRUSTED = "trusted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +41,106 @@ class TopicSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Tables:
+    """Entries in each bounded table of a router, or the most that it may hold.
+
+    :ivar seen: messages that are known; :ivar pending: of them, those that are being judged.
+    :ivar cache: messages that can be given; :ivar cache_bytes: of them.
+    :ivar asked: messages that were asked for and have not come.
+    :ivar standings: peers whose score is known.
+    """
+
+    seen: int
+    cache: int
+    cache_bytes: int
+    pending: int
+    asked: int
+    backoffs: int
+    standings: int
+    fanouts: int
+    peers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evictions:
+    """Entries that left a table of a router because it was full, since the start."""
+
+    seen: int
+    cache: int
+    backoffs: int
+    standings: int
+
+
+@dataclass(frozen=True, slots=True)
 class RouterSnapshot:
     """A router now.
 
-    :ivar score_classes: connected peers in each of SCORE_CLASSES.
-    :ivar tables: entries in each bounded table.
-    :ivar evicted: entries that left a table because it was full, since the start.
-    :ivar counts: see :class:`p2p.gossip.actions.Count`.
+    :ivar score_classes: connected peers in each.
+    :ivar counts: since the start.
     """
 
     peers: int
     topics: Mapping[str, TopicSnapshot]
-    score_classes: Mapping[str, int]
-    tables: Mapping[str, int]
-    evicted: Mapping[str, int]
-    counts: Mapping[str, int]
-
-    def flat(self) -> dict[str, int]:
-        """All numbers by one name each; a topic's follow its name after a colon."""
-        found = {"router_peers": self.peers, **self.counts}
-        for topic, item in self.topics.items():
-            found[f"topic_peers:{topic}"] = item.peers
-            found[f"mesh_peers:{topic}"] = item.mesh
-            found[f"mesh_outbound:{topic}"] = item.mesh_outbound
-        found |= {f"score_{name}": count for name, count in self.score_classes.items()}
-        found |= {f"table_{name}": count for name, count in self.tables.items()}
-        found |= {f"evicted_{name}": count for name, count in self.evicted.items()}
-        return found
+    score_classes: Mapping[ScoreClass, int]
+    tables: Tables
+    evicted: Evictions
+    counts: Mapping[Count, int]
 
 
-def classify(scores: Iterable[float], params: ScoreParams) -> dict[str, int]:
-    """How many scores are in each of SCORE_CLASSES."""
+@dataclass(slots=True)
+class GossipCounts:
+    """Fates of the links with peers since the start.
+
+    :ivar forwards_spared: messages not forwarded, because the peer's own copy came meanwhile.
+    :ivar stream_broken: streams of ours that broke.
+    :ivar peer_streams_broken: peers disconnected because theirs kept breaking.
+    :ivar peer_without_gossip: peers that opened no stream for it.
+    :ivar peer_too_slow: peers disconnected because they did not read.
+    :ivar disconnected: peers disconnected because the router said so.
+    :ivar dropped_no_link: RPCs for peers that had gone.
+    :ivar validator_failed: messages whose validator raised.
+    """
+
+    forwards_spared: int = 0
+    stream_broken: int = 0
+    peer_streams_broken: int = 0
+    peer_without_gossip: int = 0
+    peer_too_slow: int = 0
+    disconnected: int = 0
+    dropped_no_link: int = 0
+    validator_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedFrames:
+    """RPCs that went overboard since the start, by :class:`~p2p.gossip.actions.Rank`."""
+
+    control: int
+    own: int
+    forward: int
+    gossip: int
+
+
+@dataclass(frozen=True, slots=True)
+class GossipStatistics:
+    """A gossip service now, and since the start.
+
+    :ivar peers: with a link now.
+    :ivar outbox_frames: that wait to be written, of all peers, as their bytes.
+    :ivar outbox_frames_longest: of the peer that has most of them.
+    """
+
+    peers: int
+    outbox_frames: int
+    outbox_frames_longest: int
+    outbox_bytes: int
+    outbox_dropped: DroppedFrames
+    counts: GossipCounts
+    router: RouterSnapshot
+
+
+def classify(scores: Iterable[float], params: ScoreParams) -> dict[ScoreClass, int]:
+    """How many scores are in each class."""
     bounds = (
         params.graylist_threshold,
         params.publish_threshold,
@@ -77,22 +149,23 @@ def classify(scores: Iterable[float], params: ScoreParams) -> dict[str, int]:
         params.opportunistic_graft_threshold,
         params.accept_px_threshold,
     )
-    found = dict.fromkeys(SCORE_CLASSES, 0)
+    classes = tuple(ScoreClass)
+    found = dict.fromkeys(classes, 0)
     for score in scores:
-        found[SCORE_CLASSES[bisect_right(bounds, score)]] += 1
+        found[classes[bisect_right(bounds, score)]] += 1
     return found
 
 
-def limits(params: GossipParams) -> dict[str, int]:
-    """The most that each of :attr:`RouterSnapshot.tables` may hold."""
-    return {
-        "seen": params.seen_max,
-        "cache": params.cache_messages_max,
-        "cache_bytes": params.cache_bytes_max,
-        "pending": params.pending_max,
-        "asked": params.asked_max,
-        "backoffs": params.backoffs_max,
-        "standings": params.peers_max + params.score.retained_max,
-        "fanouts": params.fanout_topics_max,
-        "peers": params.peers_max,
-    }
+def limits(params: GossipParams) -> Tables:
+    """The most that each table may hold."""
+    return Tables(
+        seen=params.seen_max,
+        cache=params.cache_messages_max,
+        cache_bytes=params.cache_bytes_max,
+        pending=params.pending_max,
+        asked=params.asked_max,
+        backoffs=params.backoffs_max,
+        standings=params.peers_max + params.score.retained_max,
+        fanouts=params.fanout_topics_max,
+        peers=params.peers_max,
+    )

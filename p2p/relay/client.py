@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -40,7 +39,7 @@ from p2p.wakeups import Signal
 from protocol.errors import DecodeError, LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
@@ -74,13 +73,33 @@ class Reservation:
     expires_at_s: int
 
 
+@dataclass(slots=True)
+class RelayClientCounts:
+    """Dealings with relays since the start.
+
+    :ivar reserved: relays that promised to lead others to us; :ivar reservation_failed: that did not.
+    :ivar reservation_lost: relays with a reservation that are gone.
+    :ivar called: peers to which a relay led us; :ivar call_refused: to which it did not.
+    :ivar taken: calls that came through relays; :ivar not_taken: those that we refused.
+    :ivar call_failed: those that broke off, or did not shake hands.
+    """
+
+    reserved: int = 0
+    reservation_failed: int = 0
+    reservation_lost: int = 0
+    called: int = 0
+    call_refused: int = 0
+    taken: int = 0
+    not_taken: int = 0
+    call_failed: int = 0
+
+
 class RelayClient:
     """Calls, and is called, through relays. Calls can be made as soon as it is made, and taken while it runs.
 
     :ivar is_wanted: whether we want to be reached through relays now.
     :ivar preferred: peers to ask first, such as bootnodes.
-    :ivar counts: ``reserved``, ``reservation_failed``, ``reservation_lost``, ``called``, ``call_refused``,
-        ``taken``, ``not_taken``.
+    :ivar counts: see `RelayClientCounts`.
     """
 
     def __init__(
@@ -95,7 +114,7 @@ class RelayClient:
         self.is_wanted = is_wanted
         self.preferred = tuple(preferred)
         self._addresses_changed = addresses_changed
-        self.counts: Counter[str] = Counter()
+        self.counts = RelayClientCounts()
         self._host = host
         self._wall_clock_s = wall_clock_s
         self._reservations: dict[PeerId, Reservation] = {}
@@ -111,13 +130,6 @@ class RelayClient:
     def addresses(self) -> tuple[Multiaddr, ...]:
         """Where we can be reached through relays, without our ``/p2p/``."""
         return tuple(reservation.address for reservation in self._reservations.values())
-
-    def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start, and how many relays we have now."""
-        return {
-            "relays": len(self._reservations),
-            **{f"relay_{name}": count for name, count in self.counts.items()},
-        }
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep reservations as long as they are wanted, until cancelled."""
@@ -149,7 +161,7 @@ class RelayClient:
         """A relay that is gone leads nobody to us."""
         self._asked_s.pop(peer_id, None)
         if self._reservations.pop(peer_id, None) is not None:
-            self.counts["reservation_lost"] += 1
+            self.counts.reservation_lost += 1
             self._note_addresses()
             self._changed.notify()
 
@@ -186,7 +198,7 @@ class RelayClient:
             answer = await self._ask(relay, HopMessage(type=HopMessage.RESERVE))
             reservation = self._checked(relay, answer)
         except (Refusal, ProtocolError, trio.TooSlowError, *TRANSPORT_ERRORS) as error:
-            self.counts["reservation_failed"] += 1
+            self.counts.reservation_failed += 1
             _log.debug("%s does not relay for us: %r", relay, error)
             self._reservations.pop(relay, None)
             while len(self._asked_s) >= ASKED_MAX:
@@ -195,7 +207,7 @@ class RelayClient:
             return
         if self._host.is_connected(relay):
             self._reservations[relay] = reservation
-            self.counts["reserved"] += 1
+            self.counts.reserved += 1
 
     async def _ask(self, relay: PeerId, request: HopMessage) -> HopMessage:
         with trio.fail_after(REQUEST_TIMEOUT_MS / 1000):
@@ -262,11 +274,11 @@ class RelayClient:
         except Exception as error:
             if stream is not None:
                 stream.abort()
-            self.counts["call_refused"] += 1
+            self.counts.call_refused += 1
             if not was_connected:
                 await self._host.disconnect(relay)
             raise DialFailed("the relay does not lead to the peer") from error
-        self.counts["called"] += 1
+        self.counts.called += 1
         return stream
 
     async def _take_call(self, stream: Stream, relay: PeerId) -> None:
@@ -278,13 +290,13 @@ class RelayClient:
                 status = self._judge(call, relay, stream) if address else Status.MALFORMED_MESSAGE
                 await stream.write(encode_message(StopMessage(type=StopMessage.STATUS, status=status)))
             if status == Status.OK and address is not None:
-                self.counts["taken"] += 1
+                self.counts.taken += 1
                 await self._host.accept_circuit(stream, address, relay)
             else:
-                self.counts["not_taken"] += 1
+                self.counts.not_taken += 1
                 await stream.close()
         except (Refusal, ProtocolError, trio.TooSlowError, *TRANSPORT_ERRORS) as error:
-            self.counts["call_failed"] += 1
+            self.counts.call_failed += 1
             _log.debug("a call through %s failed: %r", relay, error)
             await reset_stream(stream)
 

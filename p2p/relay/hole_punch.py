@@ -17,7 +17,7 @@ and looks for relayed peers every two seconds.
 from __future__ import annotations
 
 import logging
-from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -32,7 +32,7 @@ from p2p.swarm import reset_stream
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
@@ -59,22 +59,35 @@ LETTING_GO_MS: Final = 1_000
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class HolePunchCounts:
+    """Attempts since the start, at both ends.
+
+    :ivar tried: rounds; :ivar dialled: of them, those in which an address answered without more ado.
+    :ivar punched: those in which both calls met.
+    :ivar failed: circuits for which no direct way was found.
+    :ivar left_out: circuits for which none was looked for: too many at a time, or no public address.
+    """
+
+    tried: int = 0
+    dialled: int = 0
+    punched: int = 0
+    failed: int = 0
+    left_out: int = 0
+
+
 class HolePuncher:
     """Makes circuits into direct connections. Answers from the moment it is made, asks while it runs.
 
-    :ivar counts: ``tried``, ``dialled``, ``punched``, ``failed``, ``left_out``.
+    :ivar counts: see `HolePunchCounts`.
     """
 
     def __init__(self, host: Host) -> None:
-        self.counts: Counter[str] = Counter()
+        self.counts = HolePunchCounts()
         self._host = host
         self._nursery: trio.Nursery | None = None
         self._running = 0
         host.handle_streams(DCUTR_PROTOCOL, self._answer)
-
-    def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start."""
-        return {f"hole_punch_{name}": count for name, count in self.counts.items()}
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look for a direct way to whoever calls through a relay, until cancelled."""
@@ -102,21 +115,21 @@ class HolePuncher:
 
     async def _improve(self, peer: PeerId) -> None:
         if not self._host.public_addresses() or self._running >= PUNCHES_MAX:
-            self.counts["left_out"] += 1
+            self.counts.left_out += 1
             return
         self._running += 1
         try:
             for number in range(ROUNDS_MAX):
-                self.counts["tried"] += 1
+                self.counts.tried += 1
                 if await self._ask(peer, first=number == 0):
                     await trio.sleep(LETTING_GO_MS / 1000)
                     self._host.drop_circuits(peer)
                     return
                 if not self._host.is_relayed(peer):
                     return
-            self.counts["failed"] += 1
+            self.counts.failed += 1
         except (Refusal, ProtocolError, trio.TooSlowError, *TRANSPORT_ERRORS) as error:
-            self.counts["failed"] += 1
+            self.counts.failed += 1
             _log.debug("no direct way to %s: %r", peer, error)
         finally:
             self._running -= 1
@@ -131,7 +144,7 @@ class HolePuncher:
                 round_trip_s = trio.current_time() - asked_s
             addresses = addresses_of(answer)
             if first and await self._dial(addresses, peer):
-                self.counts["dialled"] += 1
+                self.counts.dialled += 1
                 return True
             with trio.fail_after(MESSAGE_TIMEOUT_MS / 1000):
                 await stream.write(encode_message(HolePunch(type=HolePunch.SYNC)))
@@ -152,7 +165,7 @@ class HolePuncher:
 
     async def _answer(self, stream: Stream, peer: PeerId) -> None:
         if not stream.is_relayed or self._running >= PUNCHES_MAX:
-            self.counts["left_out"] += 1
+            self.counts.left_out += 1
             await reset_stream(stream)
             return
         self._running += 1
@@ -164,7 +177,7 @@ class HolePuncher:
                 message = await read_message(stream, HolePunch)
             if message.type != HolePunch.SYNC:
                 raise DecodeError("not the message that was to come")
-            self.counts["tried"] += 1
+            self.counts.tried += 1
             await self._punch(addresses, peer, initiator=True)
         except (Refusal, ProtocolError, trio.TooSlowError, *TRANSPORT_ERRORS) as error:
             _log.debug("no direct way from %s: %r", peer, error)
@@ -189,7 +202,7 @@ class HolePuncher:
                 for address in addresses:
                     nursery.start_soon(call, address)
         if found:
-            self.counts["punched"] += 1
+            self.counts.punched += 1
         return found
 
     def _connect_message(self) -> HolePunch:

@@ -63,16 +63,55 @@ class RelayLimits:
             raise LocalError("limits of a relay are positive")
 
 
+@dataclass(slots=True)
+class RelayCounts:
+    """A relay since the start.
+
+    :ivar reserved: peers that may be reached through us; :ivar renewed: reservations that were made longer.
+    :ivar reservation_refused: for lack of room, or the network's of it.
+    :ivar circuits: that were opened.
+    :ivar no_reservation: circuits to peers that have none.
+    :ivar circuit_refused: for lack of room, or the network's of it.
+    :ivar circuit_refused_peer_full: so many lead to that peer already.
+    :ivar connection_failed: the peer that is wanted did not take the call.
+    :ivar circuit_ended_bytes: had carried as much as one may, each way counted.
+    :ivar circuit_ended_stalled: an end took nothing for too long, each way counted.
+    :ivar circuit_ended_time: had lived as long as one may.
+    :ivar circuit_broke: one of its streams broke.
+    :ivar malformed: requests that were none.
+    :ivar permission_denied: requests that came over a relay.
+    :ivar unexpected: requests of another kind.
+    :ivar carried_bytes: both ways, of all circuits.
+    """
+
+    reserved: int = 0
+    renewed: int = 0
+    reservation_refused: int = 0
+    circuits: int = 0
+    no_reservation: int = 0
+    circuit_refused: int = 0
+    circuit_refused_peer_full: int = 0
+    connection_failed: int = 0
+    circuit_ended_bytes: int = 0
+    circuit_ended_stalled: int = 0
+    circuit_ended_time: int = 0
+    circuit_broke: int = 0
+    malformed: int = 0
+    permission_denied: int = 0
+    unexpected: int = 0
+    carried_bytes: int = 0
+
+
 class RelayBook:
     """The peers that may be reached through us, and those that are being reached.
 
-    :ivar counts: ``reserved``, ``renewed``, ``circuits``, and what was refused, by name.
+    :ivar counts: see `RelayCounts`; those of requests and bytes are the server's to count.
     """
 
     def __init__(self, limits: RelayLimits, *, loopback_exempt: bool = False) -> None:
         """:param loopback_exempt: whether this machine counts as many networks (:mod:`p2p.limits`)."""
         self.limits = limits
-        self.counts: Counter[str] = Counter()
+        self.counts = RelayCounts()
         self._reserving = NetworkLimits(
             limits.reservations_max, limits.reservations_per_network_max, loopback_exempt=loopback_exempt
         )
@@ -101,15 +140,15 @@ class RelayBook:
         """
         if peer in self._reservations:
             self._reservations[peer] = (now_s + self.limits.reservation_s, self._reservations[peer][1])
-            self.counts["renewed"] += 1
+            self.counts.renewed += 1
             return Status.OK
         if self._reserving.open_count >= self.limits.reservations_max:
             self._expire(now_s)
         if not self._reserving.enter(ip):
-            self.counts["reservation_refused"] += 1
+            self.counts.reservation_refused += 1
             return Status.RESERVATION_REFUSED
         self._reservations[peer] = (now_s + self.limits.reservation_s, ip)
-        self.counts["reserved"] += 1
+        self.counts.reserved += 1
         return Status.OK
 
     def expires_at_s(self, peer: PeerId) -> int:
@@ -133,16 +172,16 @@ class RelayBook:
         """
         if self._reservations.get(peer, (0, ""))[0] <= now_s:
             self.release(peer)
-            self.counts["no_reservation"] += 1
+            self.counts.no_reservation += 1
             return Status.NO_RESERVATION
         if self._circuits_to[peer] >= self.limits.circuits_per_peer_max:
-            self.counts["circuit_refused_peer_full"] += 1
+            self.counts.circuit_refused_peer_full += 1
             return Status.RESOURCE_LIMIT_EXCEEDED
         if not self._calling.enter(caller_ip):
-            self.counts["circuit_refused"] += 1
+            self.counts.circuit_refused += 1
             return Status.RESOURCE_LIMIT_EXCEEDED
         self._circuits_to[peer] += 1
-        self.counts["circuits"] += 1
+        self.counts.circuits += 1
         return Status.OK
 
     def close_circuit(self, peer: PeerId, caller_ip: str) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -34,11 +35,12 @@ from p2p.swarm import reset_stream
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from libp2p.crypto.keys import KeyPair
 
     from p2p.host import Host
+    from p2p.relay.relay_book import RelayCounts
     from p2p.swarm import Stream
 
 REQUEST_TIMEOUT_MS: Final = 5_000
@@ -53,12 +55,21 @@ ADDRESSES_TOLD_MAX: Final = 4
 _log = logging.getLogger(__name__)
 
 
-class _CircuitOver(Refusal):
-    """A circuit has had what it may have."""
+class _BytesSpent(Refusal):
+    """A circuit has carried what it may carry."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the circuit has ended: {name}")
-        self.name = name
+
+class _Stalled(Refusal):
+    """An end of a circuit takes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayServerStatistics:
+    """A relay now: peers that may be reached through it, and circuits. :ivar counts: since the start."""
+
+    reservations: int
+    circuits_now: int
+    counts: RelayCounts
 
 
 class RelayServer:
@@ -79,7 +90,6 @@ class RelayServer:
         self._key_pair = key_pair
         self._wall_clock_s = wall_clock_s
         self._bandwidth = Bandwidth(self.book.limits.bytes_per_s_max)
-        self._bytes = 0
         host.handle_streams(HOP_PROTOCOL, self._serve)
         host.observe(self)
 
@@ -87,14 +97,13 @@ class RelayServer:
         """Whether a peer wants to be reached through us."""
         return self.book.has_reservation(peer)
 
-    def statistics(self) -> Mapping[str, int]:
-        """Named counts since the start, and how much is under way now."""
-        return {
-            "relaying_reservations": self.book.reservation_count,
-            "relaying_circuits_now": self.book.circuit_count,
-            "relaying_bytes": self._bytes,
-            **{f"relaying_{name}": count for name, count in self.book.counts.items()},
-        }
+    def statistics(self) -> RelayServerStatistics:
+        """All that an operator may want to see, now."""
+        return RelayServerStatistics(
+            reservations=self.book.reservation_count,
+            circuits_now=self.book.circuit_count,
+            counts=replace(self.book.counts),
+        )
 
     # PeerObserver
 
@@ -113,20 +122,20 @@ class RelayServer:
                 with trio.fail_after(REQUEST_TIMEOUT_MS / 1000):
                     request = await read_message(stream, HopMessage)
             except DecodeError:
-                self.book.counts["malformed"] += 1
+                self.book.counts.malformed += 1
                 await self._answer(stream, Status.MALFORMED_MESSAGE)
                 return
             ip = self._host.remote_ip(peer)
             if stream.is_relayed or ip is None:
                 # The specification's rule: no circuits over circuits.
-                self.book.counts["permission_denied"] += 1
+                self.book.counts.permission_denied += 1
                 await self._answer(stream, Status.PERMISSION_DENIED)
             elif request.type == HopMessage.RESERVE:
                 await self._reserve(stream, peer, ip)
             elif request.type == HopMessage.CONNECT:
                 await self._connect(stream, peer, ip, request)
             else:
-                self.book.counts["unexpected"] += 1
+                self.book.counts.unexpected += 1
                 await self._answer(stream, Status.UNEXPECTED_MESSAGE)
         except (trio.TooSlowError, Refusal, ProtocolError, *TRANSPORT_ERRORS) as error:
             _log.debug("a request to relay failed, peer %s: %r", peer, error)
@@ -155,7 +164,7 @@ class RelayServer:
         try:
             called = await self._call(wanted, caller)
             if called is None:
-                self.book.counts["connection_failed"] += 1
+                self.book.counts.connection_failed += 1
                 await self._answer(stream, Status.CONNECTION_FAILED)
                 return
             try:
@@ -199,27 +208,29 @@ class RelayServer:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._pump, stream, called)
                     nursery.start_soon(self._pump, called, stream)
-            except* _CircuitOver as ends:
-                self.book.counts.update(end.name for end in ends.exceptions if isinstance(end, _CircuitOver))
+            except* _BytesSpent as ends:
+                self.book.counts.circuit_ended_bytes += len(ends.exceptions)
+            except* _Stalled as ends:
+                self.book.counts.circuit_ended_stalled += len(ends.exceptions)
             except* TRANSPORT_ERRORS:
-                self.book.counts["circuit_broke"] += 1
+                self.book.counts.circuit_broke += 1
         if life.cancelled_caught:
-            self.book.counts["circuit_ended_time"] += 1
+            self.book.counts.circuit_ended_time += 1
 
     async def _pump(self, source: Stream, sink: Stream) -> None:
         left = self.book.limits.circuit_bytes_max
         while data := await source.read(PIECE_BYTES):
             left -= len(data)
             if left < 0:
-                raise _CircuitOver("circuit_ended_bytes")
-            self._bytes += len(data)
+                raise _BytesSpent("the circuit has carried as much as it may")
+            self.book.counts.carried_bytes += len(data)
             wait_s = self._bandwidth.spend(len(data), trio.current_time())
             if wait_s:
                 await trio.sleep(wait_s)
             with trio.move_on_after(self.book.limits.stall_ms / 1000) as patience:
                 await sink.write(data)
             if patience.cancelled_caught:
-                raise _CircuitOver("circuit_ended_stalled")
+                raise _Stalled("an end of the circuit takes nothing")
         await sink.close()
 
     async def _answer(self, stream: Stream, status: Status.ValueType) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections import Counter, deque
+from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from libp2p.peer.id import ID
     from multiaddr import Multiaddr
 
+    from p2p.session.counts import SessionCounts, Violation
     from p2p.session.secure import SecureConnection
     from p2p.session.yamux import Event
 
@@ -52,8 +53,8 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
     :ivar streams: those with a direction that has not ended, by number.
     """
 
-    def __init__(self, conn: ISecureConn, peer_id: ID, counts: Counter[str]) -> None:
-        """:param counts: counts violations and other misfortunes of all sessions of a node, by name."""
+    def __init__(self, conn: ISecureConn, peer_id: ID, counts: SessionCounts) -> None:
+        """:param counts: of all sessions of the node."""
         self.peer_id = peer_id
         self.secured_conn = cast("SecureConnection", conn)
         self.event_started = trio.Event()
@@ -62,7 +63,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._wire = self.secured_conn.wire
         self._hub = self.secured_conn.hub
         self._noise = self.secured_conn.transport
-        self._yamux = Yamux(initiator=conn.is_initiator)
+        self._yamux = Yamux(initiator=conn.is_initiator, counts=counts.streams)
         self._counts = counts
         self.streams: dict[int, SessionStream] = {}
         self._backlog: deque[SessionStream] = deque()
@@ -104,7 +105,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         except* ConnectionLost as losses:
             _log.debug("connection with %s lost: %r", self.peer_id, losses.exceptions)
         except* Exception as failures:  # noqa: BLE001 - a fault of ours must not end the node
-            self._counts["failed"] += 1
+            self._counts.failed += 1
             _log.exception("a session failed, peer %s", self.peer_id, exc_info=failures)
         finally:
             self._hub.remove_keepalive(self._keep_alive)
@@ -130,7 +131,6 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             return
         self._closed = True
         self.event_closed.set()
-        self._counts.update(self._yamux.counts)
         if self._yamux.output_bytes and not self._unsent:
             with contextlib.suppress(ConnectionLost):
                 self._wire.send_nowait(self._noise.seal(self._yamux.take_output()))
@@ -263,7 +263,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
             if self._noise.violation is not None:
                 self._end_broken(self._noise.violation)
         except Exception:  # noqa: BLE001 - a fault of ours must not end the node
-            self._counts["failed"] += 1
+            self._counts.failed += 1
             _log.exception("a session failed, peer %s", self.peer_id)
             self.abort()
 
@@ -273,7 +273,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         if self._silent_beats == QUIET_BEATS:
             self._ping()
         elif self._silent_beats >= SILENT_BEATS:
-            self._counts["silent"] += 1
+            self._counts.silent += 1
             self.why = "the remote is silent"
             _log.info("ending the connection with %s: it is silent", self.peer_id)
             self.abort()
@@ -338,7 +338,7 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         if stream in self._backlog:
             # Opened and reset before anybody looked: nobody needs to.
             self._backlog.remove(stream)
-            self._counts["streams_reset_unseen"] += 1
+            self._counts.streams.reset_unseen += 1
 
     def _after(self, stream_id: int) -> None:
         # The stream lives on for whoever holds it; we need not know it any longer.
@@ -351,11 +351,11 @@ class Session(IMuxedConn):  # type: ignore[misc, unused-ignore] # the library co
         self._yamux.ping(0)
         self._flush_soon()
 
-    def _end_broken(self, violation: str) -> None:
+    def _end_broken(self, violation: Violation) -> None:
         if self._closed:
             return
         self.why = f"the remote broke the protocol: {violation}"
-        self._counts[violation] += 1
+        self._counts.violations[violation] += 1
         _log.info("ending the connection with %s: %s", self.peer_id, violation)
         self.abort()
 

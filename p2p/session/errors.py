@@ -1,10 +1,12 @@
 """The errors of a session; nothing else comes out of one, whatever a peer sends.
 
 Is: errors that are both ours (:mod:`protocol.errors`) and the library's, whose protocols run on our streams.
-Is not: the names of violations; those are counted where they are found.
+Is not: the names of violations (:mod:`p2p.session.counts`).
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from libp2p.io.exceptions import IOException
 from libp2p.security.exceptions import HandshakeFailure
@@ -12,13 +14,16 @@ from libp2p.stream_muxer.exceptions import MuxedConnUnavailable, MuxedStreamClos
 
 from protocol.errors import LocalError, ProtocolError, Refusal
 
+if TYPE_CHECKING:
+    from p2p.session.counts import Violation
+
 
 class HandshakeRefused(ProtocolError, HandshakeFailure):  # type: ignore[misc, unused-ignore] # untyped
-    """The remote is not who it must be, or speaks no noise. :ivar name: of the violation, as counted."""
+    """The remote is not who it must be, or speaks no noise. :ivar violation: what it did wrong."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"the handshake failed: {name}")
-        self.name = name
+    def __init__(self, violation: Violation) -> None:
+        super().__init__(f"the handshake failed: {violation}")
+        self.violation = violation
 
 
 class ConnectionLost(

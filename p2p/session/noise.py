@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
+from p2p.session.counts import Violation
 from protocol.errors import LocalError
 
 PROTOCOL_NAME: Final = b"Noise_XX_25519_ChaChaPoly_SHA256"
@@ -39,7 +40,7 @@ _NONCE_PREFIX: Final = bytes(4)
 class Handshake:
     """One side of the handshake. :meth:`start`, then :meth:`receive` until it is ``done``.
 
-    :ivar violation: what the remote did wrong (``noise_key``, ``noise_message``, ``noise_tag``), or None.
+    :ivar violation: what the remote did wrong (NOISE_KEY, NOISE_MESSAGE or NOISE_TAG), or None.
     :ivar remote_static: the remote's X25519 key, 32 bytes, once it has come.
     :ivar remote_payload: the remote's payload, once it has come; authentic for ``remote_static`` and no more.
     """
@@ -47,7 +48,7 @@ class Handshake:
     def __init__(
         self, *, initiator: bool, static: X25519PrivateKey, ephemeral: X25519PrivateKey, payload: bytes
     ) -> None:
-        self.violation: str | None = None
+        self.violation: Violation | None = None
         self.remote_static = b""
         self.remote_payload = b""
         self._initiator = initiator
@@ -88,9 +89,9 @@ class Handshake:
             try:
                 answer += self._take(message)
             except InvalidTag:
-                self.violation = "noise_tag"
+                self.violation = Violation.NOISE_TAG
             except ValueError:  # a point of low order
-                self.violation = "noise_key"
+                self.violation = Violation.NOISE_KEY
         return answer
 
     def transport(self) -> tuple[Transport, bytes]:
@@ -113,7 +114,7 @@ class Handshake:
 
     def _take_first(self, message: bytes) -> bytes:
         if len(message) < KEY_BYTES:
-            self.violation = "noise_message"
+            self.violation = Violation.NOISE_MESSAGE
             return b""
         self._remote_ephemeral = message[:KEY_BYTES]
         self._mix_hash(self._remote_ephemeral)
@@ -128,7 +129,7 @@ class Handshake:
 
     def _take_second(self, message: bytes) -> bytes:
         if len(message) < 2 * KEY_BYTES + 2 * TAG_BYTES:
-            self.violation = "noise_message"
+            self.violation = Violation.NOISE_MESSAGE
             return b""
         self._remote_ephemeral = message[:KEY_BYTES]
         self._mix_hash(self._remote_ephemeral)
@@ -144,7 +145,7 @@ class Handshake:
 
     def _take_third(self, message: bytes) -> bytes:
         if len(message) < KEY_BYTES + 2 * TAG_BYTES:
-            self.violation = "noise_message"
+            self.violation = Violation.NOISE_MESSAGE
             return b""
         static_end = KEY_BYTES + TAG_BYTES
         self.remote_static = self._open(message[:static_end])
@@ -179,11 +180,11 @@ class Handshake:
 class Transport:
     """Seals what goes out and opens what comes in. The counters are 64 bits wide and never come round.
 
-    :ivar violation: ``noise_tag`` or ``noise_message`` after a record that is not the remote's, or None.
+    :ivar violation: NOISE_TAG or NOISE_MESSAGE after a record that is not the remote's, or None.
     """
 
     def __init__(self, sending_key: bytes, receiving_key: bytes) -> None:
-        self.violation: str | None = None
+        self.violation: Violation | None = None
         self._sending = ChaCha20Poly1305(sending_key)
         self._receiving = ChaCha20Poly1305(receiving_key)
         self._sent = 0
@@ -240,13 +241,13 @@ class Transport:
 
     def _open_record(self, sealed: memoryview) -> bytes | None:
         if len(sealed) < TAG_BYTES:
-            self.violation = "noise_message"
+            self.violation = Violation.NOISE_MESSAGE
             return None
         nonce = _NONCE_PREFIX + self._received.to_bytes(8, "little")
         try:
             plaintext = self._receiving.decrypt(nonce, sealed, None)
         except InvalidTag:
-            self.violation = "noise_tag"
+            self.violation = Violation.NOISE_TAG
             return None
         self._received += 1
         return plaintext

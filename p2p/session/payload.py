@@ -13,6 +13,7 @@ from libp2p.crypto.serialization import deserialize_public_key
 from libp2p.peer.id import ID
 from libp2p.security.noise.pb.noise_pb2 import NoiseHandshakePayload
 
+from p2p.session.counts import Violation
 from p2p.session.errors import HandshakeRefused
 
 if TYPE_CHECKING:
@@ -35,23 +36,23 @@ def make_payload(identity: PrivateKey, noise_key: bytes) -> bytes:
 def open_payload(payload: bytes, noise_key: bytes) -> tuple[ID, PublicKey]:
     """The PeerID and public key of the identity that vouches for a remote's noise key.
 
-    :raises HandshakeRefused: ``payload_malformed``, ``payload_key`` (no known one), ``payload_signature``.
+    :raises HandshakeRefused: PAYLOAD_MALFORMED, PAYLOAD_KEY or PAYLOAD_SIGNATURE.
     """
     try:
         message = NoiseHandshakePayload.FromString(payload)
     except Exception as error:  # the protobuf library raises what it likes
-        raise HandshakeRefused("payload_malformed") from error
+        raise HandshakeRefused(Violation.PAYLOAD_MALFORMED) from error
     if not 0 < len(message.identity_key) <= IDENTITY_KEY_BYTES_MAX:
-        raise HandshakeRefused("payload_key")
+        raise HandshakeRefused(Violation.PAYLOAD_KEY)
     try:
         public_key = deserialize_public_key(message.identity_key)
         peer_id = ID.from_pubkey(public_key)
     except Exception as error:  # so do four libraries of cryptography
-        raise HandshakeRefused("payload_key") from error
+        raise HandshakeRefused(Violation.PAYLOAD_KEY) from error
     try:
         valid = public_key.verify(SIGNED_PREFIX + noise_key, message.identity_sig)
     except Exception as error:  # likewise
-        raise HandshakeRefused("payload_signature") from error
+        raise HandshakeRefused(Violation.PAYLOAD_SIGNATURE) from error
     if not valid:
-        raise HandshakeRefused("payload_signature")
+        raise HandshakeRefused(Violation.PAYLOAD_SIGNATURE)
     return peer_id, public_key

@@ -15,6 +15,7 @@ from libp2p.abc import ISecureTransport
 from libp2p.peer.id import ID
 from libp2p.security.base_session import BaseSession
 
+from p2p.session.counts import Violation
 from p2p.session.errors import ConnectionLost, HandshakeRefused
 from p2p.session.noise import Handshake, Transport
 from p2p.session.payload import make_payload, open_payload
@@ -22,8 +23,6 @@ from p2p.session.stream_wire import StreamConnection
 from p2p.session.wires import SocketWire
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from libp2p.abc import IRawConnection
     from libp2p.connection_types import ConnectionType
     from libp2p.crypto.keys import KeyPair, PublicKey
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from libp2p.network.connection.raw_connection import RawConnection
     from multiaddr import Multiaddr
 
+    from p2p.session.counts import SessionCounts
     from p2p.session.hub import Hub
     from p2p.session.wires import Wire
 
@@ -114,11 +114,11 @@ class SecureConnection(BaseSession):  # type: ignore[misc, unused-ignore] # the 
 class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # the library counts as untyped
     """Secures connections for one node. The time for a handshake is the caller's to bound.
 
-    :param counts: counts violations by name.
+    :param counts: of all sessions of the node.
     :param hub: reads and writes for the host's connections.
     """
 
-    def __init__(self, key_pair: KeyPair, counts: Counter[str], hub: Hub) -> None:
+    def __init__(self, key_pair: KeyPair, counts: SessionCounts, hub: Hub) -> None:
         self._key_pair = key_pair
         self._counts = counts
         self._hub = hub
@@ -140,9 +140,9 @@ class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # th
             handshake = await self._shake_hands(wire, initiator=expected is not None)
             remote = _require(open_payload(handshake.remote_payload, handshake.remote_static), expected)
         except ConnectionLost as error:
-            raise HandshakeRefused("handshake_cut_short") from error
+            raise HandshakeRefused(Violation.HANDSHAKE_CUT_SHORT) from error
         except HandshakeRefused as error:
-            self._counts[error.name] += 1
+            self._counts.violations[error.violation] += 1
             raise
         transport, early = handshake.transport()
         secured = SecureConnection(conn, wire, transport, self._key_pair, remote, self._hub)
@@ -176,5 +176,5 @@ class NoiseSecurity(ISecureTransport):  # type: ignore[misc, unused-ignore] # th
 
 def _require(remote: tuple[ID, PublicKey], expected: ID | None) -> tuple[ID, PublicKey]:
     if expected is not None and remote[0] != expected:
-        raise HandshakeRefused("another_peer")
+        raise HandshakeRefused(Violation.ANOTHER_PEER)
     return remote

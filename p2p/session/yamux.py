@@ -20,9 +20,9 @@ WINDOWS_GROWTH_BYTES_MAX. So a peer fills at most INBOUND_STREAMS_MAX windows an
 from __future__ import annotations
 
 import struct
-from collections import Counter
 from typing import Final, NamedTuple, TypeAlias
 
+from p2p.session.counts import StreamCounts, Violation
 from protocol.errors import LocalError
 
 HEADER: Final = struct.Struct("!BBHII")
@@ -131,17 +131,16 @@ class _Stream:
 class Yamux:
     """One side of a connection.
 
-    :ivar violation: what the remote did wrong, or None: ``yamux_version``, ``yamux_type``,
-        ``yamux_stream_id`` (no stream, or opened though it is open or ours), ``yamux_window`` (more than was
-        granted, or granted more than can be), ``yamux_finished`` (data after FIN), ``yamux_flood``.
-    :ivar counts: ``late_frames``, ``refused_streams``, ``abandoned_streams_reset``.
+    :ivar violation: what the remote did wrong, one of those that begin with YAMUX, or None.
+    :ivar counts: of streams, `reset_unseen` excepted.
     :ivar round_trip_ms: as measured by whoever sends the pings; 0 is not known.
     :ivar output_bytes: how many wait to be sent.
     """
 
-    def __init__(self, *, initiator: bool) -> None:
-        self.violation: str | None = None
-        self.counts: Counter[str] = Counter()
+    def __init__(self, *, initiator: bool, counts: StreamCounts | None = None) -> None:
+        """:param initiator: whether we dialled. :param counts: to count in, with other connections."""
+        self.violation: Violation | None = None
+        self.counts = StreamCounts() if counts is None else counts
         self.round_trip_ms = 0
         self.output_bytes = 0
         self._ours = 1 if initiator else 0  # the lowest bit of the streams that we open
@@ -207,7 +206,7 @@ class Yamux:
         body_start = offset + HEADER.size
         taken = HEADER.size
         if version != 0:
-            self._violate("yamux_version")
+            self._violate(Violation.YAMUX_VERSION)
         elif kind == DATA:
             taken += length
             fault = self._fault_of_data(flags, stream_id, length)
@@ -221,25 +220,25 @@ class Yamux:
         else:
             self._take_control(events, kind, flags, stream_id, length)
         if self.output_bytes > OUTPUT_BYTES_MAX and self.violation is None:
-            self._violate("yamux_flood")
+            self._violate(Violation.YAMUX_FLOOD)
         return taken
 
-    def _fault_of_data(self, flags: int, stream_id: int, length: int) -> str | None:
+    def _fault_of_data(self, flags: int, stream_id: int, length: int) -> Violation | None:
         """The fault of a DATA frame; known from its header, before its body is waited for."""
         stream = self._streams.get(stream_id)
         if flags & SYN:
             if not self._may_open(stream_id):
-                return "yamux_stream_id"
+                return Violation.YAMUX_STREAM_ID
             window = WINDOW_BYTES
         elif stream is not None:
             if length and stream.remote_finished:
-                return "yamux_finished"
+                return Violation.YAMUX_FINISHED
             window = stream.receive_window
         elif stream_id == 0:
-            return "yamux_stream_id"
+            return Violation.YAMUX_STREAM_ID
         else:
             window = WINDOW_BYTES_MAX
-        return "yamux_window" if length > window else None
+        return Violation.YAMUX_WINDOW if length > window else None
 
     def _may_open(self, stream_id: int) -> bool:
         return stream_id != 0 and stream_id & 1 != self._ours and stream_id not in self._streams
@@ -249,7 +248,7 @@ class Yamux:
             self._accept(events, stream_id)
         stream = self._streams.get(stream_id)
         if stream is None:
-            self.counts["late_frames"] += 1
+            self.counts.late_frames += 1
             return
         stream.receive_window -= len(body)
         if body and stream.abandoned:
@@ -271,24 +270,24 @@ class Yamux:
         elif kind == GO_AWAY:
             events.append(GoneAway(length))
         else:
-            self._violate("yamux_type")
+            self._violate(Violation.YAMUX_TYPE)
 
     def _take_window(self, events: list[Event], flags: int, stream_id: int, length: int) -> None:
         if flags & SYN:
             if not self._may_open(stream_id):
-                self._violate("yamux_stream_id")
+                self._violate(Violation.YAMUX_STREAM_ID)
                 return
             self._accept(events, stream_id)
         stream = self._streams.get(stream_id)
         if stream is None:
             if stream_id == 0:
-                self._violate("yamux_stream_id")
+                self._violate(Violation.YAMUX_STREAM_ID)
             else:
-                self.counts["late_frames"] += 1
+                self.counts.late_frames += 1
             return
         if length:
             if stream.send_window + length > SEND_WINDOW_BYTES_MAX:
-                self._violate("yamux_window")
+                self._violate(Violation.YAMUX_WINDOW)
                 return
             if stream.send_window == 0 and not stream.abandoned:
                 events.append(Writable(stream_id))
@@ -299,7 +298,7 @@ class Yamux:
     def _accept(self, events: list[Event], stream_id: int) -> None:
         theirs = stream_id & 1
         if self._open[theirs] >= INBOUND_STREAMS_MAX:
-            self.counts["refused_streams"] += 1
+            self.counts.refused += 1
             self._queue(WINDOW_UPDATE, RST, stream_id, 0)
             return
         self._streams[stream_id] = _Stream()
@@ -319,8 +318,8 @@ class Yamux:
             if stream.local_finished:
                 self._forget(stream_id, stream)
 
-    def _violate(self, name: str) -> None:
-        self.violation = name
+    def _violate(self, violation: Violation) -> None:
+        self.violation = violation
         self._queue(GO_AWAY, 0, 0, PROTOCOL_ERROR)
 
     def _forget(self, stream_id: int, stream: _Stream) -> None:
@@ -432,7 +431,7 @@ class Yamux:
         stream.abandoned = True
         self._abandoned[stream_id] = None
         if len(self._abandoned) > ABANDONED_STREAMS_MAX:
-            self.counts["abandoned_streams_reset"] += 1
+            self.counts.abandoned_reset += 1
             self.reset(next(iter(self._abandoned)))
 
     def reset(self, stream_id: int) -> None:

@@ -54,7 +54,7 @@ async def attack(seed: int, records: int = 2_000, records_max: int = RECORDS_MAX
         outcome.check("the book keeps what it may", len(held) <= records_max)
         outcome.check("and few addresses of each", max(held) <= ADDRESSES_KEPT_MAX)
         await nursery.start(keeper.run)
-        await until(lambda: keeper.statistics().get("dial_failed", 0) >= 8, 30)
+        await until(lambda: keeper.statistics().connections.dial_failed >= 8, 30)
         outcome.figure("hidden peers dialled at a time, at most", str(dialling[0]))
         outcome.check("few hidden peers are dialled at a time", 0 < dialling[0] <= PARAMS.relayed_target)
         nursery.cancel_scope.cancel()

@@ -127,7 +127,7 @@ async def lead_many(outcome: Outcome) -> None:
         def all_were_tried():
             nonlocal most
             most = max(most, alice.host._swarm.circuit_limits.open_count)
-            refused = alice.host.statistics().get("circuit_refused_network_full", 0)
+            refused = alice.host.statistics().circuits.refused_network_full
             return refused >= STRANGERS - CIRCUITS_PER_RELAY_MAX
 
         for number in range(STRANGERS):

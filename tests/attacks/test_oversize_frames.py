@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import trio
 
+from p2p.gossip.actions import Count
 from p2p.gossip.service import PROTOCOLS
 from p2p.gossip.wire import frame
 from p2p.host import open_host
@@ -58,12 +59,12 @@ async def attack(seed: int) -> Outcome:
         await services[1].publish(TOPIC, b"good")
         await until(lambda: found)
         await until(lambda: not hosts[0].is_connected(rude.peer_id))
-        counts = services[0].statistics()
+        counts = services[0].router.counts
         nursery.cancel_scope.cancel()
     outcome.figure("streams until it was cut off", str(streams))
-    outcome.figure("frames refused", str(counts["dropped_malformed"]))
+    outcome.figure("frames refused", str(counts[Count.DROPPED_MALFORMED]))
     outcome.check(f"cut off within {STREAMS_MAX} streams", streams <= STREAMS_MAX)
-    outcome.check("graylisted", counts["graylisted"] == 1)
+    outcome.check("graylisted", counts[Count.GRAYLISTED] == 1)
     outcome.check("an honest message passes", found == [b"good"])
     return outcome
 

@@ -56,7 +56,7 @@ def main() -> int:
     gc.collect()
     growth, seconds = resident_bytes() - before, time.process_time() - started
     for name, highest in world.highest.items():
-        say(f"  table {name:12} at most {highest:>10,} of {limits(world.params)[name]:>12,}")
+        say(f"  table {name:12} at most {highest:>10,} of {getattr(limits(world.params), name):>12,}")
     for name, count in sorted(world.router.counts.items()):
         say(f"  {name:24} {count:>10,}")
     for name, count in sorted(world.seen.items()):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter, deque
+from dataclasses import asdict
 
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
@@ -151,9 +152,9 @@ class Besieged:
 
     def check(self) -> None:
         """Every table is within its limit."""
-        for name, count in self.router.snapshot().tables.items():
+        for name, count in asdict(self.router.snapshot().tables).items():
             self.highest[name] = max(self.highest[name], count)
-            assert count <= limits(self.params)[name], name
+            assert count <= asdict(limits(self.params))[name], name
         for state in self.router.overlay.peers.values():
             assert len(state.topics) <= self.params.topics_per_peer_max
             assert len(state.unwanted) <= self.params.idontwant_ids_max

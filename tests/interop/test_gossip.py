@@ -10,6 +10,7 @@ import trio
 from multiaddr import Multiaddr
 
 from node.peer.peer import RULES
+from p2p.gossip.actions import Count
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import MESHSUB_1_2
 from p2p.gossip.service import GossipService
@@ -168,7 +169,7 @@ async def test_pruned_by_us__it_hears_by_gossip_and_comes_back_after_the_backoff
         await until(lambda: narrow.mesh_peers(TOPIC) == (hosts[1].peer_id,))
         await js.do("subscribe", topic=TOPIC)
         await meet(js, hosts[0])
-        await until(lambda: narrow.statistics().get("graft_refused") == 1)
+        await until(lambda: narrow.router.counts[Count.GRAFT_REFUSED] == 1)
         await js.until_meshed(TOPIC)
         # Nobody forwards to it, but it hears IHAVE, asks by IWANT, and gets.
         await other.publish(TOPIC, b"while pruned")
@@ -176,7 +177,7 @@ async def test_pruned_by_us__it_hears_by_gossip_and_comes_back_after_the_backoff
         await hosts[1].disconnect(hosts[0].peer_id)
         await until(lambda: narrow.mesh_peers(TOPIC) == (js.peer_id,), 15)
         await js.until_meshed(TOPIC, hosts[0].peer_id)
-        assert "graft_in_backoff" not in narrow.statistics()
+        assert narrow.router.counts[Count.GRAFT_IN_BACKOFF] == 0
         assert narrow.score(js.peer_id) >= 0
         assert (await js.do("state", topic=TOPIC))["scores"] == {str(hosts[0].peer_id): 0}
         nursery.cancel_scope.cancel()
@@ -218,12 +219,12 @@ async def test_large_messages__are_announced_by_idontwant_both_ways():
         # It has not forwarded it yet. When it comes another way, we know that it need not be sent there.
         await services[2].publish(TOPIC, LARGE)
         await inboxes[1].until_has(LARGE)
-        assert services[1].statistics()["forward_unwanted"] == 1
+        assert services[1].router.counts[Count.FORWARD_UNWANTED] == 1
         # And we have told it that it need not send it to us.
         await until_async(lambda: unwanted_by(js, hosts[1].peer_id))
         await js.until_received(TOPIC, LARGE)
         await trio.sleep(0.2)
-        assert services[1].statistics().get("duplicate", 0) == 0
+        assert services[1].router.counts[Count.DUPLICATE] == 0
 
 
 async def unwanted_by(js, peer_id):

@@ -5,7 +5,7 @@ import trio
 from multiaddr import Multiaddr
 
 from p2p.host import open_host
-from p2p.relay.client import RelayClient
+from p2p.relay.client import RelayClient, RelayClientCounts
 from tests.interop.peer import ECHO, js_peer, until_async
 from tests.p2p.nodes import secret, until
 from tests.p2p.relay.circuits import echo, open_hidden, open_relay
@@ -58,7 +58,7 @@ async def test_their_relay__takes_our_reservation_and_leads_our_peers_to_each_ot
         await alice.connect(Multiaddr(js.multiaddr))
         await nursery.start(client.run)
         await until(client.addresses)
-        assert client.counts == {"reserved": 1}
+        assert client.counts == RelayClientCounts(reserved=1)
         (address,) = alice.addresses()
         assert str(address) == f"{js.multiaddr}/p2p-circuit/p2p/{alice.peer_id}"
         alice.handle_direct_streams(OURS, echo)

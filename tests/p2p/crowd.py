@@ -54,7 +54,7 @@ class Member:
             "peer": str(self.host.peer_id),
             "discovered": sorted(self.discovered),
             "heard": sorted(self.heard),
-            "frozen": self.keeper.statistics().get("frozen", 0),
+            "frozen": self.keeper.statistics().connections.frozen,
             "found": None if found is None else str(found),
         }
 

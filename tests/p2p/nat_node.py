@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from dataclasses import asdict
 
 import trio
 from multiaddr import Multiaddr
@@ -54,7 +55,7 @@ class NatNode:
             "reachable": self.connectivity.reachability.describe(),
             "addresses": [str(address) for address in self.host.addresses()],
             "connected": {str(peer): self.host.is_relayed(peer) for peer in self.host.connected_peers()},
-            "counts": {**self.connectivity.statistics(), **self.host.statistics()},
+            "relaying": asdict(self.connectivity.statistics())["relaying"],
         }
 
 

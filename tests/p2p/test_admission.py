@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.admission import CLOSED, SPARE_STREAMS, Admission, OpenStreams, PeerClass, Share
+from p2p.admission import CLOSED, SPARE_STREAMS, Admission, OpenStreams, PeerClass, Share, StreamRefusal
 from p2p.identity import peer_id_from_secret
 from protocol.errors import LocalError
 from tests.p2p.nodes import secret
@@ -29,7 +29,7 @@ def is_staked(peer):
 
 
 def let_in(streams, peers):
-    """One stream of each peer; those that are refused, and the count of each."""
+    """One stream of each peer; why the others are refused."""
     refused = []
     for peer in peers:
         peer_class = streams.classify(peer)
@@ -51,12 +51,12 @@ def test_a_peer__is_in_the_highest_class_that_it_can_be_in():
 @pytest.mark.parametrize(
     ("peers", "refused"),
     [
-        (ASSIGNED[:1] * 4, ["refused_assigned_peer_full"]),
-        (ASSIGNED * 2, ["refused_assigned_full"]),
-        (STAKED[:1] * 3, ["refused_staked_peer_full"]),
-        (STAKED * 2, ["refused_staked_full"] * 3),
-        (STRANGERS[:1] * 2, ["refused_stranger_peer_full"]),
-        (STRANGERS, ["refused_stranger_full"]),
+        (ASSIGNED[:1] * 4, [StreamRefusal.PEER_FULL]),
+        (ASSIGNED * 2, [StreamRefusal.FULL]),
+        (STAKED[:1] * 3, [StreamRefusal.PEER_FULL]),
+        (STAKED * 2, [StreamRefusal.FULL] * 3),
+        (STRANGERS[:1] * 2, [StreamRefusal.PEER_FULL]),
+        (STRANGERS, [StreamRefusal.FULL]),
     ],
 )
 def test_a_share_that_is_taken__is_the_reason(peers, refused):
@@ -73,7 +73,7 @@ def test_a_stream_that_ends__gives_its_room_back():
 def test_a_closed_share__lets_nobody_in():
     admission = Admission(streams_awaited=nine_awaited, staked=CLOSED, strangers=CLOSED)
     refused = let_in(OpenStreams(admission, is_staked), [ASSIGNED[0], STAKED[0], STRANGERS[0]])
-    assert refused == ["refused_staked_closed", "refused_stranger_closed"]
+    assert refused == [StreamRefusal.CLOSED, StreamRefusal.CLOSED]
 
 
 def test_attack_few_assigned_peers_hold_all_streams_of_the_assigned():
@@ -82,7 +82,7 @@ def test_attack_few_assigned_peers_hold_all_streams_of_the_assigned():
     admission = Admission(streams_awaited=lambda peer: awaited.get(peer, 0), assigned=Share(64, 16))
     streams = OpenStreams(admission, is_staked)
     refused = let_in(streams, [peer for peer in ASSIGNED[:2] for _ in range(64)])
-    assert refused == ["refused_assigned_peer_full"] * (2 * 64 - (1 + 2) - 2 * SPARE_STREAMS)
+    assert refused == [StreamRefusal.PEER_FULL] * (2 * 64 - (1 + 2) - 2 * SPARE_STREAMS)
     assert let_in(streams, [ASSIGNED[2]] * 3) == []
 
 

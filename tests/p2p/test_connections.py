@@ -80,13 +80,13 @@ async def test_six_nodes_with_one_bootnode__find_each_other():
             await until(lambda: all(len(host.connected_peers()) == 5 for host in hosts))
             with pytest.raises(LocalError):
                 await keepers[0].run()
-        assert all(keeper.statistics()["connected"] == 5 for keeper in keepers)
+        assert all(keeper.statistics().connections.connected == 5 for keeper in keepers)
 
 
 async def test_a_node_with_enough_connections__dials_no_strangers():
     params = replace(QUICK, connections_target=1, outbound_target=1, ask_interval_ms=50)
     async with open_hosts(3) as hosts, keeping(hosts, hosts[0].listen_addresses(), params) as keepers:
-        await until(lambda: all(keeper.statistics().get("exchange_asked", 0) >= 3 for keeper in keepers))
+        await until(lambda: all(keeper.statistics().exchange.asked >= 3 for keeper in keepers))
         assert [len(host.connected_peers()) for host in hosts] == [2, 1, 1]
 
 
@@ -105,7 +105,7 @@ async def test_a_bootnode_that_comes_late_or_back__is_found():
             address = bootnode.listen_addresses()[0]
         listen = address.decapsulate(Multiaddr(f"/p2p/{bootnode.peer_id}"))
         async with keeping([host], [address]) as (keeper,):
-            await until(lambda: keeper.statistics().get("dial_failed", 0) >= 2)
+            await until(lambda: keeper.statistics().connections.dial_failed >= 2)
             for _ in range(2):
                 async with open_host(secret(7), [listen]):
                     await until(lambda: host.connected_peers() == (bootnode.peer_id,))
@@ -125,7 +125,7 @@ async def test_a_node_with_enough_connections__calls_on_its_bootnode_now_and_the
         lost = trio.current_time()
         await until(lambda: alice.is_connected(bootnode.peer_id))
         assert trio.current_time() - lost > 0.2
-        assert keeper.statistics()["connected"] == 3
+        assert keeper.statistics().connections.connected == 3
 
 
 async def test_a_bootnode_that_hangs_up_at_once__is_not_called_in_a_tight_loop():
@@ -176,7 +176,7 @@ async def test_a_node_with_too_many_connections__lets_strangers_go_and_keeps_who
             await until(lambda: host.has_direct_stream(others[2].peer_id))
             for other in others[3:]:
                 await other.connect(host.listen_addresses()[0])
-            await until(lambda: keeper.statistics().get("trimmed", 0) >= 3)
+            await until(lambda: keeper.statistics().connections.trimmed >= 3)
             await until(lambda: len(host.connected_peers()) <= 5)
             assert {other.peer_id for other in others[:3]} <= set(host.connected_peers())
 
@@ -186,7 +186,7 @@ async def test_a_stranger_that_cannot_be_reached__is_forgotten():
         gone = seal_record(secret(3), 1, [Multiaddr("/ip4/127.0.0.1/tcp/1")])
         keeper.records.accept(gone.envelope, heard_from_ip="127.0.0.1")
         await until(lambda: len(keeper.records) == 0)
-        assert keeper.statistics()["dial_failed"] == QUICK.candidate_failures_max
+        assert keeper.statistics().connections.dial_failed == QUICK.candidate_failures_max
 
 
 async def test_many_strangers__are_dialled_side_by_side_and_few_at_a_time(monkeypatch):
@@ -208,7 +208,7 @@ async def test_many_strangers__are_dialled_side_by_side_and_few_at_a_time(monkey
             for number in range(1, 13):
                 record = seal_record(secret(number), 1, [Multiaddr(f"/ip4/127.0.0.1/tcp/{number}")])
                 keeper.records.accept(record.envelope, heard_from_ip="127.0.0.1")
-            await until(lambda: keeper.statistics().get("dial_failed") == 12)
+            await until(lambda: keeper.statistics().connections.dial_failed == 12)
         assert most == 4
 
 
@@ -234,7 +234,7 @@ async def test_a_peer_that_vanishes_without_a_farewell__is_dropped_within_its_pi
             started = trio.current_time()
             await until(lambda: not alice.connected_peers() and not bob.connected_peers())
             assert trio.current_time() - started < FOUND_S_MAX
-            assert [keeper.statistics()["frozen"] for keeper in keepers] == [1, 1]
+            assert [keeper.statistics().connections.frozen for keeper in keepers] == [1, 1]
         nursery.cancel_scope.cancel()
 
 
@@ -316,7 +316,7 @@ async def test_a_frozen_process__is_dropped_within_its_pings():
                 started = trio.current_time()
                 await until(lambda: not host.connected_peers())
                 assert trio.current_time() - started < FOUND_S_MAX
-                assert keeper.statistics()["frozen"] == 1
+                assert keeper.statistics().connections.frozen == 1
         finally:
             process.kill()
 
@@ -356,6 +356,6 @@ async def test_addresses_that_have_changed__are_told_to_those_who_are_connected(
         told = (Multiaddr(f"{relay}/p2p/{bob.peer_id}"),)
         await until(lambda: keepers[0].records.addresses(bob.peer_id) == told)
         assert keepers[0].records.is_hidden(bob.peer_id)
-        asked = keepers[1].exchange.counts["asked"]
+        asked = keepers[1].exchange.counts.asked
         keepers[1].renew()
-        assert keepers[1].exchange.counts["asked"] == asked
+        assert keepers[1].exchange.counts.asked == asked

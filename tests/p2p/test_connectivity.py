@@ -49,7 +49,7 @@ async def test_nodes_that_nobody_can_dial__find_and_reach_each_other_through_the
         assert all(bootstrap.connectivity.is_protected(node.host.peer_id) for node in nodes)
         assert all(node.connectivity.is_protected(bootstrap.host.peer_id) for node in nodes)
         assert not nodes[0].connectivity.is_protected(nodes[1].host.peer_id)
-        assert bootstrap.connectivity.statistics()["relaying_reservations"] == 3
+        assert bootstrap.connectivity.statistics().relaying.reservations == 3
 
 
 async def test_a_hidden_node__is_found_by_its_on_chain_address_and_reached():
@@ -67,5 +67,5 @@ async def test_a_listener__learns_that_it_is_one_and_asks_for_no_relay():
     async with open_nodes((False,)) as (bootstrap, node):
         await until(lambda: node.connectivity.reachability.reachable)
         assert node.connectivity.relays.addresses() == ()
-        assert bootstrap.connectivity.statistics()["dial_back_reached"] == 1
-        assert node.connectivity.statistics()["relays"] == 0
+        assert bootstrap.connectivity.statistics().dial_back.reached == 1
+        assert node.connectivity.statistics().relays == 0

@@ -10,6 +10,7 @@ from multiaddr import Multiaddr
 from p2p.discovery import (
     PEERS_PROTOCOL,
     RECORDS_PAYLOAD_BYTES_MAX,
+    ExchangeCounts,
     PeerExchange,
     encode_records,
     split_records,
@@ -88,7 +89,7 @@ async def test_asking_one_that_does_not_answer__is_counted():
         await exchange.ask(alice.peer_id)
         alice.handle_direct_streams(PEERS_PROTOCOL, lambda stream, _peer: stream.send(payload(b"forged")))
         await exchange.ask(alice.peer_id)
-        assert exchange.counts == {"asked": 3, "ask_failed": 3}
+        assert exchange.counts == ExchangeCounts(asked=3, ask_failed=3)
 
 
 async def test_lies_to_a_host__end_the_liars_stream():
@@ -111,5 +112,5 @@ async def test_a_peer_that_cannot_be_dialled__asks_without_a_record_of_its_own()
         exchange = PeerExchange(alice, store, random.Random(0))
         await connect(bob, alice)
         await PeerExchange(bob, PeerRecords(secret(1)), random.Random(0)).ask(alice.peer_id)
-        assert exchange.counts == {"answered": 1}
+        assert exchange.counts == ExchangeCounts(answered=1)
         assert len(store) == 0

@@ -54,7 +54,7 @@ async def test_connecting__tells_both_sides_once_and_again_costs_nothing():
         assert at_bob.events == [("connected", alice.peer_id, True)]
         assert bob.connected_peers() == (alice.peer_id,)
         assert alice.remote_ip(bob.peer_id) == "127.0.0.1"
-        assert bob.statistics()["dialled"] == 1
+        assert bob.statistics().dialled == 1
         await bob.disconnect(alice.peer_id)
         await until(lambda: not alice.connected_peers() and not bob.connected_peers())
         assert at_alice.events[1:] == [("disconnected", bob.peer_id)]
@@ -67,7 +67,7 @@ async def test_connecting_many_times_at_once__dials_once():
         async with trio.open_nursery() as nursery:
             for _ in range(5):
                 nursery.start_soon(bob.connect, alice.listen_addresses()[0])
-        assert bob.statistics()["dialled"] == 1
+        assert bob.statistics().dialled == 1
 
 
 async def test_dials_that_cannot_work__say_why():
@@ -187,7 +187,7 @@ async def test_a_stream_handler_that_fails__ends_its_stream_and_nothing_else():
             with pytest.raises((StreamRefused, *TRANSPORT_ERRORS)):  # noqa: PT012 - by how soon the reset comes
                 stream = await bob.open_stream(alice.peer_id, [protocol])
                 await stream.read(1)
-        await until(lambda: alice.statistics()["stream_handler_failed"] == 2)
+        await until(lambda: alice.statistics().streams.handler_failed == 2)
         assert bob.is_connected(alice.peer_id)
 
 
@@ -240,12 +240,12 @@ async def test_inbound_streams__are_bounded_per_peer(monkeypatch):
             await bob.open_stream(alice.peer_id, ["/wait/1"])
         with pytest.raises(StreamRefused):
             await bob.open_stream(alice.peer_id, ["/wait/1"])
-        assert alice.statistics()["stream_refused_peer_full"] == 1
+        assert alice.statistics().streams.refused_peer_full == 1
         monkeypatch.setattr(swarm, "INBOUND_STREAMS_MAX", 3)
         monkeypatch.setattr(swarm, "INBOUND_STREAMS_PER_PEER_MAX", 10)
         with pytest.raises(StreamRefused):
             await bob.open_stream(alice.peer_id, ["/wait/1"])
-        assert alice.statistics()["stream_refused_host_full"] == 1
+        assert alice.statistics().streams.refused_host_full == 1
 
 
 async def test_inbound_streams_of_strangers__leave_room_for_peers_with_stake(monkeypatch):
@@ -264,7 +264,7 @@ async def test_inbound_streams_of_strangers__leave_room_for_peers_with_stake(mon
             await bob.open_stream(alice.peer_id, ["/wait/1"])
         with pytest.raises(StreamRefused):
             await bob.open_stream(alice.peer_id, ["/wait/1"])
-        assert alice.statistics()["stream_refused_strangers_full"] == 1
+        assert alice.statistics().streams.refused_strangers_full == 1
         await carol.open_stream(alice.peer_id, ["/wait/1"])
 
 
@@ -325,7 +325,7 @@ async def test_an_observer_that_fails__is_counted_and_the_others_hear():
         await connect(bob, alice)
         await bob.disconnect(alice.peer_id)
         await until(lambda: len(recorder.events) == 2)
-        assert bob.statistics()["observer_failed"] == 2
+        assert bob.statistics().observer_failed == 2
 
 
 def port_of(host) -> int:

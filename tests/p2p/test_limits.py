@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2p.host import DialFailed, open_host
-from p2p.limits import InboundLimits, network_of
+from p2p.limits import InboundLimits, LimitCounts, network_of
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 
 
@@ -32,14 +32,14 @@ def test_connections_of_one_network__are_bounded_and_slots_come_back():
     assert limits.enter("2.2.2.2")
     limits.leave("1.1.1.1")
     assert limits.enter("1.1.1.1")
-    assert limits.counts == {"refused_network_full": 1}
+    assert limits.counts == LimitCounts(refused_network_full=1)
     assert limits.open_count == 3
 
 
 def test_connections_in_all__leave_a_quarter_for_our_own_dials():
     limits = InboundLimits(8)
     assert [limits.enter(f"1.1.1.{number}") for number in range(8)] == [True] * 6 + [False] * 2
-    assert limits.counts == {"refused_full": 2}
+    assert limits.counts == LimitCounts(refused_full=2)
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
@@ -70,7 +70,7 @@ async def test_a_ninth_connection_from_one_address__is_refused_until_another_end
             with pytest.raises(DialFailed):
                 await client.connect(server.listen_addresses()[0], timeout_ms=2_000)
         assert len(server.connected_peers()) == 8
-        assert server.statistics()["inbound_refused_network_full"] == 2
+        assert server.statistics().inbound.refused_network_full == 2
         await clients[0].disconnect(server.peer_id)
         await until(lambda: len(server.connected_peers()) == 7)
         await connect(clients[8], server)

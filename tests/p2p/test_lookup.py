@@ -55,7 +55,7 @@ async def test_a_peer__is_found_along_a_chain_of_acquaintances():
         assert not hosts[0].is_connected(hosts[5].peer_id)
         assert await lookups[0].connect(account(hosts[5])) == hosts[5].peer_id
         assert hosts[0].is_connected(hosts[5].peer_id)
-        assert lookups[0].statistics()["lookup_found"] == 2
+        assert lookups[0].statistics().found == 2
 
 
 async def test_twelve_peers_that_published__are_all_found_by_each_other():
@@ -82,7 +82,7 @@ async def test_nobody__is_found_by_nobody():
         assert await lookups[0].find(STRANGER) is None
         with pytest.raises(DialFailed):
             await lookups[0].connect(STRANGER)
-        assert lookups[0].statistics()["lookup_not_found"] == 3
+        assert lookups[0].statistics().not_found == 3
 
 
 async def test_a_peer_that_is_known_and_gone__cannot_be_connected_to():
@@ -124,7 +124,7 @@ async def test_liars_without_end__cost_a_lookup_its_time_and_no_more(monkeypatch
             await connect(hosts[0], host)
         with trio.fail_after(HANG_S):
             assert await lookups[0].find(STRANGER) is None
-        assert lookups[0].statistics()["lookup_asked"] <= 12
+        assert lookups[0].statistics().asked <= 12
 
 
 async def test_garbage_and_silence__are_counted_and_passed_over(monkeypatch):
@@ -142,7 +142,7 @@ async def test_garbage_and_silence__are_counted_and_passed_over(monkeypatch):
         for host in hosts[1:]:
             await connect(hosts[0], host)
         assert await lookups[0].find(account(hosts[3])) == hosts[3].peer_id
-        assert lookups[0].statistics()["lookup_ask_failed"] == 2
+        assert lookups[0].statistics().ask_failed == 2
 
 
 async def test_a_peer_that_asks_for_itself__is_told_its_newest_record_and_its_neighbours():

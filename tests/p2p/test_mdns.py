@@ -59,7 +59,7 @@ async def test_two_peers_on_one_network__find_each_other_without_anybody():
         for service in services:
             await nursery.start(service.run)
         await until(lambda: hosts[0].is_connected(hosts[1].peer_id), timeout_s=30)
-        assert sum(service.counts["dialled"] for service in services) >= 1
+        assert sum(service.statistics().dialled for service in services) >= 1
         nursery.cancel_scope.cancel()
 
 
@@ -70,12 +70,12 @@ async def test_findings_beyond_the_limit__are_dropped_and_a_peer_is_dialled_once
         send, _receive = trio.open_memory_channel(1)
         for _ in range(3):
             service._put(send, [])
-        assert service.counts["dropped"] == 2
+        assert service.statistics().dropped == 2
         for number in (1, 1, 2, 3, 4):
             peer = peer_id_from_secret(secret(number))
             (address,) = local_addresses(record(f"/ip4/127.0.0.1/tcp/1/p2p/{peer}"))
             await service._dial(address)
-        assert (service.counts["dialled"], service.counts["dial_failed"]) == (4, 4)
+        assert (service.statistics().dialled, service.statistics().dial_failed) == (4, 4)
         assert len(service._dialled_ms) == 2
         send.close()
         _receive.close()

@@ -53,9 +53,9 @@ async def test_a_full_node__lets_strangers_go_and_keeps_mesh_peers_and_staked_on
         await until(lambda: full.gossip.mesh_peers(TOPIC))
         for network in strangers:
             await network.host.connect(full.host.listen_addresses()[0])
-        await until(lambda: full.keeper.statistics().get("trimmed", 0) >= len(strangers))
-        assert one_with_stake.keeper.statistics().get("disconnected", 0) == 0
-        assert one_in_the_mesh.keeper.statistics().get("disconnected", 0) == 0
+        await until(lambda: full.keeper.statistics().connections.trimmed >= len(strangers))
+        assert one_with_stake.keeper.statistics().connections.disconnected == 0
+        assert one_in_the_mesh.keeper.statistics().connections.disconnected == 0
 
 
 async def test_the_nodes_word_on_a_peer__is_in_its_gossip_score():

@@ -9,7 +9,15 @@ from multiaddr import Multiaddr
 
 from p2p import reachability as module
 from p2p.host import open_host
-from p2p.reachability import AUTONAT_PROTOCOL, DialBack, Opinions, Reachability, ports_of
+from p2p.reachability import (
+    AUTONAT_PROTOCOL,
+    DialBack,
+    DialBackCounts,
+    Opinions,
+    Reachability,
+    ReachabilityCounts,
+    ports_of,
+)
 from p2p.small_messages import encode_message, read_message
 from tests.limits import HANG_S
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
@@ -64,7 +72,7 @@ async def test_a_listener__learns_that_it_can_be_dialled_and_is_connected_no_mor
         nursery.start_soon(reachability.run)
         await until(lambda: reachability.reachable is not None)
         assert reachability.describe() == "yes"
-        assert dial_back.counts == {"reached": 1}
+        assert dial_back.counts == DialBackCounts(reached=1)
         assert host.connected_peers() == (server.peer_id,)
         assert server.connected_peers() == (host.peer_id,)
         assert not host.is_relayed(server.peer_id)
@@ -96,9 +104,9 @@ async def test_a_peer_that_does_not_speak_the_protocol__is_not_asked_again_in_ev
         monkeypatch.setattr(host, "connected_peers", count_rounds)
         nursery.start_soon(reachability.run)
         await until(lambda: rounds[0] >= 6)
-        assert reachability.counts == {"asked": 1}
+        assert reachability.counts == ReachabilityCounts(asked=1)
         monkeypatch.setattr(module, "ASKED_AGAIN_S", 0.0)
-        await until(lambda: reachability.counts["asked"] >= 3)
+        await until(lambda: reachability.counts.asked >= 3)
         assert reachability.reachable is None
         nursery.cancel_scope.cancel()
 
@@ -150,7 +158,7 @@ async def test_attack_addresses_of_others__are_not_dialled(monkeypatch):
         status = await ask(host, server, question_of(f"/ip4/8.8.8.8/tcp/{port}"))
         assert status == Message.E_DIAL_ERROR
         assert dialled == [f"/ip4/127.0.0.1/tcp/{port}"]
-        assert dial_back.counts == {"not_reached": 1}
+        assert dial_back.counts == DialBackCounts(not_reached=1)
 
 
 async def test_attack_many_questions__are_answered_one_in_a_while():
@@ -163,7 +171,7 @@ async def test_attack_many_questions__are_answered_one_in_a_while():
             Message.E_DIAL_REFUSED,
             Message.E_DIAL_REFUSED,
         ]
-        assert dial_back.statistics() == {"dial_back_reached": 1, "dial_back_refused": 2}
+        assert dial_back.counts == DialBackCounts(reached=1, refused=2)
 
 
 async def test_the_networks_that_are_remembered__are_bounded(monkeypatch):
@@ -207,7 +215,7 @@ async def test_servers_that_do_not_know__are_passed_over():
             reachability = Reachability(host)
             await reachability._ask_round()
             assert reachability.reachable is None
-            assert reachability.counts == {"asked": 1}
+            assert reachability.counts == ReachabilityCounts(asked=1)
 
 
 async def test_being_dialled_back__is_nothing_to_log(caplog):

@@ -51,7 +51,7 @@ def test_the_newest_record_of_a_peer__stays_whoever_brings_it(store):
     assert store.addresses(PEERS[1]) == record(1, 5).addresses
     store.accept(record(1, 6, "2.2.2.2").envelope)
     assert store.record_of(PEERS[1]) == record(1, 6, "2.2.2.2").envelope
-    assert (store.counts["accepted"], store.counts["older"], store.counts["sequence_reused"]) == (2, 1, 1)
+    assert (store.counts.accepted, store.counts.older, store.counts.sequence_reused) == (2, 1, 1)
 
 
 def test_our_own_record_from_others__is_passed_over(store):
@@ -100,7 +100,7 @@ def test_peers_of_one_public_network__are_told_of_in_part_only(store):
 def test_private_addresses__count_only_from_nearby_and_can_be_learned_later(store):
     both = record(1, 1, "192.168.1.2", "8.8.8.8")
     store.accept(record(2, 1, "192.168.1.2").envelope, heard_from_ip="9.9.9.9")
-    assert store.counts["implausible"] == 1
+    assert store.counts.implausible == 1
     store.accept(both.envelope, heard_from_ip="9.9.9.9")
     assert store.addresses(PEERS[1]) == both.addresses[1:]
     store.accept(both.envelope, heard_from_ip="192.168.1.7")
@@ -120,7 +120,7 @@ def test_a_peer_that_says_it_cannot_be_dialled__is_forgotten_on_its_own_word_alo
     confirm(store, 2)
     store.forget(PEERS[2])
     store.forget(PEERS[2])
-    assert store.counts["forgotten"] == 1
+    assert store.counts.forgotten == 1
     assert store.peer_of_account(address_of_peer(PEERS[2])) is None
     assert store.addresses(PEERS[2]) == ()
 
@@ -146,7 +146,7 @@ def test_strangers_with_ever_new_keys__push_out_hearsay_and_each_other_but_not_w
         confirm(store, number)
     assert len(store) == 3
     assert set(store.candidates([])) == {PEERS[1], PEERS[18], PEERS[19]}
-    assert store.counts["evicted"] == 16
+    assert store.counts.evicted == 16
     for number in range(20, 25):
         store.accept(record(number).envelope)
     assert store.addresses(PEERS[1])
@@ -174,7 +174,7 @@ def test_a_saved_book__is_restored_and_what_is_broken_in_it_passed_over(store):
     again = PeerRecords(secret(0))
     again.restore([*saved, (b"garbage", None, True), (record(0).envelope, None, True)])
     assert again.entries() == store.entries()
-    assert again.counts["restore_failed"] == 1
+    assert again.counts.restore_failed == 1
 
 
 def test_a_record_in_our_name__is_kept_if_another_instance_made_it_and_the_newest_counts():

@@ -1,5 +1,7 @@
 """p2p/stream_gate.py on real sockets: strangers' streams take no room from others."""
 
+from dataclasses import astuple
+
 import pytest
 import trio
 
@@ -8,6 +10,7 @@ from p2p import streams
 from p2p.admission import CLOSED, Admission, Share
 from p2p.frames import RemoteAborted
 from p2p.identity import peer_id_from_secret
+from p2p.stream_gate import ClassCounts, DirectStreamCounts
 from protocol.errors import LocalError
 from tests.p2p.nodes import connect, open_hosts, secret, until
 
@@ -43,12 +46,12 @@ async def test_streams_beyond_their_shares__are_told_to_come_later_and_counted()
             await connect(host, alice)
         for host in (bob, bob, carol):
             nursery.start_soon(hold, host, alice.peer_id, WAIT)
-        await until(lambda: alice.statistics().get("direct_accepted") == 3)
+        await until(lambda: alice.statistics().direct_streams.strangers.accepted == 3)
         assert await is_busy(bob, alice.peer_id)
         assert await is_busy(carol, alice.peer_id)
-        counts = alice.statistics()
-        assert counts["direct_refused_stranger_peer_full"] == 1
-        assert counts["direct_refused_stranger_full"] == 1
+        assert alice.statistics().direct_streams == DirectStreamCounts(
+            strangers=ClassCounts(accepted=3, refused_peer_full=1, refused_full=1)
+        )
         nursery.cancel_scope.cancel()
 
 
@@ -102,14 +105,12 @@ async def test_attack_strangers_hold_direct_streams():
 
         for host in others:
             nursery.start_soon(attack, host)
-        outcomes = ("accepted", "refused_stranger_peer_full", "refused_stranger_full")
 
         def answered():
-            counts = coordinator.statistics()
-            return [counts.get(f"direct_{name}", 0) for name in outcomes]
+            return coordinator.statistics().direct_streams.strangers
 
-        await until(lambda: sum(answered()) == strangers * per_stranger, 60)
-        assert answered()[0] == admission.strangers.total_max
+        await until(lambda: sum(astuple(answered())) == strangers * per_stranger, 60)
+        assert answered().accepted == admission.strangers.total_max
         await connect(miner, coordinator)
         with trio.fail_after(60):  # some milliseconds; a busy machine has its time, too
             for _ in range(10):

@@ -90,7 +90,7 @@ async def test_killed_and_started_again__it_has_its_identity_and_its_book(tmp_pa
                 async with trio.open_nursery() as nursery:
                     await nursery.start(keeper.run)
                     await until(host.connected_peers)
-                    await until(lambda keeper=keeper: keeper.statistics().get("exchange_asked", 0) >= 1)
+                    await until(lambda keeper=keeper: keeper.statistics().exchange.asked >= 1)
                     await trio.sleep(0.5)
                     nursery.cancel_scope.cancel()
                 if life == 0:

@@ -13,6 +13,7 @@ from node.coordinator.card_queue import (
     WANTED_PER_MINER_MAX,
     CardFetch,
     CardQueue,
+    CardQueueStatus,
 )
 
 
@@ -81,7 +82,9 @@ def test_attack_a_miner_that_offers_ever_new_models():
     for number in range(100):
         queue.note_offer(an_id(number), a_miner(1), 0)
     assert len(queue) == WANTED_PER_MINER_MAX
-    assert queue.counts == {"too_many_of_miner": 100 - WANTED_PER_MINER_MAX}
+    assert queue.status() == CardQueueStatus(
+        wanted=WANTED_PER_MINER_MAX, fetching=0, too_many=0, too_many_of_miner=100 - WANTED_PER_MINER_MAX
+    )
     # An honest one is still followed, and what is not offered any more is forgotten.
     queue.note_offer(an_id(200), a_miner(2), 0)
     queue.note_offer(an_id(300), a_miner(2), FORGET_MS + 1)
@@ -93,7 +96,7 @@ def test_attack_more_models_than_are_looked_for():
     for number in range(WANTED_MAX + 5):
         queue.note_offer(an_id(number), a_miner(number), 0)
     assert len(queue) == WANTED_MAX
-    assert queue.counts == {"too_many": 5}
+    assert queue.status() == CardQueueStatus(wanted=WANTED_MAX, fetching=0, too_many=5, too_many_of_miner=0)
 
 
 def test_sources_of_a_model_are_bounded():

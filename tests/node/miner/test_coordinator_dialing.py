@@ -12,7 +12,7 @@ from node.miner.coordinator_dialing import reach_coordinator
 from p2p.connections import ConnectionKeeper
 from p2p.host import open_host
 from p2p.identity import peer_id_from_secret
-from p2p.lookup import Lookup
+from p2p.lookup import Lookup, LookupCounts
 from p2p.record_store import PeerRecords
 from p2p.records import seal_record, without_peer
 from p2p.relay.client import RelayClient
@@ -48,8 +48,8 @@ async def test_a_coordinator__is_dialled_at_the_first_address_that_answers():
         async with open_lookup(miner) as lookup:
             assert await reach_coordinator(miner, lookup, task) == coordinator.peer_id
             assert await reach_coordinator(miner, lookup, task) == coordinator.peer_id
-            assert miner.counts["dialled"] == 2
-            assert lookup.statistics() == {}
+            assert miner.statistics().dialled == 2
+            assert lookup.statistics() == LookupCounts()
 
 
 async def test_a_coordinator_that_nobody_can_dial__is_called_through_the_relay_that_its_announcement_names():
@@ -66,7 +66,7 @@ async def test_a_coordinator_that_nobody_can_dial__is_called_through_the_relay_t
                 assert found == coordinator.peer_id
                 assert miner.is_relayed(found)
                 assert server.book.circuit_count == 1
-                assert lookup.statistics() == {}
+                assert lookup.statistics() == LookupCounts()
             nursery.cancel_scope.cancel()
 
 
@@ -77,7 +77,7 @@ async def test_a_coordinator_that_has_moved__is_looked_for_by_its_on_chain_addre
             knowing._records.accept(record.envelope, heard_from_ip="127.0.0.1")
             await connect(miner, friend)
             assert await reach_coordinator(miner, lookup, announced(NOWHERE)) == coordinator.peer_id
-            assert lookup.statistics()["lookup_found"] == 1
+            assert lookup.statistics().found == 1
 
 
 async def test_a_coordinator_that_is_nowhere__is_given_up():

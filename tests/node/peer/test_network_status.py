@@ -8,8 +8,11 @@ from node.peer.network_status import observe_network
 from node.settings import BootstrapSettings
 from node.system.context import open_context
 from node.system.events import PeerJoined, PeerLeft
+from node.system.observable import to_document
+from p2p.gossip.actions import Count
 from p2p.identity import address_of_peer
 from p2p.mesh import Validation
+from p2p.session.counts import Violation
 from protocol.errors import Refusal
 from tests.limits import HANG_S
 from tests.p2p.nodes import connect
@@ -39,21 +42,29 @@ async def test_peers_that_come_and_go__are_seen_and_told_of(context):
     assert seen["network"]["peers"] == 1
     assert seen["network"]["multiaddrs"] == multiaddrs
     assert (seen["connections"]["connected_peers"], seen["connections"]["dialled"]) == (1, 1)
-    assert (seen["discovery"]["connected"], seen["discovery"]["lookups"]) == (1, 0)
-    assert seen["relay"]["relaying_circuits"] == 0
+    assert (seen["discovery"]["connections"]["connected"], seen["lookup"]["lookups"]) == (1, 0)
+    assert (seen["relay"]["relays"], seen["relay"]["relaying"]) == (0, None)
     assert seen["gossip"]["router"]["topics"] == {"topic": {"peers": 0, "mesh": 0, "mesh_outbound": 0}}
     assert context.observable.document()["network"]["peers"] == 0
 
 
-async def test_every_count_of_the_services_is_shown_once(context):
+async def test_a_snapshot__stays_as_it_was_when_it_was_taken(context):
     async with open_networks(1) as (network,):
         observe_network(context, network, bytes(20))
-        network.keeper._counts["some_count"] += 3
-        network.host.counts["some_count"] += 2
+        before = context.observable.snapshot()
+        document = context.observable.document()
+        network.host._upgrader.counts.violations[Violation.NOISE_TAG] += 1
+        network.host._upgrader.counts.streams.late_frames += 1
+        network.host._gate.counts.strangers.accepted += 1
+        network.records.counts.accepted += 1
+        network.gossip.router.counts[Count.ACCEPTED] += 1
+        assert {name: to_document(item) for name, item in before.items()} == document
         seen = context.observable.document()
-        assert seen["discovery"]["counts"]["some_count"] == 3
-        assert seen["connections"]["counts"]["some_count"] == 2
-        assert not set(seen["gossip"]["counts"]) & set(network.gossip.router.snapshot().flat())
+        assert seen["connections"]["sessions"]["violations"] == {"noise_tag": 1}
+        assert seen["connections"]["sessions"]["streams"]["late_frames"] == 1
+        assert seen["connections"]["direct_streams"]["strangers"]["accepted"] == 1
+        assert seen["discovery"]["records"]["accepted"] == 1
+        assert seen["gossip"]["router"]["counts"] == {"accepted": 1}
 
 
 async def test_a_command_has_the_node_find_a_peer(context):

@@ -1,6 +1,7 @@
 """p2p/gossip/router.py: what happens to messages and to those who send them."""
 
 import random
+from dataclasses import asdict
 
 import pytest
 from hypothesis import given
@@ -140,8 +141,8 @@ def test_any_events__keep_the_invariants(sequence):
         for action in of_kind(actions, Validate):
             actions += router.validation_result(action.message_id, verdict, now_ms)
         overlay = router.overlay
-        tables = router.snapshot().tables
-        assert all(count <= limits(router.params)[name] for name, count in tables.items())
+        tables = asdict(router.snapshot().tables)
+        assert all(count <= asdict(limits(router.params))[name] for name, count in tables.items())
         for name, state in overlay.peers.items():
             assert state.standing is router.scores.get(name)
             in_mesh = {topic for topic, found in state.standing.topics.items() if found.in_mesh}

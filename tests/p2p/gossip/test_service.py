@@ -14,6 +14,7 @@ from libp2p.tools.anyio_service import background_trio_service
 
 from p2p.gossip import link as link_module
 from p2p.gossip import service as service_module
+from p2p.gossip.actions import Count
 from p2p.gossip.link import PROTOCOLS
 from p2p.gossip.outbox import Outbox
 from p2p.gossip.params import WITHOUT_MESH, GossipParams
@@ -156,9 +157,9 @@ async def test_a_service__is_a_mesh_and_tells_its_counts():
         await mesh.publish(TOPIC, b"x")
         assert mesh.peers(TOPIC) == mesh.mesh_peers(TOPIC) == (hosts[1].peer_id,)
         assert mesh.score(hosts[1].peer_id) == 0
-        found = mesh.statistics()
-        assert found["gossip_peers"] == found["published"] == found[f"mesh_peers:{TOPIC}"] == 1
-        assert found["outbox_frames"] == found["outbox_frames_longest"] <= 1
+        found = services[0].statistics()
+        assert found.peers == found.router.counts[Count.PUBLISHED] == found.router.topics[TOPIC].mesh == 1
+        assert found.outbox_frames == found.outbox_frames_longest <= 1
         nursery.cancel_scope.cancel()
 
 
@@ -190,7 +191,7 @@ async def test_rubbish_of_every_kind__ends_nobody_and_costs_its_sender():
             with suppress(Refusal, *TRANSPORT_ERRORS):  # it may be cut off already
                 await speak(rude, hosts[0].peer_id, chunk)
         await until(lambda: not hosts[0].is_connected(rude.peer_id))
-        assert services[0].statistics()["graylisted"] == 1
+        assert services[0].router.counts[Count.GRAYLISTED] == 1
         assert services[0].score(rude.peer_id) < services[0].router.params.score.graylist_threshold
         await services[1].publish(TOPIC, b"good")
         await until(lambda: consumers.found[0] == [b"good"])
@@ -230,8 +231,9 @@ async def test_validators__answer_by_exceptions_too_and_a_faulty_one_blames_nobo
         for data in (b"ignore", b"fault", b"reject", b"good"):
             await services[1].publish(TOPIC, data)
         await until(lambda: consumers.found[0] == [b"good"])
-        counts = services[0].statistics()
-        assert (counts["ignored"], counts["rejected"], counts["validator_failed"]) == (2, 1, 1)
+        found = services[0].statistics()
+        counts = found.router.counts
+        assert (counts[Count.IGNORED], counts[Count.REJECTED], found.counts.validator_failed) == (2, 1, 1)
         assert services[0].score(hosts[1].peer_id) == pytest.approx(-820, abs=1)
         nursery.cancel_scope.cancel()
 
@@ -259,7 +261,7 @@ async def test_a_stream_that_breaks__is_opened_again_and_loses_nothing():
             await services[0].publish(TOPIC, b"%d" % number)
             await settled()
         await until(lambda: len(consumers.found[1]) == 5)
-        assert services[0].statistics()["stream_broken"] >= 1
+        assert services[0].statistics().counts.stream_broken >= 1
         nursery.cancel_scope.cancel()
 
 
@@ -280,7 +282,7 @@ async def test_a_peer_whose_streams_keep_breaking__is_disconnected(monkeypatch):
             while hosts[0].is_connected(rude.peer_id):
                 await services[0].publish(TOPIC, random.randbytes(8))
                 await trio.sleep(0.01)
-        assert services[0].statistics()["peer_streams_broken"] == 1
+        assert services[0].statistics().counts.peer_streams_broken == 1
 
 
 async def test_publishing__waits_for_room_but_not_for_ever_and_counts_what_is_lost(monkeypatch):
@@ -295,15 +297,15 @@ async def test_publishing__waits_for_room_but_not_for_ever_and_counts_what_is_lo
         started = trio.current_time()
         await services[0].publish(TOPIC, b"lost")
         assert 0.05 <= trio.current_time() - started < 5
-        assert services[0].statistics()["dropped_outbox_own"] == 1
+        assert services[0].statistics().outbox_dropped.own == 1
         nursery.cancel_scope.cancel()
 
 
 async def test_a_peer_without_gossip__is_left_alone():
     async with open_gossip(1) as (hosts, services), open_host(secret(9), []) as silent:
         await connect(silent, hosts[0])
-        await until(lambda: services[0].statistics().get("peer_without_gossip") == 1)
-        assert services[0].statistics()["gossip_peers"] == 0
+        await until(lambda: services[0].statistics().counts.peer_without_gossip == 1)
+        assert services[0].statistics().peers == 0
         assert silent.is_connected(hosts[0].peer_id)
         # And if it learns to speak later, it is heard.
         await speak(silent, hosts[0].peer_id, frame(encode_subscriptions([(TOPIC, True)])))
@@ -409,13 +411,13 @@ async def test_a_message__goes_over_each_connection_of_a_full_mesh_once_where_no
             for other in hosts[:index]:
                 await connect(host, other)
         await until(lambda: all(len(service.mesh_peers(TOPIC)) == 5 for service in services))
-        before = sum(service.statistics().get("duplicate", 0) for service in services)
+        before = sum(service.router.counts[Count.DUPLICATE] for service in services)
         for number in range(20):
             await services[number % 6].publish(TOPIC, b"%d" % number)
             await until(lambda number=number: sum(map(len, consumers.found)) == 5 * (number + 1))
             await trio.testing.wait_all_tasks_blocked(0.005)
-        copies = sum(service.statistics()["duplicate"] for service in services) - before
-        spared = sum(service.statistics()["forwards_spared"] for service in services)
+        copies = sum(service.router.counts[Count.DUPLICATE] for service in services) - before
+        spared = sum(service.statistics().counts.forwards_spared for service in services)
         # Five receivers forward to the four others each: ten connections, both ways.
         assert copies + spared == 20 * 5 * 4
         assert spared >= 20 * 10 * 0.9
@@ -445,5 +447,5 @@ async def test_stock_py_libp2p__takes_our_messages():
             assert message.data == b"from us"
             # It cannot leave its name out, so what it publishes is not for our network.
             await pubsub.publish(TOPIC, b"from stock")
-            await until(lambda: services[0].statistics().get("dropped_signed", 0) >= 1)
+            await until(lambda: services[0].router.counts[Count.DROPPED_SIGNED] >= 1)
         await stock.close()

@@ -42,7 +42,7 @@ async def test_relays__are_two_the_preferred_one_first_and_the_lost_one_is_repla
         await until(lambda: not client.is_relay(relays[2].peer_id))
         await until(lambda: len(client.addresses()) == 2)
         assert not client.is_relay(relays[2].peer_id)
-        assert client.statistics()["relay_reservation_lost"] == 1
+        assert client.counts.reservation_lost == 1
         nursery.cancel_scope.cancel()
     assert host.own_addresses.relayed == ()
 
@@ -80,9 +80,9 @@ async def test_reservations__are_renewed_before_they_end_and_dropped_when_not_wa
         await until(client.addresses)
         clock.now_s += 74
         await clock.looked_at()
-        assert server.book.counts["renewed"] == 0
+        assert server.book.counts.renewed == 0
         clock.now_s += 1
-        await until(lambda: server.book.counts["renewed"] == 1)
+        await until(lambda: server.book.counts.renewed == 1)
         assert server.book.expires_at_s(host.peer_id) == clock.now_s + 100
         wanted[0] = False
         await until(lambda: host.addresses() == ())
@@ -96,11 +96,11 @@ async def test_nobody_who_refused__is_asked_again_at_once(monkeypatch):
         client = RelayClient(host, is_wanted=lambda: True, wall_clock_s=clock.read)
         await connect(host, plain)
         await nursery.start(client.run)
-        await until(lambda: client.counts["reservation_failed"] == 1)
+        await until(lambda: client.counts.reservation_failed == 1)
         await clock.looked_at()
-        assert client.counts["reservation_failed"] == 1
+        assert client.counts.reservation_failed == 1
         clock.now_s += module.ASKED_AGAIN_S
-        await until(lambda: client.counts["reservation_failed"] == 2)
+        await until(lambda: client.counts.reservation_failed == 2)
         nursery.cancel_scope.cancel()
 
 
@@ -141,7 +141,7 @@ async def test_a_promise_that_is_none__is_not_announced(lie):
         client = RelayClient(host, is_wanted=lambda: True)
         await connect(host, relay)
         await nursery.start(client.run)
-        await until(lambda: client.counts["reservation_failed"] == 1)
+        await until(lambda: client.counts.reservation_failed == 1)
         assert client.addresses() == ()
         nursery.cancel_scope.cancel()
 
@@ -175,7 +175,7 @@ async def test_a_call_from_a_relay_that_we_asked_for_nothing__is_not_taken():
         await stream.write(encode_message(call))
         answer = await read_message(stream, StopMessage)
         assert (answer.type, answer.status) == (StopMessage.STATUS, Status.PERMISSION_DENIED)
-        assert alice.client.counts["not_taken"] == 1
+        assert alice.client.counts.not_taken == 1
 
 
 async def test_a_relay_that_is_somebody_else_or_nobody__is_not_gone_through():
@@ -208,6 +208,6 @@ async def test_those_who_refused__are_remembered_within_limits(monkeypatch):
         for other in (*plain, last):
             await connect(host, other)
         await client._look_after()
-        assert client.counts["reservation_failed"] == 4
+        assert client.counts.reservation_failed == 4
         assert len(client._asked_s) == 2
         assert last.peer_id in client._asked_s

@@ -8,7 +8,7 @@ from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
 from p2p.relay import hole_punch as module
-from p2p.relay.hole_punch import DCUTR_PROTOCOL, HolePuncher, addresses_of
+from p2p.relay.hole_punch import DCUTR_PROTOCOL, HolePunchCounts, HolePuncher, addresses_of
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import DecodeError, ProtocolError, Refusal
@@ -84,7 +84,7 @@ async def test_who_was_called__tries_first_then_both_dial_in_their_roles_and_the
         await until(lambda: len(at_alice.calls) == 3)
         assert at_alice.calls == [("dial", PUBLIC), ("punch", PUBLIC, False), ("drop", bob.host.peer_id)]
         assert at_bob.calls == [("punch", PUBLIC, True)]
-        assert punchers[0].counts == {"tried": 1, "punched": 1}
+        assert punchers[0].counts == HolePunchCounts(tried=1, punched=1)
         nursery.cancel_scope.cancel()
 
 
@@ -99,7 +99,7 @@ async def test_routers_that_let_nobody_in__cost_a_few_attempts_and_the_circuit_s
         HolePuncher(bob.host)
         await nursery.start(puncher.run)
         await bob.host.connect(alice.host.addresses()[0])
-        await until(lambda: puncher.counts["failed"])
+        await until(lambda: puncher.counts.failed)
         assert [call[0] for call in at_alice.calls] == ["dial"] + ["punch"] * module.ROUNDS_MAX
         assert len(at_bob.calls) == module.ROUNDS_MAX
         assert bob.host.is_relayed(alice.host.peer_id)
@@ -115,7 +115,7 @@ async def test_who_knows_no_public_address_of_its_own__does_not_try():
         puncher = HolePuncher(alice.host)
         await nursery.start(puncher.run)
         await bob.host.connect(alice.host.addresses()[0])
-        await until(lambda: puncher.counts == {"left_out": 1})
+        await until(lambda: puncher.counts == HolePunchCounts(left_out=1))
         nursery.cancel_scope.cancel()
 
 
@@ -128,7 +128,7 @@ async def test_attack_over_a_direct_connection__nobody_is_made_to_dial():
             await stream.write(encode_message(connect_message(str(PUBLIC))))
             await read_message(stream, HolePunch)
         assert log.calls == []
-        assert puncher.counts == {"left_out": 1}
+        assert puncher.counts == HolePunchCounts(left_out=1)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ async def test_attack_other_messages_than_those_to_come__make_nobody_dial(messag
         assert log.calls == []
         await until(lambda: puncher._running == 0)
         assert bob.host.is_connected(alice.host.peer_id)
-        assert alice.host.statistics().get("stream_handler_failed", 0) == 0
+        assert alice.host.statistics().streams.handler_failed == 0
 
 
 async def test_attempts_beyond_the_limit__are_left_out():
@@ -166,4 +166,4 @@ async def test_attempts_beyond_the_limit__are_left_out():
             await read_message(stream, HolePunch)
         await puncher._improve(bob.host.peer_id)
         assert log.calls == []
-        assert puncher.counts == {"left_out": 2}
+        assert puncher.counts == HolePunchCounts(left_out=2)

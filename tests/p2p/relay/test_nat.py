@@ -66,7 +66,7 @@ def test_nodes_in_two_houses__learn_that_nobody_can_dial_them_and_reach_each_oth
         assert carol.ask(f"echo {alice.peer} 500000")["result"] is True
 
         # A relay that dies takes its circuits and addresses with it; the other one stays.
-        relays = sum(node.ask()["counts"].get("relaying_circuits", 0) for node in (first, second))
+        relays = sum(node.ask()["relaying"]["counts"]["circuits"] for node in (first, second))
         assert relays >= 2
         nodes.remove(first)
         first.end()

@@ -31,7 +31,7 @@ def test_reservations__are_bounded_by_network_and_in_total_and_come_back():
     ]
     assert [book.reserve(peer, THERE, 0) for peer in PEERS[2:4]] == [Status.OK] * 2
     assert book.reserve(PEERS[4], ELSEWHERE, 0) == Status.RESERVATION_REFUSED
-    assert book.counts["reservation_refused"] == 2
+    assert book.counts.reservation_refused == 2
     book.release(PEERS[0])
     book.release(PEERS[0])
     assert book.reserve(PEERS[4], ELSEWHERE, 0) == Status.OK
@@ -71,8 +71,8 @@ def test_circuits__are_bounded_by_peer_by_network_and_in_total():
     assert book.open_circuit(PEERS[1], ELSEWHERE, 0) == Status.RESOURCE_LIMIT_EXCEEDED
     assert book.open_circuit(PEERS[1], HERE, 0) == Status.OK
     assert book.open_circuit(PEERS[2], THERE, 0) == Status.RESOURCE_LIMIT_EXCEEDED
-    assert book.counts["circuit_refused_peer_full"] == 1
-    assert book.counts["circuit_refused"] == 2
+    assert book.counts.circuit_refused_peer_full == 1
+    assert book.counts.circuit_refused == 2
     assert book.circuit_count == 4
     book.close_circuit(PEERS[0], ELSEWHERE)
     assert book.open_circuit(PEERS[2], THERE, 0) == Status.OK

@@ -7,7 +7,7 @@ from multiaddr import Multiaddr
 from p2p.host import DialFailed
 from p2p.identity import key_pair_from_secret
 from p2p.relay.circuit_messages import HOP_PROTOCOL, HopMessage, Status, open_voucher
-from p2p.relay.relay_book import RelayLimits
+from p2p.relay.relay_book import RelayCounts, RelayLimits
 from p2p.relay.server import RelayServer
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
@@ -64,8 +64,8 @@ async def test_two_peers_that_nobody_can_dial__speak_through_a_relay_that_unders
             assert await stream.receive() == secret_words
         assert sum(map(len, carried)) > 2 * len(secret_words)
         assert not any(secret_words[:34] in piece for piece in (b"".join(carried), *carried))
-        assert server.statistics()["relaying_circuits_now"] == 1
-        assert server.statistics()["relaying_bytes"] == sum(map(len, carried))
+        assert server.statistics().circuits_now == 1
+        assert server.statistics().counts.carried_bytes == sum(map(len, carried))
 
         await bob.host.disconnect(alice.host.peer_id)
         await until(lambda: not alice.host.is_connected(bob.host.peer_id))
@@ -91,7 +91,7 @@ async def test_a_reservation__ends_with_its_connection():
         await until(lambda: server.book.reservation_count == 0)
         with pytest.raises(DialFailed):
             await bob.host.connect(address)
-        assert server.book.counts["no_reservation"] == 1
+        assert server.book.counts.no_reservation == 1
         assert alice.host.addresses() == ()
         assert bob.host.is_connected(relay.peer_id)
 
@@ -100,7 +100,7 @@ async def test_a_peer_that_reserved_nothing__is_not_called():
     async with open_relay() as (relay, server), open_hidden(relay, 2, reserving=0) as (alice, bob):
         answer = await ask(bob.host, relay, call(alice.host.peer_id))
         assert (answer.type, answer.status) == (HopMessage.STATUS, Status.NO_RESERVATION)
-        assert alice.client.counts["not_taken"] == 0
+        assert alice.client.counts.not_taken == 0
         assert server.book.circuit_count == 0
 
 
@@ -120,8 +120,8 @@ async def test_what_is_no_request__is_answered_and_counted():
         assert (await ask(bob.host, relay, b"\xff\xff\xff\x7f")).status == Status.MALFORMED_MESSAGE
         status = HopMessage(type=HopMessage.STATUS, status=Status.OK)
         assert (await ask(bob.host, relay, status)).status == Status.UNEXPECTED_MESSAGE
-        assert server.book.counts == {"malformed": 2, "unexpected": 1}
-        assert relay.statistics().get("stream_handler_failed", 0) == 0
+        assert server.book.counts == RelayCounts(malformed=2, unexpected=1)
+        assert relay.statistics().streams.handler_failed == 0
 
 
 async def test_over_a_circuit__there_is_neither_reservation_nor_circuit():
@@ -131,7 +131,7 @@ async def test_over_a_circuit__there_is_neither_reservation_nor_circuit():
         await bob.host.connect(alice.host.addresses()[0])
         for request in (HopMessage(type=HopMessage.RESERVE), call(bob.host.peer_id)):
             assert (await ask(bob.host, alice.host, request)).status == Status.PERMISSION_DENIED
-        assert server.book.counts == {"permission_denied": 2}
+        assert server.book.counts == RelayCounts(permission_denied=2)
         nested = Multiaddr(f"{relay.listen_addresses()[0]}/p2p-circuit/p2p/{alice.host.peer_id}")
         assert nested == alice.host.addresses()[0]
 
@@ -146,7 +146,7 @@ async def test_one_network__has_so_many_circuits_and_reservations():
         await bob.host.connect(alice.host.addresses()[0])
         with pytest.raises(DialFailed):
             await carol.host.connect(alice.host.addresses()[0])
-        assert server.book.counts["circuit_refused"] == 1
+        assert server.book.counts.circuit_refused == 1
         await bob.host.disconnect(alice.host.peer_id)
         await until(lambda: server.book.circuit_count == 0)
         await carol.host.connect(alice.host.addresses()[0])
@@ -162,7 +162,7 @@ async def test_a_circuit__ends_with_its_bytes():
                 await stream.send(bytes(200_000))
                 await stream.receive()
         await until(lambda: not bob.host.is_connected(alice.host.peer_id))
-        assert server.book.counts["circuit_ended_bytes"] == 1
+        assert server.book.counts.circuit_ended_bytes == 1
         assert server.book.circuit_count == 0
         await bob.host.connect(alice.host.addresses()[0])
 
@@ -174,7 +174,7 @@ async def test_a_circuit__ends_with_its_time():
     ):
         await bob.host.connect(alice.host.addresses()[0])
         await until(lambda: not bob.host.is_connected(alice.host.peer_id))
-        assert server.book.counts["circuit_ended_time"] == 1
+        assert server.book.counts.circuit_ended_time == 1
         await until(lambda: server.book.circuit_count == 0)
 
 
@@ -192,8 +192,8 @@ async def test_a_circuit_whose_end_takes_nothing__ends():
             for _ in range(100):
                 await stream.write(bytes(64 * 1024))
         await until(lambda: server.book.circuit_count == 0)
-        assert server.book.counts["circuit_ended_stalled"] == 1
-        assert server.statistics()["relaying_bytes"] < 1024 * 1024
+        assert server.book.counts.circuit_ended_stalled == 1
+        assert server.statistics().counts.carried_bytes < 1024 * 1024
 
 
 async def never(*_arguments):
@@ -206,8 +206,8 @@ async def test_a_peer_that_does_not_take_calls__is_not_connected():
         alice.client._reservations.clear()
         with pytest.raises(DialFailed):
             await bob.host.connect(address)
-        assert server.book.counts["connection_failed"] == 1
-        assert alice.client.counts["not_taken"] == 1
+        assert server.book.counts.connection_failed == 1
+        assert alice.client.counts.not_taken == 1
 
 
 async def test_a_relay__tells_its_address_and_signs_what_it_promises():

@@ -9,6 +9,7 @@ import trio.testing
 from p2p.host import StreamRefused
 from p2p.session import hub, yamux
 from p2p.session.connection import Session
+from p2p.session.counts import Violation
 from p2p.session.errors import ConnectionLost, StreamIsClosed, StreamWasReset, TooManyStreams
 from p2p.session.stream import SessionStream
 from p2p.session.wires import SocketWire
@@ -245,7 +246,7 @@ async def test_a_fault_of_ours__ends_the_session_and_not_the_host(monkeypatch):
             await write_for_ever(ours)
         await until(lambda: not one.connected_peers())
         monkeypatch.undo()
-        assert one.statistics().get("session_failed", 0) + _other.statistics().get("session_failed", 0) >= 1
+        assert one.statistics().sessions.failed + _other.statistics().sessions.failed >= 1
 
 
 VIOLATIONS = {
@@ -268,14 +269,14 @@ async def test_attack_broken_protocol__ends_that_connection_and_is_counted(name)
                 heard = await attacker.read_until_end()
             assert heard.endswith(packed(GO_AWAY, 0, 0, yamux.PROTOCOL_ERROR))
         await until(lambda: host.connected_peers() == (friend.peer_id,))
-        assert host.statistics()[f"session_{name}"] == 1
+        assert host.statistics().sessions.violations == {name: 1}
 
 
 async def test_attack_record_that_is_not_sealed__ends_that_connection_and_is_counted():
     async with open_hosts(1) as (host,), raw_peer_of(host) as attacker:
         await attacker.send_sealed(b"\x00\x20" + bytes(32))
         await until(lambda: not host.connected_peers())
-        assert host.statistics()["session_noise_tag"] == 1
+        assert host.statistics().sessions.violations == {Violation.NOISE_TAG: 1}
 
 
 async def test_attack_pings_whose_answers_nobody_fetches__end_the_connection():
@@ -283,7 +284,7 @@ async def test_attack_pings_whose_answers_nobody_fetches__end_the_connection():
         with trio.fail_after(HANG_S), pytest.raises(ConnectionLost):
             await write_for_ever(attacker.secured, packed(PING, SYN, 0, 1) * 5_000)
         await until(lambda: not host.connected_peers())
-        assert host.statistics()["session_yamux_flood"] == 1
+        assert host.statistics().sessions.violations == {Violation.YAMUX_FLOOD: 1}
 
 
 async def test_attack_streams_opened_and_reset_at_once__reach_no_handler():
@@ -298,7 +299,7 @@ async def test_attack_streams_opened_and_reset_at_once__reach_no_handler():
         assert not {number for number in session.streams if number % 2}
         await until(lambda: not host._guard._open[peer_id])
         await host.disconnect(peer_id)
-        assert host.statistics()["session_streams_reset_unseen"] > 900
+        assert host.statistics().sessions.streams.reset_unseen > 900
 
 
 async def test_a_ping__is_answered_and_a_farewell_ends_the_connection():
@@ -318,7 +319,7 @@ async def test_attack_silence__is_found_and_an_idle_friend_is_left_alone(monkeyp
         async with raw_peer_of(host):  # says nothing more
             await until(lambda: len(host.connected_peers()) == 2)
             await until(lambda: host.connected_peers() == (friend.peer_id,))
-        assert host.statistics()["session_silent"] == 1
+        assert host.statistics().sessions.silent == 1
 
 
 async def test_attack_frozen_peer_with_full_windows__cannot_hold_up_a_close():

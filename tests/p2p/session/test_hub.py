@@ -157,7 +157,7 @@ async def test_a_call_that_raises__is_counted_and_ends_nobody_else():
         hub.write_later(lambda: log.append("written"))
         await trio.testing.wait_all_tasks_blocked()
         assert log == ["written"]
-        assert hub.counts["failed"] == 1
+        assert hub.calls_failed == 1
 
 
 async def test_a_hub__runs_once_and_watches_nothing_before():
@@ -204,4 +204,4 @@ async def test_a_look_that_raises__is_counted_and_others_are_called(autojump_clo
         hub.add_keepalive(lambda: log.append("seen"))
         await trio.sleep(1.5 * hub_module.BEAT_MS / 1000)
         assert log == ["seen"]
-        assert hub.counts["failed"] == 1
+        assert hub.calls_failed == 1

@@ -6,6 +6,7 @@ from multiaddr import Multiaddr
 
 from p2p.host import DialFailed
 from p2p.identity import peer_id_from_secret
+from p2p.session.counts import Violation
 from tests.limits import HANG_S
 from tests.p2p.nodes import open_hosts, secret, until
 from tests.p2p.session.peers import raw_peer_of
@@ -20,7 +21,7 @@ async def test_another_peer_than_the_address_says__is_refused_and_counted():
         )
         with pytest.raises(DialFailed):
             await one.connect(Multiaddr(impostor))
-        assert one.statistics()["session_another_peer"] == 1
+        assert one.statistics().sessions.violations == {Violation.ANOTHER_PEER: 1}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ async def test_attack_in_the_handshake__is_refused_and_counted(attack, name):
         with trio.fail_after(HANG_S):
             while await receive(stream):
                 pass
-        await until(lambda: host.statistics().get(f"session_{name}") == 1)
+        await until(lambda: host.statistics().sessions.violations == {name: 1})
         await stream.aclose()
 
 

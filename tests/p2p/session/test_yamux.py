@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2p.session import yamux
+from p2p.session.counts import StreamCounts
 from p2p.session.yamux import (
     ACK,
     DATA,
@@ -106,7 +107,7 @@ def test_a_reset__is_told_and_later_frames_are_counted():
     one.reset(stream)
     other.send(stream, b"late")
     assert exchange(one, other) == ([], [Reset(stream)])
-    assert one.counts["late_frames"] == 1
+    assert one.counts.late_frames == 1
     assert one.violation is other.violation is None
     one.reset(stream)
     one.finish(stream)
@@ -204,7 +205,7 @@ def test_streams_left_but_never_ended__are_reset_from_the_oldest():
     one, other = pair()
     for _ in range(yamux.ABANDONED_STREAMS_MAX + 1):
         one.abandon(one.open_stream())
-    assert one.counts["abandoned_streams_reset"] == 1
+    assert one.counts.abandoned_reset == 1
     assert Reset(1) in exchange(one, other)[1]
     assert len(one._streams) == yamux.ABANDONED_STREAMS_MAX
 
@@ -294,7 +295,7 @@ def test_attack_too_many_streams__are_refused_and_the_rest_goes_on():
     further = 2 * INBOUND_STREAMS_MAX + 1
     assert machine.receive(frame(DATA, SYN, further, body=b"with data")) == []
     assert frames_of(machine.take_output()) == [(WINDOW_UPDATE, RST, further, 0, b"")]
-    assert machine.counts == {"refused_streams": 1, "late_frames": 1}
+    assert machine.counts == StreamCounts(refused=1, late_frames=1)
     assert machine.receive(frame(WINDOW_UPDATE, RST, 1) + frame(WINDOW_UPDATE, SYN, further)) == [
         Reset(1),
         Opened(further),
