@@ -1,6 +1,6 @@
 """How many connections strangers may have with us: in total, and from one network.
 
-Is: the count, pure; :class:`p2p.swarm.GuardedSwarm` asks it before it shakes hands.
+Is: the count, pure; :class:`p2p.library.swarm.GuardedSwarm` asks it before it shakes hands.
 Is not: whom to drop when there are many (:mod:`p2p.trimming`), nor a limit on our own dials.
 
 One network is an IPv4 address or an IPv6 /64, what one customer of a provider commonly has. Homes and offices

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from p2p.dialling import DialFailed
 from p2p.discovery import (
     DISCOVERY_ADMISSION,
     EXCHANGE_TIMEOUT_MS,
@@ -33,7 +34,6 @@ from p2p.discovery import (
     encode_records,
     split_records,
 )
-from p2p.host import DialFailed
 from p2p.identity import PeerIdentityError, address_of_peer
 from protocol.errors import DecodeError, ProtocolError, Refusal
 from protocol.signature import ADDRESS_BYTES

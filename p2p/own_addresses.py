@@ -58,10 +58,6 @@ class OwnAddresses:
         """Whether the operator named our addresses."""
         return bool(self._announce)
 
-    def announced(self) -> tuple[Multiaddr, ...]:
-        """The addresses that the operator named."""
-        return self._announce
-
     def observe(self, observer_ip: str, seen_ip: str) -> None:
         """Take what a peer at ``observer_ip`` says it sees us come from; one opinion for each address."""
         self._observations.pop(observer_ip, None)
@@ -95,6 +91,25 @@ class OwnAddresses:
                 if parsed.version == ip_of(address).version and not parsed.is_link_local:
                     chosen[Multiaddr(f"/ip{parsed.version}/{ip}/tcp/{port}")] = None
         return tuple(chosen)[:ADDRESSES_KEPT_MAX]
+
+    def public(self, listening: Iterable[Multiaddr]) -> tuple[Multiaddr, ...]:
+        """Where our listener would be dialled from the internet, whether routers let anybody in or not.
+
+        The public address that others see us come from, with the ports that we listen at: most routers of
+        homes keep them.
+
+        :param listening: where our sockets listen.
+        """
+        chosen = dict.fromkeys(self._announce)
+        places = [(ip_of(address).version, address.value_for_protocol("tcp")) for address in listening]
+        for seen in map(ipaddress.ip_address, self.observed()):
+            if seen.is_global:
+                chosen |= {
+                    Multiaddr(f"/ip{version}/{seen}/tcp/{port}"): None
+                    for version, port in places
+                    if version == seen.version
+                }
+        return tuple(chosen)
 
     def believed(self) -> list[str]:
         """The public IP address that we come from, if enough observers agree on one."""

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2p.host import NotConnected, StreamRefused
+from p2p.host_streams import NotConnected, StreamRefused
+from p2p.library.streams import reset_stream
 from p2p.streams import TRANSPORT_ERRORS
-from p2p.swarm import reset_stream
 
 if TYPE_CHECKING:
     from p2p.host import Host

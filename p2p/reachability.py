@@ -25,13 +25,13 @@ import trio
 from libp2p.host.autonat.pb.autonat_pb2 import Message
 from multiaddr import Multiaddr
 
-from p2p.host import StreamRefused
+from p2p.host_streams import StreamRefused
+from p2p.library.streams import reset_stream
 from p2p.limits import NetworkLimits, network_of
 from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, names_of, without_peer
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
-from p2p.swarm import reset_stream
 from p2p.wakeups import Signal
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from p2p.host import Host
     from p2p.identity import PeerId
-    from p2p.swarm import Stream
+    from p2p.library.streams import Stream
 
 AUTONAT_PROTOCOL: Final = "/libp2p/autonat/1.0.0"
 QUESTION_TIMEOUT_MS: Final = 5_000
@@ -152,7 +152,7 @@ class DialBack:
             with trio.move_on_after(DIAL_BACK_TIMEOUT_MS / 1000):
                 for port in ports:
                     address = Multiaddr(f"/ip{6 if ':' in ip else 4}/{ip}/tcp/{port}")
-                    if await self._host.is_at(address, peer):
+                    if await self._host.dialler.is_at(address, peer):
                         self.counts.reached += 1
                         return _answer(Message.OK, address)
         finally:

@@ -15,7 +15,7 @@ from p2p.varints import encode_varint
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
-    from p2p.swarm import Stream
+    from p2p.library.streams import Stream
 
 MESSAGE_BYTES_MAX: Final = 4_096
 """Bytes of one message, as other implementations limit it."""

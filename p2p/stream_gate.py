@@ -1,7 +1,7 @@
 """The gate before direct streams: lets them in by class of peer, and bears what their handlers do.
 
 Is: the shell around :mod:`p2p.admission`: it counts, refuses with a word, and ends a handler's stream.
-Is not: the limit on raw streams of all protocols, which is :class:`p2p.swarm.StreamGuard`'s.
+Is not: the limit on raw streams of all protocols, which is :class:`p2p.library.streams.StreamGuard`'s.
 """
 
 from __future__ import annotations

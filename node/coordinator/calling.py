@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from node.exchange.protocols import CALLS_PROTOCOL
-from p2p.host import Host, NotConnected
+from p2p.host import Host
+from p2p.host_streams import NotConnected
 from p2p.identity import peer_id_from_public_key
 from protocol.errors import InvalidMessage
 from protocol.messages import Offer, TaskCall

@@ -20,9 +20,9 @@ import trio
 from p2p.gossip.outbox import Outbox
 from p2p.gossip.router import MESHSUB_1_0, MESHSUB_1_1, MESHSUB_1_2
 from p2p.gossip.wire import FrameSplitter
-from p2p.host import NotConnected, StreamRefused
+from p2p.host_streams import NotConnected, StreamRefused
+from p2p.library.streams import reset_stream
 from p2p.streams import TRANSPORT_ERRORS
-from p2p.swarm import reset_stream
 from protocol.errors import DecodeError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from p2p.gossip.snapshot import GossipCounts
     from p2p.host import Host
     from p2p.identity import PeerId
-    from p2p.swarm import Stream
+    from p2p.library.streams import Stream
 
 PROTOCOLS: Final = (MESHSUB_1_2, MESHSUB_1_1, MESHSUB_1_0)
 """Protocols that we offer and accept, the best one first."""

@@ -28,8 +28,8 @@ from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.snapshot import DroppedFrames, GossipCounts, GossipStatistics
 from p2p.gossip.wire import PxPeer, frame
+from p2p.library.streams import reset_stream
 from p2p.mesh import Validation, Validator
-from p2p.swarm import reset_stream
 from protocol.errors import GossipIgnore, GossipReject, LocalError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from p2p.host import Host
     from p2p.identity import PeerId
-    from p2p.swarm import Stream
+    from p2p.library.streams import Stream
 
 PUBLISH_TIMEOUT_MS: Final = 5_000
 """Time that publishing waits for room; then peers without room lose the message, and it is counted."""

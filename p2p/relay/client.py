@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 from multiaddr import Multiaddr
 
-from p2p.host import DialFailed, StreamRefused
+from p2p.dialling import DialFailed
+from p2p.host_streams import StreamRefused
 from p2p.identity import PeerId
+from p2p.library.streams import reset_stream
 from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, ip_of, names_of, relay_address_of, relay_of, without_peer
 from p2p.relay.circuit_messages import (
@@ -34,7 +36,6 @@ from p2p.relay.circuit_messages import (
 )
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
-from p2p.swarm import reset_stream
 from p2p.wakeups import Signal
 from protocol.errors import DecodeError, LocalError, ProtocolError, Refusal
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
     from p2p.host import Host
-    from p2p.swarm import Stream
+    from p2p.library.streams import Stream
 
 REQUEST_TIMEOUT_MS: Final = 15_000
 """Time for a relay to answer; it may have to ask another peer."""
@@ -120,7 +121,7 @@ class RelayClient:
         self._reservations: dict[PeerId, Reservation] = {}
         self._asked_s: dict[PeerId, int] = {}
         self._changed = Signal()
-        host.dial_circuits(self._call)
+        host.dialler.dial_circuits(self._call)
         host.handle_streams(STOP_PROTOCOL, self._take_call)
 
     def is_relay(self, peer: PeerId) -> bool:
@@ -241,7 +242,7 @@ class RelayClient:
                 continue
             if names_of(address) in DIRECT and str(ip_of(address)) == ip:
                 return Multiaddr(f"{address}/p2p/{relay}/p2p-circuit")
-        dialled = self._host.dialled_address(relay)
+        dialled = self._host.dialler.dialled_address(relay)
         if dialled is None:
             raise DecodeError("a relay whose address nobody knows")
         return Multiaddr(f"{without_peer(dialled)}/p2p/{relay}/p2p-circuit")

@@ -24,11 +24,11 @@ import trio
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
+from p2p.library.streams import reset_stream
 from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, ip_of, names_of, without_peer
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
-from p2p.swarm import reset_stream
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from p2p.host import Host
     from p2p.identity import PeerId
-    from p2p.swarm import Stream
+    from p2p.library.streams import Stream
 
 DCUTR_PROTOCOL: Final = "/libp2p/dcutr"
 MESSAGE_TIMEOUT_MS: Final = 5_000
@@ -123,7 +123,7 @@ class HolePuncher:
                 self.counts.tried += 1
                 if await self._ask(peer, first=number == 0):
                     await trio.sleep(LETTING_GO_MS / 1000)
-                    self._host.drop_circuits(peer)
+                    self._host.dialler.drop_circuits(peer)
                     return
                 if not self._host.is_relayed(peer):
                     return
@@ -157,7 +157,7 @@ class HolePuncher:
     async def _dial(self, addresses: list[Multiaddr], peer: PeerId) -> bool:
         with trio.move_on_after(DIAL_TIMEOUT_MS / 1000):
             for address in addresses:
-                if await self._host.add_direct(address, peer):
+                if await self._host.dialler.add_direct(address, peer):
                     return True
         return False
 
@@ -193,7 +193,7 @@ class HolePuncher:
 
         async def call(address: Multiaddr) -> None:
             nonlocal found
-            if await self._host.punch(address, peer, initiator=initiator):
+            if await self._host.dialler.punch(address, peer, initiator=initiator):
                 found = True
                 nursery.cancel_scope.cancel()
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from p2p.identity import PeerId
+from p2p.library.streams import reset_stream
 from p2p.records import is_circuit
 from p2p.relay.circuit_messages import (
     HOP_PROTOCOL,
@@ -31,7 +32,6 @@ from p2p.relay.circuit_messages import (
 from p2p.relay.relay_book import Bandwidth, RelayBook, RelayLimits
 from p2p.small_messages import encode_message, read_message
 from p2p.streams import TRANSPORT_ERRORS
-from p2p.swarm import reset_stream
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from libp2p.crypto.keys import KeyPair
 
     from p2p.host import Host
+    from p2p.library.streams import Stream
     from p2p.relay.relay_book import RelayCounts
-    from p2p.swarm import Stream
 
 REQUEST_TIMEOUT_MS: Final = 5_000
 """Time for a request to come, and for its answer to go."""

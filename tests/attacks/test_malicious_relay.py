@@ -13,7 +13,8 @@ from contextlib import suppress
 import trio
 from multiaddr import Multiaddr
 
-from p2p.host import DialFailed, open_host
+from p2p.dialling import DialFailed
+from p2p.host import open_host
 from p2p.identity import peer_id_from_secret
 from p2p.limits import CIRCUITS_PER_RELAY_MAX
 from p2p.relay.circuit_messages import (

@@ -7,8 +7,9 @@ import trio
 from libp2p.identity.identify.pb.identify_pb2 import Identify
 from multiaddr import Multiaddr
 
+from p2p.dialling import DialFailed
 from p2p.gossip.service import PROTOCOLS
-from p2p.host import DialFailed, StreamRefused
+from p2p.host_streams import StreamRefused
 from p2p.identity import address_of_peer, peer_id_from_secret
 from p2p.ping import PING_PROTOCOL
 from p2p.streams import TRANSPORT_ERRORS

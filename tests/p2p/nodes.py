@@ -23,6 +23,11 @@ def secret(number: int) -> bytes:
     return (number + 1).to_bytes(32)
 
 
+def port_of(host: Host) -> int:
+    """The first port that a host listens at."""
+    return int(host.listen_addresses()[0].value_for_protocol("tcp"))
+
+
 @asynccontextmanager
 async def open_hosts(count: int, **changes):
     """Hosts that do not know each other yet. All are on one machine, and may be."""

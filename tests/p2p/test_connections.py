@@ -15,7 +15,8 @@ import trio.testing
 from multiaddr import Multiaddr
 
 from p2p.connections import ConnectionKeeper, ConnectionParams
-from p2p.host import DialFailed, open_host
+from p2p.dialling import DialFailed
+from p2p.host import open_host
 from p2p.identity import PeerIdentityError, peer_id_from_secret
 from p2p.ping import PING_BYTES, PING_PROTOCOL, ping
 from p2p.record_store import PeerRecords
@@ -288,7 +289,8 @@ class Router:
 FROZEN_NODE = """
 import trio
 from tests.p2p.nodes import LOOPBACK, secret
-from p2p.host import DialFailed, open_host
+from p2p.dialling import DialFailed
+from p2p.host import open_host
 
 async def main():
     async with open_host(secret(8), LOOPBACK) as host:

@@ -5,7 +5,8 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p.host import DialFailed, open_host
+from p2p.dialling import DialFailed
+from p2p.host import open_host
 from p2p.limits import InboundLimits, LimitCounts, network_of
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 

@@ -9,8 +9,8 @@ from multiaddr import Multiaddr
 
 from p2p import lookup as module
 from p2p.connections import ConnectionKeeper
+from p2p.dialling import DialFailed
 from p2p.discovery import encode_records
-from p2p.host import DialFailed
 from p2p.identity import address_of_peer, peer_id_from_secret
 from p2p.lookup import FIND_PROTOCOL, Lookup
 from p2p.record_store import PeerRecords

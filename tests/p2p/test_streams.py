@@ -20,7 +20,7 @@ from p2p.frames import (
     RemoteAborted,
     TruncatedStream,
 )
-from p2p.host import StreamRefused
+from p2p.host_streams import StreamRefused
 from p2p.streams import DirectStream, StreamBroken, StreamTimeout, open_direct
 from protocol.errors import DecodeError, LocalError, Refusal
 from tests.limits import HANG_S

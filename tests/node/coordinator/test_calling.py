@@ -5,7 +5,7 @@ import pytest
 from node.coordinator.calling import call_miner
 from node.exchange.protocols import CALLS_PROTOCOL
 from node.signing.keys import Key
-from p2p.host import NotConnected
+from p2p.host_streams import NotConnected
 from protocol.errors import InvalidMessage, Refusal
 from protocol.messages import TaskCall
 from protocol.signature import sign_digest

@@ -48,7 +48,7 @@ async def test_a_coordinator__is_dialled_at_the_first_address_that_answers():
         async with open_lookup(miner) as lookup:
             assert await reach_coordinator(miner, lookup, task) == coordinator.peer_id
             assert await reach_coordinator(miner, lookup, task) == coordinator.peer_id
-            assert miner.statistics().dialled == 2
+            assert miner.statistics().dials.begun == 2
             assert lookup.statistics() == LookupCounts()
 
 

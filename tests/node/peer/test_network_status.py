@@ -41,7 +41,7 @@ async def test_peers_that_come_and_go__are_seen_and_told_of(context):
     assert seen["network"]["address"] == "0x" + "00" * 20
     assert seen["network"]["peers"] == 1
     assert seen["network"]["multiaddrs"] == multiaddrs
-    assert (seen["connections"]["connected_peers"], seen["connections"]["dialled"]) == (1, 1)
+    assert (seen["connections"]["connected_peers"], seen["connections"]["dials"]["begun"]) == (1, 1)
     assert (seen["discovery"]["connections"]["connected"], seen["lookup"]["lookups"]) == (1, 0)
     assert (seen["relay"]["relays"], seen["relay"]["relaying"]) == (0, None)
     assert seen["gossip"]["router"]["topics"] == {"topic": {"peers": 0, "mesh": 0, "mesh_outbound": 0}}

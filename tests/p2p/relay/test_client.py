@@ -4,7 +4,8 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
-from p2p.host import DialFailed, open_host
+from p2p.dialling import DialFailed
+from p2p.host import open_host
 from p2p.identity import key_pair_from_secret
 from p2p.relay import client as module
 from p2p.relay.circuit_messages import (

@@ -4,7 +4,7 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
-from p2p.host import DialFailed
+from p2p.dialling import DialFailed
 from p2p.identity import key_pair_from_secret
 from p2p.relay.circuit_messages import HOP_PROTOCOL, HopMessage, Status, open_voucher
 from p2p.relay.relay_book import RelayCounts, RelayLimits

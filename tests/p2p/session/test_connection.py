@@ -6,7 +6,7 @@ import pytest
 import trio
 import trio.testing
 
-from p2p.host import StreamRefused
+from p2p.host_streams import StreamRefused
 from p2p.session import hub, yamux
 from p2p.session.connection import Session
 from p2p.session.counts import Violation

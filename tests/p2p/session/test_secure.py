@@ -4,7 +4,7 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
-from p2p.host import DialFailed
+from p2p.dialling import DialFailed
 from p2p.identity import peer_id_from_secret
 from p2p.session.counts import Violation
 from tests.limits import HANG_S

@@ -1,50 +1,32 @@
-"""The edge to py-libp2p 0.8.1: a swarm that gives slots back, and the few of its internals we must touch.
+"""The swarm: connections of a host, in and out, and the sessions that they become.
 
-Is: the one module that knows how py-libp2p is put together; everything else uses :mod:`p2p.host`.
-Is not: a place for behaviour of ours beyond mending the library's.
-
-Mended, each with its test in ``tests/p2p/test_host.py``:
-
-- An inbound connection kept its slot until the swarm ended, so a host went deaf after its cap of
-  inbound connections *in its life*. Here the slot ends with the connection.
-- The library dials peers of its own accord to reach a watermark, and prunes below it. Switched off:
-  whom a node connects to is decided in :mod:`p2p.connections`.
-- Any exception in a stream handler ended every task of the host. Here it ends that stream, and is counted.
-- A peer could open streams without limit. Here they are bounded per peer and in total.
-- It prints past our log, unformatted, what is everyday business. Here it is silent.
-- A default host accepts plaintext peers. Here noise is the only security, yamux the only muxer, and both are
-  ours (:mod:`p2p.session`): the library's spend most of a message's time on locks and task switches, lose
-  the bytes of a read that is cancelled, fail a writer whose reader rests, and read a reset as an end.
+Is: py-libp2p's swarm with inbound slots that end with their connections, and dials that the library does not
+know: through relays, from where we listen, and only to look.
+Is not: a decision whom to connect to (:mod:`p2p.connections`), nor whose streams are served
+(:mod:`p2p.library.streams`).
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import socket
-from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 import trio
-from libp2p.connection_types import ConnectionType
 from libp2p.custom_types import TProtocol
-from libp2p.host.basic_host import BasicHost
 from libp2p.io.trio import TrioTCPStream
-from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.network.connection.swarm_connection import SwarmConn
 from libp2p.network.swarm import Swarm
 from libp2p.peer.id import ID
-from libp2p.peer.peerstore import PeerStore
 from libp2p.protocol_muxer.exceptions import MultiselectClientError, MultiselectError
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE_PROTOCOL
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
 from libp2p.transport.exceptions import MuxerUpgradeFailure
-from libp2p.transport.tcp.tcp import TCP
 from libp2p.transport.upgrader import TransportUpgrader
 
-from p2p.limits import CIRCUITS_INBOUND_MAX, CIRCUITS_PER_RELAY_MAX, InboundLimits, NetworkLimits
+from p2p.library.streams import Stream, is_relayed, reset_stream, session_of
+from p2p.limits import InboundLimits, NetworkLimits
 from p2p.records import ip_of
 from p2p.session.connection import Session
 from p2p.session.counts import SessionCounts, Violation
@@ -55,25 +37,15 @@ from p2p.session.stream_wire import StreamConnection
 from protocol.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from libp2p.abc import IMuxedConn, INetConn, INetStream, IRawConnection, ISecureConn
+    from libp2p.abc import IMuxedConn, INetConn, IRawConnection, ISecureConn
     from libp2p.crypto.keys import KeyPair
     from libp2p.io.abc import ReadWriteCloser
     from libp2p.metrics.swarm import SwarmEvent
-    from libp2p.network.stream.net_stream import NetStream
     from multiaddr import Multiaddr
 
-    from p2p.session.stream import SessionStream
 
 Connection: TypeAlias = SwarmConn
 
-INBOUND_STREAMS_PER_PEER_MAX: Final = 96
-"""Streams that one peer may have open towards us, all protocols together."""
-INBOUND_STREAMS_MAX: Final = 4_096
-"""Streams open towards us, all peers together."""
-INBOUND_STREAMS_OF_STRANGERS_MAX: Final = 3_072
-"""Of them, those of peers without stake."""
 UPGRADE_TIMEOUT_S: Final = 5.0
 """Time for a connection's noise and yamux handshake; a silent client holds its slot no longer."""
 NEGOTIATE_TIMEOUT_S: Final = 5.0
@@ -251,205 +223,6 @@ class SessionUpgrader(TransportUpgrader):  # type: ignore[misc, unused-ignore] #
                 raise MuxerUpgradeFailure("the remote does not speak yamux") from error
             raise HandshakeRefused(Violation.MUXER_NOT_AGREED) from error
         return Session(conn, peer_id, self.counts)
-
-
-class Stream:
-    """A stream of a connection, as our own protocols use it.
-
-    Reading and writing go straight to the session: the library's stream takes a lock, and so a task switch,
-    for each. Its bookkeeping hears of the end.
-    """
-
-    __slots__ = ("_inner", "_net", "abort", "offer", "read", "write", "write_nowait")
-
-    def __init__(self, net: INetStream) -> None:
-        inner = cast("SessionStream", cast("NetStream", net).muxed_stream)
-        self._inner = inner
-        self._net = net
-        self.read = inner.read
-        self.write = inner.write
-        self.write_nowait = inner.write_nowait
-        self.offer = inner.offer
-        self.abort = inner.abort
-
-    @property
-    def is_relayed(self) -> bool:
-        """Whether its connection leads through a relay."""
-        return is_relayed(self._inner.muxed_conn)
-
-    def get_protocol(self) -> str | None:
-        """The protocol that both ends agreed on."""
-        return cast("str | None", self._net.get_protocol())
-
-    async def close(self) -> None:
-        """End our direction; the remote's goes on, and may be read to its end."""
-        await self._inner.close_write()
-        await cast("NetStream", self._net).remove()
-
-    async def reset(self) -> None:
-        """End both directions at once; no error if they have ended."""
-        await self._net.reset()
-
-
-@dataclass(slots=True)
-class StreamGuardCounts:
-    """Streams towards us since the start.
-
-    :ivar handler_failed: let in, and ended by an error.
-    :ivar refused_peer_full: their peer had as many as one may.
-    :ivar refused_strangers_full: all peers without stake had, together.
-    :ivar refused_host_full: all peers had.
-    """
-
-    handler_failed: int = 0
-    refused_peer_full: int = 0
-    refused_strangers_full: int = 0
-    refused_host_full: int = 0
-
-
-class StreamGuard:
-    """Stands before every inbound stream: bounds their number, and lets no handler's exception out.
-
-    :ivar counts: see `StreamGuardCounts`.
-    """
-
-    def __init__(self, host: BasicHost, is_staked: Callable[[ID], bool]) -> None:
-        self._host = host
-        self._is_staked = is_staked
-        self._strangers_open = 0
-        self._open: Counter[ID] = Counter()
-        self.counts = StreamGuardCounts()
-
-    async def handle(self, stream: INetStream) -> None:
-        """Serve one inbound stream: negotiation, then the protocol's handler. Raises only Cancelled."""
-        peer_id = stream.muxed_conn.peer_id
-        is_stranger = not self._is_staked(peer_id)
-        if not self._has_room(peer_id, is_stranger=is_stranger):
-            await reset_stream(stream)
-            return
-        self._open[peer_id] += 1
-        self._strangers_open += is_stranger
-        try:
-            await self._host._swarm_stream_handler(stream)  # noqa: SLF001 - the handler it installs itself
-        except* Exception as failures:  # noqa: BLE001 - except*: a group with Cancelled loses only its errors
-            self.counts.handler_failed += 1
-            _log.warning("stream handler failed, peer %s", peer_id, exc_info=failures)
-            await reset_stream(stream)
-        finally:
-            self._strangers_open -= is_stranger
-            self._open[peer_id] -= 1
-            if not self._open[peer_id]:
-                del self._open[peer_id]
-
-    def _has_room(self, peer_id: ID, *, is_stranger: bool) -> bool:
-        """Whether a further stream of a peer is let in. Counts it, if it is not."""
-        if self._open[peer_id] >= INBOUND_STREAMS_PER_PEER_MAX:
-            self.counts.refused_peer_full += 1
-        elif self._open.total() >= INBOUND_STREAMS_MAX:
-            self.counts.refused_host_full += 1
-        elif is_stranger and self._strangers_open >= INBOUND_STREAMS_OF_STRANGERS_MAX:
-            self.counts.refused_strangers_full += 1
-        else:
-            return True
-        return False
-
-
-class IdentifyObservations:
-    """Takes the place of the library's manager of observed addresses: hands them on, announces none."""
-
-    def __init__(self, observe: Callable[[SwarmConn, Multiaddr], None]) -> None:
-        self._observe = observe
-
-    def record_observation(
-        self, connection: SwarmConn, observed: Multiaddr, local_addresses: Sequence[Multiaddr]
-    ) -> None:
-        """A peer said in identify where it sees us come from."""
-        del local_addresses
-        self._observe(connection, observed)
-
-    def remove_conn(self, connection: SwarmConn) -> None:
-        """Nothing is kept here."""
-
-    def addrs(self) -> list[Multiaddr]:
-        """None: what we announce is chosen in :mod:`p2p.own_addresses`."""
-        return []
-
-
-def hear_observations(host: BasicHost, observe: Callable[[SwarmConn, Multiaddr], None]) -> None:
-    """Call ``observe`` with what peers say in identify about where we come from."""
-    host._observed_addr_manager = IdentifyObservations(observe)  # noqa: SLF001 - it has no other door
-
-
-def silence_library() -> None:
-    """Keep the library's own lines out of the log; its failures reach us as exceptions, and are counted.
-
-    At its import it cuts its loggers off from everybody else's, without a handler, so that Python prints
-    their warnings as a last resort: seven lines for each peer that does not speak a protocol, a traceback for
-    each connection that ends early. With its variable LIBP2P_DEBUG it prints as it says.
-    """
-    library = logging.getLogger("libp2p")
-    if "LIBP2P_DEBUG" not in os.environ and not library.handlers:
-        library.addHandler(logging.NullHandler())
-        library.propagate = False
-
-
-def build_host(
-    key_pair: KeyPair,
-    connections_max: int,
-    *,
-    loopback_exempt: bool = False,
-    is_staked: Callable[[ID], bool] = lambda _peer: False,
-) -> tuple[BasicHost, GuardedSwarm, StreamGuard]:
-    """A host with TCP, noise and yamux and nothing else; not yet listening."""
-    silence_library()
-    peer_id = ID.from_pubkey(key_pair.public_key)
-    peerstore = PeerStore()
-    peerstore.add_key_pair(peer_id, key_pair)
-    config = ConnectionConfig(
-        max_connections=connections_max,
-        min_connections=0,
-        # Both at nought: the library's own dialler aims between them, so it never dials.
-        low_watermark=0,
-        high_watermark=0,
-        inbound_upgrade_timeout=UPGRADE_TIMEOUT_S,
-        outbound_upgrade_timeout=UPGRADE_TIMEOUT_S,
-        inbound_stream_protocol_negotiation_timeout=NEGOTIATE_TIMEOUT_S,
-        outbound_stream_protocol_negotiation_timeout=NEGOTIATE_TIMEOUT_S,
-    )
-    swarm = GuardedSwarm(
-        peer_id,
-        peerstore,
-        SessionUpgrader(key_pair),
-        transports=[TCP()],
-        retry_config=RetryConfig(max_retries=0),
-        connection_config=config,
-    )
-    swarm.limits = InboundLimits(connections_max, loopback_exempt=loopback_exempt)
-    swarm.circuit_limits = NetworkLimits(CIRCUITS_INBOUND_MAX, CIRCUITS_PER_RELAY_MAX)
-    # The library's own counts nothing and tells nobody; ours stands behind it.
-    swarm._inbound_limiter = trio.CapacityLimiter(max(1, connections_max))  # noqa: SLF001
-    host = BasicHost(swarm, disable_identify_address_discovery=True)
-    guard = StreamGuard(host, is_staked)
-    swarm.set_stream_handler(guard.handle)
-    return host, swarm, guard
-
-
-def session_of(connection: IMuxedConn) -> Session:
-    """A connection of ours below the library's types."""
-    return cast("Session", connection)
-
-
-def is_relayed(connection: IMuxedConn) -> bool:
-    """Whether a connection leads through a relay."""
-    return session_of(connection).get_connection_type() is ConnectionType.RELAYED
-
-
-async def reset_stream(stream: INetStream | Stream) -> None:
-    """Reset a stream that may already be dead; raises nothing but Cancelled."""
-    try:
-        await stream.reset()
-    except Exception as error:  # noqa: BLE001 - there is nothing left to save
-        _log.debug("reset of a dead stream: %r", error)
 
 
 async def close_connection(connection: Connection) -> None:
