@@ -1,4 +1,4 @@
-"""Who is connected with a host: its connections as peers, and the observers that are told of them.
+"""The peers that are connected with a host, and the observers that are told of them.
 
 Is: the swarm's events, one for each connection, made into one for each peer that comes or goes.
 Is not: a decision about anybody; :mod:`p2p.connections` makes those.

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from p2p.backoff import Backoff
+from p2p.connection_params import ConnectionParams
 from p2p.discovery import PeerExchange
-from p2p.ping import PING_BYTES, ping
+from p2p.ping import PingCounts, keep_pinging
 from p2p.records import peer_of
 from p2p.trimming import ConnectedPeer, peers_to_trim
 from p2p.wakeups import Signal
@@ -44,86 +45,7 @@ if TYPE_CHECKING:
 BOOTNODES_MAX: Final = 64
 """Bootnodes that one node may be given."""
 
-OWN_DELAY_MS: Final = 200
-"""A deadline noticed this late says more about us than about the peer, milliseconds."""
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConnectionParams:
-    """Numbers of the keeper. :raises LocalError: one is not positive, or two contradict each other."""
-
-    connections_target: int = 16
-    """Connections, in and out, below which known peers are dialled; two meshes' worth of ``d``."""
-
-    outbound_target: int = 8
-    """Of them, how many we want to have dialled ourselves. Strangers that call, however many, must not keep
-    us from choosing peers: who chooses all our peers decides what we hear."""
-
-    relayed_target: int = 4
-    """Connections through relays below which peers that cannot be dialled otherwise are dialled, if there are
-    not enough others: a relay's time is somebody's gift."""
-
-    connections_high: int = 160
-    """Connections above which some are let go; below what :mod:`p2p.limits` lets strangers have."""
-
-    connections_low: int = 128
-    """Connections that remain then, if so many may go."""
-
-    trim_grace_ms: int = 20_000
-    """Time for which a new connection is not let go, milliseconds."""
-
-    dials_parallel_max: int = 8
-    """Dials at once."""
-
-    dial_timeout_ms: int = 5_000
-    """Time for one address of a peer, milliseconds."""
-
-    tick_ms: int = 500
-    """Time between two looks at whom to dial, milliseconds; a loss is looked at right away."""
-
-    backoff_ms: int = 500
-    """Pause after a first failed dial, milliseconds; doubles with each further one."""
-
-    backoff_max_ms: int = 60_000
-    """Longest pause between dials of a bootnode, milliseconds."""
-
-    lasting_ms: int = 30_000
-    """A connection that lasted so long wipes out the failures before it, milliseconds. One that ends sooner
-    is a failure: whoever hangs up at once must not be called in a tight loop."""
-
-    bootnode_visit_ms: int = 600_000
-    """A node with enough connections calls on a bootnode this often, milliseconds: else two halves of a
-    network that lost each other would never meet again."""
-
-    candidate_failures_max: int = 3
-    """Failed dials after which a peer that is no bootnode is forgotten."""
-
-    ping_interval_ms: int = 10_000
-    """Time between pings of a connected peer, milliseconds."""
-
-    ping_timeout_ms: int = 5_000
-    """Time for an answer to a ping, milliseconds."""
-
-    ping_failures_max: int = 2
-    """Pings in a row without an answer after which a peer counts as frozen and is disconnected."""
-
-    ask_interval_ms: int = 30_000
-    """Time after which a connected peer is asked for others again, milliseconds."""
-
-    connections_few: int = 4
-    """Connections up to which a node is lonely: it has hardly anybody to hear from."""
-
-    ask_lonely_ms: int = 3_000
-    """Time after which a lonely node asks again, milliseconds."""
-
-    def __post_init__(self) -> None:
-        """Check the values."""
-        if min(getattr(self, name) for name in self.__slots__) <= 0:
-            raise LocalError("connection parameters are positive")
-        if self.backoff_ms > self.backoff_max_ms or self.connections_low > self.connections_high:
-            raise LocalError("a connection parameter is above its cap")
 
 
 @dataclass(slots=True)
@@ -133,16 +55,12 @@ class KeeperCounts:
     :ivar connected: with whom, whoever dialled; :ivar disconnected: whose last connection is gone.
     :ivar dial_failed: peers of which no address answered.
     :ivar trimmed: let go because there were too many.
-    :ivar frozen: let go because they did not answer pings.
-    :ivar ping_own_delay: pings that were late because we were.
     """
 
     connected: int = 0
     disconnected: int = 0
     dial_failed: int = 0
     trimmed: int = 0
-    frozen: int = 0
-    ping_own_delay: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +68,7 @@ class KeeperStatistics:
     """A keeper since the start, and its address book and peer exchange."""
 
     connections: KeeperCounts
+    pings: PingCounts
     records: RecordCounts
     exchange: ExchangeCounts
 
@@ -196,6 +115,7 @@ class ConnectionKeeper:
         self._attended: dict[PeerId, trio.CancelScope] = {}
         self._changed = Signal()
         self._counts = KeeperCounts()
+        self._pings = PingCounts()
         self._nursery: trio.Nursery | None = None
 
     async def run(self, *, task_status: TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -235,6 +155,7 @@ class ConnectionKeeper:
         """All that an operator may want to see, now."""
         return KeeperStatistics(
             connections=replace(self._counts),
+            pings=replace(self._pings),
             records=replace(self.records.counts),
             exchange=replace(self.exchange.counts),
         )
@@ -346,7 +267,7 @@ class ConnectionKeeper:
             async with trio.open_nursery() as nursery:
                 # Apart: a question to a frozen peer takes its time, and must not hold up the pings.
                 nursery.start_soon(self._keep_asking, peer)
-                await self._keep_pinging(peer)
+                await keep_pinging(self._host, peer, self._rng, self._params, self._pings)
 
     async def _keep_asking(self, peer: PeerId) -> None:
         while True:
@@ -357,26 +278,6 @@ class ConnectionKeeper:
             if lonely:
                 interval_ms = min(interval_ms, self._params.ask_lonely_ms)
             await trio.sleep(interval_ms * self._rng.uniform(0.9, 1) / 1000)
-
-    async def _keep_pinging(self, peer: PeerId) -> None:
-        failures = 0
-        while True:
-            # Up to a tenth early, so that a node with many peers does not ping them all at once.
-            await trio.sleep(self._params.ping_interval_ms * self._rng.uniform(0.9, 1) / 1000)
-            sent = self._rng.randbytes(PING_BYTES)
-            deadline = trio.current_time() + self._params.ping_timeout_ms / 1000
-            answered = await ping(self._host, peer, sent, timeout_ms=self._params.ping_timeout_ms)
-            if not answered and trio.current_time() - deadline > OWN_DELAY_MS / 1000:
-                # We ourselves are that late: a node without time must not blame its peers for it, and drop
-                # them all at the worst moment.
-                self._counts.ping_own_delay += 1
-                continue
-            failures = 0 if answered else failures + 1
-            if failures >= self._params.ping_failures_max:
-                self._counts.frozen += 1
-                _log.info("disconnecting %s: no answer to pings", peer)
-                await self._host.disconnect(peer)
-                failures = 0
 
 
 def _now_ms() -> int:

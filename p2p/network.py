@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from p2p.connections import ConnectionKeeper, ConnectionParams
+from p2p.connection_params import ConnectionParams
+from p2p.connections import ConnectionKeeper
 from p2p.connectivity import Connectivity
 from p2p.gossip.params import GossipParams
 from p2p.gossip.service import GossipHooks, GossipService

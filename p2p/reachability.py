@@ -26,12 +26,11 @@ from libp2p.host.autonat.pb.autonat_pb2 import Message
 from multiaddr import Multiaddr
 
 from p2p.host_streams import StreamRefused
-from p2p.library.streams import reset_stream
+from p2p.library.streams import TRANSPORT_ERRORS, reset_stream
 from p2p.limits import NetworkLimits, network_of
 from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, names_of, without_peer
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from p2p.wakeups import Signal
 from protocol.errors import DecodeError, ProtocolError, Refusal
 

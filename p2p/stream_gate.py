@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from p2p.admission import DIRECT_STREAMS_MAX, Admission, OpenStreams, PeerClass, StreamRefusal
-from p2p.streams import ERROR_BUSY, ERROR_REFUSED, open_direct
+from p2p.stream_errors import ERROR_BUSY, ERROR_REFUSED
+from p2p.streams import open_direct
 from protocol.errors import LocalError, ProtocolError, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from p2p.identity import PeerId
-    from p2p.streams import ByteStream, DirectStream
+    from p2p.sending import ByteStream
+    from p2p.streams import DirectStream
 
 TOO_MANY: Final = "too many streams"
 """To those who may try again later."""

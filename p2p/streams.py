@@ -1,12 +1,13 @@
 """Direct streams: requests, replies and long transfers between two peers.
 
-Is: the I/O shell around :mod:`p2p.frames` with credit, deadlines, limits on bytes and a clean end.
+Is: the I/O shell around :mod:`p2p.framing` with credit, deadlines, limits on bytes and a clean end: reading
+here, writing in :mod:`p2p.sending`.
 Is not: a protocol, which says what the payloads mean; nor a limit on streams (:mod:`p2p.stream_gate`).
 
 Each direction carries payloads and then END (clean) or ERROR (aborted). Leaving the context sends END if
 nothing else was; leaving it by an exception, or by cancellation, sends ERROR, which the remote's sends and
-receives raise as :class:`~p2p.frames.RemoteAborted`. A transfer that stops without either raises
-:class:`~p2p.frames.TruncatedStream` at the reader, whether the transport says reset or end of file.
+receives raise as :class:`~p2p.stream_errors.RemoteAborted`. A transfer that stops without either raises
+:class:`~p2p.stream_errors.TruncatedStream` at the reader, whether the transport says reset or end of file.
 
 Two tasks serve a stream while its context is open. One reads all the time, whether anybody receives or not:
 so the muxer's window never closes, no other stream of the connection waits, and a receive that is cancelled
@@ -20,25 +21,25 @@ from __future__ import annotations
 import logging
 from collections import deque
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
-from libp2p.exceptions import BaseLibp2pError
 
-from p2p.frames import (
-    CREDIT_BYTES,
-    PAYLOAD_BYTES_MAX,
-    STREAM_BYTES_MAX,
-    Abort,
-    Credit,
-    Data,
-    Frame,
-    FrameReader,
-    FrameWriter,
+from p2p.frames import CREDIT_BYTES, PAYLOAD_BYTES_MAX, STREAM_BYTES_MAX, Abort, Credit, Data, Frame
+from p2p.framing import FrameReader
+from p2p.library.streams import TRANSPORT_ERRORS
+from p2p.sending import LINGER_TIMEOUT_MS, OPERATION_TIMEOUT_MS, ByteStream, SendingHalf
+from p2p.stream_errors import (
+    ERROR_CANCELLED,
+    ERROR_INTERNAL,
+    ERROR_PROTOCOL,
+    ERROR_REFUSED,
     RemoteAborted,
+    StreamBroken,
+    StreamTimeout,
 )
 from p2p.wakeups import Signal
-from protocol.errors import LocalError, ProtocolError, Refusal
+from protocol.errors import ProtocolError, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,63 +50,10 @@ READ_PIECE_BYTES: Final = 64 * 1024
 """Bytes asked of the muxer at once."""
 CREDIT_STEP_BYTES: Final = CREDIT_BYTES // 2
 """Bytes taken since the last CREDIT after which another is sent."""
-OPERATION_TIMEOUT_MS: Final = 30_000
-"""Default time for one send or receive."""
-LINGER_TIMEOUT_MS: Final = 2_000
-"""Time for the remote's END after our own, on leaving."""
 RESET_TIMEOUT_MS: Final = 250
 """Time for a farewell of a cancelled stream to go out; a host must stop within a second with streams open."""
 
-ERROR_BUSY: Final = 1
-"""ERROR code: too many streams; try again later."""
-ERROR_PROTOCOL: Final = 2
-"""ERROR code: the receiver of this frame broke the protocol."""
-ERROR_INTERNAL: Final = 3
-"""ERROR code: the sender of this frame failed; no detail is given."""
-ERROR_REFUSED: Final = 4
-"""ERROR code: an expected "no"; the text says why."""
-ERROR_CANCELLED: Final = 5
-"""ERROR code: the sender of this frame does not want to go on."""
-
-TRANSPORT_ERRORS: Final = (
-    BaseLibp2pError,
-    OSError,
-    EOFError,
-    ValueError,
-    trio.ClosedResourceError,
-    trio.BrokenResourceError,
-)
-"""The errors of a dead stream of py-libp2p, by the layer in which it died."""
-
 _log = logging.getLogger(__name__)
-
-
-class StreamBroken(Refusal):
-    """The transport under the stream failed: reset, closed, or cut within a frame of ours."""
-
-
-class StreamTimeout(Refusal):
-    """The remote did not act in time. :ivar timeout_ms: the time it had."""
-
-    def __init__(self, timeout_ms: int) -> None:
-        super().__init__("the remote did not act in time")
-        self.timeout_ms = timeout_ms
-
-
-class ByteStream(Protocol):
-    """A transport, as a direct stream needs it; py-libp2p's NetStream is one, tests have another."""
-
-    async def read(self, n: int | None = None) -> bytes:
-        """At most ``n`` bytes; raises at the end of file or returns nothing."""
-
-    async def write(self, data: bytes) -> None:
-        """All of ``data``."""
-
-    async def close(self) -> None:
-        """End our direction."""
-
-    async def reset(self) -> None:
-        """Destroy both directions."""
 
 
 class DirectStream:
@@ -125,20 +73,15 @@ class DirectStream:
         self.peer_id = peer_id
         self._stream = stream
         self._reader = FrameReader(stream_bytes_max, payload_bytes_max)
-        self._writer = FrameWriter(stream_bytes_max)
-        self._payload_bytes_max = payload_bytes_max
         self._inbox: deque[tuple[bytes, int]] = deque()
         self._taken_bytes = 0
-        self._credit_bytes = CREDIT_BYTES
         self._failure: ProtocolError | Refusal | None = None
         self._reading = True
-        self._dead = False
-        self._half_sent = False
-        self._aborted = False
         self._changed = Signal()
         self._serving = trio.CancelScope()
-        self._sending = trio.Lock()
-        self._writing = trio.Lock()
+        self._ours = SendingHalf(
+            stream, self._changed, self._require_remote, stream_bytes_max, payload_bytes_max
+        )
 
     async def send(self, payload: bytes, *, timeout_ms: int = OPERATION_TIMEOUT_MS) -> None:
         """Send one payload, of 1 byte to the protocol's limit. Waits while the remote gives no credit.
@@ -149,14 +92,7 @@ class DirectStream:
             cut off within its payload.
         :raises StreamTimeout: it did not go out in time; nothing more can be sent then.
         """
-        if len(payload) > self._payload_bytes_max:
-            raise LocalError(f"a payload of this protocol has at most {self._payload_bytes_max} bytes")
-        try:
-            with trio.fail_after(timeout_ms / 1000):
-                async with self._sending:
-                    await self._send(payload)
-        except trio.TooSlowError:
-            raise StreamTimeout(timeout_ms) from None
+        await self._ours.send(payload, timeout_ms)
 
     async def receive(self, *, timeout_ms: int = OPERATION_TIMEOUT_MS) -> bytes | None:
         """The next payload, or None at the clean end; again None after that. Cut off, it loses nothing.
@@ -186,27 +122,11 @@ class DirectStream:
         :raises StreamBroken: the transport failed, or an earlier send was cut off within its payload.
         :raises StreamTimeout: it did not go out in time.
         """
-        try:
-            with trio.fail_after(timeout_ms / 1000):
-                async with self._sending:
-                    if self._writer.ended:
-                        return
-                    if self._half_sent:
-                        raise StreamBroken("an earlier send was cut off")
-                    await self._write(self._writer.end())
-        except trio.TooSlowError:
-            raise StreamTimeout(timeout_ms) from None
+        await self._ours.finish(timeout_ms)
 
     async def abort(self, reason: str, *, code: int = ERROR_REFUSED) -> None:
         """End our direction with an ERROR frame, if it can still be said; never raises for a dead stream."""
-        if self._writer.ended:
-            return
-        try:
-            with trio.move_on_after(LINGER_TIMEOUT_MS / 1000):
-                # Between two frames, be it within a payload: whoever is sending finds the direction ended.
-                await self._write(self._writer.error(code, reason), last=True)
-        except Refusal as error:
-            _log.debug("abort of a dead stream: %r", error)
+        await self._ours.abort(reason, code)
 
     # For open_direct alone
 
@@ -226,7 +146,7 @@ class DirectStream:
         clean = False
         try:
             with trio.move_on_after(LINGER_TIMEOUT_MS / 1000):
-                if self._half_sent:
+                if self._ours.half_sent:
                     await self.abort("cancelled", code=ERROR_CANCELLED)
                 else:
                     await self.finish()
@@ -240,7 +160,7 @@ class DirectStream:
         except (Refusal, *TRANSPORT_ERRORS) as error:
             _log.debug("a stream of %s ended uncleanly: %r", self.peer_id, error)
         finally:
-            self._dead = True
+            self._ours.close()
             if not clean:
                 await self.destroy()
 
@@ -251,7 +171,7 @@ class DirectStream:
             await self.abort("cancelled", code=ERROR_CANCELLED)
             while self._reading:
                 await self._changed.wait()
-            if self._aborted:
+            if self._ours.aborted:
                 # A reset right behind it could overtake the ERROR in the remote's buffer: wait for its end.
                 with suppress(*TRANSPORT_ERRORS):
                     await self._stream.close()
@@ -261,7 +181,7 @@ class DirectStream:
 
     async def destroy(self) -> None:
         """Reset the stream: the remote sees a truncated transfer. Raises nothing, not even Cancelled."""
-        self._dead = True
+        self._ours.close()
         with trio.CancelScope(shield=True, deadline=trio.current_time() + RESET_TIMEOUT_MS / 1000):
             try:
                 await self._stream.reset()
@@ -288,7 +208,7 @@ class DirectStream:
         if isinstance(frame, Data):
             self._inbox.append((frame.payload, self._reader.data_bytes))
         elif isinstance(frame, Credit):
-            self._credit_bytes = frame.total_bytes
+            self._ours.credit_bytes = frame.total_bytes
         elif isinstance(frame, Abort):
             self._failure = RemoteAborted(frame.code, frame.text)
 
@@ -311,7 +231,7 @@ class DirectStream:
             # Before it is sent: the remote may use it before our write returns.
             self._reader.allowed_bytes = allowed
             try:
-                await self._write(self._writer.credit(allowed))
+                await self._ours.grant(allowed)
             except StreamBroken:
                 return
 
@@ -321,42 +241,11 @@ class DirectStream:
             self._inbox.clear()
             self._changed.notify()
 
-    # Writing
-
-    async def _send(self, payload: bytes) -> None:
-        self._require_remote()
-        if self._half_sent:
-            raise StreamBroken("an earlier send was cut off")
-        frames = self._writer.payload(payload)
-        self._half_sent = True
-        for frame in frames:
-            while self._credit_bytes < self._writer.sent_bytes:
-                self._require_remote()
-                if self._aborted:
-                    raise StreamBroken("the stream was aborted")
-                await self._changed.wait()
-            await self._write(frame)
-        self._half_sent = False
-
     def _require_remote(self) -> None:
         if isinstance(self._failure, RemoteAborted):
             raise self._failure
         if self._failure is not None or not self._reading:
             raise StreamBroken("the remote's direction has failed") from self._failure
-
-    async def _write(self, frame: bytes, *, last: bool = False) -> None:
-        async with self._writing:
-            if self._dead or self._aborted:
-                raise StreamBroken("the stream is closed, or was aborted")
-            self._aborted = last
-            self._changed.notify()
-            # Dead until all is out: a frame cut in the middle must not be followed by another.
-            self._dead = True
-            try:
-                await self._stream.write(frame)
-            except TRANSPORT_ERRORS as error:
-                raise StreamBroken("the stream broke while sending") from error
-            self._dead = False
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from node.settings import BootstrapSettings
 from node.signing.keys import Key, open_keystore, read_password
 from node.system.context import NodeContext, open_context
 from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
-from p2p.connections import ConnectionParams
+from p2p.connection_params import ConnectionParams
 from p2p.gossip.params import WITHOUT_MESH
 from p2p.mesh import Validation
 from p2p.network import NetworkConfig, PeerNetwork, open_network

@@ -12,7 +12,8 @@ from typing import Final
 import trio
 
 from node.coordinator.actions import CloseStream, Send, SendInput
-from p2p.streams import DirectStream, StreamTimeout
+from p2p.stream_errors import StreamTimeout
+from p2p.streams import DirectStream
 from protocol.errors import CuckooError, Refusal
 from protocol.messages import ReplyKind, TaskReply, parts_of
 

@@ -43,8 +43,8 @@ from node.peer.peer import Peer
 from node.system import events
 from node.system.clock import steady_ms
 from p2p.admission import CLOSED, Admission, Share
-from p2p.frames import TruncatedStream
 from p2p.identity import PeerId, address_of_peer
+from p2p.stream_errors import TruncatedStream
 from p2p.streams import DirectStream
 from protocol.errors import CuckooError, LocalError, Refusal
 from protocol.rules import results, tasks

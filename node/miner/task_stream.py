@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 import trio
 
-from p2p.frames import RemoteAborted
-from p2p.streams import ERROR_PROTOCOL, ERROR_REFUSED, DirectStream, StreamTimeout
+from p2p.stream_errors import ERROR_PROTOCOL, ERROR_REFUSED, RemoteAborted, StreamTimeout
+from p2p.streams import DirectStream
 from protocol.errors import CuckooError, Refusal
 
 OUTBOX_BYTES_MAX: Final = 32 * 1024 * 1024

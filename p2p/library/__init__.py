@@ -3,7 +3,7 @@
 Is: the one room that knows how py-libp2p is put together; everything else uses :mod:`p2p.host`.
 Is not: a place for behaviour of ours beyond mending the library's.
 
-Mended, each with its test in ``tests/p2p/library/``:
+Mended, each with its test in ``tests/p2p/test_library_*.py``:
 
 - An inbound connection kept its slot until the swarm ended, so a host went deaf after its cap of
   inbound connections *in its life*. Here the slot ends with the connection.

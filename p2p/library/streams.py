@@ -11,7 +11,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+import trio
 from libp2p.connection_types import ConnectionType
+from libp2p.exceptions import BaseLibp2pError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,16 @@ INBOUND_STREAMS_MAX: Final = 4_096
 """Streams open towards us, all peers together."""
 INBOUND_STREAMS_OF_STRANGERS_MAX: Final = 3_072
 """Of them, those of peers without stake."""
+
+TRANSPORT_ERRORS: Final = (
+    BaseLibp2pError,
+    OSError,
+    EOFError,
+    ValueError,
+    trio.ClosedResourceError,
+    trio.BrokenResourceError,
+)
+"""The errors of a dead stream of py-libp2p, by the layer in which it died."""
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from multiaddr import Multiaddr
 from p2p.dialling import DialFailed
 from p2p.host_streams import StreamRefused
 from p2p.identity import PeerId
-from p2p.library.streams import reset_stream
+from p2p.library.streams import TRANSPORT_ERRORS, reset_stream
 from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, ip_of, names_of, relay_address_of, relay_of, without_peer
 from p2p.relay.circuit_messages import (
@@ -35,7 +35,6 @@ from p2p.relay.circuit_messages import (
     open_voucher,
 )
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from p2p.wakeups import Signal
 from protocol.errors import DecodeError, LocalError, ProtocolError, Refusal
 

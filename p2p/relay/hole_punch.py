@@ -24,11 +24,10 @@ import trio
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
-from p2p.library.streams import reset_stream
+from p2p.library.streams import TRANSPORT_ERRORS, reset_stream
 from p2p.multiaddrs import parse_multiaddr
 from p2p.records import DIRECT, ip_of, names_of, without_peer
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:

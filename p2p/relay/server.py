@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from p2p.identity import PeerId
-from p2p.library.streams import reset_stream
+from p2p.library.streams import TRANSPORT_ERRORS, reset_stream
 from p2p.records import is_circuit
 from p2p.relay.circuit_messages import (
     HOP_PROTOCOL,
@@ -31,7 +31,6 @@ from p2p.relay.circuit_messages import (
 )
 from p2p.relay.relay_book import Bandwidth, RelayBook, RelayLimits
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import DecodeError, ProtocolError, Refusal
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
-from p2p.connections import ConnectionKeeper, ConnectionParams
+from p2p.connection_params import ConnectionParams
+from p2p.connections import ConnectionKeeper
 from p2p.identity import peer_id_from_secret
 from p2p.record_store import RECORDS_MAX, PeerRecords
 from p2p.records import ADDRESSES_KEPT_MAX, ADDRESSES_PER_RECORD_MAX, RECORD_BYTES_MAX, seal_record

@@ -16,6 +16,7 @@ from multiaddr import Multiaddr
 from p2p.dialling import DialFailed
 from p2p.host import open_host
 from p2p.identity import peer_id_from_secret
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.limits import CIRCUITS_PER_RELAY_MAX
 from p2p.relay.circuit_messages import (
     HOP_PROTOCOL,
@@ -26,7 +27,6 @@ from p2p.relay.circuit_messages import (
 )
 from p2p.relay.client import RelayClient
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import ProtocolError, Refusal
 from tests.p2p.nodes import connect, open_hosts, secret, until
 from tests.p2p.relay.circuits import echo, open_hidden, open_relay

@@ -15,7 +15,7 @@ from p2p.gossip.actions import Count
 from p2p.gossip.service import PROTOCOLS
 from p2p.gossip.wire import frame
 from p2p.host import open_host
-from p2p.streams import TRANSPORT_ERRORS
+from p2p.library.streams import TRANSPORT_ERRORS
 from protocol.errors import Refusal
 from tests.p2p.nodes import connect, hear, open_gossip, secret, until
 from tests.simulation.outcome import Outcome

@@ -14,12 +14,12 @@ import trio
 
 from p2p.host import open_host
 from p2p.identity import key_pair_from_secret
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.relay.circuit_messages import HOP_PROTOCOL, STOP_PROTOCOL, HopMessage, Status, StopMessage
 from p2p.relay.client import RelayClient
 from p2p.relay.relay_book import RelayLimits
 from p2p.relay.server import RelayServer
 from p2p.small_messages import encode_message
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import ProtocolError, Refusal
 from tests.p2p.nodes import LOOPBACK, connect, secret, until
 from tests.p2p.relay.circuits import echo

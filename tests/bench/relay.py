@@ -21,10 +21,10 @@ import trio
 
 from node.bootstrap.bootstrap import RELAY_LIMITS
 from p2p.host import open_host
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.relay.circuit_messages import HOP_PROTOCOL, STOP_PROTOCOL, HopMessage, Status, StopMessage
 from p2p.relay.client import RelayClient
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import ProtocolError, Refusal
 from tests.bench.bootstrap import RESIDENT_MIB_MAX, say
 from tests.node.bootstrap.processes import running_bootstrap

@@ -30,7 +30,7 @@ from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX_PROTOCOL
 from libp2p.stream_muxer.yamux.yamux import Yamux
 
 from p2p.host import open_host
-from p2p.streams import ByteStream
+from p2p.sending import ByteStream
 from tests.p2p.nodes import LOOPBACK, connect, secret
 
 PROTOCOL = "/bench/1"

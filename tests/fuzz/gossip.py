@@ -116,7 +116,7 @@ class Besieged:
             self.params, random.Random(seed), records=lambda peer: PxPeer(peer.to_bytes(), bytes(200))
         )
         self.seen: Counter[str] = Counter()
-        self.highest: dict[str, int] = dict.fromkeys(limits(self.params), 0)
+        self.highest: dict[str, int] = dict.fromkeys(asdict(limits(self.params)), 0)
         self._rng = random.Random(seed + 1)
         self._enemies = Enemies(self._rng)
         self._peers: list[PeerId] = []

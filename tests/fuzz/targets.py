@@ -16,7 +16,7 @@ from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
 from p2p.discovery import encode_records, split_records
-from p2p.frames import FrameReader, FrameWriter
+from p2p.framing import FrameReader, FrameWriter
 from p2p.gossip.params import GossipParams
 from p2p.gossip.wire import (
     Prune,

@@ -11,8 +11,8 @@ from p2p.dialling import DialFailed
 from p2p.gossip.service import PROTOCOLS
 from p2p.host_streams import StreamRefused
 from p2p.identity import address_of_peer, peer_id_from_secret
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.ping import PING_PROTOCOL
-from p2p.streams import TRANSPORT_ERRORS
 from tests.interop.peer import CommandFailed, js_peer, until_async
 from tests.limits import HANG_S
 from tests.p2p.nodes import open_gossip, open_hosts, secret, until

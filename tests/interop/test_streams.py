@@ -3,7 +3,8 @@
 import pytest
 from multiaddr import Multiaddr
 
-from p2p.frames import PAYLOAD_BYTES_MAX, RemoteAborted, TruncatedStream
+from p2p.frames import PAYLOAD_BYTES_MAX
+from p2p.stream_errors import RemoteAborted, TruncatedStream
 from protocol.errors import Refusal
 from tests.interop.peer import ECHO, js_peer
 from tests.p2p.nodes import open_hosts, secret, until

@@ -22,7 +22,7 @@ from p2p.gossip.service import GossipService
 from p2p.host import open_host
 from p2p.identity import address_of_peer
 from p2p.mesh import Validation
-from p2p.streams import ERROR_REFUSED, RemoteAborted
+from p2p.stream_errors import ERROR_REFUSED, RemoteAborted
 from protocol.draw import rank_for_task, task_seed
 from protocol.errors import ProtocolError, Refusal
 from protocol.hashing import sha256

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 import trio
 from multiaddr import Multiaddr
 
-from p2p.connections import ConnectionParams
+from p2p.connection_params import ConnectionParams
 from p2p.identity import address_of_peer
 from p2p.mesh import Validation
 from p2p.network import NetworkConfig, PeerPolicy, open_network
@@ -54,7 +54,7 @@ class Member:
             "peer": str(self.host.peer_id),
             "discovered": sorted(self.discovered),
             "heard": sorted(self.heard),
-            "frozen": self.keeper.statistics().connections.frozen,
+            "frozen": self.keeper.statistics().pings.frozen,
             "found": None if found is None else str(found),
         }
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 import trio
 from multiaddr import Multiaddr
 
-from p2p.connections import ConnectionParams
+from p2p.connection_params import ConnectionParams
 from p2p.identity import address_of_peer, peer_id_from_text
 from p2p.network import NetworkConfig, open_network
 from protocol.errors import CuckooError

@@ -14,7 +14,8 @@ import trio
 import trio.testing
 from multiaddr import Multiaddr
 
-from p2p.connections import ConnectionKeeper, ConnectionParams
+from p2p.connection_params import ConnectionParams
+from p2p.connections import ConnectionKeeper
 from p2p.dialling import DialFailed
 from p2p.host import open_host
 from p2p.identity import PeerIdentityError, peer_id_from_secret
@@ -235,7 +236,7 @@ async def test_a_peer_that_vanishes_without_a_farewell__is_dropped_within_its_pi
             started = trio.current_time()
             await until(lambda: not alice.connected_peers() and not bob.connected_peers())
             assert trio.current_time() - started < FOUND_S_MAX
-            assert [keeper.statistics().connections.frozen for keeper in keepers] == [1, 1]
+            assert [keeper.statistics().pings.frozen for keeper in keepers] == [1, 1]
         nursery.cancel_scope.cancel()
 
 
@@ -252,7 +253,7 @@ async def test_a_peer_that_is_back_before_its_old_connection_is_known_to_be_dead
             router.dead = True
             async with open_host(secret(5), []) as after:
                 await after.connect(alice.listen_addresses()[0])
-                await until(lambda: len(alice._connections(after.peer_id)) == 2)
+                await until(lambda: len(alice._peers.connections(after.peer_id)) == 2)
                 for _ in range(3):
                     assert await ping(alice, after.peer_id, bytes(PING_BYTES), timeout_ms=2_000)
         nursery.cancel_scope.cancel()
@@ -318,7 +319,7 @@ async def test_a_frozen_process__is_dropped_within_its_pings():
                 started = trio.current_time()
                 await until(lambda: not host.connected_peers())
                 assert trio.current_time() - started < FOUND_S_MAX
-                assert keeper.statistics().connections.frozen == 1
+                assert keeper.statistics().pings.frozen == 1
         finally:
             process.kill()
 

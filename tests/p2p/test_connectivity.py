@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import trio
 
-from p2p.connections import ConnectionParams
+from p2p.connection_params import ConnectionParams
 from p2p.identity import address_of_peer
 from p2p.network import NetworkConfig, open_network
 from tests.p2p.nodes import LOOPBACK, secret, until

@@ -17,7 +17,7 @@ from p2p.discovery import (
 )
 from p2p.record_store import PeerRecords
 from p2p.records import seal_record
-from p2p.streams import ERROR_PROTOCOL, RemoteAborted
+from p2p.stream_errors import ERROR_PROTOCOL, RemoteAborted
 from protocol.errors import DecodeError, LocalError
 from tests.p2p.nodes import connect, open_hosts, secret
 

@@ -4,9 +4,9 @@ import trio
 from libp2p.identity.identify.pb.identify_pb2 import Identify
 
 from p2p.identity import peer_id_from_secret
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.ping import PING_BYTES, PING_PROTOCOL, ping
 from p2p.records import seal_record
-from p2p.streams import TRANSPORT_ERRORS
 from p2p.varints import encode_varint
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 

@@ -15,7 +15,7 @@ from p2p.identity import address_of_peer, peer_id_from_secret
 from p2p.lookup import FIND_PROTOCOL, Lookup
 from p2p.record_store import PeerRecords
 from p2p.records import seal_record
-from p2p.streams import ERROR_PROTOCOL, RemoteAborted
+from p2p.stream_errors import ERROR_PROTOCOL, RemoteAborted
 from tests.limits import HANG_S
 from tests.p2p.nodes import connect, open_hosts, secret
 

@@ -7,7 +7,7 @@ import pytest
 import trio
 from multiaddr import Multiaddr
 
-from p2p.connections import ConnectionParams
+from p2p.connection_params import ConnectionParams
 from p2p.identity import PeerIdentityError, peer_id_from_secret
 from p2p.mesh import Validation
 from p2p.network import NetworkConfig, PeerPolicy, open_network

@@ -146,13 +146,13 @@ async def test_attack_addresses_of_others__are_not_dialled(monkeypatch):
     dialled = []
     async with open_hosts(3) as (server, host, victim):
         dial_back = DialBack(server, loopback_exempt=True)
-        is_at = server.is_at
+        is_at = server.dialler.is_at
 
         async def note(address, peer):
             dialled.append(str(address))
             return await is_at(address, peer)
 
-        monkeypatch.setattr(server, "is_at", note)
+        monkeypatch.setattr(server.dialler, "is_at", note)
         await connect(host, server)
         port = victim.listen_addresses()[0].value_for_protocol("tcp")
         status = await ask(host, server, question_of(f"/ip4/8.8.8.8/tcp/{port}"))
@@ -221,6 +221,6 @@ async def test_servers_that_do_not_know__are_passed_over():
 async def test_being_dialled_back__is_nothing_to_log(caplog):
     async with open_hosts(2) as (server, host):
         await connect(host, server)
-        assert await server.is_at(host.listen_addresses()[0], host.peer_id)
+        assert await server.dialler.is_at(host.listen_addresses()[0], host.peer_id)
         await until(lambda: host._swarm.limits.open_count == 0)
         assert [record.message for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []

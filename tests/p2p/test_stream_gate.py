@@ -6,10 +6,10 @@ import pytest
 import trio
 
 from p2p import admission as admission_module
-from p2p import streams
+from p2p import stream_errors
 from p2p.admission import CLOSED, Admission, Share
-from p2p.frames import RemoteAborted
 from p2p.identity import peer_id_from_secret
+from p2p.stream_errors import RemoteAborted
 from p2p.stream_gate import ClassCounts, DirectStreamCounts
 from protocol.errors import LocalError
 from tests.p2p.nodes import connect, open_hosts, secret, until
@@ -36,7 +36,7 @@ async def is_busy(host, peer_id, protocol=WAIT):
         with pytest.raises(RemoteAborted) as caught:
             await stream.receive()
         assert caught.value.reason == "too many streams"
-        return caught.value.code == streams.ERROR_BUSY
+        return caught.value.code == stream_errors.ERROR_BUSY
 
 
 async def test_streams_beyond_their_shares__are_told_to_come_later_and_counted():
@@ -67,7 +67,7 @@ async def test_a_protocol_for_the_assigned_alone__refuses_staked_peers_and_stran
                 with pytest.raises(RemoteAborted) as caught:
                     await stream.receive()
             reason = "this protocol is not for peers that are not waited for"
-            assert (caught.value.code, caught.value.reason) == (streams.ERROR_REFUSED, reason)
+            assert (caught.value.code, caught.value.reason) == (stream_errors.ERROR_REFUSED, reason)
         async with bob.open_direct_stream(alice.peer_id, ECHO) as stream:
             await stream.send(b"x")
             assert await stream.receive() == b"x"

@@ -9,19 +9,13 @@ import trio
 import trio.testing
 from libp2p.network.stream.exceptions import StreamEOF, StreamReset
 
-from p2p import streams
+from p2p import stream_errors, streams
 from p2p.admission import Admission, Share
-from p2p.frames import (
-    CREDIT_BYTES,
-    PAYLOAD_BYTES_MAX,
-    PIECE_BYTES_MAX,
-    CreditExceeded,
-    FrameWriter,
-    RemoteAborted,
-    TruncatedStream,
-)
+from p2p.frames import CREDIT_BYTES, PAYLOAD_BYTES_MAX, PIECE_BYTES_MAX
+from p2p.framing import FrameWriter
 from p2p.host_streams import StreamRefused
-from p2p.streams import DirectStream, StreamBroken, StreamTimeout, open_direct
+from p2p.stream_errors import CreditExceeded, RemoteAborted, StreamBroken, StreamTimeout, TruncatedStream
+from p2p.streams import DirectStream, open_direct
 from protocol.errors import DecodeError, LocalError, Refusal
 from tests.limits import HANG_S
 from tests.p2p.nodes import connect, open_hosts, until
@@ -188,10 +182,10 @@ async def test_an_end_of_file_without_an_end__is_a_truncated_stream(ends, pair):
 @pytest.mark.parametrize(
     ("error", "code", "text"),
     [
-        (Refusal("not today"), streams.ERROR_REFUSED, "not today"),
-        (DecodeError("secret detail"), streams.ERROR_PROTOCOL, "protocol error"),
-        (RuntimeError("secret detail"), streams.ERROR_INTERNAL, "internal error"),
-        (RemoteAborted(9, "their words"), streams.ERROR_REFUSED, "aborted"),
+        (Refusal("not today"), stream_errors.ERROR_REFUSED, "not today"),
+        (DecodeError("secret detail"), stream_errors.ERROR_PROTOCOL, "protocol error"),
+        (RuntimeError("secret detail"), stream_errors.ERROR_INTERNAL, "internal error"),
+        (RemoteAborted(9, "their words"), stream_errors.ERROR_REFUSED, "aborted"),
     ],
 )
 async def test_leaving_by_an_exception__tells_only_what_may_be_told(autojump_clock, ends, error, code, text):
@@ -230,7 +224,7 @@ async def test_leaving_by_cancellation__says_so_and_takes_a_moment_at_most(autoj
         for act in (bob.receive, bob.receive, partial(bob.send, b"x")):
             with pytest.raises(RemoteAborted) as caught:
                 await act()
-            assert caught.value.code == streams.ERROR_CANCELLED
+            assert caught.value.code == stream_errors.ERROR_CANCELLED
 
 
 async def test_a_reader_that_wants_no_more__stops_its_writer_without_delay(autojump_clock, ends):
@@ -311,7 +305,7 @@ async def test_a_send_cut_off_while_it_waits_for_credit__can_still_say_so(autoju
         assert len(await bob.receive()) == 2 * CREDIT_BYTES
         with pytest.raises(RemoteAborted) as caught:
             await bob.receive()
-        assert caught.value.code == streams.ERROR_CANCELLED
+        assert caught.value.code == stream_errors.ERROR_CANCELLED
 
 
 async def test_sending_to_a_dead_stream__is_broken(ends, pair):
@@ -395,7 +389,7 @@ async def test_a_hundred_streams_one_after_another__leave_nothing_behind():
                 assert await stream.receive() == b"x"
         await until(lambda: not alice._gate._open)
         for host, other in ((alice, bob), (bob, alice)):
-            (connection,) = host._connections(other.peer_id)
+            (connection,) = host._peers.connections(other.peer_id)
             await until(lambda muxed=connection.muxed_conn: len(muxed.streams) <= 1)
 
 

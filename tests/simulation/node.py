@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from p2p.connections import ConnectionParams
+from p2p.connection_params import ConnectionParams
 from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Forward, SendRpc, Validate
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import MESHSUB_1_2, Router

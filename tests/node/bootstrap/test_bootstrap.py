@@ -54,7 +54,7 @@ async def test_short_calls__leave_nothing_behind_and_a_newcomer_is_answered(tmp_
             while (health := await trio.to_thread.run_sync(running.health))["network"]["peers"]:
                 await trio.sleep(0.1)  # the last one is still on its way out
         assert health["readiness"] == {"ready": True, "reasons": {}}
-        assert health["discovery"]["connected"] >= 131
+        assert health["discovery"]["connections"]["connected"] >= 131
 
 
 @pytest.mark.process

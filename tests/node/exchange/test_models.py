@@ -12,7 +12,7 @@ from node.exchange.protocols import MODELS_PROTOCOL
 from node.inference.packages.download import SourceFailed, WrongContent, download
 from node.inference.packages.manifest import MANIFEST_NAME
 from node.inference.packages.package import pack, verify
-from p2p.frames import RemoteAborted
+from p2p.stream_errors import RemoteAborted
 from protocol.transfer import ModelRequest
 from tests.limits import HANG_S
 from tests.node.inference.builders import SETTINGS, write_parts

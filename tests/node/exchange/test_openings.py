@@ -18,8 +18,8 @@ from node.exchange.protocols import OPENINGS_PROTOCOL
 from node.exchange.work_records import WorkRecords
 from node.inference.traces.trace_file import TraceWriter
 from node.inference.traces.trace_store import TraceStore
-from p2p.frames import RemoteAborted
 from p2p.identity import address_of_peer
+from p2p.stream_errors import RemoteAborted
 from protocol.audit import Audits
 from protocol.audit_draw import PPM, AuditTerms, BeaconBlock
 from protocol.draw import EpochView, Snapshot

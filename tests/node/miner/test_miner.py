@@ -19,7 +19,7 @@ from node.miner.work_policy import PauseReason
 from node.system.events import EventBus
 from node.system.observable import Observable
 from p2p.identity import peer_id_from_public_key
-from p2p.streams import StreamBroken
+from p2p.stream_errors import StreamBroken
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import Refusal
 from protocol.messages import DeclineKind, ReplyKind, ResultCommitment, TaskAcceptance, TaskCall

@@ -6,8 +6,14 @@ import trio.testing
 
 from node.miner import task_stream
 from node.miner.task_stream import Closed, Lost, TaskStream, lost_by
-from p2p.frames import RemoteAborted
-from p2p.streams import ERROR_CANCELLED, ERROR_PROTOCOL, ERROR_REFUSED, StreamBroken, StreamTimeout
+from p2p.stream_errors import (
+    ERROR_CANCELLED,
+    ERROR_PROTOCOL,
+    ERROR_REFUSED,
+    RemoteAborted,
+    StreamBroken,
+    StreamTimeout,
+)
 from protocol.errors import DecodeError
 
 

@@ -88,7 +88,7 @@ def test_what_is_forged_in_a_file__is_passed_over_and_the_rest_is_taken(path):
     records = PeerRecords(secret(0))
     load_book(path, records)
     assert len(records) == 1
-    assert records.counts["restore_failed"] == 1
+    assert records.counts.restore_failed == 1
 
 
 def test_a_folder_that_cannot_be_written__is_a_warning(tmp_path):

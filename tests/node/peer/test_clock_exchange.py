@@ -22,9 +22,8 @@ from node.peer.clock_exchange import (
     serve_clock,
 )
 from node.peer.clocks import OWNERS_WANTED, ClockSample
-from p2p.frames import RemoteAborted
 from p2p.identity import address_of_peer
-from p2p.streams import StreamTimeout
+from p2p.stream_errors import RemoteAborted, StreamTimeout
 from protocol.clock import QUESTIONS_PER_STREAM_MAX, ClockAnswer, ClockQuestion
 from protocol.errors import DecodeError, Refusal
 from tests.p2p.nodes import connect, open_hosts

@@ -24,8 +24,8 @@ from p2p.gossip.wire import PxPeer, encode_messages, encode_subscriptions, frame
 from p2p.host import open_host
 from p2p.identity import peer_id_from_secret
 from p2p.library.host import build_host
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.mesh import Mesh, Validation
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import GossipIgnore, GossipReject, LocalError, Refusal
 from tests.limits import HANG_S
 from tests.p2p.nodes import LOOPBACK, connect, hear, open_gossip, open_hosts, secret, settled, until

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.relay import hole_punch as module
 from p2p.relay.hole_punch import DCUTR_PROTOCOL, HolePunchCounts, HolePuncher, addresses_of
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import DecodeError, ProtocolError, Refusal
 from tests.p2p.nodes import connect, open_hosts, until
 from tests.p2p.relay.circuits import open_hidden, open_relay
@@ -52,7 +52,8 @@ class Log:
     def __init__(self, host, *, succeeding=False):
         self.calls, self.host, self.succeeding = [], host, succeeding
         host.public_addresses = lambda: (PUBLIC,)
-        host.punch, host.add_direct, host.drop_circuits = self.punch, self.add_direct, self.drop_circuits
+        host.dialler.punch, host.dialler.add_direct = self.punch, self.add_direct
+        host.dialler.drop_circuits = self.drop_circuits
 
     async def add_direct(self, address, peer):
         self.calls.append(("dial", address))

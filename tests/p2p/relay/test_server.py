@@ -6,11 +6,11 @@ from multiaddr import Multiaddr
 
 from p2p.dialling import DialFailed
 from p2p.identity import key_pair_from_secret
+from p2p.library.streams import TRANSPORT_ERRORS
 from p2p.relay.circuit_messages import HOP_PROTOCOL, HopMessage, Status, open_voucher
 from p2p.relay.relay_book import RelayCounts, RelayLimits
 from p2p.relay.server import RelayServer
 from p2p.small_messages import encode_message, read_message
-from p2p.streams import TRANSPORT_ERRORS
 from protocol.errors import ProtocolError, Refusal
 from tests.limits import HANG_S
 from tests.p2p.nodes import connect, secret, until

@@ -6,7 +6,7 @@ import trio
 from p2p.host_streams import StreamRefused
 from p2p.identity import peer_id_from_secret
 from p2p.library import streams
-from p2p.streams import TRANSPORT_ERRORS
+from p2p.library.streams import TRANSPORT_ERRORS
 from tests.p2p.nodes import connect, open_hosts, secret, until
 
 

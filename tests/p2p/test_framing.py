@@ -1,4 +1,4 @@
-"""p2p/frames.py: whatever the cuts and whatever the bytes, frames or one kind of error."""
+"""p2p/framing.py and frames.py: whatever the cuts and whatever the bytes, frames or one kind of error."""
 
 import hashlib
 
@@ -6,20 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2p import frames
-from p2p.frames import (
-    Abort,
-    CorruptStream,
-    Credit,
-    CreditExceeded,
-    Data,
-    End,
-    FrameReader,
-    FrameTooLarge,
-    FrameWriter,
-    Part,
-    TruncatedStream,
-)
+from p2p import frames, framing
+from p2p.frames import Abort, Credit, Data, End, Part
+from p2p.framing import FrameReader, FrameWriter
+from p2p.stream_errors import CorruptStream, CreditExceeded, FrameTooLarge, TruncatedStream
 from protocol.errors import DecodeError, LocalError, ProtocolError
 
 payload_lists = st.lists(st.binary(min_size=1, max_size=50), max_size=8)
@@ -123,7 +113,7 @@ def test_a_stream_over_its_limit__is_refused_on_both_sides():
 
 
 def test_too_many_crumbs__are_refused(monkeypatch):
-    monkeypatch.setattr(frames, "STREAM_FRAMES_MAX", 2)
+    monkeypatch.setattr(framing, "STREAM_FRAMES_MAX", 2)
     reader = FrameReader()
     reader.feed(b"\0\0\0\x02\0x" * 3)
     assert [reader.next_frame(), reader.next_frame()] == [Data(b"x")] * 2
