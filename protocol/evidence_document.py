@@ -7,25 +7,31 @@ Is not: the check (`evidence`) or a file (`node`).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from protocol import cbor
 from protocol.draw import EpochView
 from protocol.epoch_document import epoch_from_document, epoch_to_document, read
 from protocol.errors import DecodeError
 from protocol.evidence import (
     CHUNK_STATEMENT_BYTES_MAX,
+    FORM_OF,
     PROOF_HASHES_MAX,
     STATEMENT_BYTES_MAX,
     BrokenSequence,
     Evidence,
     FalsePart,
     Fault,
+    TraceEvidence,
     TwoStatements,
     WrongRanking,
     verify_evidence,
 )
+from protocol.evidence.trace_forms import ANNOUNCEMENT_BYTES_MAX, PIECES_MAX
 from protocol.messages import TaskAnnouncement
+from protocol.schema import from_items
 from protocol.signature import ADDRESS_BYTES
 from protocol.statement import Domain, read_envelope
 
@@ -70,6 +76,8 @@ def to_document(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochVi
         case FalsePart():
             statements = {"chunk": evidence.chunk, "commitment": evidence.commitment, "leaf": evidence.leaf}
             document["proof"] = [_to_hex(node) for node in evidence.proof]
+        case _:
+            return document | _members_of(evidence)
     return document | {name: _to_hex(data) for name, data in statements.items()}
 
 
@@ -130,8 +138,39 @@ def _evidence(document: dict[str, Any]) -> Evidence:
         case Fault.FALSE_PART:
             chunk = statement("chunk", CHUNK_STATEMENT_BYTES_MAX)
             return FalsePart(chunk, statement("commitment"), statement("leaf", HASH_BYTES), _proof(document))
+        case None:
+            pass
+        case _:
+            names = [field.name for field in dataclasses.fields(FORM_OF[fault])]
+            return from_items(FORM_OF[fault], tuple(_item(document, name) for name in names))
     message = "offence is not one that this version knows"
     raise DecodeError(message)
+
+
+def _members_of(evidence: TraceEvidence) -> dict[str, Any]:
+    """Every field of evidence about a trace, under its name."""
+    members = {}
+    for field in dataclasses.fields(evidence):
+        value = getattr(evidence, field.name)
+        if isinstance(value, bytes):
+            value = _to_hex(value)
+        elif isinstance(value, tuple):
+            value = [_to_hex(item) for item in value]
+        members[field.name] = value
+    return members
+
+
+def _item(document: dict[str, Any], name: str) -> cbor.Value:
+    """A member as a field of evidence about a trace; the form's own bounds are for `from_items`."""
+    value = document.get(name)
+    if type(value) is int:
+        return value
+    if not isinstance(value, list):
+        return _from_hex(document, name, ANNOUNCEMENT_BYTES_MAX)
+    if len(value) > PIECES_MAX:
+        message = f"{name} is not a list of at most {PIECES_MAX}"
+        raise DecodeError(message)
+    return tuple(_from_hex({name: item}, name, ANNOUNCEMENT_BYTES_MAX) for item in value)
 
 
 def _proof(document: dict[str, Any]) -> tuple[bytes, ...]:

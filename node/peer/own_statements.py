@@ -131,3 +131,5 @@ def _statements_of(evidence: Evidence) -> tuple[bytes, ...]:
             return (announcement,)
         case FalsePart(chunk, commitment):
             return chunk, commitment
+        case _:
+            return (evidence.commitment,)

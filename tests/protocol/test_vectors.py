@@ -12,7 +12,7 @@ from protocol.audit import TraceTensor
 from protocol.audit_draw import AuditedWork, AuditTerms, BeaconBlock, draw_audit
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, InvalidMessage
-from protocol.evidence import decode_evidence, verify_evidence
+from protocol.evidence import FORM_OF, decode_evidence, verify_evidence
 from protocol.evidence_document import from_document
 from protocol.hashing import keccak256
 from protocol.merkle import merkle_proof, merkle_root, proves
@@ -252,7 +252,7 @@ def test_trace():
 def test_evidence():
     vectors = load("evidence.json")
     known = view_of(vectors["view"])
-    assert len(vectors["pieces"]) == 4
+    assert len(vectors["pieces"]) == len(FORM_OF)
     for vector in vectors["pieces"]:
         domain, evidence, epochs = from_document(vector["document"])
         assert domain == known.domain
@@ -261,7 +261,9 @@ def test_evidence():
         offence, arguments = verify_evidence(domain, evidence, known.epochs), vector["contract_arguments"]
         assert "0x" + offence.signer.hex() == vector["document"]["signer"]
         assert "0x" + offence.slot.hex() == vector["document"]["slot"]
-        assert offence.slashable_by_contract == (arguments is not None)
+        assert (offence.pair is None) == (arguments is None)
+        found = generate.finding_vector(offence.finding) if offence.finding else None
+        assert found == vector["finding"]
         if arguments:
             assert (int(offence.kind), offence.slot.hex()) == (arguments.pop("kind"), arguments.pop("slot"))
             assert {name: getattr(offence.pair, name).hex() for name in arguments} == arguments

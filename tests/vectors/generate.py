@@ -18,7 +18,9 @@ from typing import Any
 from protocol import cbor, receipt
 from protocol.draw import rank_for_task, ranking, task_seed
 from protocol.evidence import verify_evidence
+from protocol.evidence.faults import Finding, WrongNumber
 from protocol.evidence_document import to_document
+from protocol.half import half_bits
 from protocol.merkle import merkle_proof, merkle_root
 from protocol.messages import PassedOver
 from protocol.pay import WEI_MAX, PaySchedule, SignedVoucher, price_of
@@ -281,9 +283,19 @@ def evidence_vectors() -> Any:
                 "contract_arguments": arguments | {name: data.hex() for name, data in pair.items()}
                 if pair
                 else None,
+                "finding": finding_vector(offence.finding) if offence.finding else None,
             }
         )
     return {"view": view_document(builders.view()), "pieces": pieces}
+
+
+def finding_vector(finding: Finding) -> dict[str, int | None]:
+    """What is wrong in a trace; numbers of tensors as the 16 bits that they are."""
+    members = dataclasses.asdict(finding)
+    if isinstance(finding, WrongNumber):
+        for name in ("committed", "expected"):
+            members[name] = None if members[name] is None else half_bits(members[name])
+    return members
 
 
 def receipt_vectors() -> Any:

@@ -12,6 +12,7 @@ from node.signing.keys import Key
 from node.signing.unknown_statement import UNKNOWN_FILE, read_unknown, way_back
 from protocol.errors import MustStop
 from protocol.evidence import BrokenSequence, FalsePart, TwoStatements, WrongRanking
+from protocol.evidence.trace_forms import StepCount
 from protocol.guard import TaskTimes
 from protocol.messages import ChunkKind, ResultChunk, TaskAcceptance
 from protocol.signature import sign_digest
@@ -113,6 +114,7 @@ CHUNK = elsewhere(ResultChunk(TASK.digest, 0, ChunkKind.OUTPUT_PART, 0, 1, b"par
         BrokenSequence(FOREIGN[0][0], elsewhere(builders.offer())),
         WrongRanking(FOREIGN[0][0]),
         FalsePart(CHUNK, FOREIGN[1][0], bytes(32), ()),
+        StepCount(TASK.message.encode(), FOREIGN[1][0]),
     ],
 )
 async def test_evidence_against_our_own_key_halts_the_node(own, evidence):

@@ -1,6 +1,10 @@
 """One test for each line of the rules of `evidence`; each is also a vector."""
 
+from protocol import cbor
+from protocol.audit import TraceTensor
 from protocol.evidence import STATEMENT_BYTES_MAX, BrokenSequence, FalsePart, TwoStatements, WrongRanking
+from protocol.evidence.makers import false_start, false_step, malformed_trace, not_finite, step_count
+from protocol.evidence.trace_forms import ANNOUNCEMENT_BYTES_MAX
 from protocol.rules.view import GOSSIP_BYTES_MAX
 from tests.protocol import builders
 from tests.protocol.builders import (
@@ -17,6 +21,7 @@ from tests.protocol.builders import (
     epoch_view,
     sealed,
 )
+from tests.protocol.traces import Lie, MadeTrace, Terms, quantile_leaves, trace_evidence
 from tests.vectors.situations import (
     Gossip,
     Situation,
@@ -28,6 +33,8 @@ from tests.vectors.situations import (
 )
 
 COMMITTED = sealed(FIRST_RANKED, commitment())
+FALSE_STEP, FALSE_START, NOT_FINITE, STEP_COUNT, MALFORMED_TRACE = trace_evidence()
+HONEST = MadeTrace(Terms())
 TASK_GOSSIP = Gossip("tasks", builders.TASK.encoded)
 
 
@@ -82,6 +89,39 @@ def test_evidence__accept_a_false_part():
 
 
 @accept
+def test_evidence__accept_a_false_step():
+    return Situation(gossip(FALSE_STEP))
+
+
+@accept
+def test_evidence__accept_a_false_start():
+    return Situation(gossip(FALSE_START))
+
+
+@accept
+def test_evidence__accept_a_number_that_is_not_finite():
+    return Situation(gossip(NOT_FINITE))
+
+
+@accept
+def test_evidence__accept_a_false_count_of_steps():
+    """Of a task that this peer has never heard of: its miner accuses himself."""
+    return Situation(gossip(STEP_COUNT))
+
+
+@accept
+def test_evidence__accept_a_malformed_trace():
+    return Situation(gossip(MALFORMED_TRACE))
+
+
+@accept
+def test_evidence__accept_each_fault_of_one_signer():
+    return Situation(
+        gossip(FALSE_STEP), before=tuple(map(gossip, (FALSE_START, NOT_FINITE, STEP_COUNT, MALFORMED_TRACE)))
+    )
+
+
+@accept
 def test_evidence__accept_another_fault_in_the_same_slot():
     doubled = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=1)))
     return Situation(gossip(builders.false_part()), before=(TASK_GOSSIP, gossip(doubled)))
@@ -119,7 +159,7 @@ def test_evidence__ignore_a_duplicate():
 @reject("message does not decode")
 def test_evidence__reject_an_unknown_fault():
     data = gossip().data
-    return Situation(Gossip("evidence", data[:1] + b"\x05" + data[2:]))
+    return Situation(Gossip("evidence", data[:1] + b"\x0b" + data[2:]))
 
 
 @reject("message does not decode")
@@ -210,6 +250,45 @@ def test_evidence__reject_a_ranking_that_is_the_draws():
 
 
 @reject("evidence proves nothing")
+def test_evidence__reject_an_honest_step():
+    return Situation(gossip(false_step(HONEST.held, 1, 0)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_an_honest_start():
+    return Situation(gossip(false_start(HONEST.held, 0, quantile_leaves())))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_number_that_is_finite():
+    return Situation(gossip(not_finite(HONEST.held, 0, TraceTensor.LATENT, 0)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_right_count_of_steps():
+    return Situation(gossip(step_count(HONEST.held.announcement, HONEST.held.commitment)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_trace_that_is_well_formed():
+    return Situation(gossip(malformed_trace(HONEST.held, 0, TraceTensor.CONDITIONAL)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_false_step_under_another_miners_signature():
+    stolen = sealed(SECOND_RANKED, MadeTrace(Terms(), Lie(guidance_milli=3_990, seed=8)).committed)
+    return Situation(gossip(changed(FALSE_STEP, commitment=stolen)))
+
+
+@reject("message does not decode")
+def test_evidence__reject_an_announcement_that_is_too_long():
+    items = cbor.decode(FALSE_STEP.encode())
+    return Situation(
+        Gossip("evidence", cbor.encode((items[0], bytes(ANNOUNCEMENT_BYTES_MAX + 1), *items[2:])))
+    )
+
+
+@reject("evidence proves nothing")
 def test_evidence__reject_a_part_that_is_the_committed_one():
     honest = changed(builders.false_part(), chunk=sealed(FIRST_RANKED, builders.chunk()))
     return Situation(gossip(honest), before=(TASK_GOSSIP,))
@@ -249,6 +328,12 @@ def test_evidence__reject_as_a_ranking_what_is_no_announcement():
 def test_evidence__ignore_a_third_statement_in_the_same_slot():
     third = TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=2)))
     return Situation(gossip(third), before=(gossip(),))
+
+
+@ignore("offence is known")
+def test_evidence__ignore_the_next_false_number():
+    made = MadeTrace(Terms(), Lie(guidance_milli=3_990, seed=8))
+    return Situation(gossip(false_step(made.held, 1, 71)), before=(gossip(FALSE_STEP),))
 
 
 @ignore("offence is known")

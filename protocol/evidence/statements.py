@@ -1,20 +1,18 @@
-"""Evidence: signed statements that no honest signer can have made, and what they prove.
+"""Evidence that one or two statements are by themselves, and what they prove.
 
-Is: one form for each objective fault, their encoding as one tagged union, and `verify_evidence`, which names
-the offence or says why there is none. Objective means: from bytes and facts of the chain alone.
-Is not: the JSON document (`evidence_document`), or sending it to the chain (`contracts`).
+Is: statements in one slot, a chain of tasks, a draw, a part of an output.
+Is not: what a commitment to a trace proves (`trace_faults`).
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated
 
-from protocol import cbor
 from protocol.draw import EpochView, follows_draw, task_seed
 from protocol.errors import DecodeError, InvalidMessage
+from protocol.evidence.faults import Fault, Offence, SignedPair, Tagged, UnknownEpoch
 from protocol.hashing import keccak256
 from protocol.merkle import leaf_hash, merkle_proof, proves_leaf_hash
 from protocol.messages import (
@@ -27,7 +25,7 @@ from protocol.messages import (
     TaskAnnouncement,
     parts_of,
 )
-from protocol.schema import Bytes, Encoded, Hash, Items, checked_items, from_items
+from protocol.schema import Bytes, Hash, Items
 from protocol.statement import Domain, Statement, open_statement, read_envelope, verify
 
 STATEMENT_BYTES_MAX = 30 * 1024
@@ -40,32 +38,8 @@ StatementBytes = Annotated[bytes, Bytes(1, STATEMENT_BYTES_MAX)]
 ChunkStatementBytes = Annotated[bytes, Bytes(1, CHUNK_STATEMENT_BYTES_MAX)]
 
 
-class Fault(enum.IntEnum):
-    """The fault that is proved. The number is the first item of the encoding and never reused."""
-
-    EQUIVOCATION = 1
-    """Two different statements in one slot."""
-    BROKEN_SEQUENCE = 2
-    """Two announcements that cannot both stand in one coordinator's chain of tasks."""
-    WRONG_RANKING = 3
-    """An announcement whose ranking is not the draw's."""
-    FALSE_PART = 4
-    """A part of an output that is not the part committed to."""
-
-
-class _Tagged(Encoded):
-    """Mixin of the forms: on the wire, the fault's number stands before the fields."""
-
-    __slots__ = ()
-    FAULT: ClassVar[Fault]
-
-    def encode(self: Any) -> bytes:
-        """Canonical bytes. :raises ValueError: a field outside its bounds; the caller's bug."""
-        return cbor.encode((int(self.FAULT), *checked_items(self)))
-
-
 @dataclass(frozen=True, slots=True)
-class TwoStatements(_Tagged):
+class TwoStatements(Tagged):
     """Equivocation: two envelopes of one signer with equal (kind, slot) and different bodies.
 
     Made by `pair`, which orders them, so that everybody who hears both makes the same evidence.
@@ -85,7 +59,7 @@ class TwoStatements(_Tagged):
 
 
 @dataclass(frozen=True, slots=True)
-class BrokenSequence(_Tagged):
+class BrokenSequence(Tagged):
     """Two announcements of one coordinator that are not of one chain; see `breaks_sequence`.
 
     :ivar earlier: envelope of the announcement with the lower slot.
@@ -98,7 +72,7 @@ class BrokenSequence(_Tagged):
 
 
 @dataclass(frozen=True, slots=True)
-class WrongRanking(_Tagged):
+class WrongRanking(Tagged):
     """An announcement that contradicts the chain: its draw comes out otherwise.
 
     :ivar announcement: an envelope; the epoch that it names is looked up by whoever checks.
@@ -120,7 +94,7 @@ class WrongRanking(_Tagged):
 
 
 @dataclass(frozen=True, slots=True)
-class FalsePart(_Tagged):
+class FalsePart(Tagged):
     """A part of an output and a commitment of one miner for one task that do not fit.
 
     :ivar chunk: envelope of a `ResultChunk` of the kind OUTPUT_PART.
@@ -153,103 +127,8 @@ class FalsePart(_Tagged):
         return commitment.task_id
 
 
-Evidence: TypeAlias = TwoStatements | BrokenSequence | WrongRanking | FalsePart
-FORM_OF: dict[Fault, type[Evidence]] = {
-    form.FAULT: form for form in (TwoStatements, BrokenSequence, WrongRanking, FalsePart)
-}
-
-
-class UnknownEpoch(InvalidMessage):
-    """The evidence may be good, but whoever checks it does not know the epoch. :ivar epoch: its number."""
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__("the epoch of the announcement is not known")
-        self.epoch = epoch
-
-
-@dataclass(frozen=True, slots=True)
-class SignedPair:
-    """Two contradicting statements as ``Slashing.equivocation`` takes them.
-
-    :ivar first_body_hash: 32 bytes.
-    :ivar first_signature: 65 bytes.
-    :ivar second_body_hash: 32 bytes.
-    :ivar second_signature: 65 bytes.
-    """
-
-    first_body_hash: bytes
-    first_signature: bytes
-    second_body_hash: bytes
-    second_signature: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Offence:
-    """The offence that verified evidence proves.
-
-    :ivar fault: of what sort.
-    :ivar signer: 20 bytes, the culprit.
-    :ivar kind: of the statement in question; of both, where there are two alike.
-    :ivar slot: 32 bytes, of the statement in question; of the later, where there are two.
-    :ivar pair: what the contract needs to judge by itself; None when it cannot judge this fault.
-    """
-
-    fault: Fault
-    signer: bytes
-    kind: Kind
-    slot: bytes
-    pair: SignedPair | None = None
-
-    @property
-    def slashable_by_contract(self) -> bool:
-        """Whether the Slashing contract can judge it alone, today: equivocation, which needs no CBOR."""
-        return self.pair is not None
-
-    @property
-    def key(self) -> tuple[int, bytes]:
-        """Fault and signer. One piece for each is enough: the first takes all that there is to take."""
-        return (int(self.fault), self.signer)
-
-
-def decode_evidence(data: bytes) -> Evidence:
-    """The evidence that `data` canonically encodes.
-
-    :raises DecodeError: not canonical, an unknown fault, or of another shape.
-    """
-    items = cbor.decode(data)
-    if not isinstance(items, tuple) or not items or not isinstance(items[0], int):
-        message = "evidence is an array that begins with the number of a fault"
-        raise DecodeError(message)
-    try:
-        form = FORM_OF[Fault(items[0])]
-    except ValueError as error:
-        message = f"unknown fault {items[0]}"
-        raise DecodeError(message) from error
-    evidence: Evidence = from_items(form, items[1:])
-    return evidence
-
-
-def verify_evidence(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochView]) -> Offence:
-    """The offence that `evidence` proves on the network `domain`.
-
-    :param epochs: by number, as the chain tells them; only a wrong ranking needs one.
-    :raises DecodeError: a statement does not decode, or is of another kind.
-    :raises SignatureError: a signature is malformed.
-    :raises UnknownEpoch: it cannot be judged without an epoch that is not in `epochs`.
-    :raises InvalidMessage: it proves nothing; its reason says why.
-    """
-    match evidence:
-        case TwoStatements():
-            return _equivocation(domain, evidence)
-        case BrokenSequence():
-            return _broken_sequence(domain, evidence)
-        case WrongRanking():
-            return _wrong_ranking(domain, evidence, epochs)
-        case FalsePart():
-            return _false_part(domain, evidence)
-
-
-def _equivocation(domain: Domain, evidence: TwoStatements) -> Offence:
+def verify_equivocation(domain: Domain, evidence: TwoStatements) -> Offence:
+    """As `verify_evidence`, of two statements in one slot."""
     (first, first_message), (second, second_message) = map(read_envelope, (evidence.first, evidence.second))
     if first.kind != second.kind:
         raise InvalidMessage("the statements are of different kinds")
@@ -289,7 +168,8 @@ def breaks_sequence(earlier: Statement[TaskAnnouncement], later: Statement[TaskA
     return other.previous in (NO_TASK, one.previous)
 
 
-def _broken_sequence(domain: Domain, evidence: BrokenSequence) -> Offence:
+def verify_broken_sequence(domain: Domain, evidence: BrokenSequence) -> Offence:
+    """As `verify_evidence`, of two announcements."""
     earlier, later = (_announcement(domain, data) for data in (evidence.earlier, evidence.later))
     if earlier.signer != later.signer:
         raise InvalidMessage("the statements have different signers")
@@ -298,7 +178,8 @@ def _broken_sequence(domain: Domain, evidence: BrokenSequence) -> Offence:
     return Offence(Fault.BROKEN_SEQUENCE, later.signer.address, Kind.TASK_ANNOUNCEMENT, later.message.slot())
 
 
-def _wrong_ranking(domain: Domain, evidence: WrongRanking, epochs: Mapping[int, EpochView]) -> Offence:
+def verify_wrong_ranking(domain: Domain, evidence: WrongRanking, epochs: Mapping[int, EpochView]) -> Offence:
+    """As `verify_evidence`, of a ranking."""
     statement = _announcement(domain, evidence.announcement)
     task, coordinator = statement.message, statement.signer.address
     epoch = epochs.get(task.epoch)
@@ -311,7 +192,8 @@ def _wrong_ranking(domain: Domain, evidence: WrongRanking, epochs: Mapping[int, 
     return Offence(Fault.WRONG_RANKING, coordinator, Kind.TASK_ANNOUNCEMENT, task.slot())
 
 
-def _false_part(domain: Domain, evidence: FalsePart) -> Offence:
+def verify_false_part(domain: Domain, evidence: FalsePart) -> Offence:
+    """As `verify_evidence`, of a part of an output."""
     chunk = open_statement(domain, evidence.chunk, ResultChunk)
     commitment = open_statement(domain, evidence.commitment, ResultCommitment)
     part, committed = chunk.message, commitment.message
