@@ -27,6 +27,7 @@ WORDS: Final = {
     PassedOver.BUSY: "passed over: it works on as many tasks of this coordinator as it takes at a time",
     PassedOver.EXPERIENCE: "passed over: it failed this coordinator a short while ago",
 }
+NOT_YET: Final = "no node computes pictures again yet; drawn are those that would have to"
 READERS: Final = {
     "prompt": "this coordinator, and each miner that was given the task; it goes to them encrypted, and "
     "gossip has a salted commitment to it alone",
@@ -131,7 +132,7 @@ class Histories:
             "phases_ms": _phases(history),
             "price_micro_cai": history.price_micro_cai,
             "paid_wei": str(sum(turn.paid_wei for turn in history.turns.values())),
-            "audits": "none: nobody re-computes pictures yet",
+            "audits": [NOT_YET, *self._coordinator.explain_audits(task_id)],
             "readers": READERS,
         }
 
@@ -161,7 +162,7 @@ class Histories:
             "phases_ms": {},
             "price_micro_cai": message.price_micro_cai,
             "paid_wei": str(message.price_micro_cai * WEI_PER_MICRO_CAI),
-            "audits": "none: nobody re-computes pictures yet",
+            "audits": [NOT_YET, *self._coordinator.explain_audits(task_id)],
             "readers": READERS,
         }
 

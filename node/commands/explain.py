@@ -39,6 +39,6 @@ def in_words(document: dict[str, Any]) -> str:
     ]
     lines += [f"{name.replace('_', ' '):<15}{value} ms" for name, value in document["phases_ms"].items()]
     lines.append(f"price     {document['price_micro_cai']} micro-CAI, paid {document['paid_wei']} wei")
-    lines.append(f"audits    {document['audits']}")
+    lines += [f"audits    {line}" for line in document["audits"]]
     lines += [f"{what} can be read by: {who}" for what, who in document["readers"].items()]
     return "\n".join(lines)

@@ -34,6 +34,7 @@ from node.coordinator.watching import Watch
 from node.pay.purse import Purse
 from node.peer.peer import Peer
 from node.system.clock import now_ms, steady_ms
+from protocol.audit_words import explain_audit
 from protocol.errors import Refusal
 from protocol.hashing import sha256
 from protocol.messages import Offer, Source
@@ -103,6 +104,21 @@ class Coordinator:
         self._shell = EngineShell(self.engine, peer, purse, journal)
 
     # What apps see
+
+    def explain_audits(self, task_id: bytes) -> list[str]:
+        """Sentences about the audits of a task: of each work that was committed to for it."""
+        seen, view = self._peer.seen, self._peer.view
+        task = seen.tasks.get(task_id)
+        if task is None:
+            receipt = self.receipt(task_id)
+            if receipt is None:
+                return ["nothing is known of this task's audits any more"]
+            return list(explain_audit(view, receipt.announcement.message, receipt.commitment))
+        works = [seen.commitments.get((task_id, miner)) for miner in task.message.assigned]
+        if any(works):
+            works = [commitment for commitment in works if commitment is not None]
+        words = (explain_audit(view, task.message, commitment) for commitment in works)
+        return list(dict.fromkeys(line for sentences in words for line in sentences))
 
     def reason_not_ready(self) -> str | None:
         """Why an order could not be announced now; None if it could."""

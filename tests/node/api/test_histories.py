@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from node.api.explaining import ExplainAct, ExplainTask, UnknownTask
-from node.api.histories import TASKS_MAX, Histories
+from node.api.histories import NOT_YET, TASKS_MAX, Histories
 from node.commands.explain import in_words
+from node.coordinator.coordinator import Coordinator
 from node.system.events import (
     MinerLost,
     Published,
@@ -16,9 +17,12 @@ from node.system.events import (
     TaskFailed,
     TaskPaid,
 )
+from protocol.audit_words import explain_audit
 from protocol.messages import PassedOver, RankedMiner
+from protocol.rules.view import Seen
 from tests.node.api.desk import FakeCoordinator, api, client_of, new_token
 from tests.node.builders import announcement
+from tests.protocol import builders
 
 MINERS = [bytes([number]) * 20 for number in range(1, 6)]
 RANKING = [RankedMiner(miner, kind) for miner, kind in zip(MINERS, reversed(PassedOver), strict=True)]
@@ -95,6 +99,7 @@ async def test_over_the_socket_and_in_words():
         f"rank 1    0x{MINERS[1].hex()} passed over: it works on as many tasks",
         f"turn      0x{MINERS[4].hex()} lost: I am out of memory, paid 5 wei",
         "worked         90 ms",
+        f"audits    0x{TASK.hex()} is audited by nobody",
     ):
         assert line in text
     for nonsense in ("", "zz", "03" * 32):
@@ -110,6 +115,25 @@ def test_after_a_restart_the_receipt_says_what_it_can():
     document = Histories(coordinator).explain(TASK)
     assert document["outcome"].endswith("what happened on the way is forgotten")
     assert len(document["ranking"]) == 5
+    assert document["audits"] == [NOT_YET, f"0x{TASK.hex()} is audited by nobody"]
+
+
+def test_audits_are_told_of_what_gossip_brought_or_else_of_the_receipt():
+    coordinator = Coordinator.__new__(Coordinator)
+    seen, view = Seen(), builders.view()
+    coordinator._peer = SimpleNamespace(seen=seen, view=view)
+    receipts = {}
+    coordinator._journal = SimpleNamespace(ended=SimpleNamespace(find_task=receipts.get))
+    task_id = builders.TASK.digest
+    assert coordinator.explain_audits(task_id) == ["nothing is known of this task's audits any more"]
+    receipts[task_id] = SimpleNamespace(receipt=builders.receipt())
+    words = list(explain_audit(view, builders.TASK.message, builders.COMMITTED))
+    assert coordinator.explain_audits(task_id) == words
+    seen.tasks[task_id] = builders.TASK
+    unheard = ["no commitment was heard in time: its buyer alone audits such work"]
+    assert coordinator.explain_audits(task_id) == unheard
+    seen.commitments[task_id, builders.FIRST_RANKED.address] = builders.COMMITTED
+    assert coordinator.explain_audits(task_id) == words
 
 
 def test_histories_are_bounded():
