@@ -23,13 +23,15 @@ from protocol.evidence import (
     BrokenSequence,
     Evidence,
     FalsePart,
+    FalseVerdict,
     Fault,
     TraceEvidence,
     TwoStatements,
     WrongRanking,
     verify_evidence,
 )
-from protocol.evidence.trace_forms import ANNOUNCEMENT_BYTES_MAX, PIECES_MAX
+from protocol.evidence.false_verdict import REFUTED_BYTES_MAX
+from protocol.evidence.trace_forms import PIECES_MAX
 from protocol.messages import TaskAnnouncement
 from protocol.schema import from_items
 from protocol.signature import ADDRESS_BYTES
@@ -147,8 +149,8 @@ def _evidence(document: dict[str, Any]) -> Evidence:
     raise DecodeError(message)
 
 
-def _members_of(evidence: TraceEvidence) -> dict[str, Any]:
-    """Every field of evidence about a trace, under its name."""
+def _members_of(evidence: TraceEvidence | FalseVerdict) -> dict[str, Any]:
+    """Every field of evidence about a trace or a verdict, under its name."""
     members = {}
     for field in dataclasses.fields(evidence):
         value = getattr(evidence, field.name)
@@ -166,11 +168,11 @@ def _item(document: dict[str, Any], name: str) -> cbor.Value:
     if type(value) is int:
         return value
     if not isinstance(value, list):
-        return _from_hex(document, name, ANNOUNCEMENT_BYTES_MAX)
+        return _from_hex(document, name, REFUTED_BYTES_MAX)
     if len(value) > PIECES_MAX:
         message = f"{name} is not a list of at most {PIECES_MAX}"
         raise DecodeError(message)
-    return tuple(_from_hex({name: item}, name, ANNOUNCEMENT_BYTES_MAX) for item in value)
+    return tuple(_from_hex({name: item}, name, REFUTED_BYTES_MAX) for item in value)
 
 
 def _proof(document: dict[str, Any]) -> tuple[bytes, ...]:

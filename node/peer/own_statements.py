@@ -18,7 +18,7 @@ import trio
 from node.signing.guard import Guard
 from node.signing.unknown_statement import UNKNOWN_FILE, UnknownStatement, keep_unknown, way_back
 from protocol.errors import MustStop, ProtocolError
-from protocol.evidence import BrokenSequence, Evidence, FalsePart, TwoStatements, WrongRanking
+from protocol.evidence import BrokenSequence, Evidence, FalsePart, FalseVerdict, TwoStatements, WrongRanking
 from protocol.guard import NUMBERED_KINDS, Heard, TaskTimes
 from protocol.messages import TaskAnnouncement
 from protocol.statement import Domain, Statement, read_envelope, unsigned, verify
@@ -131,5 +131,7 @@ def _statements_of(evidence: Evidence) -> tuple[bytes, ...]:
             return (announcement,)
         case FalsePart(chunk, commitment):
             return chunk, commitment
+        case FalseVerdict(verdict):
+            return (verdict,)
         case _:
             return (evidence.commitment,)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from protocol import cbor
 from protocol.draw import EpochView
 from protocol.errors import DecodeError
+from protocol.evidence.false_verdict import FalseVerdict, verify_false_verdict
 from protocol.evidence.faults import JUDGED_BY_CONTRACT, Fault, Offence, SignedPair, UnknownEpoch
 from protocol.evidence.statements import (
     CHUNK_STATEMENT_BYTES_MAX,
@@ -41,6 +42,7 @@ __all__ = [
     "BrokenSequence",
     "Evidence",
     "FalsePart",
+    "FalseVerdict",
     "Fault",
     "Offence",
     "SignedPair",
@@ -53,9 +55,10 @@ __all__ = [
     "verify_evidence",
 ]
 
-Evidence: TypeAlias = TwoStatements | BrokenSequence | WrongRanking | FalsePart | TraceEvidence
+Evidence: TypeAlias = TwoStatements | BrokenSequence | WrongRanking | FalsePart | TraceEvidence | FalseVerdict
 FORM_OF: dict[Fault, type[Evidence]] = {
-    form.FAULT: form for form in (TwoStatements, BrokenSequence, WrongRanking, FalsePart, *TRACE_FORMS)
+    form.FAULT: form
+    for form in (TwoStatements, BrokenSequence, WrongRanking, FalsePart, *TRACE_FORMS, FalseVerdict)
 }
 
 
@@ -95,5 +98,7 @@ def verify_evidence(domain: Domain, evidence: Evidence, epochs: Mapping[int, Epo
             return verify_wrong_ranking(domain, evidence, epochs)
         case FalsePart():
             return verify_false_part(domain, evidence)
+        case FalseVerdict():
+            return verify_false_verdict(domain, evidence)
         case _:
             return verify_trace_fault(domain, evidence)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
 
 from protocol import cbor
-from protocol.errors import InvalidMessage
+from protocol.errors import DecodeError, InvalidMessage
 from protocol.messages import Kind
-from protocol.schema import Bytes, Encoded, checked_items
+from protocol.schema import Bytes, Encoded, checked_items, from_items
 
 COMMITMENT_BYTES_MAX: Final = 256
 """Longest envelope of a `ResultCommitment`."""
@@ -41,6 +41,8 @@ class Fault(enum.IntEnum):
     """A commitment to another number of steps than was announced."""
     MALFORMED_TRACE = 9
     """A committed tensor of another size, one that is absent, or one that must not be there."""
+    FALSE_VERDICT = 10
+    """A verdict that finds a number false which is right."""
 
 
 JUDGED_BY_CONTRACT: Final = frozenset({Fault.EQUIVOCATION})
@@ -56,6 +58,20 @@ class Tagged(Encoded):
     def encode(self: Any) -> bytes:
         """Canonical bytes. :raises ValueError: a field outside its bounds; the caller's bug."""
         return cbor.encode((int(self.FAULT), *checked_items(self)))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """The evidence of this form that `data` canonically encodes.
+
+        :raises DecodeError: not canonical, of another fault, or of another shape.
+        """
+        items = cbor.decode(data)
+        if not isinstance(items, tuple) or items[:1] != (int(cls.FAULT),):
+            message = f"this is no {cls.__name__}"
+            raise DecodeError(message)
+        form: Any = cls
+        decoded: Self = from_items(form, items[1:])
+        return decoded
 
 
 class UnknownEpoch(InvalidMessage):
@@ -90,7 +106,8 @@ class WrongNumber:
     :ivar tensor: a `TraceTensor`.
     :ivar number: its place in the tensor, in C order, from 0.
     :ivar committed: as the miner has committed to it.
-    :ivar expected: what the rule gives; None where any number would do that is one.
+    :ivar expected: what the rule gives; None where any number would do that is one. Of a false verdict it is
+        the same number.
     """
 
     step: int
@@ -136,7 +153,7 @@ class Offence:
     :ivar kind: of the statement in question; of both, where there are two alike.
     :ivar slot: 32 bytes, of the statement in question; of the later, where there are two.
     :ivar pair: of an equivocation, what the contract needs.
-    :ivar finding: of a fault of a trace, what is wrong, for people.
+    :ivar finding: of a fault of a trace, or of a verdict on one, what is wrong, for people.
     """
 
     fault: Fault

@@ -28,7 +28,7 @@ from protocol.evidence.trace_forms import (
     NotFinite,
     StepCount,
 )
-from protocol.half import half_of, is_finite_half, same_half
+from protocol.half import half_of, is_finite_half
 from protocol.hashing import sha256
 from protocol.latent_rules import StepNumbers, first_number, next_number
 from protocol.messages import Kind
@@ -59,15 +59,40 @@ def verify_trace_fault(domain: Domain, evidence: TraceEvidence) -> Offence:
     )
 
 
+def judge_number(domain: Domain, evidence: FalseStep | FalseStart) -> tuple[CommittedWork, WrongNumber]:
+    """The number that evidence is about, whether it is false or right, and whose work it is of.
+
+    :raises DecodeError: announcement, commitment or public half does not decode.
+    :raises SignatureError: the signature is malformed.
+    :raises InvalidMessage: a link does not hold.
+    """
+    work = read_work(domain, evidence.announcement, evidence.commitment)
+    trace, rules = read_trace(work, evidence.trace), read_rules_of(work, evidence)
+    if isinstance(evidence, FalseStep):
+        return work, _step_number(trace, rules, evidence)
+    return work, _start_number(trace, rules, evidence)
+
+
+def is_right(found: WrongNumber) -> bool:
+    """Whether the committed number is the expected one; zeros of either sign are."""
+    return found.committed == found.expected
+
+
 def _find(work: CommittedWork, evidence: FalseStep | FalseStart | NotFinite | MalformedTrace) -> Finding:
     trace = read_trace(work, evidence.trace)
     match evidence:
         case NotFinite():
             return _not_finite(trace, evidence)
         case FalseStep():
-            return _false_step(trace, read_rules_of(work, evidence), evidence)
+            found = _step_number(trace, read_rules_of(work, evidence), evidence)
+            if is_right(found):
+                raise InvalidMessage("the step is right")
+            return found
         case FalseStart():
-            return _false_start(trace, read_rules_of(work, evidence), evidence)
+            found = _start_number(trace, read_rules_of(work, evidence), evidence)
+            if is_right(found):
+                raise InvalidMessage("the start is right")
+            return found
         case MalformedTrace():
             return _malformed(trace, read_rules_of(work, evidence), evidence)
 
@@ -107,7 +132,7 @@ class _Pieces:
             raise InvalidMessage("a piece is missing, or one too many")
 
 
-def _false_step(trace: CommittedTrace, rules: KnownRules, evidence: FalseStep) -> WrongNumber:
+def _step_number(trace: CommittedTrace, rules: KnownRules, evidence: FalseStep) -> WrongNumber:
     step, units = evidence.step, trace.work.units
     row = rules.row(step, evidence.row)
     steps = [step]
@@ -124,12 +149,10 @@ def _false_step(trace: CommittedTrace, rules: KnownRules, evidence: FalseStep) -
     before = pieces.take_step(leaves[step - 1], guided=rules.guided) if row.needs_before(step) else None
     pieces.close()
     expected = next_number(row, here, before, rules.numbers.guidance_milli, step)
-    if same_half(committed, expected):
-        raise InvalidMessage("the step is right")
     return WrongNumber(step, TraceTensor.LATENT, evidence.number, half_of(committed), half_of(expected))
 
 
-def _false_start(trace: CommittedTrace, rules: KnownRules, evidence: FalseStart) -> WrongNumber:
+def _start_number(trace: CommittedTrace, rules: KnownRules, evidence: FalseStart) -> WrongNumber:
     row = rules.row(0, evidence.row)
     first = trace.leaf(0, evidence.leaf).latent
     quantile = read_quantile(rules.numbers.seed, evidence.number, evidence.quantiles)
@@ -138,8 +161,6 @@ def _false_start(trace: CommittedTrace, rules: KnownRules, evidence: FalseStart)
     source = half_of(pieces.take(trace.source)) if trace.work.has_source else None
     pieces.close()
     expected = first_number(row, quantile, source)
-    if same_half(committed, expected):
-        raise InvalidMessage("the start is right")
     return WrongNumber(0, TraceTensor.LATENT, evidence.number, half_of(committed), half_of(expected))
 
 

@@ -360,9 +360,9 @@ def false_part() -> FalsePart:
 
 def all_evidence() -> tuple[Evidence, ...]:
     """One piece of evidence of each fault."""
-    from tests.protocol.traces import trace_evidence  # they are made of these builders
+    from tests.protocol.traces import false_verdict, trace_evidence  # they are made of these builders
 
-    return (evidence(), broken_sequence(), wrong_ranking(), false_part(), *trace_evidence())
+    return (evidence(), broken_sequence(), wrong_ranking(), false_part(), *trace_evidence(), false_verdict())
 
 
 def evidence() -> TwoStatements:

@@ -15,6 +15,7 @@ from protocol.cbor import BYTES_MAX, DEPTH_MAX
 from protocol.clock import QUESTIONS_PER_STREAM_MAX, ClockAnswer, ClockQuestion
 from protocol.draw import ranking, task_seed
 from protocol.evidence import trace_forms
+from protocol.evidence.false_verdict import VERDICT_BYTES_MAX
 from protocol.evidence.faults import COMMITMENT_BYTES_MAX
 from protocol.hashing import keccak256
 from protocol.merkle import LEAVES_MAX
@@ -248,6 +249,7 @@ def test_the_limits():
         "longest statement of a chunk within evidence": evidence.CHUNK_STATEMENT_BYTES_MAX,
         "longest announcement within evidence about a trace": trace_forms.ANNOUNCEMENT_BYTES_MAX,
         "longest commitment within evidence about a trace": COMMITMENT_BYTES_MAX,
+        "longest verdict within evidence": VERDICT_BYTES_MAX,
         "auditors of one piece of work": audit_draw.AUDITORS_PER_WORK,
         "places looked at for auditors": audit_draw.AUDITOR_PLACES_MAX,
         "nodes with owners of one epoch": registrations.REGISTRATIONS_MAX,

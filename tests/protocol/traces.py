@@ -11,10 +11,11 @@ import functools
 import random
 import struct
 from dataclasses import dataclass
+from typing import Any
 
 from node.inference.diffusion.prng import table_leaves
-from protocol.audit import TraceTensor
-from protocol.evidence import TraceEvidence, makers
+from protocol.audit import AuditReason, FaultPlace, TraceTensor, Verdict
+from protocol.evidence import FalseVerdict, TraceEvidence, makers
 from protocol.evidence.makers import HeldModel, HeldTrace
 from protocol.half import half_bits, half_of
 from protocol.hashing import sha256
@@ -29,8 +30,9 @@ from protocol.latent_rules import (
     read_row,
 )
 from protocol.merkle import merkle_proof
+from protocol.messages import ResultCommitment, TaskAnnouncement
 from protocol.model_table import GUIDANCE_MILLI_NONE, ModelHead, SchedulerRule, model_id_of, rows_root
-from protocol.statement import unsigned
+from protocol.statement import open_statement, unsigned
 from protocol.task_input import image_input
 from protocol.tensor import tensor_hash
 from protocol.trace import Opening, ProvedLeaf, TraceBinding, TraceLeaf, steps_root
@@ -187,6 +189,20 @@ class MadeTrace:
         """What is held when some tensors were not opened."""
         kept = {key: data for key, data in self.tensors.items() if key not in keys}
         return changed(self.held, tensors=kept)
+
+
+def false_verdict(**changes: Any) -> FalseVerdict:
+    """A verdict that finds a number of an honest trace false. :param changes: of the verdict."""
+    held = MadeTrace(Terms()).held
+    made = builders.verdict(
+        task_id=unsigned(DOMAIN, TaskAnnouncement.decode(held.announcement)).digest,
+        commitment=open_statement(DOMAIN, held.commitment, ResultCommitment).digest,
+        verdict=Verdict.FAULT,
+        reason=AuditReason.SCHEDULER_STEP,
+        place=(FaultPlace(1, LATENT, 70),),
+    )
+    refuted = makers.false_step(held, 1, 70)
+    return FalseVerdict(sealed(builders.AUDITOR, changed(made, **changes)), refuted.encode())
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from node.signing.guard import GUARD_FILE, make_guard, open_guard
 from node.signing.keys import Key
 from node.signing.unknown_statement import UNKNOWN_FILE, read_unknown, way_back
 from protocol.errors import MustStop
-from protocol.evidence import BrokenSequence, FalsePart, TwoStatements, WrongRanking
+from protocol.evidence import BrokenSequence, FalsePart, FalseVerdict, TwoStatements, WrongRanking
 from protocol.evidence.trace_forms import StepCount
 from protocol.guard import TaskTimes
 from protocol.messages import ChunkKind, ResultChunk, TaskAcceptance
@@ -115,6 +115,7 @@ CHUNK = elsewhere(ResultChunk(TASK.digest, 0, ChunkKind.OUTPUT_PART, 0, 1, b"par
         WrongRanking(FOREIGN[0][0]),
         FalsePart(CHUNK, FOREIGN[1][0], bytes(32), ()),
         StepCount(TASK.message.encode(), FOREIGN[1][0]),
+        FalseVerdict(FOREIGN[1][0], b"refuted"),
     ],
 )
 async def test_evidence_against_our_own_key_halts_the_node(own, evidence):

@@ -17,6 +17,7 @@ def test_the_numbers_of_faults():
         "NOT_FINITE": 7,
         "STEP_COUNT": 8,
         "MALFORMED_TRACE": 9,
+        "FALSE_VERDICT": 10,
     }
     assert FORM_OF.keys() == set(Fault)
 

@@ -1,7 +1,7 @@
 """One test for each line of the rules of `evidence`; each is also a vector."""
 
 from protocol import cbor
-from protocol.audit import TraceTensor
+from protocol.audit import FaultPlace, TraceTensor
 from protocol.evidence import STATEMENT_BYTES_MAX, BrokenSequence, FalsePart, TwoStatements, WrongRanking
 from protocol.evidence.makers import false_start, false_step, malformed_trace, not_finite, step_count
 from protocol.evidence.trace_forms import ANNOUNCEMENT_BYTES_MAX
@@ -21,7 +21,7 @@ from tests.protocol.builders import (
     epoch_view,
     sealed,
 )
-from tests.protocol.traces import Lie, MadeTrace, Terms, quantile_leaves, trace_evidence
+from tests.protocol.traces import Lie, MadeTrace, Terms, false_verdict, quantile_leaves, trace_evidence
 from tests.vectors.situations import (
     Gossip,
     Situation,
@@ -112,6 +112,11 @@ def test_evidence__accept_a_false_count_of_steps():
 @accept
 def test_evidence__accept_a_malformed_trace():
     return Situation(gossip(MALFORMED_TRACE))
+
+
+@accept
+def test_evidence__accept_a_false_verdict():
+    return Situation(gossip(false_verdict()))
 
 
 @accept
@@ -272,6 +277,17 @@ def test_evidence__reject_a_right_count_of_steps():
 @reject("evidence proves nothing")
 def test_evidence__reject_a_trace_that_is_well_formed():
     return Situation(gossip(malformed_trace(HONEST.held, 0, TraceTensor.CONDITIONAL)))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_verdict_that_is_on_another_number():
+    return Situation(gossip(false_verdict(place=(FaultPlace(1, TraceTensor.LATENT, 71),))))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_verdict_beside_a_start_where_it_finds_a_step_false():
+    refuted = false_start(HONEST.held, 3, quantile_leaves()).encode()
+    return Situation(gossip(changed(false_verdict(), refuted=refuted)))
 
 
 @reject("evidence proves nothing")
