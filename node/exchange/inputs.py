@@ -7,7 +7,6 @@ Is not: when a miner gets it (`node/coordinator`), or what it does with it (`nod
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from p2p.streams import DirectStream
 from protocol.errors import InvalidMessage
@@ -44,7 +43,6 @@ class InputIntake:
     """The miner's end: an input that comes in, part by part. No more is taken than was announced.
 
     :ivar task_input: the input.
-    :ivar numbers: its public numbers, the struct of the task's kind.
     :ivar sources: those that are here whole, in the input's order.
     """
 
@@ -54,7 +52,7 @@ class InputIntake:
         :raises ProtocolError: not the input that was announced.
         """
         self.task_input = TaskInput.decode(payload)
-        self.numbers: Any = require_input(task, self.task_input)
+        require_input(task, self.task_input)
         self.sources: tuple[bytes, ...] = ()
         self._task = task
         self._parts: list[bytes] = []

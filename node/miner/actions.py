@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias
 
-from protocol.messages import ResultCommitment, TaskAnnouncement
+from protocol.hashing import sha256
+from protocol.messages import ResultCommitment, TaskAnnouncement, TaskInput
 from protocol.statement import Statement
 from protocol.task import MinerState
 
@@ -76,17 +77,13 @@ class CloseStream:
 class StartJob:
     """Run a task; its events are `job_progress`, `job_preview`, then `job_finished` or `job_failed`.
 
-    :ivar numbers: the kind's public numbers.
-    :ivar prompts: as in the input.
+    :ivar task_input: the announced one.
     :ivar sources: as in the input, whole and checked.
-    :ivar preview_every_units: 0 for no previews.
     """
 
     task: Statement[TaskAnnouncement]
-    numbers: Any
-    prompts: tuple[str, ...]
+    task_input: TaskInput
     sources: tuple[bytes, ...]
-    preview_every_units: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +154,24 @@ class Finished:
     :ivar output: the file, at least 1 byte.
     :ivar units_done: units that it took.
     :ivar trace_root: see `ResultCommitment`.
+    :ivar checksum: over the three, taken when this was made.
     """
 
     output: bytes
     units_done: int
     trace_root: bytes
+    checksum: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checksum", self._sum())
+
+    @property
+    def intact(self) -> bool:
+        """Whether no bit of it has flipped since; asked before it is signed."""
+        return self.checksum == self._sum()
+
+    def _sum(self) -> bytes:
+        return sha256(self.units_done.to_bytes(8, "big") + self.trace_root + sha256(self.output))
 
 
 @dataclass(frozen=True, slots=True)

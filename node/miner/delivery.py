@@ -29,6 +29,7 @@ RESULT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 CANNOT_SIGN: Final = Decline(DeclineKind.NOT_HERE, "this miner must not sign what it would have to")
 SENSELESS: Final = Decline(DeclineKind.NOT_HERE, "the inference process of this miner made no sense")
+SPOILT: Final = Decline(DeclineKind.NOT_HERE, "the memory of this miner spoilt its work")
 NO_TRACE: Final = Decline(DeclineKind.NOT_HERE, "this miner cannot keep the trace of its work")
 
 
@@ -76,8 +77,8 @@ class Deliveries:
         finished, followed.finished = followed.finished, None
         if finished is None or followed.sender is None:
             return
-        if error:
-            self._tasks.say_no(followed, NO_TRACE)
+        if error or not finished.intact:
+            self._tasks.say_no(followed, NO_TRACE if error else SPOILT)
             return
         commitment = ResultCommitment(
             task_id=followed.id,
@@ -107,12 +108,7 @@ class Deliveries:
         followed.sender = ResultSender(followed.task, followed.meter)
         followed.job_started = followed.job_running = True
         self._tasks.jobs.add(followed.id)
-        sealed = intake.task_input.sealed
-        self._tasks.actions.append(
-            StartJob(
-                followed.task, intake.numbers, sealed.prompts, intake.sources, sealed.preview_every_units
-            )
-        )
+        self._tasks.actions.append(StartJob(followed.task, intake.task_input, intake.sources))
 
     def needs_slot(self, followed: Followed) -> bool:
         """Whether the work is still to be done: no job of it runs, and nothing has come out."""

@@ -53,6 +53,9 @@ WHOLE_FIGURES = tuple(
 ANY_REQUEST = "tests/market/test_any_request.py"
 """Ten thousand requests made from `/openapi.json`."""
 
+FLIPS = "tests/node/inference/diffusion/test_flipped_bits.py"
+"""A thousand bits of memory that flip while a miner works."""
+
 ENTRIES = (
     # Speed first, while nothing has warmed the machine up.
     *(
@@ -77,6 +80,7 @@ ENTRIES = (
         ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-s", "-p", "no:randomly", ANY_REQUEST)),
         4,
     ),
+    Entry("flips", ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-p", "no:randomly", FLIPS)), 2),
     Entry("attacks", _module("tests.attacks"), 7),
     Entry("siege", _module("tests.attacks.siege", "--small"), 5),
     Entry("simulate", _module("tests.simulation"), 7),

@@ -33,12 +33,17 @@ if TYPE_CHECKING:
     from node.inference.packages.package import ModelPackage
 
 NOT_FINITE: Final = "the model produced numbers that are not finite"
+SPOILT: Final = "this machine's memory spoilt the work"
 Before = tuple["NDArray[np.float16]", "NDArray[np.float32]"]
 
 
 @dataclass(slots=True, eq=False)
 class _Row:
-    """One job of a batch. :ivar before: latent and guided output of the step before."""
+    """One job of a batch.
+
+    :ivar before: latent and guided output of the step before.
+    :ivar spoilt: what was hashed is not what is worked with.
+    """
 
     job: ImageJob
     writer: TraceWriter
@@ -46,6 +51,7 @@ class _Row:
     prompt: torch.Tensor
     negative: torch.Tensor | None
     before: Before | None = None
+    spoilt: bool = False
 
 
 class Model:
@@ -115,13 +121,15 @@ class Model:
         for place, job in enumerate(jobs):
             source, noise = sources.get(job.job_id), self.networks.noise(job)
             path = Path(job.trace_path) if job.trace_path else None
+            (hashed,) = _bytes_of(source)
             rows.append(
                 _Row(
                     job=job,
-                    writer=TraceWriter(path, job.steps, b"" if source is None else latent_bytes(source)),
+                    writer=TraceWriter(path, job.steps, hashed),
                     latent=noise.astype(np.float16) if source is None else noised(first, source, noise),
                     prompt=prompts[place],
                     negative=None if negatives is None else negatives[place],
+                    spoilt=[hashed] != _bytes_of(source),
                 )
             )
         return rows
@@ -133,11 +141,11 @@ class Model:
         latents = np.stack([row.latent for row in rows])
         outputs = self.networks.predict(latents, step, torch.stack(negatives) if negatives else None, prompts)
         for row, (unconditional, conditional) in zip(rows, outputs, strict=True):
-            row.writer.add(
-                latent_bytes(row.latent),
-                b"" if unconditional is None else latent_bytes(unconditional),
-                latent_bytes(conditional),
-            )
+            hashed = _bytes_of(row.latent, unconditional, conditional)
+            row.writer.add(*hashed)
+            # A bit of a copy that flips before it is hashed would be committed to. Rounding may hide it from
+            # the look that the miner takes at its work, and does not hide it from an auditor.
+            row.spoilt |= hashed != _bytes_of(row.latent, unconditional, conditional)
             output = guide(unconditional, conditional, row.job.guidance_milli)
             row.latent, row.before = advance(step, row.latent, output, row.before), (row.latent, output)
 
@@ -146,10 +154,11 @@ class Model:
     ) -> bool:
         """Say what there is to say after a step; return whether the row goes on."""
         job = row.job
-        if cancelled(job.job_id) or not np.isfinite(row.latent).all():
-            stopped = cancelled(job.job_id)
+        stopped = cancelled(job.job_id)
+        if stopped or row.spoilt or not np.isfinite(row.latent).all():
             row.writer.discard()
-            emit(Failed(job.job_id, CANCELLED if stopped else NOT_FINITE, retry=int(stopped)))
+            reason = CANCELLED if stopped else SPOILT if row.spoilt else NOT_FINITE
+            emit(Failed(job.job_id, reason, retry=int(stopped or row.spoilt)))
             return False
         emit(Progress(job.job_id, number, job.steps))
         every = job.preview_every_steps
@@ -157,3 +166,8 @@ class Model:
             with self._previews:
                 emit(Preview(job.job_id, number, job.steps, self.networks.decode(row.latent[None])[0]))
         return True
+
+
+def _bytes_of(*tensors: NDArray[np.float16] | None) -> list[bytes]:
+    """Each tensor as the trace has it; none of no tensor."""
+    return [b"" if tensor is None else latent_bytes(tensor) for tensor in tensors]

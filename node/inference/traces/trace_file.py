@@ -172,7 +172,8 @@ class TraceFile:
         """
         assert 0 <= step < self._head.steps
         self._file.seek(self._head.step_at(step))
-        parts = [self._file.read(self._head.tensor_bytes) for _ in range(self._head.tensors)]
+        size, read = self._head.tensor_bytes, self._file.read(self._head.step_bytes)
+        parts = [read[at * size : (at + 1) * size] for at in range(self._head.tensors)]
         found = (parts[0], parts[1] if len(parts) == GUIDED_TENSORS else b"", parts[-1])
         leaf = self.leaves[step]
         if not all(map(is_tensor, found, (leaf.latent, leaf.unconditional, leaf.conditional))):

@@ -22,7 +22,6 @@ from protocol.work import Work, WorkKind
 from tests.node.miner.engine_world import (
     LIFE_MS,
     MINER,
-    NUMBERS,
     OTHERS,
     OUTPUT,
     PNG,
@@ -49,7 +48,7 @@ def test_from_the_announcement_to_the_job(world):
     assert kinds(said) == ["Send"]
     assert world.sent(stream) == [TaskAcceptance(task.digest, 0)]
     (start,) = world.say(stream, reply(ReplyKind.INPUT, task_input.encode()))
-    assert start == StartJob(task, NUMBERS, ("a red apple", ""), (), 5)
+    assert start == StartJob(task, task_input, ())
 
 
 def test_whole_task(world):

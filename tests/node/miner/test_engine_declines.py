@@ -92,6 +92,21 @@ def test_a_trace_that_cannot_be_kept(world):
     assert world.commitment(stream) is None
 
 
+@pytest.mark.parametrize("field", ["output", "units_done", "trace_root", "checksum"])
+def test_attack_a_bit_that_flips_after_the_work_was_looked_at(world, field):
+    task = announce()
+    stream = world.working(task)
+    finished = Finished(OUTPUT, UNITS, bytes(32))
+    world.engine.job_finished(task.digest, finished)
+    value = getattr(finished, field)
+    spoilt = value ^ 1 if field == "units_done" else value[:-1] + bytes([value[-1] ^ 1])
+    object.__setattr__(finished, field, spoilt)
+    assert not finished.intact
+    world.note(world.engine.trace_kept(task.digest, world.now_ms))
+    assert world.decline(stream) == (DeclineKind.NOT_HERE, "the memory of this miner spoilt its work")
+    assert world.commitment(stream) is None
+
+
 def test_credit_that_is_gone_when_the_input_comes():
     class Spent(MemoryPay):
         def begin(self, task):
