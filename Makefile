@@ -10,7 +10,7 @@ RAY_INSTALLED := $(VENV)/.installed-ray
 FUZZ_INSTALLED := $(VENV)/.installed-fuzz
 # What a market needs, and what the tests need besides.
 MARKET := $(INSTALLED) contracts/node_modules/.installed
-CLIENTS := tests/clients/node_modules/.installed tests/clients/.venv/.installed
+CLIENTS := tests/clients/node_modules/.installed tests/clients/.venv/.installed tests/browser/.venv/.installed
 TESTS := $(DEV_INSTALLED) contracts/node_modules/.installed tests/interop/node_modules/.installed $(CLIENTS)
 
 .PHONY: help setup demo demo-equivocation devnet check test long lint contracts solidity mutants bench fuzz simulate attacks siege lock train-model clean
@@ -43,11 +43,12 @@ $(FUZZ_INSTALLED): $(DEV_INSTALLED)
 	@cd $* && npm ci --no-audit --no-fund
 	@touch $@
 
-# Clients that we did not write, with packages of their own: nothing of theirs comes into $(VENV).
-tests/clients/.venv/.installed: tests/clients/requirements.txt
-	@echo "Installing the Python packages of tests/clients."
-	@$(PYTHON) -m venv tests/clients/.venv
-	@tests/clients/.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
+# Clients that we did not write, and what drives a browser, with packages of their own: nothing of theirs comes into
+# $(VENV).
+tests/%/.venv/.installed: tests/%/requirements.txt
+	@echo "Installing the Python packages of tests/$*."
+	@$(PYTHON) -m venv tests/$*/.venv
+	@tests/$*/.venv/bin/python -m pip install -q --disable-pip-version-check --no-deps -r $<
 	@touch $@
 
 demo: $(MARKET) ## one prompt through a whole market on this machine: processes, chain, picture

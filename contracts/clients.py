@@ -11,6 +11,7 @@ from pathlib import Path
 
 from contracts.blocks import BlocksClient
 from contracts.cai import TokenClient
+from contracts.calls import Calls
 from contracts.contract import Contract
 from contracts.deployment import NOBODY, BadDeployment, Deployment
 from contracts.disputes import DisputesClient
@@ -18,6 +19,7 @@ from contracts.epochs import EpochsClient
 from contracts.escrow import EscrowClient
 from contracts.leaves import LeavesClient
 from contracts.metadata import MetadataReader
+from contracts.positions import Positions
 from contracts.registry import Registry
 from contracts.rewards import RewardsClient
 from contracts.rpc import Rpc
@@ -88,6 +90,15 @@ class Clients:
     def metadata(self) -> MetadataReader:
         """Owners' descriptions of their nodes."""
         return MetadataReader(self.rpc, self.deployment)
+
+    @cached_property
+    def calls(self) -> Calls:
+        """Calls as data, for wallets."""
+        return Calls(self.rpc, self.deployment)
+
+    def positions(self) -> Positions:
+        """The table of who has stake behind which node, to be read from the chain."""
+        return Positions(self.rpc, self.deployment)
 
     def registry(self, file: Path | None = None) -> Registry:
         """The list of nodes, to be read from the chain.

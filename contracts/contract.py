@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
 import trio.lowlevel
@@ -21,6 +21,7 @@ from contracts.libraries import (
     EventData,
     Web3,
     Web3Exception,
+    function_abi_to_4byte_selector,
 )
 from contracts.logs import Event, LogDecoder
 from contracts.provider import ANSWER_BYTES_MAX, reading
@@ -156,6 +157,23 @@ def creation_data(rpc: Rpc, artifact_name: str, arguments: Sequence[Any]) -> byt
     factory = rpc.web3.eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
     with _fitting("constructor"):
         return bytes.fromhex(factory.constructor(*arguments).data_in_transaction[2:])
+
+
+def encode_call(rpc: Rpc, artifact_name: str, function: str, arguments: Sequence[Any]) -> bytes:
+    """Data of a call: the function's selector and its arguments.
+
+    :raises BadArguments: they do not fit the function.
+    """
+    contract = rpc.web3.eth.contract(abi=load_artifact(artifact_name).abi)
+    with _fitting(function):
+        return bytes.fromhex(contract.encode_abi(function, args=arguments)[2:])
+
+
+def selector_of(artifact_name: str, function: str) -> bytes:
+    """The 4 bytes by which a contract of ours knows a function. :raises StopIteration: it has none such."""
+    abi = load_artifact(artifact_name).abi
+    entry = next(item for item in abi if item["type"] == "function" and item["name"] == function)
+    return bytes(function_abi_to_4byte_selector(cast("Any", entry)))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from node.miner.miner import Miner
 from node.miner.opening import run_miner
 from node.peer.network import load_network
 from node.peer.peer import Peer, open_peer
+from node.portal.serving import open_portal
 from node.settings import CoordinatorSettings, MinerSettings
 from node.signing.keys import open_keystore, read_password
 from node.system.context import open_context
@@ -48,15 +49,18 @@ async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: ty
         ) as peer,
     ):
         leave_startup_uncollected()
-        match settings:
-            case CoordinatorSettings():
-                await serve_coordinator(settings, peer)
-            case MinerSettings():
-                await run_miner(settings, peer, make_miner)
+        async with open_portal(settings, peer) as portal_url:
+            match settings:
+                case CoordinatorSettings():
+                    await serve_coordinator(settings, peer, portal_url)
+                case MinerSettings():
+                    await run_miner(settings, peer, make_miner, portal_url)
 
 
-async def serve_coordinator(settings: CoordinatorSettings, peer: Peer) -> None:
+async def serve_coordinator(settings: CoordinatorSettings, peer: Peer, portal_url: str | None = None) -> None:
     """Run a coordinator and its API until cancelled.
+
+    :param portal_url: where its portal is, if it has one.
 
     :raises LocalError: the API's port is taken, a flag of it is of another form, or as
         :func:`open_coordinator`.
@@ -80,5 +84,7 @@ async def serve_coordinator(settings: CoordinatorSettings, peer: Peer) -> None:
             api_url = await nursery.start(serve_api, application, settings.api_port)
             log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
             peer.context.started()
-            with node_file(settings, peer.key.address, peer.host, peer.context.health_url, api_url):
+            with node_file(
+                settings, peer.key.address, peer.host, peer.context.health_url, api_url, portal_url
+            ):
                 await trio.sleep_forever()

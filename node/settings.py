@@ -84,6 +84,12 @@ class StakedSettings(PeerSettings):
     """Relay connections to nodes behind NAT, within limits; needs a public address. Bootstrap peers do."""
     mdns: Annotated[bool, _SWITCH, _STAKED] = False
     """Find peers on the local network by multicast DNS, and be found by them."""
+    portal_port: Annotated[int, _STAKED] = 0
+    """Port of the portal, the pages for people with a wallet; 0 takes any, and -1 leaves it out."""
+    portal_host: Annotated[str, _STAKED] = "127.0.0.1"
+    """IP address of the portal; another one than this machine's own needs --portal-url."""
+    portal_url: Annotated[str, _STAKED] = ""
+    """URL at which a proxy with a certificate shows the portal, such as https://node.example."""
 
 
 @Parameter(name="*")

@@ -168,6 +168,10 @@ def test_only_tests_of_processes_sleep_for_real(trees):
 
 ROOMLESS = {"__init__.py", "cli.py", "run.py", "settings.py"}
 TESTED_ELSEWHERE = {
+    "contracts/terms.py": "tests/contracts/test_calls.py",
+    "node/portal/errors.py": "tests/node/portal/test_app.py",
+    "node/portal/planning.py": "tests/node/portal/test_app.py",
+    "node/portal/reading.py": "tests/node/portal/test_app.py",
     # Each needs a market around it, or a chain: what it is for is tested there.
     "node/commands/key.py": "tests/node/test_cli.py",
     "node/commands/miner.py": "tests/node/inference/test_speed.py",

@@ -25,6 +25,9 @@ from protocol.errors import LocalError
 
 CONSENT_LIFE_S = 3600
 """How long a node key's consent may take to be used."""
+CONSENT_DAYS, CONSENT_DAYS_MAX = 7, 365
+"""Likewise of one that goes to somebody else."""
+SECONDS_PER_DAY = 86_400
 BASIS_POINTS_PER_PERCENT = 100
 
 
@@ -75,6 +78,66 @@ def register(
         print("it takes part from the next epoch on")
 
     run_on_chain(signer, work)
+
+
+def consent(
+    node_key: Path,
+    /,
+    *,
+    role: Literal["miner", "coordinator"],
+    owner: str,
+    network: str = "devnet",
+    password_file: Path | None = None,
+    days: int = CONSENT_DAYS,
+) -> None:
+    """Have a node's key consent to be registered by an owner, and print what the owner pastes into the
+    portal.
+
+    Example:
+
+    cuckoo-peer chain consent miner/node-key.json --role miner --owner
+    0xffcf8fdee72ac11b5c542428b35eef5769c409f0
+
+    Parameters
+    ----------
+    node_key
+        Keystore of the node.
+    owner
+        Address of the account that will stake for it and register it, and of no other.
+    network
+        Folder of the network, or the name of one that comes with the package.
+    password_file
+        File (mode 0600) with the key's password in its first line; without it, the password is asked for.
+    days
+        So long the consent can be used.
+    """
+    import json  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    from contracts.consent import sign_consent  # noqa: PLC0415
+    from contracts.records import Consent, Role  # noqa: PLC0415
+    from node.peer.network import load_network  # noqa: PLC0415
+    from node.signing.keys import open_keystore, read_password  # noqa: PLC0415
+
+    if not 0 < days <= CONSENT_DAYS_MAX:
+        raise LocalError(f"a consent lasts 1 to {CONSENT_DAYS_MAX} days, not {days}")
+    deployment = load_network(network).deployment
+    key = open_keystore(node_key, read_password(password_file))
+    agreed = Consent(
+        owner=parse_address(owner),
+        node=key.address,
+        role=Role[role.upper()],
+        deadline_s=int(time.time()) + days * SECONDS_PER_DAY,
+    )
+    signature = sign_consent(key.secret, agreed, deployment.chain_id, deployment.staking)
+    document = {
+        "owner": "0x" + agreed.owner.hex(),
+        "node": "0x" + agreed.node.hex(),
+        "role": role,
+        "deadline_s": agreed.deadline_s,
+        "signature": "0x" + signature.hex(),
+    }
+    print(json.dumps(document, indent=1))
 
 
 async def _stake(opened: Chain, node: bytes, amount_wei: int) -> int:
@@ -301,6 +364,7 @@ def deregister(node: str, /, *, signer: SignerOptions) -> None:
 
 COMMANDS = (
     register,
+    consent,
     stake,
     vote,
     unvote,

@@ -24,6 +24,7 @@ app = App(
 console = Console(highlight=False, soft_wrap=True)
 FOLDER = Path(".devnet")
 UP_API_PORT = 8420
+UP_PORTAL_PORT = 8440
 CHEATED_PLAN = (*DEFAULT_PLAN[:-1], demonstrations.CHEAT)
 
 
@@ -64,7 +65,13 @@ def equivocation(*, folder: Path = FOLDER) -> None:
 
 
 @app.command
-def up(*, folder: Path = FOLDER, api_port: int = UP_API_PORT, with_cheat: bool = False) -> None:
+def up(
+    *,
+    folder: Path = FOLDER,
+    api_port: int = UP_API_PORT,
+    portal_port: int = UP_PORTAL_PORT,
+    with_cheat: bool = False,
+) -> None:
     """Run the market until Ctrl-C.
 
     Parameters
@@ -73,13 +80,15 @@ def up(*, folder: Path = FOLDER, api_port: int = UP_API_PORT, with_cheat: bool =
         Emptied first; then holds everything.
     api_port
         Of the coordinator's API; 0 takes any.
+    portal_port
+        Of the coordinator's portal; 0 takes any.
     with_cheat
         One of the miners signs two results for each of its tasks.
     """
     plan = CHEATED_PLAN if with_cheat else DEFAULT_PLAN
 
     async def run() -> None:
-        async with stopped_by_signals(), open_market(folder, _tell, plan, api_port) as market:
+        async with stopped_by_signals(), open_market(folder, _tell, plan, api_port, portal_port) as market:
             await demonstrations.wait_until_ready(market)
             market.describe()
             _describe(market)
@@ -93,6 +102,7 @@ def _describe(market: Market) -> None:
     console.print(f"""
 [bold]The devnet is up.[/bold] Ctrl-C ends it, with all its processes.
 
+  portal     {market.portal_url}   (in a browser: watch, stake, vote)
   API        {market.api_url}/v1   (OpenAI Images; token in {token_file})
   chain      {market.rpc_url}   (chain {market.deployment.chain_id})
   CAI        0x{market.deployment.cai.hex()}

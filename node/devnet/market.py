@@ -94,6 +94,7 @@ class Market:
     :ivar staker: an account with gas, for trying things; its key is in `staker_key`.
     :ivar api_url: base URL of the coordinator's local API.
     :ivar token: its bearer token.
+    :ivar portal_url: of its portal.
     :ivar nodes: processes by name.
     :ivar names: of nodes, by address.
     """
@@ -106,6 +107,7 @@ class Market:
     staker: Account
     api_url: str = ""
     token: str = ""
+    portal_url: str = ""
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     names: dict[bytes, str] = field(default_factory=dict)
 
@@ -113,6 +115,7 @@ class Market:
         """Write `market.json` into the folder: where everything is, for scripts. It holds no secret."""
         document = {
             "api_url": self.api_url,
+            "portal_url": self.portal_url,
             "rpc_url": self.rpc_url,
             "chain_id": self.deployment.chain_id,
             "network": str(self.network_folder),
@@ -145,13 +148,18 @@ class Market:
 
 @asynccontextmanager
 async def open_market(
-    folder: Path, tell: Callable[[str], None], plan: tuple[NodePlan, ...] = DEFAULT_PLAN, api_port: int = 0
+    folder: Path,
+    tell: Callable[[str], None],
+    plan: tuple[NodePlan, ...] = DEFAULT_PLAN,
+    api_port: int = 0,
+    portal_port: int = 0,
 ) -> AsyncIterator[Market]:
     """A market in `folder`, which is emptied first, until the context ends.
 
     :param tell: hears each step as a phrase.
     :param plan: nodes to stake and start, besides one bootstrap peer.
     :param api_port: of the coordinator's API; 0 takes any.
+    :param portal_port: of the coordinator's portal, likewise.
     :raises LocalError: something could not be started; the text says what to do.
     """
     shutil.rmtree(folder, ignore_errors=True)
@@ -184,8 +192,9 @@ async def open_market(
 
         async def start(item: NodePlan) -> None:
             role = "coordinator" if item.role is Role.COORDINATOR else "miner"
-            port = ["--api-port", str(api_port)] if item.role is Role.COORDINATOR else []
-            started[item.name] = await _start(stack, market, item, role, port)
+            ports = ["--api-port", str(api_port), "--portal-port", str(portal_port)]
+            of_role = ports if item.role is Role.COORDINATOR else []
+            started[item.name] = await _start(stack, market, item, role, of_role)
             tell(f"{item.name} is ready")
 
         async with trio.open_nursery() as nursery:
@@ -197,6 +206,7 @@ async def open_market(
             market.names[keys[item.name].address] = item.name
             if item.role is Role.COORDINATOR:
                 market.api_url = started[item.name]["api_url"]
+                market.portal_url = started[item.name]["portal_url"]
                 market.token = (folder / item.name / TOKEN_FILE).read_text().strip()
         yield market
 

@@ -59,10 +59,15 @@ async def open_miner(
             yield miner
 
 
-async def run_miner(settings: MinerSettings, peer: Peer, make_miner: type[Miner] = Miner) -> None:
-    """Run a miner until cancelled; arguments and errors as :func:`open_miner`'s."""
+async def run_miner(
+    settings: MinerSettings, peer: Peer, make_miner: type[Miner] = Miner, portal_url: str | None = None
+) -> None:
+    """Run a miner until cancelled; arguments and errors as :func:`open_miner`'s.
+
+    :param portal_url: where its portal is, if it has one.
+    """
     async with open_miner(settings, peer, make_miner) as miner:
-        with node_file(settings, peer.key.address, peer.host, peer.context.health_url):
+        with node_file(settings, peer.key.address, peer.host, peer.context.health_url, portal_url=portal_url):
             await miner.run()
 
 

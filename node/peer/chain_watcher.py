@@ -19,6 +19,7 @@ from contracts.epochs import EpochsClient
 from contracts.errors import ChainError, ContractReverted
 from contracts.records import Epoch, Role
 from contracts.registry import Registry
+from contracts.registry_store import Entry
 from contracts.transactions import Sender
 from node.peer.beacon_watcher import Beacons
 from node.peer.past_epochs import PastEpochs
@@ -124,6 +125,12 @@ class ChainWatcher:
         if self._behind_since_s is None or trio.current_time() - self._behind_since_s < BEHIND_S_MAX:
             return None
         return f"a new epoch waits for its list of nodes: {self._registry.progress()}"
+
+    def nodes(self, role: Role | None = None) -> tuple[Entry, ...]:
+        """Nodes of a role, or all, that were ever registered, in that order, as of the newest epoch's
+        look.
+        """
+        return self._registry.nodes(role)
 
     async def look_first(self) -> None:
         """Have an epoch before peers are met, if it is to be had soon; otherwise `run` catches up."""

@@ -38,12 +38,18 @@ log = structlog.get_logger()
 
 @contextlib.contextmanager
 def node_file(
-    settings: RoleSettings, address: bytes, host: Host, health_url: str | None, api_url: str | None = None
+    settings: RoleSettings,
+    address: bytes,
+    host: Host,
+    health_url: str | None,
+    api_url: str | None = None,
+    portal_url: str | None = None,
 ) -> Iterator[None]:
     """Say in the data directory that and where this node runs, as long as it does.
 
     :param address: the node's, 20 bytes.
     :param health_url: of its health page, if it has one. :param api_url: of a coordinator's API.
+    :param portal_url: of its portal, if it has one.
     :raises LocalError: the file cannot be written.
     """
     path = settings.data_dir / NODE_FILE
@@ -54,6 +60,7 @@ def node_file(
         "multiaddrs": [str(address) for address in host.addresses()],
         "health_url": health_url,
         "api_url": api_url,
+        "portal_url": portal_url,
     }
     try:
         write_private(path, json.dumps(document, indent=2).encode() + b"\n")

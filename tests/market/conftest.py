@@ -136,6 +136,7 @@ class RunningMarket:
 def running_market(folder: Path, *arguments: str, port: int = 0, module: str = "node.devnet"):
     """`python -m node.devnet up` in a process of its own, until the context ends."""
     command = [sys.executable, "-m", module, "up", "--folder", str(folder), "--api-port", str(port)]
+    command += ["--portal-port", "0"]
     command += arguments
     with (folder.parent / f"{folder.name}.out").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, cwd=REPOSITORY)

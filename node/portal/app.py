@@ -1,0 +1,198 @@
+"""The portal's application: its routes behind the frontier, and how errors are told.
+
+Is: the route table and HTTP. Every route is open to everybody, and none changes anything.
+Is not: what is told (`reading`, `planning`, `pulse`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import structlog
+import trio
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from contracts.records import Role
+from node.peer.peer import Peer
+from node.portal.errors import PortalRefusal, answer, refusal_of
+from node.portal.files import Files
+from node.portal.frontier import Frontier
+from node.portal.ledger import Ledger
+from node.portal.planning import Planning
+from node.portal.pulse import Pulse, Reader
+from node.portal.questions import Questions
+from node.portal.reading import Reading
+from node.portal.wishes import parse_address, parse_wish
+from node.settings import RoleName
+from protocol.errors import CuckooError
+from protocol.rules import results, tasks
+
+HEARTBEAT_S: Final = 15.0
+"""A comment goes out after so long a silence, so that a reader who left is noticed."""
+STREAM_S_MAX: Final = 3_600.0
+"""So long is one stream of events; browsers ask again by themselves."""
+OFFSET_MAX: Final = 1 << 20
+_HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_OFFSET: Final = re.compile(r"[0-9]{1,7}")
+_NO_STORE: Final = {"cache-control": "no-store"}
+
+log = structlog.get_logger()
+
+
+class Portal:
+    """One node's. :ivar frontier: the ASGI application. :ivar pulse: what it hears."""
+
+    def __init__(self, peer: Peer, role: RoleName, portal_url: str = "") -> None:
+        """Registers what is seen of it with the peer's context, and listens to the peer's gossip."""
+        self._peer = peer
+        self.pulse = Pulse(peer.key.address)
+        self._questions = Questions()
+        self._ledger = Ledger(peer.clients.positions())
+        self._reading = Reading(peer, role, self._questions, self.pulse, self._ledger, portal_url)
+        self._planning = Planning(peer, self._questions, self._reading)
+        self.frontier = Frontier(Starlette(routes=self._routes(), exception_handlers=HANDLERS), portal_url)
+        observable = peer.context.observable
+        observable.register("portal", lambda: self.frontier.counts)
+        observable.register("portal_questions", lambda: self._questions.counts)
+        observable.register("portal_feed", lambda: self.pulse.counts)
+        observable.register("portal_positions", self._ledger.status)
+        peer.listen(tasks.TOPIC, self.pulse.hear_task)
+        peer.listen(results.TOPIC, self.pulse.hear_result)
+
+    async def run(self) -> None:
+        """Hear and read, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.pulse.follow_bus, self._peer.context.events)
+            nursery.start_soon(self._ledger.run)
+
+    def _routes(self) -> list[Route]:
+        files = Files()
+        return [
+            *[Route(path, files.serve) for path in files.files],
+            Route("/api/network", self._network),
+            Route("/api/overview", self._overview),
+            Route("/api/nodes", self._nodes),
+            Route("/api/nodes/{address}", self._node),
+            Route("/api/accounts/{address}", self._account),
+            Route("/api/transactions/{hash}", self._transaction),
+            Route("/api/events", self._events),
+            Route("/api/plan", self._plan, methods=["POST"]),
+        ]
+
+    async def _network(self, request: Request) -> Response:
+        del request
+        return _json(await self._reading.network())
+
+    async def _overview(self, request: Request) -> Response:
+        del request
+        return _json(await self._reading.overview())
+
+    async def _nodes(self, request: Request) -> Response:
+        try:
+            role = Role[request.query_params.get("role", "miner").upper()]
+        except KeyError as error:
+            raise PortalRefusal("bad_query") from error
+        return _json(await self._reading.nodes(role, _offset(request)))
+
+    async def _node(self, request: Request) -> Response:
+        return _json(await self._reading.node(parse_address(request.path_params["address"], "bad_node")))
+
+    async def _account(self, request: Request) -> Response:
+        account = parse_address(request.path_params["address"], "bad_account")
+        return _json(await self._reading.account(account, _offset(request)))
+
+    async def _transaction(self, request: Request) -> Response:
+        text = request.path_params["hash"]
+        if not _HASH.fullmatch(text):
+            raise PortalRefusal("bad_transaction")
+        return _json(await self._reading.transaction(bytes.fromhex(text[2:])))
+
+    async def _plan(self, request: Request) -> Response:
+        # A form of another page cannot send this type without asking first (CORS), which is refused.
+        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+            raise PortalRefusal("not_json")
+        return _json(await self._planning.plan(parse_wish(await request.body())))
+
+    async def _events(self, request: Request) -> Response:
+        del request
+        return EventStream(self.pulse)
+
+
+class EventStream(Response):
+    """The live feed as server-sent events (WHATWG HTML, 9.2), until the reader leaves or `STREAM_S_MAX`."""
+
+    def __init__(self, pulse: Pulse) -> None:
+        super().__init__(media_type="text/event-stream", headers=_NO_STORE)
+        self._pulse = pulse
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer. :raises Busy: as many follow as may."""
+        del scope
+        with self._pulse.follow() as reader:
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_leave_with, receive, nursery.cancel_scope)
+                with trio.move_on_after(STREAM_S_MAX):
+                    await _pour(reader, send)
+                nursery.cancel_scope.cancel()
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _leave_with(receive: Receive, scope: trio.CancelScope) -> None:
+    """End the stream when its reader does."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    scope.cancel()
+
+
+async def _pour(reader: Reader, send: Send) -> None:
+    text = "retry: 3000\n\n"
+    while True:
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        text = ": still here\n\n"
+        with trio.move_on_after(HEARTBEAT_S):
+            happening = await reader.receive()
+            document = json.dumps({**happening, "dropped": reader.dropped})
+            text = f"id: {happening['sequence']}\ndata: {document}\n\n"
+
+
+def _json(document: Any) -> Response:
+    return JSONResponse(document, headers=_NO_STORE)
+
+
+def _offset(request: Request) -> int:
+    text = request.query_params.get("offset", "0")
+    if not _OFFSET.fullmatch(text) or int(text) > OFFSET_MAX:
+        raise PortalRefusal("bad_query")
+    return int(text)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, CuckooError)
+    return answer(refusal_of(error))
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    del request, error
+    return answer(PortalRefusal("not_found"))
+
+
+async def _wrong_method(request: Request, error: Exception) -> Response:
+    del request, error
+    return answer(PortalRefusal("method"))
+
+
+async def _our_fault(request: Request, error: Exception) -> Response:
+    log.error("a request of the portal failed by our fault", path=request.url.path, exc_info=error)
+    return answer(PortalRefusal("our_fault"))
+
+
+HANDLERS: Final[Any] = {CuckooError: _refused, 404: _not_found, 405: _wrong_method, 500: _our_fault}

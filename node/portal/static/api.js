@@ -1,0 +1,55 @@
+// Asks this node, and nobody else.
+
+import { pieces, knows } from "./i18n.js";
+
+/** A refusal of the node. `code` is one of its error codes, or "silent" when it does not answer. */
+export class ApiError extends Error {
+  constructor(code, values = {}) {
+    super(code);
+    this.code = code;
+    this.values = values;
+  }
+
+  /** What to tell the reader: nodes and texts. */
+  words() {
+    return this.code === "refused" ? refusal(this.values.name, this.values.arguments) : pieces(`error.${this.code}`, this.values);
+  }
+}
+
+/** A contract's refusal in words. */
+export function refusal(name, values) {
+  return knows(`refused.${name}`) ? pieces(`refused.${name}`, values) : pieces("refused.other", { name });
+}
+
+async function ask(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(`/api/${path}`, { credentials: "same-origin", cache: "no-store", ...options });
+  } catch {
+    throw new ApiError("silent");
+  }
+  let body;
+  try {
+    body = await answer.json();
+  } catch {
+    throw new ApiError("silent");
+  }
+  if (!answer.ok) throw new ApiError(body.error?.code ?? "our_fault", body.error ?? {});
+  return body;
+}
+
+export const network = () => ask("network");
+export const overview = () => ask("overview");
+export const nodes = (role, offset = 0) => ask(`nodes?role=${role}&offset=${offset}`);
+export const node = (address) => ask(`nodes/${encodeURIComponent(address)}`);
+export const account = (address, offset = 0) => ask(`accounts/${encodeURIComponent(address)}?offset=${offset}`);
+export const transaction = (hash) => ask(`transactions/${encodeURIComponent(hash)}`);
+export const plan = (wish) =>
+  ask("plan", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wish) });
+
+/** Follow the live feed; returns what ends it. @param {(event: object) => void} take */
+export function follow(take) {
+  const source = new EventSource("/api/events");
+  source.addEventListener("message", (message) => take(JSON.parse(message.data)));
+  return () => source.close();
+}

@@ -1,0 +1,70 @@
+"""Where the portal may be shown."""
+
+import gc
+import warnings
+
+import httpx2
+import pytest
+import trio
+from starlette.responses import PlainTextResponse
+
+from node.portal.serving import require_allowed, serve_portal
+from protocol.errors import LocalError
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "127.0.0.9"])
+def test_on_this_machine_it_always_may(host):
+    require_allowed(host, "")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.7", "::"])
+def test_elsewhere_only_under_an_encrypted_url(host):
+    with pytest.raises(LocalError) as error:
+        require_allowed(host, "")
+    assert str(error.value) == (
+        f"--portal-host {host} shows the portal to other machines: say under which https URL with "
+        "--portal-url, and put a proxy with a certificate before it"
+    )
+    require_allowed(host, "https://node.example")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://node.example", "https://", "https://node.example/a", "node.example", "https://n/?q"]
+)
+def test_a_url_that_is_not_plain_https_is_refused(url):
+    with pytest.raises(LocalError) as error:
+        require_allowed("127.0.0.1", url)
+    assert (
+        str(error.value) == f"--portal-url is {url!r}; it has to be like https://node.example, without a path"
+    )
+
+
+def test_a_host_is_an_ip_address():
+    with pytest.raises(LocalError) as error:
+        require_allowed("localhost", "")
+    assert str(error.value) == "--portal-host is 'localhost', which is no IP address"
+
+
+async def test_it_is_served_where_it_says():
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve_portal, PlainTextResponse("here"), "127.0.0.1", 0)
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            assert (await http.get(url)).text == "here"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_port_that_is_taken_is_told_in_a_sentence():
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        async with listener:
+            with pytest.raises(LocalError) as caught:
+                await serve_portal(PlainTextResponse("there"), "127.0.0.1", port)
+    told = str(caught.value)
+    # The server leaves the socket to the collector, who would say so in another test.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        del caught
+        gc.collect()
+    assert told.startswith(f"the portal cannot listen on 127.0.0.1:{port}: [Errno ")
