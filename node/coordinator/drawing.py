@@ -97,6 +97,7 @@ class Drawing:
             deadline_ms=at_ms + self._life_ms(order.request, choice, assigned),
             ranking=ranking,
             multiaddrs=core.market.multiaddrs(),
+            audits=order.request.audits,
         )
         with core.writing():
             core.journal.keep_epoch(epoch)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
 from protocol import cbor
+from protocol.audit import Audits
 from protocol.errors import DecodeError
 from protocol.messages import (
     PROMPT_BYTES_MAX,
@@ -90,6 +91,7 @@ class OrderRequest(Encoded):
     :ivar price_max_micro_cai: most that the app's coordinator pays for it.
     :ivar typical_permille: this work as a part of the model's default work, in thousandths: what a miner's
         typical time is multiplied by.
+    :ivar audits: an `Audits`, as it stands in the announcement.
     """
 
     model_id: Hash
@@ -99,6 +101,7 @@ class OrderRequest(Encoded):
     preview_every_units: Uint16
     price_max_micro_cai: Uint64
     typical_permille: Uint32
+    audits: Annotated[int, Uint(max(Audits))] = Audits.PUBLIC
 
 
 class _Tagged(Encoded):

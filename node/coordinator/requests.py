@@ -17,6 +17,7 @@ from node.inference.packages.limits import (
     check_request,
 )
 from node.inference.packages.model import Model
+from protocol.audit import Audits
 from protocol.pay import price_of, unit_price_wei
 from protocol.work import ImageNumbers, Work, WorkKind
 
@@ -39,6 +40,7 @@ class ImageRequest:
     :ivar source: the image to start from, a plain PNG of this size (`protocol.png`); empty for noise.
     :ivar strength_milli: how much of the schedule is run from a source image, in thousandths, 1 to 1000.
     :ivar price_max_micro_cai: most that the app pays for it; None for whatever the coordinator pays.
+    :ivar audits: whose audits the work is open to.
     """
 
     model: Model
@@ -53,6 +55,7 @@ class ImageRequest:
     source: bytes = b""
     strength_milli: int = STRENGTH_MILLI_MAX
     price_max_micro_cai: int | None = None
+    audits: Audits = Audits.PUBLIC
 
     def __post_init__(self) -> None:
         """:raises BadRequest: a value out of its bounds."""
@@ -114,4 +117,5 @@ class ImageRequest:
             preview_every_units=self.preview_every_steps,
             price_max_micro_cai=ceiling,
             typical_permille=-(-1000 * quantity // default_quantity),
+            audits=self.audits,
         )

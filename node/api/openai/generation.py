@@ -155,6 +155,7 @@ def parse(
         source=source,
         strength_milli=strength_milli,
         price_max_micro_cai=None if price_max is None else price_max // parameters.count,
+        audits=parameters.audits,
     )
     seeds = ((first.seed + index) % (SEED_MAX + 1) for index in range(parameters.count))
     return Generation(tuple(replace(first, seed=seed) for seed in seeds), parameters, target)

@@ -20,7 +20,7 @@ from node.api.described import (
     numbered,
     optional,
 )
-from node.api.openai.parameters import IMAGES_MAX, PARTIAL_IMAGES_MAX, WITHOUT_EFFECT
+from node.api.openai.parameters import AUDITS, IMAGES_MAX, PARTIAL_IMAGES_MAX, WITHOUT_EFFECT
 from node.api.picture_formats import COMPRESSION_MAX, FORMATS
 from node.coordinator.requests import SEED_MAX
 from protocol.model_card import GUIDANCE_MILLI_MAX
@@ -35,6 +35,7 @@ GENERATION: Final[dict[str, Schema]] = {
         name: {"type": "string", "enum": list(words)} if words else TEXT
         for name, words in WITHOUT_EFFECT.items()
     },
+    "audits": {"type": "string", "enum": list(AUDITS)},
     "background": {"type": "string", "enum": ["auto", "opaque"]},
     "dry_run": FLAG,
     "guidance": numbered(0, GUIDANCE_MILLI_MAX / 1000, "number"),

@@ -11,6 +11,7 @@ from typing import Final, cast
 from node.api.fields import Fields
 from node.api.picture_formats import COMPRESSION_MAX, FORMATS, Format, PictureFormat
 from node.coordinator.requests import BadRequest
+from protocol.audit import Audits
 from protocol.pay import PRICE_MICRO_CAI_MAX
 
 IMAGES_MAX: Final = 10
@@ -31,6 +32,7 @@ WORKING: Final = frozenset(
         "size",
         "stream",
         # Ours.
+        "audits",
         "dry_run",
         "guidance",
         "negative_prompt",
@@ -58,6 +60,8 @@ REFUSED: Final = {
     "svg": "vector graphics are not served",
 }
 """Parameters that would change the picture, and cannot be followed here, with the reason."""
+AUDITS: Final = {"public": Audits.PUBLIC, "buyer": Audits.BUYER_ONLY}
+"""Words of `audits`."""
 IGNORED_HEADER: Final = "x-cuckoo-ignored"
 """Names the parameters of a request that had no effect."""
 
@@ -74,6 +78,7 @@ class Parameters:
     :ivar may_be_cut: whether a prompt that is longer than the model reads is drawn all the same.
     :ivar dry_run: whether to say the price only.
     :ivar price_max_micro_cai: most that all pictures together may cost; None for the coordinator's own limit.
+    :ivar audits: whose audits the work is open to.
     :ivar ignored: names of parameters that have no effect.
     """
 
@@ -85,6 +90,7 @@ class Parameters:
     may_be_cut: bool
     dry_run: bool
     price_max_micro_cai: int | None
+    audits: Audits
     ignored: tuple[str, ...]
 
 
@@ -123,6 +129,7 @@ def parse_parameters(fields: Fields, further: frozenset[str] = frozenset()) -> P
         may_be_cut=fields.choice("truncation", ("auto", "disabled"), "auto") == "auto",
         dry_run=fields.flag("dry_run"),
         price_max_micro_cai=price_max,
+        audits=AUDITS[fields.choice("audits", tuple(AUDITS), "public")],
         ignored=tuple(sorted(ignored)),
     )
 

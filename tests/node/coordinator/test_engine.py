@@ -21,6 +21,7 @@ from node.coordinator.engine import BUSY_RETRY_MS, ORDERS_MAX, WAIT_MS_MAX
 from node.coordinator.outcomes import Announced, Busy, Delivered, FailedOver, NoMiner, Preview, Progress
 from node.coordinator.records import FailureKind, TurnEnded
 from node.pay.purse import DepositUsedUp
+from protocol.audit import Audits
 from protocol.errors import InvalidMessage, ProtocolError, Refusal
 from protocol.evidence import verify_evidence
 from protocol.messages import (
@@ -57,6 +58,11 @@ RECEIVED = TaskReply(ReplyKind.RECEIVED, b"", "").encode()
 @pytest.fixture
 def desk():
     return Desk()
+
+
+def test_the_announcement_says_what_the_app_wants_of_audits(desk):
+    desk.place(request=replace(REQUEST, audits=Audits.BUYER_ONLY))
+    assert desk.announced().message.audits == Audits.BUYER_ONLY
 
 
 def test_a_whole_task(desk):

@@ -21,6 +21,7 @@ from node.api.openai.parameters import (
 from node.api.serving import json_object
 from node.coordinator.catalogue import UnknownModel
 from node.coordinator.requests import SEED_MAX, BadRequest
+from protocol.audit import Audits
 from protocol.errors import Refusal
 from protocol.pay import PRICE_MICRO_CAI_MAX
 from protocol.work import WorkKind
@@ -119,6 +120,15 @@ def test_a_ceiling_is_for_all_pictures_together():
     assert parsed().requests[0].order(1_000_000).price_max_micro_cai == 1_000_000
 
 
+def test_an_app_says_whether_strangers_may_audit_its_pictures():
+    wishes = [parsed(), parsed(audits="public"), parsed(audits="buyer")]
+    assert [wish.requests[0].order(1).audits for wish in wishes] == [
+        Audits.PUBLIC,
+        Audits.PUBLIC,
+        Audits.BUYER_ONLY,
+    ]
+
+
 def test_unknown_model_is_refused():
     for name in ("gpt-image-2", "gone"):
         with pytest.raises(UnknownModel):
@@ -207,6 +217,7 @@ def test_an_alias_without_a_size_names_the_sizes_there_are():
         ("mask", {"mask": "x"}),
         ("truncation", {"truncation": "never"}),
         ("dry_run", {"dry_run": "yes"}),
+        ("audits", {"audits": "nobody"}),
         ("price_max_micro_cai", {"price_max_micro_cai": -1}),
         ("price_max_micro_cai", {"price_max_micro_cai": PRICE_MICRO_CAI_MAX + 1}),
         ("size_of_hat", {"size_of_hat": 1}),
