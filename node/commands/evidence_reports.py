@@ -18,7 +18,8 @@ from contracts.deployment import Deployment
 from contracts.errors import ContractReverted
 from contracts.records import Equivocation, SlashOutcome
 from contracts.transactions import Sender
-from protocol.errors import DecodeError, InvalidMessage, LocalError
+from node.commands.evidence_words import fault_words
+from protocol.errors import CuckooError, DecodeError, InvalidMessage, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
 from protocol.evidence_document import DOCUMENT_BYTES_MAX, from_document
 from protocol.statement import Domain
@@ -50,6 +51,27 @@ def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
         raise DecodeError(message) from error
     domain, evidence, epochs = from_document(document)
     return domain, evidence, verify_evidence(domain, evidence, epochs)
+
+
+def list_evidence(folder: Path) -> list[str]:
+    """A line for each evidence file in a folder: those that the contract judges first, then by name.
+
+    :raises LocalError: there is no such folder.
+    """
+    if not folder.is_dir():
+        message = f"{folder} is not a folder"
+        raise LocalError(message)
+    lines = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            _, _, offence = read_evidence(path)
+        except CuckooError as error:
+            lines.append((2, f"{path.name}: no evidence: {error}"))
+        else:
+            judge = "the contract" if offence.slashable_by_contract else "people"
+            said = f"{path.name}: {fault_words(offence.fault)} by 0x{offence.signer.hex()}, for {judge}"
+            lines.append((0 if offence.slashable_by_contract else 1, said))
+    return [line for _, line in sorted(lines)]
 
 
 def equivocation_of(

@@ -45,23 +45,57 @@ def verify(file: Path, /) -> None:
         Evidence that a peer has written to the folder `evidence` of its data directory.
     """
     from node.commands.evidence_reports import read_evidence  # noqa: PLC0415 - `--help` should not wait for it
+    from node.commands.evidence_words import fault_words  # noqa: PLC0415
     from protocol.evidence import Fault  # noqa: PLC0415
 
     domain, _, offence = read_evidence(file)
     if offence.pair:
         print(f"valid: 0x{offence.signer.hex()} signed two different statements")
     else:
-        print(f"valid: {offence.fault.name.lower().replace('_', ' ')} by 0x{offence.signer.hex()}")
+        print(f"valid: {fault_words(offence.fault)} by 0x{offence.signer.hex()}")
     print(f"  kind  {offence.kind.name.lower()} ({int(offence.kind)})")
     print(f"  slot  0x{offence.slot.hex()}")
     if offence.pair:
         print(f"  first  body 0x{offence.pair.first_body_hash.hex()}")
         print(f"  second body 0x{offence.pair.second_body_hash.hex()}")
-    else:
+    if not offence.slashable_by_contract:
         print("  the contract cannot judge this offence; people can")
     if offence.fault is Fault.WRONG_RANKING:
         print("  judged by the epoch in the file; compare its seed and stakes with the chain")
     print(f"  for chain {domain.chain_id}, Slashing contract 0x{domain.verifying_contract.hex()}")
+
+
+@app.command
+def show(file: Path, /) -> None:
+    """Say in words and numbers what an evidence file proves, offline. Steps and numbers count from 0.
+
+    Parameters
+    ----------
+    file
+        The evidence.
+    """
+    from node.commands.evidence_reports import read_evidence  # noqa: PLC0415
+    from node.commands.evidence_words import describe, fault_words  # noqa: PLC0415
+
+    _, evidence, offence = read_evidence(file)
+    print(f"{fault_words(offence.fault)} by 0x{offence.signer.hex()}")
+    for line in describe(evidence, offence):
+        print(f"  {line}")
+
+
+@app.command(name="list")
+def list_files(folder: Path, /) -> None:
+    """Name the evidence in a folder, a line for each file, that which the contract judges first.
+
+    Parameters
+    ----------
+    folder
+        Folder `evidence` of a peer's data directory.
+    """
+    from node.commands.evidence_reports import list_evidence  # noqa: PLC0415
+
+    for line in list_evidence(folder):
+        print(line)
 
 
 @Parameter(name="*")

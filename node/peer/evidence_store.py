@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 from node.system.files import write_private
 from protocol.draw import EpochView
-from protocol.evidence import Evidence, Fault, Offence
+from protocol.evidence import JUDGED_BY_CONTRACT, Evidence, Fault, Offence
 from protocol.evidence_document import DOCUMENT_BYTES_MAX, to_document
 from protocol.statement import Domain
 
@@ -24,8 +24,6 @@ FILES_MAX: Final = 1_000
 """Most files kept; further offences are still gossiped, so others keep them."""
 FOLDER_BYTES_MAX: Final = 128 << 20
 """Longest that all files are together: a thousand of the longest that the contract can judge fit."""
-SLASHABLE_FAULT: Final = Fault.EQUIVOCATION
-"""The one that the contract can judge."""
 
 _NAME = re.compile(rf"({'|'.join(fault.name.lower() for fault in Fault)})-([0-9a-f]{{40}})\.json")
 
@@ -94,7 +92,7 @@ class EvidenceStore:
         """For people and monitors."""
         # A copy, since the thread that writes may change it meanwhile.
         sizes = dict(self._sizes)
-        slashable = sum(fault == SLASHABLE_FAULT for fault, _ in sizes)
+        slashable = sum(fault in JUDGED_BY_CONTRACT for fault, _ in sizes)
         return FolderState(len(sizes), slashable, sum(sizes.values()), self._evicted, self._turned_away)
 
     def files(self) -> list[Path]:
@@ -106,7 +104,7 @@ class EvidenceStore:
         if size_bytes > DOCUMENT_BYTES_MAX:
             return False  # `cuckoo-slash` would not read it
         while not self._fits(size_bytes):
-            oldest = next((key for key in self._sizes if key[0] != SLASHABLE_FAULT), None)
+            oldest = next((key for key in self._sizes if key[0] not in JUDGED_BY_CONTRACT), None)
             if not offence.slashable_by_contract or oldest is None:
                 return False
             self.path_of(oldest).unlink(missing_ok=True)
