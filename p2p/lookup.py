@@ -99,7 +99,7 @@ class Lookup:
         """The peer with an on-chain address of 20 bytes, or None if nobody on the way knows it."""
         self._counts.lookups += 1
         with trio.move_on_after(timeout_ms / 1000):
-            await self._walk(account)
+            await self._walk(account, set())
         found = self._records.peer_of_account(account)
         if found is None:
             found = next((peer for peer in self._host.connected_peers() if _account(peer) == account), None)
@@ -132,12 +132,16 @@ class Lookup:
         await self.look_up_self()
         await self.give_record()
 
-    async def look_up_self(self) -> None:
+    async def look_up_self(self) -> int:
         """Ask the peers nearest to ourselves for our own address: what they know of others in our name comes
         into the address book (`PeerRecords.double`).
+
+        :returns: how many have answered.
         """
+        answered: set[PeerId] = set()
         with trio.move_on_after(LOOKUP_TIMEOUT_MS / 1000):
-            await self._walk(self._records.own.account, stop_when_known=False)
+            await self._walk(self._records.own.account, answered, stop_when_known=False)
+        return len(answered)
 
     async def give_record(self) -> None:
         """Give our record to the nearest peers that are known."""
@@ -152,8 +156,11 @@ class Lookup:
 
     # The walk
 
-    async def _walk(self, account: bytes, *, stop_when_known: bool = True) -> None:
-        """Ask nearer and nearer peers until one knows, or the nearest have all been asked."""
+    async def _walk(self, account: bytes, answered: set[PeerId], *, stop_when_known: bool = True) -> None:
+        """Ask nearer and nearer peers until one knows, or the nearest have all been asked.
+
+        :param answered: gets those that answer.
+        """
         asked: set[PeerId] = set()
         while len(asked) < ASKED_MAX:
             if stop_when_known and self._records.peer_of_account(account) is not None:
@@ -164,7 +171,7 @@ class Lookup:
             asked.update(next_ones)
             async with trio.open_nursery() as nursery:
                 for peer in next_ones:
-                    nursery.start_soon(self._ask, peer, account)
+                    nursery.start_soon(self._ask, peer, account, answered)
 
     def _nearest(self, account: bytes) -> list[PeerId]:
         known = {record.peer for record in self._records.nearest(account, NEAREST_TOLD_MAX)}
@@ -175,7 +182,7 @@ class Lookup:
             :NEAREST_TOLD_MAX
         ]
 
-    async def _ask(self, peer: PeerId, account: bytes) -> None:
+    async def _ask(self, peer: PeerId, account: bytes, answered: set[PeerId]) -> None:
         self._counts.asked += 1
         try:
             if not await self.reach(peer):
@@ -187,7 +194,11 @@ class Lookup:
                 await stream.send(account, timeout_ms=EXCHANGE_TIMEOUT_MS)
                 await stream.finish(timeout_ms=EXCHANGE_TIMEOUT_MS)
                 answer = await stream.receive(timeout_ms=EXCHANGE_TIMEOUT_MS)
-            self._exchange.accept_all(split_records(answer or b""), peer)
+            if answer is None:
+                self._counts.ask_failed += 1
+                return
+            self._exchange.accept_all(split_records(answer), peer)
+            answered.add(peer)
         except (Refusal, ProtocolError) as error:
             self._counts.ask_failed += 1
             _log.debug("asking %s for a peer failed: %r", peer, error)

@@ -11,28 +11,44 @@ Is not: a protection against a node whose records never reach our peers; its sta
 A newcomer stops at the first such record, before it has signed anything. A node that signs already stops at
 the second, an interval later: until then the newcomer has seen the records of the older one, and is gone. So
 of two the second stops, and a start by mistake does not stop the node that runs.
+
+A node that no peer answers cannot know, and signs nothing: two that are cut off together would both find
+themselves alone. It begins anew once somebody answers.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import trio
 
 from p2p.records import PeerRecord
 from protocol.errors import MustStop
 
+UNANSWERED_S: Final = 5.0
+"""Pause until peers are asked again when none has answered; an interval, where that is shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at what our peers know in our name.
+
+    :ivar double: the newest record of another instance, if any was ever heard of.
+    :ivar answers: peers that have answered; without one, that there is no double says nothing.
+    """
+
+    double: PeerRecord | None
+    answers: int
+
 
 class OwnRecord(Protocol):
     """Our record among our peers."""
 
-    async def look(self) -> PeerRecord | None:
-        """Ask the peers nearest to us for our own address.
-
-        :returns: the newest record in our name of another instance, if any was ever heard of.
-        """
+    async def look(self) -> Look:
+        """Ask the peers nearest to us for our own address."""
 
     async def give(self) -> None:
         """Sign our record anew, and give it to the peers nearest to us."""
@@ -73,6 +89,7 @@ class Doppelganger:
         self._interval_s = interval_ms / 1000
         self._rng = rng
         self._suspect: PeerRecord | None = None
+        self._is_answered = False
 
     async def run(self) -> None:
         """Look until cancelled.
@@ -82,26 +99,37 @@ class Doppelganger:
 
         :raises MustStop: another node runs with our key.
         """
-        await self._look()
-        await self._record.give()
-        await trio.sleep(self._interval_s * (1 + self._rng.random()))
+        while not self.alone.is_set():
+            if await self._look():
+                await self._record.give()
+                await trio.sleep(self._interval_s * (1 + self._rng.random()))
+                if await self._look():
+                    self.alone.set()
+            else:
+                await trio.sleep(min(self._interval_s, UNANSWERED_S))
         while True:
-            await self._look()
-            self.alone.set()
             await self._record.give()
             await trio.sleep(self._interval_s)
+            await self._look()
 
     def reason_not_ready(self) -> str | None:
         """Why nothing is signed yet; None if it is."""
-        return None if self.alone.is_set() else "it is being looked whether another node runs with this key"
+        if self.alone.is_set():
+            return None
+        if not self._is_answered:
+            return "no peer has answered yet whether another node runs with this key"
+        return "it is being looked whether another node runs with this key"
 
-    async def _look(self) -> None:
-        double = await self._record.look()
+    async def _look(self) -> bool:
+        """Whether anybody has answered. :raises MustStop: another node runs with our key."""
+        look = await self._record.look()
+        self._is_answered = look.answers > 0
+        double = look.double
         if double is None or not runs_elsewhere(double, self._started_at_ms, self._past_instances):
-            return
+            return self._is_answered
         known, self._suspect = self._suspect, double
         if self.alone.is_set() and (known is None or known.sequence == double.sequence):
-            return
+            return self._is_answered
         addresses = ", ".join(map(str, double.addresses)) or "an address that it does not name"
         raise MustStop(
             f"another node runs with this key, at {addresses}, or did after this one was started: two with "

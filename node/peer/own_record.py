@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from node.peer.doppelganger import Look
 from p2p.network import PeerNetwork
-from p2p.records import PeerRecord
 
 
 class PublishedRecord:
@@ -23,10 +23,10 @@ class PublishedRecord:
         self._note = note
         self._now_ms = now_ms
 
-    async def look(self) -> PeerRecord | None:
+    async def look(self) -> Look:
         """See `OwnRecord`."""
-        await self._network.lookup.look_up_self()
-        return self._network.records.double
+        answers = await self._network.lookup.look_up_self()
+        return Look(self._network.records.double, answers)
 
     async def give(self) -> None:
         """See `OwnRecord`."""

@@ -5,7 +5,7 @@ import random
 import pytest
 import trio
 
-from node.peer.doppelganger import Doppelganger, runs_elsewhere
+from node.peer.doppelganger import Doppelganger, Look, runs_elsewhere
 from p2p.record_store import PeerRecords
 from p2p.records import seal_record
 from protocol.errors import MustStop
@@ -44,8 +44,10 @@ async def walk():
 class Peers:
     """What all the peers together know in the name of one key: its newest record."""
 
-    def __init__(self):
+    def __init__(self, answer_from_s=0):
+        """:param answer_from_s: by trio's clock; before, they refuse whoever has this key."""
         self.newest = None
+        self.answer_from_s = trio.current_time() + answer_from_s
 
     def node(self, instance):
         return Node(self, instance)
@@ -61,13 +63,17 @@ class Node:
 
     async def look(self):
         await walk()
+        if trio.current_time() < self.peers.answer_from_s:
+            return Look(None, 0)
         if self.peers.newest is not None:
             self.records.accept(self.peers.newest.envelope)
-        return self.records.double
+        return Look(self.records.double, 3)
 
     async def give(self):
         own = self.records.renew_own((), now_ms(), anew=True)
         await walk()
+        if trio.current_time() < self.peers.answer_from_s:
+            return
         if self.peers.newest is None or self.peers.newest.sequence < own.sequence:
             self.peers.newest = own
 
@@ -136,6 +142,7 @@ async def test_a_second_one_that_does_not_hear_of_the_first_stops_the_first(auto
     class Deaf(Node):
         async def look(self):
             await walk()
+            return Look(None, 3)
 
         async def give(self):
             await super().give()
@@ -147,6 +154,28 @@ async def test_a_second_one_that_does_not_hear_of_the_first_stops_the_first(auto
         nursery.start_soon(run, peers, 2, 100, ended)
     assert "stopped" in ended[1]
     assert ended[1]["stopped"] - ended[2]["signs"] < 2 * INTERVAL_MS / 1_000
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_attack_two_that_their_peers_refuse_do_not_both_find_themselves_alone(autojump_clock, seed):
+    """Peers that had put this key aside refused both, each took silence for a no, and both signed."""
+    rng, ended = random.Random(seed), {}
+    peers = Peers(answer_from_s=100)
+    async with trio.open_nursery() as nursery:
+        for instance in (1, 2):
+            nursery.start_soon(run, peers, instance, rng.random() / 10, ended, rng.randrange(1 << 30))
+    assert any("stopped" in life for life in ended.values())
+    assert sum("signs" in life for life in ended.values()) <= 1
+    assert all(life.get("signs", 200) > 100 for life in ended.values())
+
+
+async def test_a_node_that_nobody_answers_signs_nothing_and_says_why(autojump_clock):
+    looking = Doppelganger(Peers(answer_from_s=1e9).node(1), STARTED_AT_MS, {}, INTERVAL_MS, random.Random(0))
+    with trio.move_on_after(3_600):
+        await looking.run()
+    assert not looking.alone.is_set()
+    said = "no peer has answered yet whether another node runs with this key"
+    assert looking.reason_not_ready() == said
 
 
 async def test_the_node_that_this_one_follows_stops_nobody(autojump_clock):

@@ -2,6 +2,7 @@
 
 import random
 
+from node.peer.doppelganger import Look
 from node.peer.own_record import PublishedRecord
 from p2p.network import NetworkConfig, open_network
 from p2p.records import seal_record
@@ -20,7 +21,7 @@ async def test_each_renewal_is_newer_and_hears_of_another_instance():
         hub.records.renew_own(hub.host.addresses(), 1)
         network.records.confirm(hub.host.peer_id, hub.records.own.envelope, heard_from_ip="127.0.0.1")
         for sequence in (100, 101):
-            assert await record.look() is None
+            assert await record.look() == Look(None, 1)
             await record.give()
             assert noted[-1] == (7, sequence)
             known = hub.records.record_of(network.host.peer_id)
@@ -28,4 +29,9 @@ async def test_each_renewal_is_newer_and_hears_of_another_instance():
             assert (network.records.own.sequence, network.records.own.instance) == (sequence, 7)
         other = seal_record(secret(1), 1_000, network.host.addresses(), 8)
         hub.records.accept(other.envelope, heard_from_ip="127.0.0.1")
-        assert await record.look() == other
+        assert await record.look() == Look(other, 1)
+
+
+async def test_without_a_peer_nobody_answers():
+    async with open_network(secret(1), NetworkConfig(listen=LOOPBACK), rng=random.Random(1)) as network:
+        assert await PublishedRecord(network, lambda *_: None, lambda: 1).look() == Look(None, 0)
