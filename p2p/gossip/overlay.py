@@ -31,12 +31,14 @@ class PeerState:
     """One connected peer. The counters run from heartbeat to heartbeat.
 
     :ivar standing: its score.
+    :ivar connected_ms: since when it is connected.
     :ivar hears_idontwant: whether it speaks ``/meshsub/1.2.0``.
     :ivar unwanted: message ids that it asked not to be sent, with the heartbeat of the asking, oldest first.
     """
 
     outbound: bool
     standing: PeerStanding
+    connected_ms: int = 0
     hears_idontwant: bool = False
     topics: dict[str, None] = field(default_factory=dict)
     unwanted: dict[bytes, int] = field(default_factory=dict)
@@ -92,11 +94,11 @@ class Overlay:
 
     # Peers and their topics
 
-    def add(self, peer: PeerId, *, outbound: bool, ip: str | None) -> PeerState:
+    def add(self, peer: PeerId, *, outbound: bool, ip: str | None, now_ms: int) -> PeerState:
         """A peer has connected; no change if it was known as connected."""
         state = self.peers.get(peer)
         if state is None:
-            state = self.peers[peer] = PeerState(outbound, self._scores.connected(peer, ip))
+            state = self.peers[peer] = PeerState(outbound, self._scores.connected(peer, ip), now_ms)
         return state
 
     def remove(self, peer: PeerId) -> None:
@@ -173,6 +175,9 @@ class Overlay:
         began_ms = self.backoffs.began_ms(topic, peer, now_ms)
         if began_ms is not None:
             self.backoffs.add(topic, peer, now_ms, self._params.prune_backoff_ms)
+            if began_ms < self.peers[peer].connected_ms:
+                # A node that was restarted has forgotten what it was told before. Once for each connection.
+                return GraftAnswer.REFUSED
             flood = now_ms - began_ms < self._params.graft_flood_ms
             return GraftAnswer.FLOOD if flood else GraftAnswer.TOO_EARLY
         if self._scores.score(peer) < 0 or self._is_full(mesh, self.peers[peer]):

@@ -284,13 +284,12 @@ class Router:
         :param ip: where it is, for P6, or ``/p2p/`` and the relay it comes through; None if nobody knows.
         :param protocol: what it speaks, if that is known already; see :meth:`protocol_agreed`.
         """
-        del now_ms  # nothing of a connection itself depends on the time yet
         if self.scores.is_graylisted(peer):
             return [Disconnect(peer, "graylisted")]
         if peer not in self.overlay.peers and len(self.overlay.peers) >= self.params.peers_max:
             self.counts[Count.REFUSED_PEERS_FULL] += 1
             return [Disconnect(peer, "too many peers")]
-        self.overlay.add(peer, outbound=outbound, ip=ip)
+        self.overlay.add(peer, outbound=outbound, ip=ip, now_ms=now_ms)
         self.protocol_agreed(peer, protocol)
         return self.hello(peer)
 

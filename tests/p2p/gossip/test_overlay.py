@@ -127,6 +127,31 @@ def test_a_graft_in_backoff__is_a_misdeed_and_two_when_it_is_a_flood():
     assert router.counts[Count.GRAFT_IN_BACKOFF] == 2
 
 
+def test_a_node_that_is_restarted_again_and_again__is_not_graylisted_for_what_it_has_forgotten():
+    """Its bootstrap peers, which are in no mesh, refuse its GRAFTs, and it grafts anew after each start."""
+    router = router_with(12, grafting=True)
+    for start in range(100):
+        now_ms = 5_000 * start
+        assert not of_kind(router.peer_connected(peer(50), outbound=False, now_ms=now_ms), Disconnect)
+        (prune,) = sent(router.rpc_received(peer(50), GRAFT, now_ms + 100))[-1][1].prune
+        assert (prune.topic, prune.backoff_s) == (TOPIC, 60)
+        router.peer_disconnected(peer(50))
+    assert router.counts[Count.GRAFT_IN_BACKOFF] == 0
+    assert router.scores.score(peer(50)) == 0
+
+
+def test_a_second_graft_on_a_connection__is_a_misdeed_whatever_the_one_before_has_heard():
+    router = router_with(12, grafting=True)
+    for now_ms in (0, 5_000):
+        router.peer_connected(peer(50), outbound=False, now_ms=now_ms)
+        router.rpc_received(peer(50), GRAFT, now_ms + 100)
+        router.peer_disconnected(peer(50))
+    router.peer_connected(peer(50), outbound=False, now_ms=10_000)
+    for now_ms in (10_000, 30_000):
+        router.rpc_received(peer(50), GRAFT, now_ms)
+    assert router.overlay.peers[peer(50)].standing.behaviour == 1
+
+
 def test_attack_graft_spam__ends_graylisted():
     router = router_with(12, grafting=True)
     router.peer_connected(peer(50), outbound=False, now_ms=0)
