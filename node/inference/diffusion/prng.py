@@ -22,23 +22,20 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from protocol.latent_rules import LATENT_DOMAIN, QUANTILE_LEAF_BYTES, QUANTILES
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PRNG_ID: Final = "sha256-counter-normal16/1"
 """Name of this rule in a model package's manifest."""
 
-DOMAIN: Final = b"cuckoo/latent/1\x00"
 SEED_MAX: Final = 2**64 - 1
-TABLE_ENTRIES: Final = 1 << 16
 INTEGERS_PER_BLOCK: Final = 16
 LATENT_NUMBERS_MAX: Final = 1 << 22
 """Largest latent that is filled, in numbers: 2048 x 2048 pixels at factor 8 and 16 channels is a quarter."""
 TABLE_SHA256: Final = "1cfbba1e07e34386a57626f82aeb43e6ed54ba70a3ea6b7d964dc66a841074a8"
 """SHA-256 of the table as little-endian binary32."""
-TABLE_ROOT: Final = "10e691a8bde2ffac952c82b2ceca3204a974ff73213f86d896896624b1b4d07e"
-"""Merkle root over `table_leaves`, by which a contract knows the table."""
-LEAF_ENTRIES: Final = 16
 
 _DIGITS: Final = 34
 _HALF: Final = Decimal("0.5")
@@ -94,13 +91,13 @@ def _quantile(probability: Decimal) -> Decimal:
 
 @functools.cache
 def normal_table() -> NDArray[np.float32]:
-    """Return the table of `TABLE_ENTRIES` quantiles, rising, antisymmetric and read-only.
+    """Return the table of `QUANTILES` quantiles, rising, antisymmetric and read-only.
 
     Takes about half a second once per process.
     """
-    half = TABLE_ENTRIES // 2
+    half = QUANTILES // 2
     with localcontext(Context(prec=_DIGITS, rounding=ROUND_HALF_EVEN)):
-        lower = [_quantile(Decimal(2 * index + 1) / (2 * TABLE_ENTRIES)) for index in range(half)]
+        lower = [_quantile(Decimal(2 * index + 1) / (2 * QUANTILES)) for index in range(half)]
         # float() of a Decimal is correctly rounded to binary64, and numpy's cast to binary32 as well.
         negative = np.array([float(value) for value in lower], dtype=np.float64).astype(np.float32)
     table = np.concatenate([negative, -negative[::-1]])
@@ -109,8 +106,8 @@ def normal_table() -> NDArray[np.float32]:
 
 
 def table_leaves() -> list[bytes]:
-    """The table as leaves of a Merkle tree: `LEAF_ENTRIES` entries each, as big-endian binary32."""
-    data, size = normal_table().astype(">f4").tobytes(), 4 * LEAF_ENTRIES
+    """The table as leaves of the tree whose root the protocol knows (`latent_rules.QUANTILES_ROOT`)."""
+    data, size = normal_table().astype(">f4").tobytes(), QUANTILE_LEAF_BYTES
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
@@ -123,7 +120,7 @@ def integers(seed: int, count: int) -> NDArray[np.uint16]:
         raise ValueError("seed out of range")
     if not 0 <= count <= LATENT_NUMBERS_MAX:
         raise ValueError("count out of range")
-    prefix = hashlib.sha256(DOMAIN + seed.to_bytes(8, "big"))
+    prefix = hashlib.sha256(LATENT_DOMAIN + seed.to_bytes(8, "big"))
     blocks = []
     for number in range(-(-count // INTEGERS_PER_BLOCK)):
         block = prefix.copy()

@@ -12,17 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.inference.diffusion.prng import (
-    DOMAIN,
     LATENT_NUMBERS_MAX,
     SEED_MAX,
-    TABLE_ENTRIES,
-    TABLE_ROOT,
     TABLE_SHA256,
     initial_latent,
     integers,
     normal_table,
     table_leaves,
 )
+from protocol.latent_rules import LATENT_DOMAIN, QUANTILES, QUANTILES_ROOT
 from protocol.merkle import merkle_root
 from tests.limits import CHILD_TIMEOUT_S
 
@@ -33,14 +31,14 @@ normal_table()  # half a second, which would otherwise count against the first p
 def test_table_is_the_published_one():
     assert hashlib.sha256(normal_table().astype("<f4").tobytes()).hexdigest() == TABLE_SHA256
     leaves = table_leaves()
-    assert merkle_root(leaves).hex() == TABLE_ROOT
+    assert merkle_root(leaves) == QUANTILES_ROOT
     assert b"".join(leaves) == normal_table().astype(">f4").tobytes()
 
 
 def test_table_agrees_with_an_independent_quantile_function():
     independent = NormalDist()
-    for index in range(0, TABLE_ENTRIES, 97):
-        expected = independent.inv_cdf((index + 0.5) / TABLE_ENTRIES)
+    for index in range(0, QUANTILES, 97):
+        expected = independent.inv_cdf((index + 0.5) / QUANTILES)
         assert normal_table()[index] == pytest.approx(expected, rel=1e-7)
 
 
@@ -56,7 +54,7 @@ def test_table_cannot_be_written():
 
 
 def test_integers_known_answer():
-    block = hashlib.sha256(DOMAIN + (7).to_bytes(8, "big") + (0).to_bytes(8, "big")).digest()
+    block = hashlib.sha256(LATENT_DOMAIN + (7).to_bytes(8, "big") + (0).to_bytes(8, "big")).digest()
     assert integers(7, 2).tolist() == [int.from_bytes(block[:2], "big"), int.from_bytes(block[2:4], "big")]
     assert integers(0, 4).tolist() == [15816, 50717, 53647, 27950]
 

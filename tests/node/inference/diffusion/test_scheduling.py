@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from node.inference.diffusion.replay import REPLAY_NAME, Replay, advance, noised, read_replay
+from node.inference.diffusion.replay import REPLAY_NAME, Replay, advance, noised, read_replay, write_replay
 from node.inference.packages.errors import PackageError
 from node.inference.packages.package import load, verify
 
@@ -51,6 +51,9 @@ def test_the_table_does_what_the_scheduler_does(tmp_path, subject, name, options
     scheduler = saved(tmp_path, name, options)
     table = subject.make_table(tmp_path, name, STEPS)
     replay = Replay("prng", name, "fp32", 500, table)
+    # Within the bounds of a coefficient, and so something to pack.
+    write_replay(tmp_path / REPLAY_NAME, replay)
+    assert replay.looks_back == (name == DPM)
     drawn = np.random.default_rng(1).standard_normal((2, 4, 8, 8))
     noise, source = drawn[0].astype(np.float32), drawn[1].astype(np.float16)
     scheduler.set_timesteps(STEPS)
