@@ -139,6 +139,18 @@ class Equivocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedFault:
+    """The offence that evidence proves to the contract."""
+
+    fault: int
+    """As in the evidence: the numbers are `protocol.evidence.Fault`'s."""
+    signer: bytes
+    """20 bytes, the node."""
+    slot: bytes
+    """32 bytes, of the statement that is false: a commitment's is its task."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReportedOffence:
     """An offence that somebody has shown."""
 
@@ -152,7 +164,7 @@ class ReportedOffence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlashOutcome:
-    """The effects of reporting an equivocation. The stake taken is reward, burned, and dust."""
+    """The effects of reporting an offence. The stake taken is reward, burned, and dust."""
 
     signer: bytes
     stake_taken_wei: int

@@ -52,13 +52,19 @@ LONG: Final = {"FOUNDRY_INVARIANT_RUNS": "64", "FOUNDRY_INVARIANT_DEPTH": "192"}
 BEFORE_ANY_CALL: Final = "failed to set up invariant testing environment: "
 """Forge's words before the message of an invariant that does not hold at the start."""
 FIRST_TRIED: Final = {
+    "CanonicalCbor": "Slashing.step.*",
+    "CommittedTrace": "Slashing.step.*",
     "DisputeJuries": "Disputes.*",
     "EscrowDeposits": "Escrow.*",
+    "Faults": "Slashing.faults.*",
+    "LatentRules": "Slashing.s*.*",
     "NodeRegistry": "Staking.register.*",
     "RewardMath": "Staking.rewards.*",
     "RewardShare": "Staking.slash.*",
     "Rewards": "Staking.rewards.*",
+    "Sha256Tree": "Slashing.step.*",
     "SharePool": "Staking.stake.*",
+    "SignedTask": "Slashing.faults.*",
     "Slashable": "Staking.slash.*",
     "StakingStorage": "Staking.*",
     "WeightHistory": "Staking.weights.*",

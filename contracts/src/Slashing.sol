@@ -3,15 +3,16 @@ pragma solidity 0.8.37;
 
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Evidence, ISlashing} from "./interfaces/ISlashing.sol";
 import {IStaking, JAIL_FOREVER} from "./interfaces/IStaking.sol";
+import {Faults, Offence} from "./libraries/Faults.sol";
+import {SignedTask} from "./libraries/SignedTask.sol";
 
-/// @title Penalties for what can be proved by signatures alone.
-/// @notice Its EIP-712 domain is the one in which every message of the network is signed, so any two
-/// statements that contradict each other are evidence as they stand. The contract reads kind and slot and
-/// compares bodies; it never parses a message. No judge, no bond, no owner.
+/// @title Penalties for what can be proved by what was signed alone.
+/// @notice Its EIP-712 domain is the one in which every message of the network is signed, so statements are
+/// evidence as they stand. Two that contradict each other are compared, and never parsed; what one statement
+/// commits to is followed down to the number that is false. No judge, no bond, no owner.
 contract Slashing is ISlashing, EIP712 {
     /// @dev One slot, so that all that a report writes here costs one. The reward counts in whole micro-CAI.
     struct PackedEvidence {
@@ -29,9 +30,9 @@ contract Slashing is ISlashing, EIP712 {
 
     uint8 private constant FIRST_UNSLASHABLE_KIND = 64;
     uint256 private constant MICRO = 1e12;
+    /// @dev Begins the key of a fault, which must not be that of an equivocation.
+    bytes32 private constant FAULT = keccak256("cuckoo/fault/1");
     uint256 private constant MAX_PRIORITY_BLOCKS = 100_000;
-    bytes32 private constant STATEMENT_TYPEHASH =
-        keccak256("Statement(uint8 kind,bytes32 slot,bytes32 body)");
 
     /// @inheritdoc ISlashing
     address public immutable STAKING;
@@ -66,14 +67,18 @@ contract Slashing is ISlashing, EIP712 {
         address signer = _signerOfBoth(kind, slot, bodyA, signatureA, bodyB, signatureB);
         bytes32 evidenceKey = evidenceKeyOf(signer, kind, slot);
         if (_evidence[evidenceKey].reporter != address(0)) revert EvidenceSpent(signer, kind, slot);
-        // Reverts if the signer is not registered: it may register later. It calls nobody, so the evidence need
-        // not be entered before it.
-        (, uint256 reward) =
-            IStaking(STAKING).slash(signer, EQUIVOCATION_PENALTY, REPORTER_SHARE, JAIL_FOREVER);
-        uint56 rewardMicro = SafeCast.toUint56(reward / MICRO);
-        _evidence[evidenceKey] =
-            PackedEvidence({reporter: msg.sender, since: uint40(block.number), rewardMicro: rewardMicro});
-        emit Equivocation(signer, kind, slot, msg.sender, rewardMicro * MICRO);
+        emit Equivocation(signer, kind, slot, msg.sender, _punish(signer, evidenceKey));
+    }
+
+    /// @inheritdoc ISlashing
+    function proveFault(bytes calldata evidence) external {
+        Offence memory offence = Faults.judge(evidence, _domainSeparatorV4());
+        bytes32 offenceKey = offenceKeyOf(offence.fault, offence.signer, offence.slot);
+        if (_evidence[offenceKey].reporter != address(0)) {
+            revert OffenceSpent(offence.fault, offence.signer, offence.slot);
+        }
+        uint256 reward = _punish(offence.signer, offenceKey);
+        emit FaultProved(offence.signer, offence.fault, offence.slot, msg.sender, reward);
     }
 
     /// @inheritdoc ISlashing
@@ -107,20 +112,25 @@ contract Slashing is ISlashing, EIP712 {
         bytes32 salt
     ) external {
         address signer = _signerOfBoth(kind, slot, bodyA, signatureA, bodyB, signatureB);
-        bytes32 evidenceKey = evidenceKeyOf(signer, kind, slot);
-        PackedEvidence storage evidence = _evidence[evidenceKey];
-        address from = evidence.reporter;
-        if (from == address(0)) revert NothingToClaim(evidenceKey);
-
         bytes32 evidenceHash = evidenceHashOf(kind, slot, bodyA, signatureA, bodyB, signatureB);
-        uint256 committed = committedAt[commitmentOf(msg.sender, evidenceHash, salt)];
-        bool earlier = committed != 0 && committed < evidence.since;
-        if (!earlier || block.number > committed + PRIORITY_BLOCKS) {
-            revert NoPriority(committed, evidence.since);
-        }
-        evidence.reporter = msg.sender;
-        evidence.since = uint40(committed);
-        emit PriorityTaken(evidenceKey, from, msg.sender);
+        _takePriority(evidenceKeyOf(signer, kind, slot), evidenceHash, salt);
+    }
+
+    /// @inheritdoc ISlashing
+    function takeFaultPriority(bytes calldata evidence, bytes32 salt) external {
+        Offence memory offence = Faults.judge(evidence, _domainSeparatorV4());
+        bytes32 offenceKey = offenceKeyOf(offence.fault, offence.signer, offence.slot);
+        _takePriority(offenceKey, keccak256(evidence), salt);
+    }
+
+    /// @inheritdoc ISlashing
+    function judgeFault(bytes calldata evidence)
+        external
+        view
+        returns (uint8 fault, address signer, bytes32 slot)
+    {
+        Offence memory offence = Faults.judge(evidence, _domainSeparatorV4());
+        return (offence.fault, offence.signer, offence.slot);
     }
 
     /// @inheritdoc ISlashing
@@ -139,12 +149,17 @@ contract Slashing is ISlashing, EIP712 {
 
     /// @inheritdoc ISlashing
     function statementDigest(uint8 kind, bytes32 slot, bytes32 body) public view returns (bytes32) {
-        return _digest(_domainSeparatorV4(), kind, slot, body);
+        return SignedTask.digestOf(_domainSeparatorV4(), kind, slot, body);
     }
 
     /// @inheritdoc ISlashing
     function evidenceKeyOf(address signer, uint8 kind, bytes32 slot) public pure returns (bytes32) {
         return keccak256(abi.encode(signer, kind, slot));
+    }
+
+    /// @inheritdoc ISlashing
+    function offenceKeyOf(uint8 fault, address signer, bytes32 slot) public pure returns (bytes32) {
+        return keccak256(abi.encode(FAULT, fault, signer, slot));
     }
 
     /// @inheritdoc ISlashing
@@ -169,9 +184,29 @@ contract Slashing is ISlashing, EIP712 {
         return keccak256(abi.encode(reporter, evidenceHash, salt));
     }
 
-    function _digest(bytes32 domain, uint8 kind, bytes32 slot, bytes32 body) private pure returns (bytes32) {
-        bytes32 hash = keccak256(abi.encode(STATEMENT_TYPEHASH, kind, slot, body));
-        return MessageHashUtils.toTypedDataHash(domain, hash);
+    /// @dev Takes the stake of who is guilty, and enters the evidence.
+    function _punish(address signer, bytes32 key) private returns (uint256 reward) {
+        // Reverts if the signer is not registered: it may register later. It calls nobody, so the evidence need
+        // not be entered before it.
+        (, reward) = IStaking(STAKING).slash(signer, EQUIVOCATION_PENALTY, REPORTER_SHARE, JAIL_FOREVER);
+        uint56 rewardMicro = SafeCast.toUint56(reward / MICRO);
+        _evidence[key] =
+            PackedEvidence({reporter: msg.sender, since: uint40(block.number), rewardMicro: rewardMicro});
+        return rewardMicro * MICRO;
+    }
+
+    function _takePriority(bytes32 key, bytes32 evidenceHash, bytes32 salt) private {
+        PackedEvidence storage evidence = _evidence[key];
+        address from = evidence.reporter;
+        if (from == address(0)) revert NothingToClaim(key);
+        uint256 committed = committedAt[commitmentOf(msg.sender, evidenceHash, salt)];
+        bool earlier = committed != 0 && committed < evidence.since;
+        if (!earlier || block.number > committed + PRIORITY_BLOCKS) {
+            revert NoPriority(committed, evidence.since);
+        }
+        evidence.reporter = msg.sender;
+        evidence.since = uint40(committed);
+        emit PriorityTaken(key, from, msg.sender);
     }
 
     /// @dev Reverts unless the two statements are evidence.
@@ -187,8 +222,8 @@ contract Slashing is ISlashing, EIP712 {
         if (bodyA == bodyB) revert SameStatement();
         // Both recoveries refuse a high s, a v other than 27 and 28, and the zero address.
         bytes32 domain = _domainSeparatorV4();
-        signer = ECDSA.recoverCalldata(_digest(domain, kind, slot, bodyA), signatureA);
-        address signerB = ECDSA.recoverCalldata(_digest(domain, kind, slot, bodyB), signatureB);
+        signer = ECDSA.recoverCalldata(SignedTask.digestOf(domain, kind, slot, bodyA), signatureA);
+        address signerB = ECDSA.recoverCalldata(SignedTask.digestOf(domain, kind, slot, bodyB), signatureB);
         if (signer != signerB) revert DifferentSigners(signer, signerB);
     }
 }

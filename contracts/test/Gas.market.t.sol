@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
-import {MarketFixture} from "./MarketFixture.sol";
+import {LivedFixture} from "./LivedFixture.sol";
 import {Role} from "../src/interfaces/INodeRegistry.sol";
 
 /// @notice What whole transactions cost: each call is one of its own, with its 21,000 and its data.
 /// @dev The figures go to `snapshots/market.json`, which `npm test` compares; `npm run gas` writes them anew.
 /// forge-config: default.isolate = true
-contract GasMarketTest is MarketFixture {
+contract GasMarketTest is LivedFixture {
     string internal constant GROUP = "market";
 
     function measure(string memory name, uint256 most) internal {
@@ -41,34 +41,6 @@ contract GasMarketTest is MarketFixture {
         vm.warp(vm.getBlockTimestamp() + GRACE + 1);
         escrow.bounced(coordinator, node);
         measure("bounced", 200_000);
-    }
-
-    /// @dev A network that has lived: a stream that flows, commissions, stake on its way out, votes in earlier
-    /// epochs, earlier slashes.
-    function live(uint256 others) internal {
-        registerAs(Role.Miner, OTHER_NODE_KEY, OTHER_OWNER, MINER_STAKE);
-        token.transfer(OTHER_OWNER, 20_000_000 ether);
-        for (uint256 i = 0; i < others; ++i) {
-            registerAs(Role.Miner, 0x9A500 + i, OTHER_OWNER, MINER_STAKE);
-        }
-        token.approve(address(staking), type(uint256).max);
-        staking.fundRewards(1_000_000 ether);
-        takeCommission();
-        vm.warp(vm.getBlockTimestamp() + 7 days);
-        takeCommission();
-        vm.roll(vm.getBlockNumber() + EPOCH_BLOCKS);
-        voteAs(ANN, 5 ether);
-        unvoteAs(OWNER, 0.5 ether * 1e3);
-        vm.roll(vm.getBlockNumber() + EPOCH_BLOCKS);
-        vm.warp(vm.getBlockTimestamp() + 1 hours);
-        equivocate(OTHER_NODE_KEY, "first");
-        vm.warp(vm.getBlockTimestamp() + 1 hours);
-    }
-
-    /// @dev The first call announces it, the second one finds that its time has come.
-    function takeCommission() internal {
-        vm.prank(OWNER);
-        staking.announceCommission(node, 1_000);
     }
 
     function test_equivocation_among_8_nodes() public {
@@ -114,16 +86,5 @@ contract GasMarketTest is MarketFixture {
         slashing.equivocation(3, slot, keccak256("A"), a, keccak256("B"), b);
         slashing.takePriority(3, slot, keccak256("A"), a, keccak256("B"), b, "salt");
         measure("takePriority", 70_000);
-    }
-
-    function twoOf(uint256 key, bytes32 slot) internal view returns (bytes memory a, bytes memory b) {
-        a = signDigest(key, slashing.statementDigest(3, slot, keccak256("A")));
-        b = signDigest(key, slashing.statementDigest(3, slot, keccak256("B")));
-    }
-
-    function equivocate(uint256 key, string memory name) internal {
-        bytes32 slot = keccak256(bytes(name));
-        (bytes memory a, bytes memory b) = twoOf(key, slot);
-        slashing.equivocation(3, slot, keccak256("A"), a, keccak256("B"), b);
     }
 }

@@ -19,7 +19,7 @@ abstract contract NetworkFixture is Fixture {
     IEscrow internal escrow;
 
     /// @dev Staking names its slashers before they exist; their constructors check that they are meant.
-    function deploySlasher() internal override {
+    function deploySlasher() internal virtual override {
         staking = newStaking(created(1), created(2), created(3));
         slashing = ISlashing(create("Slashing", abi.encode(address(staking), 256)));
         disputes =

@@ -46,6 +46,16 @@ MEASURED = {
     "`Disputes.punishAbsent`, one juror": ("disputes", "punishAbsent"),
 }
 """What a row says, and where it was measured."""
+FAULTS = {
+    "`FALSE_STEP`, 256 numbers in a tensor": "FALSE_STEP, 256 numbers, one step",
+    "`FALSE_STEP`, 65,536 numbers: 1024 x 1024 pixels": "FALSE_STEP, 65,536 numbers, one step",
+    "the same, by a scheduler that looks back": "FALSE_STEP, 65,536 numbers, two steps",
+    "the same, under the longest announcement": "FALSE_STEP, the same, longest announcement",
+    "`FALSE_START`, 65,536 numbers, from an image": "FALSE_START, 65,536 numbers, from an image",
+    "`NOT_FINITE`, 65,536 numbers": "NOT_FINITE, 65,536 numbers",
+    "`STEP_COUNT`": "STEP_COUNT",
+}
+"""The rows about faults that the contract judges."""
 GOALS = {
     (LARGE, "register"): 95_000,
     (LARGE, "register, first of eight leaves"): 95_000,
@@ -54,6 +64,9 @@ GOALS = {
     (MARKET, "equivocation among 500 nodes"): 135_000,
     (MARKET, "redeem"): 75_000,
     (MARKET, "redeem, first of a pair"): 75_000,
+    ("faults", "FALSE_STEP, 256 numbers, one step"): 215_000,
+    ("faults", "FALSE_STEP, 65,536 numbers, one step"): 260_000,
+    ("faults", "FALSE_STEP, 65,536 numbers, two steps"): 330_000,
 }
 
 
@@ -79,6 +92,15 @@ def test_the_gas_in_the_readme_is_what_was_measured():
         group, name = MEASURED[call]
         assert number(gas) == round(snapshot(group)[name], -2), call
         assert number(gas) <= number(most), call
+
+
+def test_the_gas_of_faults_in_the_readme_is_what_was_measured():
+    rows = table("`Slashing.proveFault`")
+    assert {row[0] for row in rows} == set(FAULTS)
+    for fault, evidence_bytes, gas, most in rows:
+        assert number(evidence_bytes) == snapshot("fault-bytes")[FAULTS[fault]], fault
+        assert number(gas) == round(snapshot("faults")[FAULTS[fault]], -2), fault
+        assert number(gas) <= number(most), fault
 
 
 def test_the_bytes_in_the_readme_are_what_is_built():

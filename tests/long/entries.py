@@ -76,6 +76,14 @@ ENTRIES = (
         3,
     ),
     Entry(
+        "faults",
+        (
+            *("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-p", "no:randomly")),
+            *("tests/contracts/test_soft_floats.py", "tests/contracts/test_faults.py"),
+        ),
+        1.5,
+    ),
+    Entry(
         "api",
         ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-s", "-p", "no:randomly", ANY_REQUEST)),
         4,
