@@ -78,8 +78,10 @@ class OpeningServer:
         view: Callable[[], View],
         want_beacon: Callable[[int], None],
         clock: Clock,
+        buyer_asks: Callable[[bytes], None],
     ) -> None:
         """
+        :param buyer_asks: hears the id of a task of which the coordinator has asked for an opening.
         :param records: of what this miner committed to.
         :param view: what the chain says now.
         :param want_beacon: looks for the block that decides for a deadline, in ms; the view has it later.
@@ -87,7 +89,7 @@ class OpeningServer:
         """
         self.counts = OpeningCounts()
         self._store, self._records, self._view, self._clock = store, records, view, clock
-        self._want_beacon = want_beacon
+        self._want_beacon, self._buyer_asks = want_beacon, buyer_asks
         self._asked: Bounded[PeerId, tuple[int, int]] = Bounded(PEERS_MAX)
 
     async def handle(self, stream: DirectStream, peer_id: PeerId) -> None:
@@ -130,6 +132,7 @@ class OpeningServer:
         :raises NotOpened: it may not, or not yet.
         """
         if asker == task.message.coordinator:
+            self._buyer_asks(task.digest)
             return
         view = self._view()
         if task.message.audits != Audits.PUBLIC:

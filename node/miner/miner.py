@@ -19,6 +19,7 @@ from node.exchange.calls import Callee
 from node.exchange.models import ModelServer
 from node.exchange.openings import OpeningServer
 from node.exchange.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
+from node.exchange.trace_keeping import LOOK_S, TraceKeeper
 from node.exchange.work_records import WorkRecords
 from node.inference.packages.package import ModelPackage
 from node.inference.pool.pool import WorkerPool
@@ -106,9 +107,9 @@ class Miner:
         self._models = ModelServer(packages)
         self._calls = Callee(self._take_call)
         self._records = WorkRecords(peer.data_dir / WORK_FOLDER, peer.domain, now_ms())
-        self._openings = OpeningServer(
-            self._traces, self._records, lambda: peer.view, peer.beacons.want, now_ms
-        )
+        audited = (self._traces, self._records, lambda: peer.view, peer.beacons.want, now_ms)
+        self._keeper = TraceKeeper(*audited)
+        self._openings = OpeningServer(*audited, self._keeper.asked)
         self._engine = MinerEngine(
             peer.key.address,
             seal=peer.seal,
@@ -144,6 +145,7 @@ class Miner:
                 self._peer.listen(results.TOPIC, self._hear_result)
                 self._nursery.start_soon(self._payee.run, self._peer.network.parameters.chain_poll_ms)
                 self._nursery.start_soon(self._keep_throttling)
+                self._nursery.start_soon(self._keep_traces)
                 self._nursery.start_soon(self._keep_time)
                 names = [package.name for package in self._terms.packages.values()]
                 self._peer.context.started()
@@ -178,6 +180,11 @@ class Miner:
         while True:
             await trio.sleep(UPDATE_SECONDS)
             await self._update_throttle()
+
+    async def _keep_traces(self) -> None:
+        while True:
+            await trio.sleep(LOOK_S)
+            self._keeper.look()
 
     async def _update_throttle(self) -> None:
         """See whether to pause, and write the status file."""

@@ -18,8 +18,9 @@ from node.system.files import OWNER_ONLY_FOLDER, write_private
 
 TRACE_LIFE_MS: Final = 6 * 60 * 60 * 1000
 """How long a trace is kept; several times the hour in which peers forward verdicts on a task."""
-TRACE_BYTES_MAX: Final = 4 * 1024**3
-"""Bytes of all traces together; beyond it the oldest go. About two thousand at the size of SD 1.5."""
+TRACE_BYTES_MAX: Final = 12 * 1024**3
+"""Bytes of all traces together; beyond it the oldest go. Room for a newcomer's 3,000 pictures an hour of the
+size of SDXL until their audits are over; see `tests/node/exchange/test_trace_keeping.py`."""
 TRACES_MAX: Final = 16_384
 TRACE_SUFFIX: Final = ".trace"
 TASK_SUFFIX: Final = ".task"
@@ -36,12 +37,16 @@ class _Kept:
 
 @dataclass(slots=True)
 class TraceCounts:
-    """:ivar expired: beyond their life. :ivar evicted: for want of room. :ivar swept: remains of a crash."""
+    """:ivar expired: beyond their life. :ivar evicted: for want of room. :ivar swept: remains of a crash.
+
+    :ivar released: because nobody may ask for them any more.
+    """
 
     kept: int = 0
     expired: int = 0
     evicted: int = 0
     swept: int = 0
+    released: int = 0
     missing: int = 0
 
 
@@ -117,6 +122,17 @@ class TraceStore:
             path = self.path_of(task_id)
             path.unlink(missing_ok=True)
             Path(f"{path}{PARTIAL}").unlink(missing_ok=True)
+
+    def task_ids(self, now_ms: int) -> tuple[bytes, ...]:
+        """Of all traces that are kept, the oldest first."""
+        self.prune(now_ms)
+        return tuple(self._kept)
+
+    def release(self, task_id: bytes) -> None:
+        """Remove a trace before its time."""
+        if task_id in self._kept:
+            self.counts.released += 1
+            self._drop(task_id)
 
     def announcement_of(self, task_id: bytes, now_ms: int) -> bytes | None:
         """The announcement kept with a trace; None when there is no such trace, or not any more."""

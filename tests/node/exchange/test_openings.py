@@ -91,9 +91,9 @@ class World:
         self.store = TraceStore(folder / "traces")
         self.records = WorkRecords(folder / "works", DOMAIN, self.clock())
         self.view = View(DOMAIN, {}, TaskTerms(1_000, 60_000), audit_terms=ALL_WORK, beacons=BEACONS)
-        self.wanted = []
+        self.wanted, self.bought = [], []
         self.server = OpeningServer(
-            self.store, self.records, lambda: self.view, self.wanted.append, self.clock
+            self.store, self.records, lambda: self.view, self.wanted.append, self.clock, self.bought.append
         )
         writer = TraceWriter(self.store.path_of(task.digest), len(ROWS), source)
         for row in ROWS:
@@ -168,7 +168,9 @@ async def test_who_was_not_drawn_gets_nothing_also_with_stake(tmp_path):
         world.view = dataclasses.replace(world.view, audit_terms=nothing)
         with pytest.raises(RemoteAborted, match="neither an auditor nor the coordinator"):
             await world.ask(AUDITOR, 0)
+        assert world.bought == []
         await world.ask(COORDINATOR, 0)
+        assert world.bought == [TASK.digest]
         assert world.server.counts == OpeningCounts(stranger=1, opened=1)
 
 

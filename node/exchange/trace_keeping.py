@@ -1,0 +1,106 @@
+"""Lets go of traces that nobody may ask for any more, so that there is room for those that somebody may.
+
+Is: the shell of `protocol/keeping.py`: it goes through the traces now and then.
+Is not: the bounds of the store, which hold in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import structlog
+
+from node.exchange.work_records import WorkRecords
+from node.inference.traces.trace_store import TRACES_MAX, TraceStore
+from protocol.audit_draw import AuditDraw, AuditedWork, draw_audit
+from protocol.bounded import Bounded
+from protocol.errors import CuckooError
+from protocol.keeping import DICE_SETTLING_MS, may_go
+from protocol.messages import TaskAnnouncement
+from protocol.rules.view import View
+from protocol.statement import open_statement
+
+LOOKED_AT_MAX: Final = 256
+"""Traces looked at in one go: the rest has its turn next time."""
+LOOK_S: Final = 5.0
+"""From one look to the next."""
+ASK_AGAIN_MS: Final = 60_000
+"""After so long a trace is looked at again of which the dice are not known yet."""
+
+Clock: TypeAlias = Callable[[], int]
+log = structlog.get_logger()
+
+
+class TraceKeeper:
+    """The traces of one miner, from the point of view of audits."""
+
+    def __init__(
+        self,
+        store: TraceStore,
+        records: WorkRecords,
+        view: Callable[[], View],
+        want_beacon: Callable[[int], None],
+        clock: Clock,
+    ) -> None:
+        """:param view, want_beacon, clock: as of `OpeningServer`."""
+        self._store, self._records, self._view = store, records, view
+        self._want_beacon, self._clock = want_beacon, clock
+        self._asked: Bounded[bytes, None] = Bounded(TRACES_MAX)
+        self._next_look_ms: Bounded[bytes, int] = Bounded(TRACES_MAX)
+
+    def asked(self, task_id: bytes) -> None:
+        """The buyer of a task has asked for an opening; it may ask again."""
+        self._asked[task_id] = None
+
+    def look(self) -> None:
+        """Go through the traces whose turn it is, and let go of those that may go. Synchronous."""
+        now_ms = self._clock()
+        looked_at = 0
+        for task_id in self._store.task_ids(now_ms):
+            if self._next_look_ms.get(task_id, 0) > now_ms:
+                continue
+            looked_at += 1
+            if looked_at > LOOKED_AT_MAX:
+                return
+            self._look_at(task_id, now_ms)
+
+    def _look_at(self, task_id: bytes, now_ms: int) -> None:
+        self._next_look_ms[task_id] = now_ms + ASK_AGAIN_MS
+        task, view = self._task_of(task_id, now_ms), self._view()
+        if task is None:
+            return
+        due_ms = view.audit_terms.beacon_from_ms(task.deadline_ms) + DICE_SETTLING_MS
+        if now_ms < due_ms:
+            self._next_look_ms[task_id] = due_ms
+        elif may_go(
+            task,
+            self._draw(task_id, task, view),
+            view.audit_terms,
+            now_ms,
+            is_asked_for=task_id in self._asked,
+        ):
+            self._next_look_ms.pop(task_id, None)
+            self._store.release(task_id)
+
+    def _draw(self, task_id: bytes, task: TaskAnnouncement, view: View) -> AuditDraw | None:
+        """What the dice say; None where this node cannot know it, and then the trace stays."""
+        beacon = view.beacons.get(task.deadline_ms)
+        if beacon is None:
+            self._want_beacon(task.deadline_ms)
+            return None
+        commitment = self._records.commitment_of(task_id)
+        epoch = view.epoch_of(task) or self._records.epoch(task.epoch)
+        if commitment is None or epoch is None:
+            return None
+        return draw_audit(epoch, AuditedWork.of(task, commitment), beacon, view.audit_terms)
+
+    def _task_of(self, task_id: bytes, now_ms: int) -> TaskAnnouncement | None:
+        announcement = self._store.announcement_of(task_id, now_ms)
+        if announcement is None:
+            return None
+        try:
+            return open_statement(self._view().domain, announcement, TaskAnnouncement).message
+        except CuckooError as error:
+            log.warning("an announcement beside a trace cannot be read", error=str(error))
+            return None
