@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from node.inference.audit.own import SpoiltWork, TraceEnds, require_own_work
+from node.inference.audit import own
+from node.inference.audit.own import TABLES_KEPT, SpoiltWork, TraceEnds, require_own_work
+from node.inference.diffusion.replay import REPLAY_NAME
 from node.inference.packages.table import PackagedTable
 from node.inference.traces.trace_file import TraceFile, TraceWriter
 from protocol.trace import steps_root
@@ -102,3 +104,12 @@ def test_a_table_that_is_not_the_one_under_the_id(path):
     other = replace(PACKAGE, table=PackagedTable(PACKAGE.table.head, bytes(32)))
     with pytest.raises(SpoiltWork, match=r"^the table under the package's id is not that of its files$"):
         look(job, honest_work(PACKAGE, job), other)
+
+
+def test_no_more_tables_are_kept_than_allowed(tmp_path):
+    root = PACKAGE.table.rows_root
+    for number in range(TABLES_KEPT + 2):
+        copied = tmp_path / str(number)
+        copied.write_bytes((PACKAGE.folder / REPLAY_NAME).read_bytes())
+        assert own._table(copied, root).steps_max == 100
+    assert own._table.cache_info().currsize == TABLES_KEPT
