@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from playwright.sync_api import Page, expect
@@ -247,7 +249,165 @@ def fits(page: Page, what: str) -> None:
     assert wide <= window, f"{what}: {wide} wide in a window of {window}"
 
 
-PLAYS = {"journey": journey, "looks": looks}
+def strangers(stage: Stage) -> None:
+    """A hostile introduction, a hostile page on another port, other wallets, a wrong chain, a keyboard
+    alone."""
+    refused = "Failed to load resource: the server responded with a status of"
+    stage.forgiven = (f"{refused} 400", f"{refused} 404")
+    hostile_introduction(stage)
+    hostile_page(stage)
+    fallback_and_wrong_chain(stage)
+    by_keyboard(stage)
+    no_wallet(stage)
+
+
+def hostile_introduction(stage: Stage) -> None:
+    page = stage.page(wallet=False)
+    open_at(page, stage, f"node/{stage.config['miner']}")
+    told = page.locator(".introduction")
+    expect(told).to_contain_text("<img src=x")
+    assert told.locator("img, script, a, b").count() == 0
+    shown = told.inner_text()
+    assert "\u202e" not in shown
+    assert "\u0007" not in shown
+    # What turns text around ends where it stands.
+    assert told.locator("bdi").first.get_attribute("dir") == "auto"
+    fits(page, "a hostile introduction")
+    page.set_viewport_size({"width": 360, "height": 740})
+    fits(page, "a hostile introduction on a phone")
+    stage.screenshot(page, "hostile-introduction")
+    page.context.close()
+
+
+class HostilePage(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<!doctype html><title>free CAI</title>")
+
+    def log_message(self, *arguments: Any) -> None:
+        del arguments
+
+
+ATTACK = """async (url) => {
+  const outcomes = {};
+  const attempt = async (name, work) => {
+    try { outcomes[name] = await work(); } catch (error) { outcomes[name] = "refused"; }
+  };
+  const wish = JSON.stringify({ action: "faucet", account: "0x" + "1".repeat(40), amount: "1" });
+  await attempt("read", async () => (await fetch(url + "/api/network")).status);
+  await attempt("opaque", async () => (await fetch(url + "/api/network", { mode: "no-cors" })).type);
+  await attempt("plan", async () => (await fetch(url + "/api/plan",
+    { method: "POST", headers: { "content-type": "application/json" }, body: wish })).status);
+  await attempt("form", async () => (await fetch(url + "/api/plan",
+    { method: "POST", mode: "no-cors", headers: { "content-type": "text/plain" }, body: wish })).type);
+  const load = (tag, attribute, path) => new Promise((done) => {
+    const node = document.createElement(tag);
+    node.onload = () => done(tag === "iframe" ? "loaded" : "loaded");
+    node.onerror = () => done("refused");
+    node[attribute] = url + path;
+    document.body.append(node);
+  });
+  await attempt("script", () => load("script", "src", "/main.js"));
+  await attempt("image", () => load("img", "src", "/icon.svg"));
+  await attempt("frame", async () => {
+    await load("iframe", "src", "/");
+    try { return frames[0].document.title; } catch { return "refused"; }
+  });
+  return outcomes;
+}"""
+
+
+def hostile_page(stage: Stage) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), HostilePage)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = stage.browser.new_context().new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    outcomes = page.evaluate(ATTACK, stage.url)
+    assert set(outcomes.values()) == {"refused"}, outcomes
+    # The same page under a name that leads here: rebinding.
+    rebound = stage.url.replace("127.0.0.1", "rebound.localhost")
+    answer = page.goto(f"{rebound}/api/network")
+    assert (answer.status, answer.json()) == (421, {"error": {"code": "foreign_host"}})
+    page.context.close()
+    server.shutdown()
+
+
+def fallback_and_wrong_chain(stage: Stage) -> None:
+    """The wallet at `window.ethereum` alone, on another chain: told, not sent, and switched by a button."""
+    page = stage.page(fallback=True)
+    stage.chain_id = 1
+    open_at(page, stage, "stake")
+    page.get_by_role("button", name="Connect the browser's wallet").click()
+    expect(page.get_by_text("Your wallet is on chain 1; this network is on chain 31337.")).to_be_visible()
+    stage.asked.clear()
+    form = page.locator("#faucet")
+    form.get_by_label("Amount").fill("1")
+    form.get_by_role("button").click()
+    read_plan(page)
+    page.get_by_role("button", name="Open the wallet").click()
+    expect(page.locator("dialog .problem")).to_contain_text("Your wallet is on chain 1")
+    assert stage.sent() == []
+    page.get_by_role("button", name="Close").click()
+    stage.screenshot(page, "wrong-chain")
+    page.get_by_role("button", name="Switch the wallet to chain 31337").click()
+    expect(page.get_by_text("Your wallet is on chain 1;")).to_have_count(0)
+    assert ("wallet_switchEthereumChain", [{"chainId": hex(31337)}]) in stage.asked
+    page.context.close()
+
+
+def by_keyboard(stage: Stage) -> None:
+    """To a node's page and its dialog without a pointer; the focus is seen and comes back."""
+    page = stage.page()
+    connect(page, stage)
+    page.locator("#faucet input").focus()
+    page.keyboard.type("0,5")
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog .problem")).to_contain_text("That is no amount of CAI.")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+    assert page.evaluate("document.activeElement.name") == "amount"
+    page.keyboard.press("Control+a")
+    page.keyboard.type("0.5")
+    page.keyboard.press("Enter")
+    page.locator("dialog .does").wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "Open the wallet"
+    page.keyboard.press("Escape")
+    page.goto(f"{stage.url}/#/nodes/miner")
+    page.locator("td a").first.wait_for()
+    page.locator("header nav a").last.focus()
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('td a')"):
+            break
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.locator(".introduction")).to_be_visible()
+    page.context.close()
+
+
+def no_wallet(stage: Stage) -> None:
+    """Everything can be read; what is wrong is said."""
+    page = stage.page(wallet=False)
+    open_at(page, stage, "stake")
+    expect(page.get_by_text("No wallet was found in this browser.")).to_be_visible()
+    open_at(page, stage, f"address/{stage.config['account']}")
+    expect(page.get_by_text("CAI in the account")).to_be_visible()
+    assert page.locator("main button").count() == 0
+    open_at(page, stage, "node/0x" + "9" * 40)
+    expect(page.get_by_text("is not registered as a node. It may be an account.")).to_be_visible()
+    page.locator("[name=address]").fill("0x12")
+    page.get_by_role("button", name="Find").click()
+    expect(page.locator(".search .problem")).to_be_visible()
+    page.locator("select").select_option("hi")
+    expect(page.get_by_role("link", name="सारांश")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("link", name="सारांश")).to_be_visible()
+    page.context.close()
+
+
+PLAYS = {"journey": journey, "looks": looks, "strangers": strangers}
 
 
 def main() -> None:

@@ -15,12 +15,12 @@ from contracts.consent import sign_consent
 from contracts.contract import selector_of
 from contracts.records import Consent, Role
 from contracts.transactions import Sender
-from node.devnet.market import NodePlan, open_market
+from node.devnet.market import OWNER_KEY_FILE, NodePlan, open_market
 from node.signing.keys import open_keystore
 from protocol.amounts import WEI_PER_CAI
 from tests.browser import PYTHON, browser, missing
 from tests.contracts.world import NODE_SECRET
-from tests.market.asking import tell
+from tests.market.asking import WHOLE, tell
 
 REPOSITORY = Path(__file__).parents[2]
 ARTEFACTS = REPOSITORY / "build" / "browser"
@@ -30,6 +30,14 @@ PLAN = (
     NodePlan("miner-1", Role.MINER, 25_000),
 )
 FUNDED_CAI = 1_000_000
+HOSTILE_TEXT = json.dumps(
+    {
+        "name": "\u202e<img src=x onerror=alert(1)>\u0007" + "अ" * 40 + "W" * 120,
+        "url": "javascript:alert(1)",
+        "models": ["</script><b>bold</b>", "\u2066\u2067"],
+    },
+    ensure_ascii=False,
+)
 HOSTILE_NAME = "\u202e<img src=x onerror=alert(1)>\u0007 मेरा माइनर"
 
 pytestmark = [
@@ -112,3 +120,16 @@ async def test_a_person_with_a_wallet_takes_part_from_faucet_to_withdrawal(tmp_p
         balance = await clients.token.balance(market.staker.address)
         # All but what stands behind the own node, and what was earned.
         assert balance > (50_000 - 20_501) * WEI_PER_CAI
+
+
+@pytest.mark.skipif(not WHOLE, reason="a part of the whole figures: make long")
+async def test_strangers_words_and_pages__and_each_page_in_each_look(tmp_path):
+    async with open_market(tmp_path / "devnet", quiet, PLAN) as market:
+        clients = Clients(market.rpc, market.deployment)
+        password = market.password_file.read_bytes().strip()
+        key = open_keystore(market.folder / "miner-1" / OWNER_KEY_FILE, password)
+        miner = next(address for address, name in market.names.items() if name == "miner-1")
+        owner = Sender(market.rpc, Account(key.secret))
+        await clients.staking.set_metadata(owner, miner, HOSTILE_TEXT)
+        await play("strangers", market)
+        await play("looks", market)

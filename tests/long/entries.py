@@ -56,6 +56,9 @@ ANY_REQUEST = "tests/market/test_any_request.py"
 FLIPS = "tests/node/inference/diffusion/test_flipped_bits.py"
 """A thousand bits of memory that flip while a miner works."""
 
+BROWSER = "tests/browser"
+"""The portal in a browser: each page in each look, and what strangers may try."""
+
 ENTRIES = (
     # Speed first, while nothing has warmed the machine up.
     *(
@@ -85,7 +88,7 @@ ENTRIES = (
     ),
     Entry(
         "api",
-        ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-s", "-p", "no:randomly", ANY_REQUEST)),
+        ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-s", "-p", "no:randomly", ANY_REQUEST, BROWSER)),
         4,
     ),
     Entry("flips", ("env", "CUCKOO_LONG=1", *_module("pytest", "-q", "-p", "no:randomly", FLIPS)), 2),

@@ -5,13 +5,16 @@ import re
 
 import pytest
 
+from contracts.errors import ContractReverted
 from contracts.records import Equivocation
 from node.commands import chain as chain_cli
 from node.commands import stake as stake_cli
+from node.portal.wishes import parse_consent
+from node.signing.keys import SCRYPT_N_LIGHT, create_keystore
 from protocol.amounts import WEI_PER_CAI, format_cai
 from protocol.errors import LocalError
 from tests.contracts.conftest import chain_process, deployment
-from tests.contracts.world import MINER_STAKE_WEI, NODE, SLOT
+from tests.contracts.world import MINER_STAKE_WEI, NODE, OTHER_NODE, OTHER_NODE_SECRET, SLOT
 from tests.node.commands.chain_place import town
 from tests.node.commands.test_escrow import TIME, refused
 
@@ -46,6 +49,25 @@ def owner_of(here):
 
 async def unmoved(world):
     return world.owner.address
+
+
+def test_a_consent_lets_its_owner_register_and_nobody_else(here, capsys):
+    place = here.folder / "other-node.json"
+    create_keystore(place, b"password", secret=OTHER_NODE_SECRET, scrypt_n=SCRYPT_N_LIGHT)
+    where = {"network": here.signer.network, "password_file": here.signer.password_file}
+    stake_cli.consent(place, role="miner", owner=owner_of(here), **where)
+    consent, signature = parse_consent(capsys.readouterr().out)
+
+    async def register(world):
+        with pytest.raises(ContractReverted, match="ConsentNotByNode"):
+            await world.staking.register(world.ann, consent, signature, metadata="")
+        await world.staking.stake(world.owner, OTHER_NODE, MINER_STAKE_WEI)
+        await world.staking.register(world.owner, consent, signature, metadata="")
+        return await world.staking.node_info(OTHER_NODE)
+
+    assert here.do(register).owner == consent.owner
+    message = "a consent lasts 1 to 365 days, not 0"
+    assert refused(stake_cli.consent, place, role="miner", owner=owner_of(here), days=0, **where) == message
 
 
 def test_a_part_is_taken_back_after_a_yes(here, capsys, typed):
