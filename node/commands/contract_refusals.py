@@ -85,6 +85,7 @@ REFUSALS: Final = (
     ("VoucherNotByCoordinator", "the voucher was signed by {signer}, not by {coordinator}"),
     # Evidence
     ("EvidenceSpent", "this offence of {signer} was reported already"),
+    ("OffenceSpent", "this offence of {signer} was reported already"),
     ("NothingToClaim", "no such evidence was reported, or its reward is paid already"),
     ("KindNotSlashable", "statements of kind {kind} may honestly be made twice"),
     ("SameStatement", "the two statements are the same, which proves nothing"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -17,10 +18,11 @@ from contracts.clients import Clients
 from contracts.deployment import Deployment
 from contracts.errors import ContractReverted
 from contracts.records import Equivocation, SlashOutcome
+from contracts.slashing import SlashingClient
 from contracts.transactions import Sender
 from node.commands.evidence_words import fault_words
 from protocol.errors import CuckooError, DecodeError, InvalidMessage, LocalError
-from protocol.evidence import Evidence, Offence, verify_evidence
+from protocol.evidence import JUDGED_BY_CONTRACT, Evidence, Fault, Offence, verify_evidence
 from protocol.evidence_document import DOCUMENT_BYTES_MAX, from_document
 from protocol.statement import Domain
 
@@ -30,6 +32,30 @@ CLAIM_POLL_S = 3.0
 
 class WrongNetwork(LocalError):
     """The evidence is of another network than the one it is to be sent to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """An offence, and the evidence as the contract takes it.
+
+    :ivar evidence: of an equivocation its arguments, of any other fault the very bytes that peers send.
+    """
+
+    offence: Offence
+    evidence: Equivocation | bytes
+
+    async def send(self, slashing: SlashingClient, reporter: Sender) -> SlashOutcome:
+        """Show the evidence to the contract. :raises ContractReverted: it refused."""
+        if isinstance(self.evidence, bytes):
+            return await slashing.prove_fault(reporter, self.evidence)
+        return await slashing.submit_equivocation(reporter, self.evidence)
+
+
+async def key_of(slashing: SlashingClient, offence: Offence) -> bytes:
+    """Under which the contract keeps an offence, 32 bytes."""
+    if offence.fault is Fault.EQUIVOCATION:
+        return await slashing.evidence_key(offence.signer, offence.kind, offence.slot)
+    return await slashing.offence_key(int(offence.fault), offence.signer, offence.slot)
 
 
 def read_evidence(path: Path) -> tuple[Domain, Evidence, Offence]:
@@ -74,10 +100,8 @@ def list_evidence(folder: Path) -> list[str]:
     return [line for _, line in sorted(lines)]
 
 
-def equivocation_of(
-    deployment: Deployment, domain: Domain, evidence: Evidence
-) -> tuple[Offence, Equivocation]:
-    """The offence, and what the contract needs to judge it by itself.
+def report_of(deployment: Deployment, domain: Domain, evidence: Evidence) -> Report:
+    """The report of an offence that the contract judges by itself.
 
     :raises InvalidMessage: the contract cannot judge evidence of this sort.
     :raises WrongNetwork: the evidence is for another chain or contract.
@@ -88,11 +112,13 @@ def equivocation_of(
             f"the network is chain {deployment.chain_id}, contract 0x{deployment.slashing.hex()}"
         )
         raise WrongNetwork(message)
+    if evidence.FAULT not in JUDGED_BY_CONTRACT:
+        raise InvalidMessage("the contract cannot judge this offence")
     offence = verify_evidence(domain, evidence, {})
     pair = offence.pair
     if pair is None:
-        raise InvalidMessage("the contract cannot judge this offence")
-    return offence, Equivocation(
+        return Report(offence, evidence.encode())
+    equivocation = Equivocation(
         kind=offence.kind,
         slot=offence.slot,
         body_a=pair.first_body_hash,
@@ -100,6 +126,7 @@ def equivocation_of(
         body_b=pair.second_body_hash,
         signature_b=pair.second_signature,
     )
+    return Report(offence, equivocation)
 
 
 async def submit_evidence(
@@ -112,8 +139,7 @@ async def submit_evidence(
     :raises WrongNetwork: the evidence is for another chain or contract.
     :raises ContractReverted: the contract refused, for example because this offence is slashed already.
     """
-    _, equivocation = equivocation_of(clients.deployment, domain, evidence)
-    return await clients.slashing.submit_equivocation(reporter, equivocation)
+    return await report_of(clients.deployment, domain, evidence).send(clients.slashing, reporter)
 
 
 async def claim_reward(clients: Clients, payer: Sender, offence: Offence, tell: Callable[[str], None]) -> int:
@@ -124,7 +150,7 @@ async def claim_reward(clients: Clients, payer: Sender, offence: Offence, tell: 
     :raises ContractReverted: it was not reported, or paid before.
     """
     slashing = clients.slashing
-    key = await slashing.evidence_key(offence.signer, offence.kind, offence.slot)
+    key = await key_of(slashing, offence)
     while True:
         try:
             return await slashing.claim_reward(payer, key)

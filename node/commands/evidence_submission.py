@@ -15,8 +15,9 @@ import trio
 
 from contracts.clients import Clients
 from contracts.errors import ChainUnreachable, ContractReverted, TransactionInDoubt, TransactionNotMined
-from contracts.records import Equivocation, SlashOutcome
+from contracts.records import SlashOutcome
 from contracts.transactions import Sender
+from node.commands.evidence_reports import Report, key_of
 from node.commands.report_file import BegunReport, begin_report, begun_report, end_report
 from node.commands.report_priority import ReportFacts, Step, is_stale, next_step
 from protocol.errors import Refusal
@@ -26,7 +27,9 @@ WATCH_POLL_S: Final = 1.0
 WEI_PER_GWEI: Final = 10**9
 GAS_OF_A_REPORT: Final = 300_000
 """Of commitment, report and claim together, with some to spare; `take_priority` adds about a third."""
-RACES: Final = frozenset({"EvidenceSpent", "NoPriority", "NothingToClaim", "PriorityOpen"})
+GAS_OF_A_FAULT: Final = 500_000
+"""Likewise, of a fault that the contract has to compute: at most so much, whatever the model."""
+RACES: Final = frozenset({"EvidenceSpent", "OffenceSpent", "NoPriority", "NothingToClaim", "PriorityOpen"})
 """Refusals that say that the chain has gone on since it was looked at."""
 
 
@@ -38,6 +41,7 @@ class RewardLost(Refusal):
 class Submission:
     """One report: the evidence, and its reporter.
 
+    :ivar report: of the offence, with what the contract judges it by.
     :ivar file: of the evidence; the report's own file stands beside it.
     :ivar tell: hears what happens, line by line.
     :ivar poll_s: between two looks at the contract.
@@ -45,8 +49,7 @@ class Submission:
 
     clients: Clients
     reporter: Sender
-    equivocation: Equivocation
-    signer: bytes
+    report: Report
     file: Path
     tell: Callable[[str], None]
     poll_s: float = WATCH_POLL_S
@@ -63,9 +66,7 @@ async def submit_with_priority(submission: Submission, show: Callable[[SlashOutc
     """
     clients, address = submission.clients, submission.reporter.address
     begun = begun_report(submission.file, address)
-    key = await clients.slashing.evidence_key(
-        submission.signer, submission.equivocation.kind, submission.equivocation.slot
-    )
+    key = await key_of(clients.slashing, submission.report.offence)
     priority_blocks = await clients.slashing.priority_blocks()
     await _tell_of_cost(submission, priority_blocks, goes_on=begun is not None)
     waited_for: Step | None = None
@@ -105,13 +106,13 @@ async def _do(
     slashing, reporter, tell = submission.clients.slashing, submission.reporter, submission.tell
     match step:
         case Step.COMMIT if begun is not None:
-            block = await slashing.commit(reporter, submission.equivocation, begun.salt)
+            block = await slashing.commit(reporter, submission.report.evidence, begun.salt)
             tell(f"committed in block {block}: a copy of the report that follows gains nothing")
         case Step.REPORT:
-            show(await slashing.submit_equivocation(reporter, submission.equivocation))
+            show(await submission.report.send(slashing, reporter))
         case Step.TAKE_PRIORITY if begun is not None and facts.reported is not None:
             tell(f"0x{facts.reported.reporter.hex()} has reported it, after our commitment; taking it over")
-            await slashing.take_priority(reporter, submission.equivocation, begun.salt)
+            await slashing.take_priority(reporter, submission.report.evidence, begun.salt)
         case Step.CLAIM:
             return await slashing.claim_reward(reporter, key)
         case Step.LOST if facts.reported is not None:
@@ -138,7 +139,7 @@ async def _look(
     block = await submission.clients.epochs.clock()
     committed = None
     if begun is not None:
-        committed = await slashing.committed_at(address, submission.equivocation, begun.salt)
+        committed = await slashing.committed_at(address, submission.report.evidence, begun.salt)
     return ReportFacts(
         block=block,
         priority_blocks=priority_blocks,
@@ -149,11 +150,12 @@ async def _look(
 
 
 async def _tell_of_cost(submission: Submission, priority_blocks: int, *, goes_on: bool) -> None:
+    gas = GAS_OF_A_FAULT if isinstance(submission.report.evidence, bytes) else GAS_OF_A_REPORT
     gas_price_gwei = await submission.clients.rpc.base_fee_wei() / WEI_PER_GWEI
     if goes_on:
         submission.tell("going on with the report that was begun")
     submission.tell(
-        f"three transactions, about {GAS_OF_A_REPORT:,} gas at {gas_price_gwei:.3g} gwei, and "
+        f"three transactions, about {gas:,} gas at {gas_price_gwei:.3g} gwei, and "
         f"{priority_blocks} blocks until the reward can be claimed; "
         "if this is interrupted, the same command goes on"
     )

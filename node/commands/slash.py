@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 app = App(
     name="cuckoo-slash",
-    help="Check evidence of equivocation, and send it to the Slashing contract.",
+    help="Check evidence of cheating, and send it to the Slashing contract.",
     help_epilogue="""Examples:
 
 cuckoo-slash verify evidence.json
+
+cuckoo-slash show evidence.json
+
+cuckoo-slash list .devnet/my-miner/evidence
 
 cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json
 
@@ -119,7 +123,7 @@ def _show(done: SlashOutcome) -> None:
 def submit(
     file: Path, /, *, in_the_clear: Annotated[bool, Parameter(negative="")] = False, reporter: ReporterOptions
 ) -> None:
-    """Send evidence to the chain. The contract checks both signatures by itself and slashes at once.
+    """Send evidence to the chain. The contract checks it by itself and slashes at once.
 
     First a commitment is sent, which shows nothing; some blocks later the report; when the reward's time has
     come it is claimed. Whoever copies the report loses the reward again, and the command sees to that. If it
@@ -134,8 +138,8 @@ def submit(
         report on its way can copy it, and has the reward if the copy comes first. Claim with `claim`.
     """
     from node.commands.evidence_reports import (  # noqa: PLC0415
-        equivocation_of,
         read_evidence,
+        report_of,
         submit_evidence,
     )
     from node.commands.evidence_submission import Submission, submit_with_priority  # noqa: PLC0415
@@ -147,12 +151,10 @@ def submit(
             _show(await submit_evidence(opened.clients, opened.sender, domain, evidence))
             print(f"next: cuckoo-slash claim {file}")
             return
-        offence, equivocation = equivocation_of(opened.deployment, domain, evidence)
         submission = Submission(
             clients=opened.clients,
             reporter=opened.sender,
-            equivocation=equivocation,
-            signer=offence.signer,
+            report=report_of(opened.deployment, domain, evidence),
             file=file,
             tell=lambda line: print(line, flush=True),
         )

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import DecodeError, InvalidMessage, ProtocolError
-from protocol.evidence import Fault, TwoStatements, UnknownEpoch, WrongRanking, verify_evidence
+from protocol.evidence import (
+    JUDGED_BY_CONTRACT,
+    Fault,
+    TwoStatements,
+    UnknownEpoch,
+    WrongRanking,
+    verify_evidence,
+)
 from protocol.evidence_document import from_document, to_document
 from tests.protocol import builders
 from tests.protocol.builders import DOMAIN, FIRST_RANKED, OTHER_DOMAIN
@@ -27,7 +34,7 @@ def test_every_fault_has_its_document(evidence):
     document = to_document(DOMAIN, evidence, EPOCHS)
     assert json.loads(json.dumps(document)) == document
     assert from_document(document)[:2] == (DOMAIN, evidence)
-    assert document["slashable_by_contract"] == isinstance(evidence, TwoStatements)
+    assert document["slashable_by_contract"] == (evidence.FAULT in JUDGED_BY_CONTRACT)
 
 
 def test_a_document_says_what_is_proved():

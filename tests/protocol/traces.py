@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.inference.diffusion.prng import table_leaves
-from protocol.audit import AuditReason, FaultPlace, TraceTensor, Verdict
+from protocol.audit import AuditReason, AuditVerdict, FaultPlace, TraceTensor, Verdict
 from protocol.evidence import FalseVerdict, TraceEvidence, makers
 from protocol.evidence.makers import HeldModel, HeldTrace
 from protocol.half import half_bits, half_of
@@ -32,13 +32,13 @@ from protocol.latent_rules import (
 from protocol.merkle import merkle_proof
 from protocol.messages import ResultCommitment, TaskAnnouncement
 from protocol.model_table import GUIDANCE_MILLI_NONE, ModelHead, SchedulerRule, model_id_of, rows_root
-from protocol.statement import open_statement, unsigned
+from protocol.statement import Domain, open_statement, unsigned
 from protocol.task_input import image_input
 from protocol.tensor import tensor_hash
 from protocol.trace import Opening, ProvedLeaf, TraceBinding, TraceLeaf, steps_root
 from protocol.work import ImageNumbers, Work, WorkKind
 from tests.protocol import builders
-from tests.protocol.builders import DOMAIN, FIRST_RANKED, changed, sealed
+from tests.protocol.builders import DOMAIN, FIRST_RANKED, Key, changed, sealed
 
 LATENT, CONDITIONAL = TraceTensor.LATENT, TraceTensor.CONDITIONAL
 FILES_ROOT = sha256(b"the files of a package")
@@ -93,7 +93,9 @@ def table_of(terms: Terms) -> bytes:
 class MadeTrace:
     """A task, its trace, and what is held of it when everything was opened."""
 
-    def __init__(self, terms: Terms, lie: Lie | None = None) -> None:
+    def __init__(
+        self, terms: Terms, lie: Lie | None = None, domain: Domain = DOMAIN, miner: Key = FIRST_RANKED
+    ) -> None:
         self.terms, self.lie = terms, lie or Lie()
         self.head = ModelHead(scheduler_rule=terms.scheduler, channels=2, factor=4, steps_max=terms.steps_max)
         self.size = self.head.tensor_numbers(terms.side, terms.side)
@@ -114,17 +116,17 @@ class MadeTrace:
         )
         self.rows = [read_row(table[40 * at : 40 * at + 40]) for at in map(self._place, range(terms.units))]
         self.tensors = self._compute() | self.lie.swapped
-        task_id = unsigned(DOMAIN, self.task).digest
+        task_id = unsigned(domain, self.task).digest
         opening = self._open(task_id)
         binding = TraceBinding(
-            task_id, FIRST_RANKED.address, self.task.model_id, terms.units, sha256(builders.IMAGE)
+            task_id, miner.address, self.task.model_id, terms.units, sha256(builders.IMAGE)
         )
         root = binding.root(opening.steps_root, opening.final_latent, opening.source_latent)
         done = terms.units if self.lie.units_done is None else self.lie.units_done
         self.committed = builders.commitment(task_id=task_id, trace_root=root, units_done=done)
         self.held = HeldTrace(
             announcement=self.task.encode(),
-            commitment=sealed(FIRST_RANKED, self.committed),
+            commitment=sealed(miner, self.committed, domain),
             model=model,
             task_input=task_input,
             opening=opening,
@@ -191,8 +193,9 @@ class MadeTrace:
         return changed(self.held, tensors=kept)
 
 
-def false_verdict(**changes: Any) -> FalseVerdict:
-    """A verdict that finds a number of an honest trace false. :param changes: of the verdict."""
+@functools.cache
+def _refuted() -> tuple[AuditVerdict, bytes]:
+    """A verdict that finds a number of an honest trace false, and the evidence that it would need."""
     held = MadeTrace(Terms()).held
     made = builders.verdict(
         task_id=unsigned(DOMAIN, TaskAnnouncement.decode(held.announcement)).digest,
@@ -201,21 +204,31 @@ def false_verdict(**changes: Any) -> FalseVerdict:
         reason=AuditReason.SCHEDULER_STEP,
         place=(FaultPlace(1, LATENT, 70),),
     )
-    refuted = makers.false_step(held, 1, 70)
-    return FalseVerdict(sealed(builders.AUDITOR, changed(made, **changes)), refuted.encode())
+    return made, makers.false_step(held, 1, 70).encode()
+
+
+def false_verdict(signer: Key = builders.AUDITOR, **changes: Any) -> FalseVerdict:
+    """A verdict that finds a number of an honest trace false. :param changes: of the verdict."""
+    made, refuted = _refuted()
+    return FalseVerdict(sealed(signer, changed(made, **changes)), refuted)
 
 
 @functools.cache
-def trace_evidence() -> tuple[TraceEvidence, ...]:
-    """One piece of each fault of a trace, by `FIRST_RANKED`."""
-    cheap = MadeTrace(Terms(), Lie(guidance_milli=3_990, seed=8))
-    infinite = MadeTrace(Terms(), Lie(bits={(4, LATENT, 70): 0x7C00}))
-    counted = MadeTrace(Terms(), Lie(units_done=3)).held
-    short = MadeTrace(Terms(), Lie(swapped={(1, CONDITIONAL): bytes(142)}))
+def trace_evidence(domain: Domain = DOMAIN, miner: Key = FIRST_RANKED) -> tuple[TraceEvidence, ...]:
+    """One piece of each fault of a trace."""
+    cheap, infinite, counted, short = (
+        MadeTrace(Terms(), lie, domain, miner)
+        for lie in (
+            Lie(guidance_milli=3_990, seed=8),
+            Lie(bits={(4, LATENT, 70): 0x7C00}),
+            Lie(units_done=3),
+            Lie(swapped={(1, CONDITIONAL): bytes(142)}),
+        )
+    )
     return (
         makers.false_step(cheap.held, 1, 70),
         makers.false_start(cheap.held, 3, quantile_leaves()),
         makers.not_finite(infinite.held, 4, LATENT, 70),
-        makers.step_count(counted.announcement, counted.commitment),
+        makers.step_count(counted.held.announcement, counted.held.commitment),
         makers.malformed_trace(short.held, 1, CONDITIONAL),
     )

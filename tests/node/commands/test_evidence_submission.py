@@ -6,12 +6,28 @@ import re
 import pytest
 import trio
 
-from contracts.errors import TransactionInDoubt, TransactionNotMined
+from contracts.errors import ContractReverted, TransactionInDoubt, TransactionNotMined
 from contracts.records import Equivocation
+from node.commands.evidence_reports import (
+    Report,
+    WrongNetwork,
+    claim_reward,
+    key_of,
+    report_of,
+    submit_evidence,
+)
 from node.commands.evidence_submission import RewardLost, Submission, submit_with_priority
 from node.commands.report_file import begun_report, report_path
+from protocol.errors import InvalidMessage
+from protocol.evidence import BrokenSequence, Fault, Offence, verify_evidence
+from protocol.evidence.makers import false_step
+from protocol.messages import NO_TASK, Kind
+from protocol.statement import Domain
 from tests.contracts.conftest import chain_process, deployment, world
-from tests.contracts.world import NODE, SLOT
+from tests.contracts.world import NODE, NODE_SECRET, SLOT
+from tests.protocol import builders
+from tests.protocol.builders import Key, sealed
+from tests.protocol.traces import Lie, MadeTrace, Terms, trace_evidence
 
 pytestmark = pytest.mark.process
 __all__ = ["chain_process", "deployment", "world"]
@@ -20,9 +36,9 @@ WAITS_FOR = re.compile(r"waiting for block (\d+), now (\d+)")
 
 
 class Reporter:
-    """A reporter of one equivocation, and the lines that it was told."""
+    """A reporter of one equivocation, unless of another offence, and the lines that it was told."""
 
-    def __init__(self, world, folder, sender=None, texts=(b"one", b"other")):
+    def __init__(self, world, folder, sender=None, texts=(b"one", b"other"), report=None):
         one, other = (world.statement(text) for text in texts)
         self.world = world
         self.lines = []
@@ -38,8 +54,8 @@ class Reporter:
         self.submission = Submission(
             clients=world.clients,
             reporter=world.reporter if sender is None else sender,
-            equivocation=self.equivocation,
-            signer=NODE,
+            report=report
+            or Report(Offence(Fault.EQUIVOCATION, NODE, Kind.TASK_ANNOUNCEMENT, SLOT), self.equivocation),
             file=folder / "evidence.json",
             tell=self.lines.append,
             poll_s=POLL_S,
@@ -208,10 +224,75 @@ async def test_a_reward_that_is_paid_is_not_waited_for_again(reporter):
 
 
 async def test_any_other_refusal_ends_it(world, tmp_path):
-    from contracts.errors import ContractReverted
-
     with pytest.raises(BaseExceptionGroup) as caught:
         await Reporter(world, tmp_path).submit()
     (refusal,) = caught.value.exceptions
     assert isinstance(refusal, ContractReverted)
     assert refusal.name == "NotRegistered"
+
+
+CHEAT = Key("node", NODE_SECRET, NODE)
+
+
+def faults(world):
+    """Evidence of each fault that the contract reads as bytes, all of one signer."""
+    domain = Domain(world.staking.chain_id, world.slashing.address)
+    one, other = (builders.announcement(number, coordinator=NODE, previous=NO_TASK) for number in (11, 12))
+    broken = BrokenSequence(sealed(CHEAT, one, domain), sealed(CHEAT, other, domain))
+    return domain, (*trace_evidence(domain, CHEAT), broken)
+
+
+@pytest.mark.parametrize("at", range(6))
+async def test_each_fault_that_is_computed_takes_the_stake_and_pays_its_reporter(world, tmp_path, at):
+    await world.register()
+    domain, pieces = faults(world)
+    report = report_of(world.deployment, domain, pieces[at])
+    before_wei = await world.token.balance(world.reporter.address)
+    reporter = Reporter(world, tmp_path, report=report)
+    reward_wei = await reporter.submit()
+    (outcome,) = reporter.outcomes
+    assert (outcome.signer, reward_wei) == (NODE, outcome.reward_wei)
+    assert outcome.stake_taken_wei > 0 < reward_wei
+    assert await world.token.balance(world.reporter.address) == before_wei + reward_wei
+    assert (await world.staking.node_info(NODE)).own_stake_wei == 0
+    assert reporter.lines[0].startswith("three transactions, about 500,000 gas at ")
+    assert await reporter.submit() == 0
+
+
+async def test_attack_a_copier_of_a_false_step_gets_nothing(world, tmp_path):
+    """Not even by another number of the same trace: what counts is the offence."""
+    await world.register()
+    domain, (false_one, *_) = faults(world)
+    made = MadeTrace(Terms(), Lie(guidance_milli=3_990, seed=8), domain, CHEAT)
+    before_wei = await world.token.balance(world.ben.address)
+    reporter = Reporter(world, tmp_path, report=report_of(world.deployment, domain, false_one))
+
+    async def copy():
+        await world.slashing.prove_fault(world.ben, false_step(made.held, 2, 9).encode())
+
+    assert await reporter.submit(at=("committed in block", copy)) > 0
+    assert reporter.outcomes == []
+    taken = f"0x{world.ben.address.hex()} has reported it, after our commitment; taking it over"
+    assert taken in reporter.lines
+    assert await world.token.balance(world.ben.address) == before_wei
+
+
+async def test_a_false_step_in_the_clear_is_claimed_by_its_own_key(world):
+    await world.register()
+    domain, (evidence, *_) = faults(world)
+    outcome = await submit_evidence(world.clients, world.reporter, domain, evidence)
+    offence = verify_evidence(domain, evidence, {})
+    assert outcome.evidence_key == await key_of(world.slashing, offence)
+    with pytest.raises(ContractReverted) as caught:
+        await submit_evidence(world.clients, world.ben, domain, evidence)
+    assert caught.value.name == "OffenceSpent"
+    await world.chain.mine(300)
+    assert await claim_reward(world.clients, world.ben, offence, print) == outcome.reward_wei
+
+
+async def test_what_the_contract_does_not_judge_is_not_sent(world):
+    domain = Domain(world.staking.chain_id, world.slashing.address)
+    with pytest.raises(InvalidMessage, match="the contract cannot judge this offence"):
+        report_of(world.deployment, domain, builders.wrong_ranking())
+    with pytest.raises(WrongNetwork, match="the evidence is for chain 31337, contract 0xc0ffee"):
+        report_of(world.deployment, builders.DOMAIN, trace_evidence()[0])

@@ -29,6 +29,7 @@ from tests.protocol.builders import (
     changed,
     sealed,
 )
+from tests.protocol.traces import false_verdict
 
 EPOCHS = builders.view().epochs
 HOSTILE_PIECES = 10_000
@@ -140,7 +141,7 @@ async def test_a_disk_that_takes_nothing_is_told_and_counted_and_tried_again(des
 async def test_what_has_no_room_in_the_folder_is_told_and_counted(desk, nursery, monkeypatch):
     monkeypatch.setattr("node.peer.evidence_store.FILES_MAX", 1)
     nursery.start_soon(desk.run)
-    desk.found(builders.broken_sequence())
+    desk.found(false_verdict())
     await settled(desk)
     with structlog.testing.capture_logs() as told:
         desk.found(builders.false_part())
@@ -183,7 +184,7 @@ async def test_what_waits_too_much_is_told(desk, monkeypatch, tmp_path, gossip):
     monkeypatch.setattr(evidence_desk, "WAITING_MAX", 1)
     desk = EvidenceDesk(tmp_path / "evidence", DOMAIN, lambda: EPOCHS, gossip.publish, seed_of)
     with structlog.testing.capture_logs() as told:
-        desk.found(builders.broken_sequence())
+        desk.found(false_verdict())
         desk.found(builders.false_part())
     assert [entry["event"] for entry in told] == [
         "too much evidence at once: a piece is not kept",
@@ -227,7 +228,7 @@ def hostile_pieces(liars):
     """Evidence that verifies, all of it worth nothing: of what any miner, and any coordinator, can make.
 
     False parts of tasks that nobody announced; one miner's double offers, a slot each; wrong rankings of more
-    coordinators than there may be files, and as many broken sequences as fill up the number.
+    coordinators than there may be files, and as many false verdicts of theirs as fill up the number.
     """
     attacker = SECOND_RANKED
     for number in range(HOSTILE_PIECES // 4):
@@ -241,8 +242,7 @@ def hostile_pieces(liars):
         yield WrongRanking(lie(liar))
     for number in range(HOSTILE_PIECES - 2 * (HOSTILE_PIECES // 4) - len(liars)):
         liar = liars[number % len(liars)]
-        pair = (lie(liar, number=one, previous=b"\x07" * 32) for one in (number + 1, number + 2))
-        yield builders.BrokenSequence(*pair)
+        yield false_verdict(liar, worst_excess_ppb=number)
 
 
 def lie(liar, **changes):

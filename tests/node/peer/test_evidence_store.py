@@ -7,9 +7,11 @@ from node.peer import evidence_store
 from node.peer.evidence_store import EvidenceStore, FolderState
 from protocol.errors import LocalError, ProtocolError
 from protocol.evidence import STATEMENT_BYTES_MAX, TwoStatements, verify_evidence
+from protocol.evidence.false_verdict import REFUTED_BYTES_MAX
 from protocol.evidence_document import to_document
 from tests.protocol import builders
 from tests.protocol.builders import DOMAIN, FIRST_RANKED, MINERS, SECOND_RANKED, sealed
+from tests.protocol.traces import false_verdict, trace_evidence
 
 EPOCHS = builders.view().epochs
 
@@ -59,7 +61,7 @@ def test_the_next_run_knows_what_is_there_and_leaves_other_files_alone(store, tm
 
 def test_a_full_folder_takes_what_can_be_slashed_in_the_place_of_the_oldest_that_cannot(store, monkeypatch):
     monkeypatch.setattr(evidence_store, "FILES_MAX", 2)
-    kept = [add(store, piece) for piece in (builders.broken_sequence(), builders.wrong_ranking())]
+    kept = [add(store, piece) for piece in (false_verdict(), builders.wrong_ranking())]
     assert add(store, builders.false_part()) is None
     first, second, third = (add(store, doubled(MINERS[name])) for name in ("ann", "bob", "cid"))
     assert (first.exists(), second.exists(), third) == (True, True, None)
@@ -68,20 +70,34 @@ def test_a_full_folder_takes_what_can_be_slashed_in_the_place_of_the_oldest_that
     assert store.state() == FolderState(2, 2, size, evicted=2, turned_away=2)
 
 
+@pytest.mark.parametrize("evidence", [builders.broken_sequence(), *trace_evidence()])
+def test_every_fault_that_the_contract_judges_takes_the_place_of_one_that_it_does_not(
+    store, monkeypatch, evidence
+):
+    monkeypatch.setattr(evidence_store, "FILES_MAX", 1)
+    kept = add(store, false_verdict())
+    assert store.files() == [kept]
+    judged = add(store, evidence)
+    assert store.files() == [judged]
+    assert add(store, builders.wrong_ranking()) is None
+    assert store.state().slashable == 1
+
+
 def test_the_folder_has_a_length_too(store, monkeypatch):
-    longest = add(store, builders.wrong_ranking())
+    longest = add(store, false_verdict())
     monkeypatch.setattr(evidence_store, "FOLDER_BYTES_MAX", longest.stat().st_size + 10)
-    assert add(store, builders.broken_sequence()) is None
+    assert add(store, builders.wrong_ranking()) is None
     slashable = add(store, doubled(FIRST_RANKED))
     assert store.files() == [slashable]
     assert store.state().size_bytes == slashable.stat().st_size
 
 
 def test_what_the_contract_can_judge_always_fits():
-    """The limits agree: as many of the longest as there may be files."""
+    """The limits agree: as many of the longest as there may be files; evidence about a trace is shorter."""
     statement = b"\x00" * STATEMENT_BYTES_MAX
     longest = to_document(DOMAIN, doubled(FIRST_RANKED), EPOCHS)
     longest |= {name: "0x" + statement.hex() for name in ("first_statement", "second_statement")}
+    assert REFUTED_BYTES_MAX < STATEMENT_BYTES_MAX
     assert evidence_store.FILES_MAX * len(evidence_store.to_bytes(longest)) <= evidence_store.FOLDER_BYTES_MAX
 
 

@@ -22,6 +22,10 @@ def test_the_numbers_of_faults():
     assert FORM_OF.keys() == set(Fault)
 
 
+def test_the_faults_that_the_contract_does_not_judge():
+    assert set(Fault) - JUDGED_BY_CONTRACT == {Fault.WRONG_RANKING, Fault.FALSE_PART, Fault.FALSE_VERDICT}
+
+
 def test_an_offence_says_whether_the_contract_judges_it():
     for fault in Fault:
         offence = Offence(fault, FIRST_RANKED.address, Kind.RESULT_COMMITMENT, bytes(32))
