@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from p2p.dial_back import DialBack
 from p2p.identity import key_pair_from_secret
-from p2p.reachability import DialBack, Reachability, ReachabilityMode
+from p2p.reachability import Reachability, ReachabilityMode
 from p2p.relay.client import RelayClient
 from p2p.relay.hole_punch import HolePuncher
 from p2p.relay.server import RelayServer
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
     from trio_typing import TaskStatus  # its stubs shadow trio's own types, which know this name too
 
+    from p2p.dial_back import DialBackCounts
     from p2p.host import Host
     from p2p.identity import PeerId
-    from p2p.reachability import DialBackCounts, ReachabilityCounts
+    from p2p.reachability import ReachabilityCounts
     from p2p.relay.client import RelayClientCounts
     from p2p.relay.hole_punch import HolePunchCounts
     from p2p.relay.relay_book import RelayLimits

@@ -114,6 +114,15 @@ def network_of(ip: str) -> str:
     return str(address)
 
 
+def public_network_of(ip: str | None) -> str | None:
+    """The same of a public address; None for others."""
+    try:
+        is_public = ipaddress.ip_address(ip or "").is_global
+    except ValueError:
+        return None
+    return network_of(ip or "") if is_public else None
+
+
 def _is_loopback(ip: str) -> bool:
     try:
         address = ipaddress.ip_address(ip.partition("%")[0])

@@ -1,6 +1,6 @@
 """Peers that gossip names when it prunes: how we name others, and what we make of those named to us.
 
-Is: two of the hooks of :class:`p2p.gossip.service.GossipHooks`, over the address book.
+Is: two of the hooks of :class:`p2p.gossip.hooks.GossipHooks`, over the address book.
 Is not: a choice of whom to name, which is the router's, nor whom to dial, which is the connection keeper's.
 """
 

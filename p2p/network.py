@@ -20,8 +20,9 @@ import trio
 from p2p.connection_params import ConnectionParams
 from p2p.connections import ConnectionKeeper
 from p2p.connectivity import Connectivity
+from p2p.gossip.hooks import GossipHooks
 from p2p.gossip.params import GossipParams
-from p2p.gossip.service import GossipHooks, GossipService
+from p2p.gossip.service import GossipService
 from p2p.host import Host, open_host
 from p2p.limits import CONNECTIONS_MAX
 from p2p.lookup import Lookup

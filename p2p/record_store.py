@@ -13,13 +13,12 @@ oldest first; strangers who connect with ever new keys push out each other, not 
 from __future__ import annotations
 
 import heapq
-import ipaddress
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from p2p.identity import PeerId
-from p2p.limits import network_of
+from p2p.limits import public_network_of
 from p2p.records import ADDRESSES_KEPT_MAX, PeerRecord, is_circuit, is_plausible, open_record, seal_record
 from protocol.errors import InvalidMessage, ProtocolError
 
@@ -202,7 +201,7 @@ class PeerRecords:
         told: list[PeerRecord] = []
         networks: Counter[str] = Counter()
         for entry in known:
-            network = _public_network(entry.heard_from_ip)
+            network = public_network_of(entry.heard_from_ip)
             if network is not None and networks[network] >= RECORDS_TOLD_PER_NETWORK_MAX:
                 continue
             if network is not None:
@@ -295,12 +294,3 @@ class PeerRecords:
                 return peer
             self._met.move_to_end(peer)
         return next(iter(self._met))
-
-
-def _public_network(ip: str | None) -> str | None:
-    """The network that counts as one customer, of a public address; None for others."""
-    try:
-        is_public = ipaddress.ip_address(ip or "").is_global
-    except ValueError:
-        return None
-    return network_of(ip or "") if is_public else None

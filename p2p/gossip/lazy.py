@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterable, Sequence
 
-    from p2p.gossip.overlay import Overlay, PeerState
+    from p2p.gossip.overlay import Overlay
     from p2p.gossip.params import GossipParams
+    from p2p.gossip.peer_state import PeerState
     from p2p.gossip.standing import PeerStanding
     from p2p.identity import PeerId
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from p2p.gossip.framing import FrameSplitter
 from p2p.gossip.outbox import Outbox
 from p2p.gossip.router import MESHSUB_1_0, MESHSUB_1_1, MESHSUB_1_2
-from p2p.gossip.wire import FrameSplitter
 from p2p.host_streams import NotConnected, StreamRefused
 from p2p.library.streams import TRANSPORT_ERRORS, reset_stream
 from protocol.errors import DecodeError

@@ -10,11 +10,12 @@ Sets of peers are dicts without values: their order is that of events, so a seed
 from __future__ import annotations
 
 import enum
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from p2p.gossip.backoffs import Backoffs
+from p2p.gossip.choices import Choices
+from p2p.gossip.fanouts import Fanouts
+from p2p.gossip.peer_state import PeerState
 
 if TYPE_CHECKING:
     import random
@@ -22,45 +23,7 @@ if TYPE_CHECKING:
 
     from p2p.gossip.params import GossipParams
     from p2p.gossip.score import PeerScores
-    from p2p.gossip.standing import PeerStanding
     from p2p.identity import PeerId
-
-
-@dataclass(slots=True, eq=False)
-class PeerState:
-    """One connected peer. The counters run from heartbeat to heartbeat.
-
-    :ivar standing: its score.
-    :ivar connected_ms: since when it is connected.
-    :ivar hears_idontwant: whether it speaks ``/meshsub/1.2.0``.
-    :ivar unwanted: message ids that it asked not to be sent, with the heartbeat of the asking, oldest first.
-    """
-
-    outbound: bool
-    standing: PeerStanding
-    connected_ms: int = 0
-    hears_idontwant: bool = False
-    topics: dict[str, None] = field(default_factory=dict)
-    unwanted: dict[bytes, int] = field(default_factory=dict)
-    ihave_heard: int = 0
-    ids_asked: int = 0
-    messages_given: int = 0
-    bytes_given: int = 0
-    unwanted_heard: int = 0
-    px_heard: int = 0
-
-    def begin_heartbeat(self) -> None:
-        """Count from nought again."""
-        self.ihave_heard = self.ids_asked = self.messages_given = self.bytes_given = 0
-        self.unwanted_heard = self.px_heard = 0
-
-
-@dataclass(slots=True)
-class Fanout:
-    """Peers for a topic that we publish to without subscribing."""
-
-    peers: dict[PeerId, None]
-    used_ms: int
 
 
 class GraftAnswer(enum.Enum):
@@ -74,23 +37,22 @@ class GraftAnswer(enum.Enum):
 
 
 class Overlay:
-    """Peers and meshes of one router."""
+    """Peers and meshes of one router.
+
+    :ivar mesh: its members by topic, for each that is joined.
+    :ivar fanouts: for topics that are not.
+    """
 
     def __init__(self, params: GossipParams, scores: PeerScores, rng: random.Random) -> None:
         self.peers: dict[PeerId, PeerState] = {}
         self.mesh: dict[str, dict[PeerId, PeerState]] = {}
         self._topic_peers: dict[str, dict[PeerId, None]] = {}
-        self._fanout: OrderedDict[str, Fanout] = OrderedDict()
         self.backoffs = Backoffs(params.backoffs_max, params.backoff_slack_ms)
         self._newcomers: dict[str, dict[PeerId, None]] = {}
         self._params = params
         self._scores = scores
-        self._rng = rng
-
-    @property
-    def fanouts_count(self) -> int:
-        """Topics with a fan-out."""
-        return len(self._fanout)
+        self._choices = Choices(params, scores, rng)
+        self.fanouts = Fanouts(params, self._choices)
 
     # Peers and their topics
 
@@ -135,17 +97,14 @@ class Overlay:
             if not subscribers:
                 del self._topic_peers[topic]
         self._exit(topic, peer)
-        fanout = self._fanout.get(topic)
-        if fanout is not None:
-            fanout.peers.pop(peer, None)
+        self.fanouts.forget(topic, peer)
 
     # Meshes
 
     def join(self, topic: str, now_ms: int) -> list[PeerId]:
         """Open a topic's mesh, from its fan-out first. Returns the peers to GRAFT."""
-        fanout = self._fanout.pop(topic, None)
+        preferred = self.fanouts.take(topic)
         self.mesh.setdefault(topic, {})
-        preferred = () if fanout is None else tuple(fanout.peers)
         grafted = [peer for peer in preferred if self._may_graft(topic, peer, now_ms)][: self._params.d]
         self._enter(topic, grafted, now_ms)
         return grafted + self._fill(topic, now_ms)
@@ -207,12 +166,13 @@ class Overlay:
 
     def maintain(self, now_ms: int) -> tuple[list[tuple[PeerId, str]], list[tuple[PeerId, str]]]:
         """The heartbeat's care of the meshes. Returns the (peer, topic) to GRAFT and those to PRUNE."""
-        self._forget_old(now_ms)
+        self.backoffs.forget_old(now_ms)
+        self.fanouts.forget_old(now_ms)
         grafts: list[tuple[PeerId, str]] = []
         prunes: list[tuple[PeerId, str]] = []
         for topic, mesh in self.mesh.items():
             bad = [peer for peer in mesh if self._scores.score(peer) < 0]
-            surplus = self._surplus(mesh, set(bad))
+            surplus = self._choices.surplus(mesh, set(bad))
             for peer in (*bad, *surplus):
                 self._exit(topic, peer)
                 self.backoffs.add(topic, peer, now_ms, self._params.prune_backoff_ms)
@@ -233,8 +193,8 @@ class Overlay:
             if median >= self._params.score.opportunistic_graft_threshold:
                 continue
             candidates = self._candidates(topic, now_ms, lambda _: True)
-            better = [peer for peer in candidates if self._scores.score(peer) > median]
-            chosen = self._bringers(topic, better, self._params.opportunistic_graft_peers)
+            better = {peer: self.peers[peer] for peer in candidates if self._scores.score(peer) > median}
+            chosen = self._choices.bringers(topic, better, self._params.opportunistic_graft_peers)
             self._enter(topic, chosen, now_ms)
             grafts += [(peer, topic) for peer in chosen]
         return grafts
@@ -252,7 +212,7 @@ class Overlay:
             return good
         if topic in self.mesh:
             return list(self.mesh[topic])
-        return list(self._refresh_fanout(topic, good, now_ms).peers)
+        return self.fanouts.refresh(topic, good, now_ms)
 
     def gossip_targets(self, topic: str) -> list[PeerId]:
         """Peers outside the mesh that are to hear which messages we have."""
@@ -263,14 +223,14 @@ class Overlay:
             if peer not in mesh and self._scores.score(peer) >= self._params.score.gossip_threshold
         ]
         count = max(self._params.d_lazy, len(others) * self._params.gossip_percent // 100)
-        return self._choose(others, count)
+        return self._choices.draw(others, count)
 
     def px_targets(self, topic: str, asking: PeerId) -> list[PeerId]:
         """Peers of a topic to name to one that we prune; none if its own score is bad."""
         if self._scores.score(asking) < 0:
             return []
         # Drawn first and looked at then: whoever is pruned again and again must not have us rank everybody.
-        drawn = self._choose(self.topic_peers(topic), 2 * self._params.px_peers_max)
+        drawn = self._choices.draw(self.topic_peers(topic), 2 * self._params.px_peers_max)
         good = [peer for peer in drawn if peer != asking and self._scores.score(peer) >= 0]
         return good[: self._params.px_peers_max]
 
@@ -304,16 +264,6 @@ class Overlay:
         # Without a mesh of our own there is no room for those we dialled either.
         return len(mesh) >= self._params.d_high and (not newcomer.outbound or not self._params.d_high)
 
-    def _choose(self, peers: Iterable[PeerId], count: int) -> list[PeerId]:
-        found = list(peers)
-        return self._rng.sample(found, min(count, len(found)))
-
-    def _bringers(self, topic: str, peers: list[PeerId], count: int) -> list[PeerId]:
-        """Those who lately brought most of a topic's messages first; nobody who brought none."""
-        brought = {peer: self._scores.first_deliveries(self.peers[peer].standing, topic) for peer in peers}
-        active = [peer for peer in self._choose(peers, len(peers)) if brought[peer]]
-        return sorted(active, key=brought.__getitem__, reverse=True)[:count]
-
     def _may_graft(self, topic: str, peer: PeerId, now_ms: int) -> bool:
         return not self.backoffs.holds_us(topic, peer, now_ms) and self._scores.score(peer) >= 0
 
@@ -328,9 +278,9 @@ class Overlay:
     def _fill(self, topic: str, now_ms: int) -> list[PeerId]:
         candidates = self._candidates(topic, now_ms, lambda _: True)
         wanted = max(0, self._params.d - len(self.mesh[topic]))
-        grafted = self._bringers(topic, candidates, wanted // 2)
+        grafted = self._choices.bringers(topic, {peer: self.peers[peer] for peer in candidates}, wanted // 2)
         others = [peer for peer in candidates if peer not in grafted]
-        grafted += self._choose(others, wanted - len(grafted))
+        grafted += self._choices.draw(others, wanted - len(grafted))
         self._enter(topic, grafted, now_ms)
         return grafted
 
@@ -340,44 +290,6 @@ class Overlay:
         if missing <= 0:
             return []
         candidates = self._candidates(topic, now_ms, lambda peer: self.peers[peer].outbound)
-        grafted = self._choose(candidates, missing)
+        grafted = self._choices.draw(candidates, missing)
         self._enter(topic, grafted, now_ms)
         return grafted
-
-    def _surplus(self, mesh: dict[PeerId, PeerState], bad: set[PeerId]) -> list[PeerId]:
-        good = [peer for peer in mesh if peer not in bad]
-        # A mesh that callers have filled leaves no room for our own dials, nor for others in the same
-        # straits that call us: it is cut down as if it were too large.
-        outbound = sum(mesh[peer].outbound for peer in good)
-        taken_over = len(good) == self._params.d_high and outbound < self._params.d_out
-        if len(good) <= self._params.d_high and not taken_over:
-            return []
-        # The best stay for their score, the others are drawn; equals are in random order.
-        ranked = sorted(self._choose(good, len(good)), key=self._scores.score, reverse=True)
-        best, rest = ranked[: self._params.d_score], ranked[self._params.d_score :]
-        drawn = self._choose(rest, self._params.d - len(best))
-        kept = best + sorted(drawn, key=self._scores.score, reverse=True)
-        missing = self._params.d_out - sum(mesh[peer].outbound for peer in kept)
-        spare = [peer for peer in rest if peer not in drawn and mesh[peer].outbound]
-        for peer in spare[: max(0, missing)]:
-            # The worst that nobody needs gives way.
-            worst = next(index for index in reversed(range(len(kept))) if not mesh[kept[index]].outbound)
-            kept[worst] = peer
-        return [peer for peer in good if peer not in kept]
-
-    def _refresh_fanout(self, topic: str, good: list[PeerId], now_ms: int) -> Fanout:
-        fanout = self._fanout.setdefault(topic, Fanout({}, now_ms))
-        fanout.used_ms = now_ms
-        self._fanout.move_to_end(topic)
-        while len(self._fanout) > self._params.fanout_topics_max:
-            self._fanout.popitem(last=False)
-        fanout.peers = {peer: None for peer in fanout.peers if peer in good}
-        others = [peer for peer in good if peer not in fanout.peers]
-        fanout.peers.update(dict.fromkeys(self._choose(others, self._params.d - len(fanout.peers))))
-        return fanout
-
-    def _forget_old(self, now_ms: int) -> None:
-        self.backoffs.forget_old(now_ms)
-        unused_ms = now_ms - self._params.fanout_ttl_ms
-        for topic in [topic for topic, fanout in self._fanout.items() if fanout.used_ms <= unused_ms]:
-            del self._fanout[topic]

@@ -17,17 +17,18 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Forward, Rank, SendRpc, Spare, Validate
+from p2p.gossip.framing import frame
+from p2p.gossip.hooks import APPLICATION_SCORE_HEARTBEATS, GossipHooks
 from p2p.gossip.link import PROTOCOLS, Link
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.snapshot import DroppedFrames, GossipCounts, GossipStatistics
-from p2p.gossip.wire import PxPeer, frame
 from p2p.library.streams import reset_stream
 from p2p.mesh import Validation, Validator
 from protocol.errors import GossipIgnore, GossipReject, LocalError
@@ -44,41 +45,8 @@ if TYPE_CHECKING:
 
 PUBLISH_TIMEOUT_MS: Final = 5_000
 """Time that publishing waits for room; then peers without room lose the message, and it is counted."""
-APPLICATION_SCORE_HEARTBEATS: Final = 16
-"""Heartbeats after which the application is asked again what it thinks of each peer; about 11 s."""
 
 _log = logging.getLogger(__name__)
-
-
-def _monotonic_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
-def _unknown(_peer: PeerId) -> float:
-    return 0.0
-
-
-def _without_record(peer: PeerId) -> PxPeer | None:
-    return PxPeer(peer.to_bytes())
-
-
-def _nobody(_peers: tuple[PxPeer, ...], _from_peer: PeerId) -> None:
-    return None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GossipHooks:
-    """Questions that gossip asks of the rest of a node. All are synchronous and quick, and must not raise.
-
-    :ivar application_score: what the node thinks of a peer, P5; asked when it connects and every
-        APPLICATION_SCORE_HEARTBEATS heartbeats.
-    :ivar record: a peer as it is named to others, with its signed record; None if it is not to be named.
-    :ivar peers_named: peers to get to know, and who named them; their records are not checked yet.
-    """
-
-    application_score: Callable[[PeerId], float] = _unknown
-    record: Callable[[PeerId], PxPeer | None] = _without_record
-    peers_named: Callable[[tuple[PxPeer, ...], PeerId], None] = _nobody
 
 
 class GossipService:
@@ -91,7 +59,7 @@ class GossipService:
         *,
         params: GossipParams | None = None,
         hooks: GossipHooks | None = None,
-        clock_ms: Callable[[], int] = _monotonic_ms,
+        clock_ms: Callable[[], int] = lambda: time.monotonic_ns() // 1_000_000,
     ) -> None:
         self._hooks = hooks or GossipHooks()
         self.router = Router(params or GossipParams(), rng, records=self._hooks.record)

@@ -1,6 +1,6 @@
-"""Gossip on the wire: RPCs as protobuf under strict limits, framed by a varint length.
+"""Gossip on the wire: RPCs as protobuf under strict limits.
 
-Is: a total function from any bytes to an :class:`Rpc` or DecodeError, and its inverse; an incremental framer.
+Is: a total function from any bytes to an :class:`Rpc` or DecodeError, and its inverse.
 Is not: a judge of content; signature fields and unknown topics are the router's business.
 
 The schema is the pubsub RPC of libp2p in py-libp2p's generated classes; every peer reads it with the same
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from google.protobuf.message import DecodeError as ProtobufError
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
+from p2p.gossip.framing import VARINT_BYTES_MAX
 from p2p.varints import VARINT_CONTINUES, encode_varint
 from protocol.errors import DecodeError
 
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 MESSAGE_ID_BYTES: Final = 20
 MESSAGE_ID_BYTES_MAX: Final = 64
 """Longest foreign message id that is looked at; ours have 20."""
-VARINT_BYTES_MAX: Final = 4
-"""Bytes of a length prefix: 2^28, beyond any limit here."""
 
 _TAG_PUBLISH: Final = 0x12
 _TAG_DATA: Final = 0x12
@@ -201,62 +200,6 @@ def _with_control(found: Rpc, control: pb.ControlMessage, params: GossipParams) 
         prune=tuple(_prune(item, params) for item in control.prune),
         idontwant=tuple(identifier for item in control.idontwant for identifier in _ids(item.messageIDs)),
     )
-
-
-def frame(rpc: bytes) -> bytes:
-    """An RPC with its length before it, as an unsigned varint."""
-    return encode_varint(len(rpc)) + rpc
-
-
-class FrameSplitter:
-    """Cuts a stream of bytes into RPCs, however the bytes come. After a DecodeError it is useless."""
-
-    def __init__(self, frame_bytes_max: int) -> None:
-        self._buffer = bytearray()
-        self._needed = 0
-        self._frame_bytes_max = frame_bytes_max
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes and return the RPCs they complete, in order.
-
-        :raises DecodeError: a length that is over the limit, or not the shortest spelling of itself.
-        """
-        if self._buffer:
-            # Grown in place: an RPC that comes byte by byte is not copied with every byte.
-            self._buffer += data
-            if len(self._buffer) < self._needed:
-                return []
-            data = bytes(self._buffer)
-            self._buffer = bytearray()
-        frames: list[bytes] = []
-        start, end = 0, len(data)
-        self._needed = 0
-        while start < end and (header := self._length(data, start)) is not None:
-            body, length = header
-            if end - body < length:
-                self._needed = body + length - start
-                break
-            frames.append(data[body : body + length])
-            start = body + length
-        if start < end:
-            self._buffer += memoryview(data)[start:]
-        return frames
-
-    def _length(self, data: bytes, start: int) -> tuple[int, int] | None:
-        """Where the frame that begins here has its body, and how long that is; None if its length is cut."""
-        length = 0
-        for index in range(start, min(len(data), start + VARINT_BYTES_MAX)):
-            byte = data[index]
-            length |= (byte & 0x7F) << (7 * (index - start))
-            if byte < VARINT_CONTINUES:
-                if byte == 0 and index > start:
-                    raise DecodeError("a length with a needless byte")
-                if length > self._frame_bytes_max:
-                    raise DecodeError("a frame over the limit")
-                return index + 1, length
-        if len(data) - start >= VARINT_BYTES_MAX:
-            raise DecodeError("a length without end")
-        return None
 
 
 def _expect(data: bytes, start: int, tag: int) -> tuple[int, int] | None:

@@ -22,7 +22,8 @@ from libp2p.abc import IMuxedConn
 
 from p2p.session.errors import ConnectionLost, StreamWasReset, TooManyStreams
 from p2p.session.stream import SessionStream
-from p2p.session.yamux import Data, Finished, GoneAway, Opened, Pong, Reset, Writable, Yamux
+from p2p.session.yamux import Yamux
+from p2p.session.yamux_streams import Data, Finished, GoneAway, Opened, Pong, Reset, Writable
 
 if TYPE_CHECKING:
     from libp2p.abc import ISecureConn
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from p2p.session.counts import SessionCounts, Violation
     from p2p.session.secure import SecureConnection
-    from p2p.session.yamux import Event
+    from p2p.session.yamux_streams import Event
 
 QUIET_BEATS: Final = 2
 """The hub's beat since its last word at which a remote is asked whether it is there: after 5 to 10 s."""

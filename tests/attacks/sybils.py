@@ -13,14 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from p2p.gossip.params import GossipParams
-from p2p.gossip.wire import (
-    Rpc,
-    decode_rpc,
-    encode_control,
-    encode_messages,
-    encode_subscriptions,
-    message_id,
-)
+from p2p.gossip.wire import Rpc, decode_rpc, encode_control, encode_messages, encode_subscriptions, message_id
 from tests.simulation.network import Network
 from tests.simulation.randomness import generator
 from tests.simulation.world import World

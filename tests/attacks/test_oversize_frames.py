@@ -12,8 +12,8 @@ from contextlib import suppress
 import trio
 
 from p2p.gossip.actions import Count
+from p2p.gossip.framing import frame
 from p2p.gossip.service import PROTOCOLS
-from p2p.gossip.wire import frame
 from p2p.host import open_host
 from p2p.library.streams import TRANSPORT_ERRORS
 from protocol.errors import Refusal

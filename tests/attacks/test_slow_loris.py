@@ -12,8 +12,9 @@ from contextlib import suppress
 
 import trio
 
+from p2p.gossip.framing import frame
 from p2p.gossip.service import PROTOCOLS
-from p2p.gossip.wire import encode_messages, frame
+from p2p.gossip.wire import encode_messages
 from p2p.host import open_host
 from p2p.library.streams import TRANSPORT_ERRORS
 from tests.p2p.nodes import connect, hear, open_gossip, secret, until

@@ -20,14 +20,7 @@ from p2p.gossip.actions import Action, Connect, Deliver, Disconnect, Forward, Se
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import MESHSUB_1_1, MESHSUB_1_2, Router
 from p2p.gossip.snapshot import limits
-from p2p.gossip.wire import (
-    Prune,
-    PxPeer,
-    encode_control,
-    encode_messages,
-    encode_subscriptions,
-    message_id,
-)
+from p2p.gossip.wire import Prune, PxPeer, encode_control, encode_messages, encode_subscriptions, message_id
 from p2p.identity import PeerId
 from p2p.mesh import Validation
 from tests.fuzz.plain import mutated

@@ -6,7 +6,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from p2p.session.noise import Handshake, Transport
 from p2p.session.payload import open_payload
-from p2p.session.yamux import Event, Yamux
+from p2p.session.yamux import Yamux
+from p2p.session.yamux_streams import Event
 from tests.fuzz.target import Target
 from tests.vectors.session import YAMUX_CASES, noise_vectors
 

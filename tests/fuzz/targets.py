@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError as ProtobufError
 from libp2p.relay.circuit_v2.pb.dcutr_pb2 import HolePunch
 from multiaddr import Multiaddr
 
+from p2p.dial_back import ports_of
 from p2p.discovery import encode_records, split_records
 from p2p.framing import FrameReader, FrameWriter
 from p2p.gossip.params import GossipParams
@@ -30,7 +31,6 @@ from p2p.gossip.wire import (
     encode_subscriptions,
 )
 from p2p.identity import key_pair_from_secret, peer_id_from_secret
-from p2p.reachability import ports_of
 from p2p.records import open_record, seal_record
 from p2p.relay.circuit_messages import HopMessage, Status, StopMessage, open_voucher, seal_voucher
 from p2p.relay.hole_punch import ADDRESSES_MAX, addresses_of

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multiaddr import Multiaddr
 
+from p2p.dial_back import ports_of
 from p2p.identity import peer_id_from_secret
 from p2p.mdns import local_addresses
 from p2p.multiaddrs import parse_multiaddr
-from p2p.reachability import ports_of
 from p2p.records import _diallable, names_of, without_peer
 from p2p.relay.hole_punch import _public
 from protocol.errors import DecodeError

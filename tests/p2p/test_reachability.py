@@ -7,17 +7,11 @@ from hypothesis import strategies as st
 from libp2p.host.autonat.pb.autonat_pb2 import Message
 from multiaddr import Multiaddr
 
+from p2p import dial_back as dial_back_module
 from p2p import reachability as module
+from p2p.dial_back import AUTONAT_PROTOCOL, DialBack, DialBackCounts, ports_of
 from p2p.host import open_host
-from p2p.reachability import (
-    AUTONAT_PROTOCOL,
-    DialBack,
-    DialBackCounts,
-    Opinions,
-    Reachability,
-    ReachabilityCounts,
-    ports_of,
-)
+from p2p.reachability import Opinions, Reachability, ReachabilityCounts
 from p2p.small_messages import encode_message, read_message
 from tests.limits import HANG_S
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
@@ -51,7 +45,7 @@ def test_old_opinions__give_way():
 
 def test_ports__are_few_and_each_once():
     addresses = [f"/ip4/{ip}/tcp/{port}" for ip in ("1.2.3.4", "10.0.0.1") for port in (1, 2, 3)]
-    assert ports_of(Multiaddr(text).to_bytes() for text in addresses) == [1, 2][: module.PORTS_MAX]
+    assert ports_of(Multiaddr(text).to_bytes() for text in addresses) == [1, 2][: dial_back_module.PORTS_MAX]
     assert (
         ports_of([Multiaddr("/ip4/1.2.3.4/udp/5").to_bytes(), Multiaddr("/ip4/1.2.3.4/tcp/0").to_bytes()])
         == []
@@ -60,7 +54,7 @@ def test_ports__are_few_and_each_once():
 
 @given(st.lists(st.binary(max_size=40)))
 def test_any_bytes__are_ports_or_none(addresses):
-    assert len(ports_of(addresses)) <= module.PORTS_MAX
+    assert len(ports_of(addresses)) <= dial_back_module.PORTS_MAX
 
 
 async def test_a_listener__learns_that_it_can_be_dialled_and_is_connected_no_more_than_before():
@@ -175,7 +169,7 @@ async def test_attack_many_questions__are_answered_one_in_a_while():
 
 
 async def test_the_networks_that_are_remembered__are_bounded(monkeypatch):
-    monkeypatch.setattr(module, "ASKERS_MAX", 4)
+    monkeypatch.setattr(dial_back_module, "ASKERS_MAX", 4)
     async with open_hosts(1) as (server,):
         dial_back = DialBack(server)
         assert all(dial_back._may_ask(f"8.8.8.{number}") for number in range(10))

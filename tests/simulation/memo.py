@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+import p2p.gossip.messages
 import p2p.gossip.router
 import protocol.rules.evidence
 import protocol.rules.tasks
@@ -34,7 +35,7 @@ BY_FIRST_ARGUMENT: tuple[tuple[Any, str], ...] = (
 """Functions whose other arguments are the same for all nodes of a run."""
 
 BY_ALL_ARGUMENTS: tuple[tuple[Any, str], ...] = (
-    (p2p.gossip.router, "message_id"),
+    (p2p.gossip.messages, "message_id"),
     (protocol.rules.tasks, "task_seed"),
 )
 

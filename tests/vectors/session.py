@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from p2p.identity import key_pair_from_secret
 from p2p.session.noise import Handshake
 from p2p.session.payload import make_payload
-from p2p.session.yamux import ACK, DATA, FIN, GO_AWAY, HEADER, PING, RST, SYN, WINDOW_UPDATE, Event, Yamux
+from p2p.session.yamux import Yamux
+from p2p.session.yamux_frames import ACK, DATA, FIN, GO_AWAY, HEADER, PING, RST, SYN, WINDOW_UPDATE
+from p2p.session.yamux_streams import Event
 
 SIDES = ("initiator", "responder")
 TEXTS = (b"from the initiator", b"again", bytes(300))

@@ -10,10 +10,10 @@ from multiaddr import Multiaddr
 from node.peer.gossip_policy import STAKE_SCORE_MAX, gossip_params, peer_policy, stake_of, stake_score
 from node.peer.network import Network, read_parameters
 from p2p.gossip.actions import Connect
+from p2p.gossip.hooks import GossipHooks
 from p2p.gossip.params import GossipParams
 from p2p.gossip.router import Router
 from p2p.gossip.score_params import RARE, STEADY
-from p2p.gossip.service import GossipHooks
 from p2p.gossip.wire import Prune, PxPeer, encode_control
 from p2p.identity import PeerId, address_of_peer, peer_id_from_secret
 from p2p.named_peers import name_peer, take_named_peers

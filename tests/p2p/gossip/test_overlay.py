@@ -391,7 +391,7 @@ def test_messages_under_validation__are_bounded_and_may_come_again():
         validates += of_kind(actions, Validate)
     assert len(validates) == 2
     assert router.counts[Count.DROPPED_PENDING_FULL] == 1
-    assert len(router._seen) == 2
+    assert len(router._messages._seen) == 2
 
 
 def test_backoffs_and_fanouts__are_bounded():
@@ -400,4 +400,4 @@ def test_backoffs_and_fanouts__are_bounded():
         router.overlay.backoffs.add(TOPIC, peer(number), 0, 1000)
         router.publish(f"t{number}", b"x", 0)
     assert len(router.overlay.backoffs) == 3
-    assert len(router.overlay._fanout) == 2
+    assert len(router.overlay.fanouts) == 2

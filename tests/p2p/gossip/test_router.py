@@ -9,18 +9,12 @@ from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
 from p2p.gossip.actions import Count, Deliver, Disconnect, Forward, Spare, Validate
+from p2p.gossip.messages import MessageTooLarge
 from p2p.gossip.params import WITHOUT_MESH
-from p2p.gossip.router import MessageTooLarge, Router
+from p2p.gossip.router import Router
 from p2p.gossip.score_params import RARE, ScoreParams
 from p2p.gossip.snapshot import limits
-from p2p.gossip.wire import (
-    Prune,
-    PxPeer,
-    encode_control,
-    encode_messages,
-    encode_subscriptions,
-    message_id,
-)
+from p2p.gossip.wire import Prune, PxPeer, encode_control, encode_messages, encode_subscriptions, message_id
 from p2p.mesh import Validation
 from protocol.errors import LocalError
 from tests.p2p.gossip.routers import (
@@ -45,9 +39,9 @@ def snapshot(router):
     return (
         {name: (state.outbound, list(state.topics)) for name, state in router.overlay.peers.items()},
         {topic: list(mesh) for topic, mesh in router.overlay.mesh.items()},
-        len(router._seen),
+        len(router._messages._seen),
         len(router.lazy.cache),
-        len(router._pending),
+        len(router._messages._pending),
     )
 
 
@@ -283,11 +277,11 @@ def test_a_copy__counts_as_delivered_while_it_is_judged_and_within_the_window_on
 def test_forwarders__are_forgotten_when_the_window_is_over():
     router = subscribed(ALICE)
     judge(router, ALICE, b"data")
-    known = router._seen.get(IDENTIFIER)
+    known = router._messages._seen.get(IDENTIFIER)
     assert known.forwarders
     router.heartbeat(router.scores.window_ms(TOPIC))
     assert known.forwarders is None
-    assert not router._windows
+    assert not router._messages._windows
 
 
 def test_forwarders_of_one_message__are_bounded():
@@ -417,7 +411,7 @@ def test_publish__to_a_topic_not_joined_keeps_a_fanout_of_d_until_it_is_unused()
     assert len(first) == router.params.d
     assert [name for name, _ in sent(router.publish(TOPIC, b"2", 1))] == first
     router.heartbeat(router.params.fanout_ttl_ms + 2)
-    assert router.overlay._fanout == {}
+    assert len(router.overlay.fanouts) == 0
     router.publish(TOPIC, b"3", 0)
     joined = {name for name, rpc in sent(router.subscribe(TOPIC, 1)) if rpc.graft}
     assert len(joined) == router.params.d

@@ -15,12 +15,14 @@ from libp2p.tools.anyio_service import background_trio_service
 from p2p.gossip import link as link_module
 from p2p.gossip import service as service_module
 from p2p.gossip.actions import Count
+from p2p.gossip.framing import frame
+from p2p.gossip.hooks import GossipHooks
 from p2p.gossip.link import PROTOCOLS
 from p2p.gossip.outbox import Outbox
 from p2p.gossip.params import WITHOUT_MESH, GossipParams
 from p2p.gossip.score_params import ScoreParams
-from p2p.gossip.service import GossipHooks, GossipService
-from p2p.gossip.wire import PxPeer, encode_messages, encode_subscriptions, frame
+from p2p.gossip.service import GossipService
+from p2p.gossip.wire import PxPeer, encode_messages, encode_subscriptions
 from p2p.host import open_host
 from p2p.identity import peer_id_from_secret
 from p2p.library.host import build_host

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from libp2p.pubsub.pb import rpc_pb2 as pb
 
+from p2p.gossip.framing import FrameSplitter, frame
 from p2p.gossip.params import GossipParams
 from p2p.gossip.wire import (
-    FrameSplitter,
     Message,
     Prune,
     PxPeer,
@@ -21,7 +21,6 @@ from p2p.gossip.wire import (
     encode_message,
     encode_messages,
     encode_subscriptions,
-    frame,
     message_id,
 )
 from protocol.errors import DecodeError

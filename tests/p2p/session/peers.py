@@ -16,7 +16,7 @@ from libp2p.transport.tcp.tcp import TCP
 
 from p2p.identity import key_pair_from_secret
 from p2p.library.swarm import SessionUpgrader
-from p2p.session.yamux import HEADER
+from p2p.session.yamux_frames import HEADER
 from tests.limits import HANG_S
 from tests.p2p.nodes import LOOPBACK, connect, open_hosts, secret, until
 

@@ -7,23 +7,14 @@ import trio
 import trio.testing
 
 from p2p.host_streams import StreamRefused
-from p2p.session import hub, yamux
+from p2p.session import hub, yamux_application, yamux_frames
 from p2p.session.connection import Session
 from p2p.session.counts import Violation
 from p2p.session.errors import ConnectionLost, StreamIsClosed, StreamWasReset, TooManyStreams
 from p2p.session.stream import SessionStream
 from p2p.session.wires import SocketWire
-from p2p.session.yamux import (
-    ACK,
-    DATA,
-    FIN,
-    GO_AWAY,
-    PING,
-    RST,
-    SYN,
-    WINDOW_BYTES,
-    WINDOW_UPDATE,
-)
+from p2p.session.yamux_frames import ACK, DATA, FIN, GO_AWAY, PING, RST, SYN, WINDOW_UPDATE
+from p2p.session.yamux_streams import WINDOW_BYTES
 from protocol.errors import LocalError
 from tests.limits import HANG_S
 from tests.p2p.nodes import connect, open_hosts, settled, until
@@ -229,7 +220,7 @@ async def test_what_was_written_before_a_good_close__arrives():
 async def test_streams_of_our_own__are_bounded(monkeypatch):
     async with two_ends() as (_ours, _theirs, one, other):
         session = session_between(one, other.peer_id)
-        monkeypatch.setattr(yamux, "OUTBOUND_STREAMS_MAX", 0)
+        monkeypatch.setattr(yamux_application, "OUTBOUND_STREAMS_MAX", 0)
         with pytest.raises(TooManyStreams):
             await session.open_stream()
         with pytest.raises(StreamRefused):
@@ -267,7 +258,7 @@ async def test_attack_broken_protocol__ends_that_connection_and_is_counted(name)
             await attacker.secured.write(VIOLATIONS[name])
             with trio.fail_after(HANG_S):
                 heard = await attacker.read_until_end()
-            assert heard.endswith(packed(GO_AWAY, 0, 0, yamux.PROTOCOL_ERROR))
+            assert heard.endswith(packed(GO_AWAY, 0, 0, yamux_frames.PROTOCOL_ERROR))
         await until(lambda: host.connected_peers() == (friend.peer_id,))
         assert host.statistics().sessions.violations == {name: 1}
 

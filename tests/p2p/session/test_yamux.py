@@ -7,32 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2p.session import yamux
+from p2p.session import yamux, yamux_application, yamux_frames
 from p2p.session.counts import StreamCounts
-from p2p.session.yamux import (
+from p2p.session.yamux import INBOUND_STREAMS_MAX, Yamux
+from p2p.session.yamux_application import OUTPUT_BYTES_FULL, WINDOW_BYTES_MAX
+from p2p.session.yamux_frames import (
     ACK,
     DATA,
     FIN,
     FRAME_BODY_BYTES_MAX,
     GO_AWAY,
     HEADER,
-    INBOUND_STREAMS_MAX,
-    OUTPUT_BYTES_FULL,
     PING,
     RST,
     SYN,
-    WINDOW_BYTES,
-    WINDOW_BYTES_MAX,
     WINDOW_UPDATE,
-    Data,
-    Finished,
-    GoneAway,
-    Opened,
-    Pong,
-    Reset,
-    Writable,
-    Yamux,
 )
+from p2p.session.yamux_streams import WINDOW_BYTES, Data, Finished, GoneAway, Opened, Pong, Reset, Writable
 from protocol.errors import LocalError
 
 
@@ -167,7 +158,7 @@ def test_a_window_that_is_used_up_fast__grows_up_to_its_bound_and_to_the_connect
             other.grant(stream, now_ms)
         grown.append(other._streams[stream].window_bytes)
     assert max(grown) == WINDOW_BYTES_MAX
-    assert sum(grown) == 8 * WINDOW_BYTES + yamux.WINDOWS_GROWTH_BYTES_MAX
+    assert sum(grown) == 8 * WINDOW_BYTES + yamux_application.WINDOWS_GROWTH_BYTES_MAX
     other.reset(1)
     stream = one.open_stream()
     exchange(one, other)
@@ -203,16 +194,16 @@ def test_a_stream_that_we_have_left__is_reset_by_what_still_comes_and_tells_noth
 
 def test_streams_left_but_never_ended__are_reset_from_the_oldest():
     one, other = pair()
-    for _ in range(yamux.ABANDONED_STREAMS_MAX + 1):
+    for _ in range(yamux_application.ABANDONED_STREAMS_MAX + 1):
         one.abandon(one.open_stream())
     assert one.counts.abandoned_reset == 1
     assert Reset(1) in exchange(one, other)[1]
-    assert len(one._streams) == yamux.ABANDONED_STREAMS_MAX
+    assert len(one._streams) == yamux_application.ABANDONED_STREAMS_MAX
 
 
 def test_streams_of_our_own__are_bounded():
     one = Yamux(initiator=True)
-    assert [one.open_stream() for _ in range(yamux.OUTBOUND_STREAMS_MAX)][-1] is not None
+    assert [one.open_stream() for _ in range(yamux_application.OUTBOUND_STREAMS_MAX)][-1] is not None
     assert one.open_stream() is None
     one.reset(1)
     assert one.open_stream() is not None
@@ -258,7 +249,7 @@ def test_a_violation__is_named_and_ends_the_session(case):
     machine = listener()
     machine.receive(attack)
     assert machine.violation == name
-    assert frames_of(machine.take_output())[-1][:4] == (GO_AWAY, 0, 0, yamux.PROTOCOL_ERROR)
+    assert frames_of(machine.take_output())[-1][:4] == (GO_AWAY, 0, 0, yamux_frames.PROTOCOL_ERROR)
     assert machine.receive(OPEN_1) == []
 
 
