@@ -20,8 +20,11 @@ def parse_multiaddr(raw: bytes | str) -> Multiaddr:
         address = Multiaddr(raw)
         is_empty = not str(address).strip("/")
         list(address.items())  # its text may be right where its parts are not
+        is_whole = isinstance(raw, str) or Multiaddr(str(address)).to_bytes() == raw
     except Exception as error:  # the library raises what it likes
         raise DecodeError("not a multiaddr") from error
     if is_empty:
         raise DecodeError("an empty multiaddr")
+    if not is_whole:
+        raise DecodeError("a multiaddr that is cut short")  # the library fills up what is missing
     return address

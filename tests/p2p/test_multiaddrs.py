@@ -54,6 +54,7 @@ def test_an_address__is_read_as_text_and_as_bytes(text):
         ("nonsense", "not a multiaddr"),
         (b"\xff\xff\xff", "not a multiaddr"),
         (PARTS[0] + PARTS[6], "not a multiaddr"),
+        (b")", "a multiaddr that is cut short"),
     ],
 )
 def test_what_is_not_an_address__is_refused_at_once(raw, reason):
