@@ -20,6 +20,7 @@ from protocol.draw import EpochView, drawn_numbers, ranking
 from protocol.hashing import keccak256
 from protocol.messages import ResultCommitment, TaskAnnouncement
 from protocol.statement import Statement
+from protocol.terms import PPM, AuditTerms
 
 AUDIT_DOMAIN: Final = b"cuckoo/audit/1"
 AUDITORS_DOMAIN: Final = b"auditors"
@@ -32,8 +33,6 @@ STEPS_EACH_MAX: Final = 3
 """Most steps that one auditor is drawn for."""
 STEPS_PER_DRAWN: Final = 6
 """Of so many steps one is drawn, for each auditor."""
-PPM: Final = 1_000_000
-"""The whole, in parts per million."""
 _SELECTING_BYTES: Final = 8
 
 
@@ -49,33 +48,6 @@ class BeaconBlock:
     number: int
     hash: bytes
     time_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class AuditTerms:
-    """A network's audits: the same for all its peers.
-
-    :ivar beacon_margin_ms: so long after a task's deadline a block may decide; longer than a block's time may
-        be ahead of the true one, and two honest clocks differ, together.
-    :ivar window_ms: so long after its deadline verdicts on a task are forwarded.
-    :ivar selected_ppm: how much work is audited, in parts per million.
-    :ivar newcomer_ppm: how much of a node that was registered less than `newcomer_blocks` ago.
-    :ivar newcomer_blocks: some thirty days of the chain.
-    """
-
-    beacon_margin_ms: int = 20_000
-    window_ms: int = 60 * 60 * 1000
-    selected_ppm: int = 20_000
-    newcomer_ppm: int = 200_000
-    newcomer_blocks: int = 216_000
-
-    def beacon_from_ms(self, deadline_ms: int) -> int:
-        """The time that the first block of which decides for the tasks of a deadline has reached."""
-        return deadline_ms + self.beacon_margin_ms
-
-    def ends_at_ms(self, deadline_ms: int) -> int:
-        """When verdicts on a task are not forwarded any more."""
-        return deadline_ms + self.window_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.audit import Audits
-from protocol.audit_draw import PPM, AuditDraw, AuditedWork, BeaconBlock, draw_audit
+from protocol.audit_draw import AuditDraw, AuditedWork, BeaconBlock, draw_audit
+from protocol.terms import PPM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.audit import Audits
-from protocol.audit_draw import AuditDraw, AuditTerms
+from protocol.audit_draw import AuditDraw
 from protocol.messages import TaskAnnouncement
+from protocol.terms import AuditTerms
 
 DICE_SETTLING_MS: Final = 5 * 60 * 1000
 """So long after the dice are due work is kept that they have not selected: the block may still change."""

@@ -30,8 +30,8 @@ from node.miner.followed import OVER_MAX, REDIAL_MS_MIN, REFUSALS_MAX, Followed,
 from node.miner.ports import Decline, Pay, Seal, Terms
 from protocol.bounded import Bounded
 from protocol.messages import DeclineKind, TaskAnnouncement
-from protocol.rules.view import TaskTerms
 from protocol.task import MinerEvent, MinerState
+from protocol.terms import TaskTerms
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,9 +21,10 @@ import trio
 from contracts.errors import ChainError
 from node.peer.block_search import HALVE_EVERY, BlocksDisagree, KnownBlocks
 from node.system import clock
-from protocol.audit_draw import AuditTerms, BeaconBlock
+from protocol.audit_draw import BeaconBlock
 from protocol.bounded import Bounded
 from protocol.rules.view import SEED_SETTLING_MS
+from protocol.terms import AuditTerms
 
 if TYPE_CHECKING:
     from contracts.blocks import Block, BlocksClient

@@ -26,11 +26,11 @@ from node.peer.past_epochs import PastEpochs
 from node.peer.seed_turns import TURN_POLLS, seed_turn
 from node.system import clock
 from node.system.events import ChainReorganised, EventBus
-from protocol.audit_draw import AuditTerms
 from protocol.draw import EpochView, Snapshot
 from protocol.registrations import REGISTRATIONS_MAX, Registrations
-from protocol.rules.view import SEED_SETTLING_MS, TaskTerms, View
+from protocol.rules.view import SEED_SETTLING_MS, View
 from protocol.statement import Domain
+from protocol.terms import AuditTerms, TaskTerms
 
 EPOCHS_KEPT = 2
 """The latest, and the one before, which announcements on their way may still name."""

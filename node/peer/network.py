@@ -13,10 +13,9 @@ from importlib import resources
 from pathlib import Path
 
 from contracts.deployment import Deployment, read_deployment
-from protocol.audit_draw import PPM, AuditTerms
 from protocol.errors import LocalError
-from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
+from protocol.terms import PPM, AuditTerms, TaskTerms
 
 FILE_BYTES_MAX = 64 * 1024
 BOOTNODES_MAX = 64

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from protocol.audit_draw import AuditDraw, AuditTerms, BeaconBlock
+from protocol.audit_draw import AuditDraw, BeaconBlock
 from protocol.bounded import Bounded
 from protocol.draw import EpochView
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, SignatureError
@@ -18,6 +18,7 @@ from protocol.evidence import BrokenSequence, Evidence, TwoStatements, WrongRank
 from protocol.hashing import sha256
 from protocol.messages import Message, Offer, ResultCommitment, TaskAnnouncement
 from protocol.statement import Domain, Envelope, Statement, read_envelope, verify
+from protocol.terms import AuditTerms, TaskTerms
 
 CLOCK_DISPARITY_MS_MAX = 500
 """How far two honest clocks may differ; the field's constant."""
@@ -34,22 +35,6 @@ SEEN_COMMITMENTS_MAX = 8_192
 SEEN_AUDITS_MAX = 4_096
 
 MessageT = TypeVar("MessageT", bound=Message)
-
-
-@dataclass(frozen=True, slots=True)
-class TaskTerms:
-    """Times that the network gives all its tasks; no announcement has others.
-
-    :ivar head_start_ms: the miner of rank j may offer itself from ``announced_at_ms + j * head_start_ms``.
-    :ivar life_ms_max: longest time from announcement to deadline.
-    """
-
-    head_start_ms: int
-    life_ms_max: int
-
-    def starts_at_ms(self, task: TaskAnnouncement, rank: int) -> int:
-        """When the miner of a rank may offer itself without being called."""
-        return task.announced_at_ms + rank * self.head_start_ms
 
 
 @dataclass(frozen=True, slots=True)

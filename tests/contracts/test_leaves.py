@@ -10,8 +10,9 @@ from contracts.records import Accusation, DisputedFault
 from node.peer.leaf_keeper import LeafCounts, LeafKeeper
 from protocol.amounts import WEI_PER_CAI
 from protocol.hashing import keccak256
-from protocol.rules.view import TaskTerms, View
+from protocol.rules.view import View
 from protocol.statement import Domain
+from protocol.terms import TaskTerms
 from tests.contracts.world import NODE
 
 pytestmark = pytest.mark.process

@@ -31,8 +31,8 @@ from node.settings import embedded_folders
 from node.system.files import write_private
 from node.system.lifetime import NODE_FILE
 from protocol.messages import ModelOffer, TaskAnnouncement
-from protocol.rules.view import TaskTerms
 from protocol.statement import Statement
+from protocol.terms import TaskTerms
 
 MODULE = "tests.market.rogues"
 ORDERS_FILE = "orders"

@@ -28,9 +28,9 @@ from protocol.errors import ProtocolError, Refusal
 from protocol.hashing import sha256
 from protocol.messages import NO_TASK, PassedOver, TaskAcceptance, TaskAnnouncement
 from protocol.rules import tasks
-from protocol.rules.view import TaskTerms
 from protocol.signature import sign_digest
 from protocol.statement import seal
+from protocol.terms import TaskTerms
 from protocol.work import Work, WorkKind
 from tests.limits import HANG_S
 

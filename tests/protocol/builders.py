@@ -16,7 +16,7 @@ from typing import Any
 from coincurve import PrivateKey
 
 from protocol.audit import SKETCH_BYTES, AuditReason, AuditVerdict, CheckedStep, Verdict
-from protocol.audit_draw import AuditDraw, AuditedWork, AuditTerms, BeaconBlock, draw_audit
+from protocol.audit_draw import AuditDraw, AuditedWork, BeaconBlock, draw_audit
 from protocol.draw import EpochView, Snapshot, rank_for_task, task_seed
 from protocol.evidence import BrokenSequence, Evidence, FalsePart, TwoStatements, WrongRanking
 from protocol.hashing import keccak256, sha256
@@ -41,7 +41,7 @@ from protocol.model_card import CARD_FORMAT, ModelCard, RequestFile
 from protocol.model_table import ModelHead, SchedulerRule
 from protocol.receipt import Receipt
 from protocol.registrations import Registrations
-from protocol.rules.view import TaskTerms, View
+from protocol.rules.view import View
 from protocol.signature import HALF_ORDER, address_of, sign_digest
 from protocol.statement import (
     VERSION,
@@ -54,6 +54,7 @@ from protocol.statement import (
     unsigned,
 )
 from protocol.task_input import image_input
+from protocol.terms import AuditTerms, TaskTerms
 from protocol.work import ImageNumbers, Work, WorkKind
 
 NOW_MS = 1_800_000_000_000

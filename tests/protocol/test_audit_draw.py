@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 from protocol import audit_draw
 from protocol.audit_draw import (
     AUDITOR_PLACES_MAX,
-    PPM,
     AuditedWork,
-    AuditTerms,
     BeaconBlock,
     dice_of,
     draw_audit,
@@ -29,6 +27,7 @@ from protocol.registrations import Registrations
 from protocol.rules.results import validate_result
 from protocol.rules.tasks import validate_task
 from protocol.rules.view import Seen
+from protocol.terms import PPM, AuditTerms
 from tests.protocol import builders
 from tests.protocol.strategies import lawful
 

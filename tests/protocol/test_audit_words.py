@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from protocol.audit import Audits
-from protocol.audit_draw import PPM, AuditTerms
 from protocol.audit_words import _percent, explain_audit
 from protocol.draw import EpochView, Snapshot
+from protocol.terms import PPM, AuditTerms
 from tests.protocol import builders
 from tests.protocol.builders import AUDIT, AUDITORS, COMMITTED, EPOCH, FIRST_RANKED, TASK, beacon, block, view
 

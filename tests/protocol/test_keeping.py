@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from protocol.audit import Audits
-from protocol.audit_draw import AuditTerms
 from protocol.keeping import DICE_SETTLING_MS, may_go
+from protocol.terms import AuditTerms
 from tests.protocol import builders
 from tests.protocol.builders import AUDIT, TASK
 

@@ -9,7 +9,7 @@ import pytest
 from protocol import cbor, draw, model_table, receipt, trace
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.audit import TraceTensor
-from protocol.audit_draw import AuditedWork, AuditTerms, BeaconBlock, draw_audit
+from protocol.audit_draw import AuditedWork, BeaconBlock, draw_audit
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, InvalidMessage
 from protocol.evidence import FORM_OF, decode_evidence, verify_evidence
@@ -20,11 +20,12 @@ from protocol.messages import KIND_OF, PassedOver, TaskInput
 from protocol.pay import PaySchedule, Price, SignedVoucher, price_of
 from protocol.registrations import Registrations
 from protocol.rules import evidence, offers, results, tasks, verdicts
-from protocol.rules.view import Contradiction, Misranked, Seen, TaskTerms, View
+from protocol.rules.view import Contradiction, Misranked, Seen, View
 from protocol.signature import recover, sign_digest
 from protocol.sketch import drawn_places, pack_bins
 from protocol.statement import Domain, Envelope, open_statement, read_envelope
 from protocol.tensor import proves_piece, tensor_hash
+from protocol.terms import AuditTerms, TaskTerms
 from protocol.work import Work
 from tests.vectors import generate
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from p2p.mesh import Validation
-from protocol.audit_draw import PPM, AuditTerms, BeaconBlock
+from protocol.audit_draw import BeaconBlock
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import GossipIgnore, GossipReject, LocalError
 from protocol.evidence import Evidence, Offence, verify_evidence
@@ -23,6 +23,7 @@ from protocol.rules import evidence, offers, results, tasks, verdicts
 from protocol.rules.view import Contradiction, Misranked, Seen, View
 from protocol.signature import sign_digest
 from protocol.statement import Statement, Unsigned, open_statement, seal
+from protocol.terms import PPM, AuditTerms
 from tests.protocol.builders import DOMAIN, NOW_MS, TERMS, WEI_PER_CAI, Key, key
 from tests.simulation.node import Node
 

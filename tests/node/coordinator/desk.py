@@ -31,9 +31,10 @@ from protocol.messages import (
     parts_of,
 )
 from protocol.pay import SignedVoucher
-from protocol.rules.view import TaskTerms, View
+from protocol.rules.view import View
 from protocol.signature import sign_digest
 from protocol.statement import Domain, open_statement, seal
+from protocol.terms import TaskTerms
 from protocol.work import ImageNumbers, Work, WorkKind
 
 DOMAIN = Domain(31337, bytes(range(20)))

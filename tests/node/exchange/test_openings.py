@@ -21,15 +21,16 @@ from node.inference.traces.trace_store import TraceStore
 from p2p.identity import address_of_peer
 from p2p.stream_errors import RemoteAborted
 from protocol.audit import Audits
-from protocol.audit_draw import PPM, AuditTerms, BeaconBlock
+from protocol.audit_draw import BeaconBlock
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import InvalidMessage
 from protocol.hashing import sha256
 from protocol.messages import RankedMiner, ResultCommitment
-from protocol.rules.view import TaskTerms, View
+from protocol.rules.view import View
 from protocol.signature import address_of, sign_digest
 from protocol.statement import open_statement, seal
 from protocol.tensor import tensor_hash
+from protocol.terms import PPM, AuditTerms, TaskTerms
 from protocol.trace import OpeningRequest, TraceBinding, steps_root
 from tests.node.builders import DOMAIN, announcement
 from tests.p2p.nodes import connect, open_hosts, secret

@@ -8,8 +8,8 @@ from node.exchange import trace_keeping
 from node.exchange.trace_keeping import ASK_AGAIN_MS, TraceKeeper
 from node.exchange.work_records import WorkRecords
 from node.inference.traces.trace_store import TRACE_BYTES_MAX, TraceStore
-from protocol.audit_draw import PPM, AuditTerms
 from protocol.keeping import DICE_SETTLING_MS
+from protocol.terms import PPM, AuditTerms
 from tests.protocol import builders
 from tests.protocol.builders import COMMITTED, COORDINATOR, DOMAIN, EPOCH, FIRST_RANKED, TASK, view
 

@@ -27,9 +27,9 @@ from protocol.messages import (
     TaskReply,
 )
 from protocol.pay import PaySchedule, SignedVoucher
-from protocol.rules.view import TaskTerms
 from protocol.signature import sign_digest
 from protocol.statement import Domain, open_statement, read_envelope, seal
+from protocol.terms import TaskTerms
 from protocol.work import ImageNumbers, SourceRole, Work, WorkKind
 
 MINER = Key.of(b"\x02" * 32)

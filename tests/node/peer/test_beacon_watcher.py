@@ -14,8 +14,9 @@ from node.peer.beacon_watcher import (
     BeaconWatcher,
 )
 from node.peer.block_search import BlocksDisagree
-from protocol.audit_draw import AuditTerms, BeaconBlock
+from protocol.audit_draw import BeaconBlock
 from protocol.rules.view import SEED_SETTLING_MS
+from protocol.terms import AuditTerms
 
 TERMS = AuditTerms(beacon_margin_ms=1_000)
 CONFIRMATIONS, POLL_MS, BLOCK_S = 3, 500, 2

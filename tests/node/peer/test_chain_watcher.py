@@ -22,8 +22,8 @@ from node.peer.chain_watcher import (
 from node.system.events import ChainReorganised, EventBus
 from protocol.audit_draw import BeaconBlock
 from protocol.registrations import Registrations
-from protocol.rules.view import TaskTerms
 from protocol.statement import Domain
+from protocol.terms import TaskTerms
 
 POLL_MS = 1000
 CONFIRMATIONS = 3

@@ -18,8 +18,9 @@ from node.peer.leaf_keeper import (
     LeafKeeper,
 )
 from node.peer.seed_turns import TURN_POLLS, leaf_turn
-from protocol.rules.view import TaskTerms, View
+from protocol.rules.view import View
 from protocol.statement import Domain
+from protocol.terms import TaskTerms
 from tests.node.peer.test_seed_turns import FakeSender, address, epoch_with
 
 POLL_S = 1.0

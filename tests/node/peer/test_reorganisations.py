@@ -13,8 +13,9 @@ from protocol.draw import rank_for_task, task_seed
 from protocol.errors import GossipIgnore
 from protocol.evidence import verify_evidence
 from protocol.rules.tasks import validate_task
-from protocol.rules.view import SEED_SETTLING_MS, Misranked, Seen, TaskTerms
+from protocol.rules.view import SEED_SETTLING_MS, Misranked, Seen
 from protocol.statement import Domain
+from protocol.terms import TaskTerms
 from tests.contracts.world import (
     COORDINATOR_STAKE_WEI,
     EPOCH_BLOCKS,

@@ -7,8 +7,9 @@ from contracts.records import Epoch
 from node.peer.chain_watcher import ChainWatcher
 from node.peer.seed_turns import SEED_TURNS_MAX, TURN_POLLS, seed_turn
 from protocol.draw import EpochView, Snapshot
-from protocol.rules.view import TaskTerms, View
+from protocol.rules.view import View
 from protocol.statement import Domain
+from protocol.terms import TaskTerms
 
 POLL_S = 1.0
 DOMAIN = Domain(31337, bytes(20))

@@ -2,11 +2,11 @@ import dataclasses
 
 import pytest
 
-from protocol.audit_draw import PPM, AuditTerms
 from protocol.errors import GossipReject
 from protocol.evidence import TwoStatements, verify_evidence
 from protocol.rules import offers, results, tasks, verdicts, view
 from protocol.rules.view import Equivocation, Seen, View, check_slot_is_free, slot_key
+from protocol.terms import PPM, AuditTerms
 from tests.protocol import builders
 from tests.protocol.builders import (
     DOMAIN,
