@@ -1,4 +1,4 @@
-"""What a network gives all its tasks and audits alike: times, and how much is audited.
+"""Terms of a network: times of all its tasks and audits, and how much of the work is audited.
 
 Is: values that every role reads from the network's parameters.
 Is not: the draw or the rules that go by them: a bootstrap peer reads these and needs no numpy for it.

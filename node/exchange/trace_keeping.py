@@ -84,7 +84,7 @@ class TraceKeeper:
             self._store.release(task_id)
 
     def _draw(self, task_id: bytes, task: TaskAnnouncement, view: View) -> AuditDraw | None:
-        """What the dice say; None where this node cannot know it, and then the trace stays."""
+        """The draw of the dice; None where this node cannot know it, and then the trace stays."""
         beacon = view.beacons.get(task.deadline_ms)
         if beacon is None:
             self._want_beacon(task.deadline_ms)
