@@ -206,7 +206,8 @@ async def open_market(
             market.names[keys[item.name].address] = item.name
             if item.role is Role.COORDINATOR:
                 market.api_url = started[item.name]["api_url"]
-                market.portal_url = started[item.name]["portal_url"]
+                # A node that a test has changed may have none.
+                market.portal_url = started[item.name].get("portal_url", "")
                 market.token = (folder / item.name / TOKEN_FILE).read_text().strip()
         yield market
 
