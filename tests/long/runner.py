@@ -40,7 +40,7 @@ def run_all(
 def run(entry: Entry, output: Path) -> Outcome:
     """Run one entry until it ends or its time is over; then all processes of its session are killed."""
     started = time.monotonic()
-    with output.open("wb") as file, tempfile.TemporaryDirectory() as folder:
+    with output.open("wb") as file, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             process = subprocess.Popen(
                 entry.command,
