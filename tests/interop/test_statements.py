@@ -10,11 +10,13 @@ from multiaddr import Multiaddr
 
 from p2p.gossip.service import GossipService
 from p2p.mesh import Validation
+from protocol.evidence import FORM_OF
 from protocol.messages import Offer
 from protocol.rules import offers
 from protocol.rules.view import Seen
 from protocol.statement import open_statement
 from tests.interop.peer import FOLDER, js_peer, until_async
+from tests.limits import CHILD_TIMEOUT_S
 from tests.p2p.nodes import open_hosts, secret, until
 from tests.protocol import builders
 from tests.protocol.builders import DOMAIN, MINERS, MODEL_ID, NOW_MS, STRANGER, offer, sealed
@@ -48,12 +50,16 @@ def validator(accepted):
 def test_their_replay_of_our_vectors__agrees_in_every_case():
     vectors = FOLDER.parent / "vectors"
     ended = subprocess.run(
-        ["node", FOLDER / "js" / "vectors.js", vectors], capture_output=True, text=True, timeout=60
+        ["node", FOLDER / "js" / "vectors.js", vectors],
+        capture_output=True,
+        text=True,
+        timeout=CHILD_TIMEOUT_S,
     )
     assert ended.returncode == 0, ended.stderr
     replayed = json.loads(ended.stdout)
     assert replayed["offers"] == len(json.loads((vectors / "rules" / "offers.json").read_text()))
     assert min(replayed.values()) >= 2
+    assert replayed["evidence"] == len(FORM_OF) - 4  # of the others, rules of statements alone are asked
     assert replayed["traces"] == len(json.loads((vectors / "trace.json").read_text()))
 
 

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import * as cbor from './cbor.js'
 import { drawAudit, drawnPlaces, packBins } from './audit.js'
 import { rankForTask, ranking, taskSeed } from './draw.js'
+import { judge as judgeEvidence } from './evidence.js'
 import { proves, root, sha256 } from './merkle.js'
 import { halves, singles } from './half.js'
 import { decodeHead, firstLatent, integersOf, modelId, nextLatent, provesRow, rowOf, sameHalf, tensorNumbers } from './model.js'
@@ -172,6 +173,28 @@ function replaySteps () {
   return vectors.starts.length + vectors.steps.length
 }
 
+function replayEvidence () {
+  const { view, pieces } = load('evidence.json')
+  const separator = domainSeparator(view.chain_id, hex(view.slashing_contract))
+  const known = pieces.filter(({ finding }) => finding !== null)
+  for (const { encoded, document, finding } of known) {
+    const data = hex(encoded)
+    const offence = judgeEvidence(separator, data)
+    assert.equal(`0x${offence.signer.toString('hex')}`, document.signer)
+    assert.equal(`0x${offence.slot.toString('hex')}`, document.slot)
+    assert.deepEqual(offence.finding, finding)
+    // Whichever byte is another, nothing is proved against this signer; every 31st is tried.
+    for (let at = 0; at < data.length; at += 31) {
+      const other = Buffer.from(data)
+      other[at] ^= 1
+      let found
+      try { found = judgeEvidence(separator, other) } catch { continue }
+      assert(!found.signer.equals(offence.signer) || found.finding.number !== finding.number, `byte ${at}`)
+    }
+  }
+  return known.length
+}
+
 function replayPay () {
   const vectors = load('pay.json')
   for (const vector of vectors.schedules) {
@@ -221,6 +244,7 @@ process.stdout.write(JSON.stringify({
   traces: replayTraces(),
   models: replayModels(),
   steps: replaySteps(),
+  evidence: replayEvidence(),
   pay: replayPay(),
   offers: replayOffers()
 }) + '\n')
