@@ -144,29 +144,39 @@ class MinerEvent(enum.Enum):
 
 
 class AuditorState(enum.Enum):
-    """Where the audit of one miner's work is, for an auditor that was drawn for it."""
+    """Where the audit of one miner's work is, for a node that may be drawn to audit it."""
 
+    HEARD = "heard"
+    """A commitment has been heard; the dice are not known yet."""
     DRAWN = "drawn"
-    """A commitment has been heard."""
+    """The dice have drawn this node; the miner is to be asked, or asked once more."""
     ASKED = "asked"
     """The miner was asked to open steps of its trace."""
     CHECKING = "checking"
     """It has opened them."""
     JUDGED = "judged"
-    """The verdict is signed."""
+    """The verdict is known, and not written down yet."""
+    NOTED = "noted"
+    """The verdict is written down: from now on it may be signed."""
     PUBLISHED = "published"
     """The verdict is with everybody."""
+    PASSED = "passed"
+    """The dice have not drawn this node, or do not any more."""
     EXPIRED = "expired"
-    """The time for the audit passed without a verdict."""
+    """The time for the audit passed without a verdict, or this node cannot make one."""
 
 
 class AuditorEvent(enum.Enum):
     """Events in the life of an audit."""
 
+    DRAW = "draw"
+    PASS = "pass"  # noqa: S105 - not a password
     ASK = "ask"
     GET_OPENING = "get opening"
     MISS_OPENING = "miss opening"
+    WANT_MORE = "want more"
     JUDGE = "judge"
+    NOTE = "note"
     PUBLISH = "publish"
     EXPIRE = "expire"
 
@@ -265,16 +275,27 @@ MINER = Table(
     },
 )
 AUDITOR = Table(
-    AuditorState.DRAWN,
+    AuditorState.HEARD,
     {
+        (AuditorState.HEARD, AuditorEvent.DRAW): AuditorState.DRAWN,
+        (AuditorState.HEARD, AuditorEvent.PASS): AuditorState.PASSED,
+        (AuditorState.HEARD, AuditorEvent.EXPIRE): AuditorState.EXPIRED,
         (AuditorState.DRAWN, AuditorEvent.ASK): AuditorState.ASKED,
+        (AuditorState.DRAWN, AuditorEvent.JUDGE): AuditorState.JUDGED,
+        (AuditorState.DRAWN, AuditorEvent.PASS): AuditorState.PASSED,
         (AuditorState.DRAWN, AuditorEvent.EXPIRE): AuditorState.EXPIRED,
         (AuditorState.ASKED, AuditorEvent.GET_OPENING): AuditorState.CHECKING,
-        (AuditorState.ASKED, AuditorEvent.MISS_OPENING): AuditorState.JUDGED,
+        (AuditorState.ASKED, AuditorEvent.MISS_OPENING): AuditorState.DRAWN,
+        (AuditorState.ASKED, AuditorEvent.PASS): AuditorState.PASSED,
         (AuditorState.ASKED, AuditorEvent.EXPIRE): AuditorState.EXPIRED,
+        (AuditorState.CHECKING, AuditorEvent.WANT_MORE): AuditorState.DRAWN,
         (AuditorState.CHECKING, AuditorEvent.JUDGE): AuditorState.JUDGED,
+        (AuditorState.CHECKING, AuditorEvent.PASS): AuditorState.PASSED,
         (AuditorState.CHECKING, AuditorEvent.EXPIRE): AuditorState.EXPIRED,
-        (AuditorState.JUDGED, AuditorEvent.PUBLISH): AuditorState.PUBLISHED,
+        (AuditorState.JUDGED, AuditorEvent.NOTE): AuditorState.NOTED,
+        (AuditorState.JUDGED, AuditorEvent.EXPIRE): AuditorState.EXPIRED,
+        (AuditorState.NOTED, AuditorEvent.PUBLISH): AuditorState.PUBLISHED,
+        (AuditorState.NOTED, AuditorEvent.EXPIRE): AuditorState.EXPIRED,
     },
 )
 

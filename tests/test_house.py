@@ -264,6 +264,8 @@ TESTED_ELSEWHERE = {
     "node/inference/pool/tickets.py": "tests/node/inference/pool/test_pool_time.py",
     "node/inference/pool/workers.py": "tests/node/inference/pool/test_pool_faults.py",
     "node/peer/finding.py": "tests/node/peer/test_network_status.py",
+    "node/auditor/actions.py": "tests/node/auditor/test_engine.py",
+    "node/auditor/audits.py": "tests/node/auditor/test_engine.py",
     "node/miner/actions.py": "tests/node/miner/test_engine.py",
     "node/miner/ports.py": "tests/node/miner/test_engine_declines.py",
     "node/peer/multiaddrs.py": "tests/node/peer/test_address_book.py",

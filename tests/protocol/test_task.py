@@ -9,6 +9,7 @@ from protocol.task import (
     MINER,
     ORDER,
     TURN,
+    AuditorEvent,
     AuditorState,
     CoordinatorEvent,
     CoordinatorState,
@@ -81,7 +82,7 @@ def test_the_ended_states():
         MinerState.DECLINED,
         MinerState.GIVEN_UP,
     }
-    assert AUDITOR.ended == {AuditorState.PUBLISHED, AuditorState.EXPIRED}
+    assert AUDITOR.ended == {AuditorState.PUBLISHED, AuditorState.PASSED, AuditorState.EXPIRED}
 
 
 @EVERY_TABLE
@@ -112,8 +113,18 @@ def test_a_miner_can_always_give_up_and_always_be_told_that_it_is_not_needed():
         assert after(MINER, state, MinerEvent.HEAR_NOT_NEEDED) is MinerState.NOT_NEEDED
 
 
-def test_a_verdict_that_was_signed_is_never_thrown_away():
-    assert len([event for before, event in AUDITOR.transitions if before is AuditorState.JUDGED]) == 1
+def test_no_verdict_is_published_before_it_is_written_down():
+    assert [state for state, event in AUDITOR.transitions if event is AuditorEvent.PUBLISH] == [
+        AuditorState.NOTED
+    ]
+    assert [state for (_, event), state in AUDITOR.transitions.items() if event is AuditorEvent.NOTE] == [
+        AuditorState.NOTED
+    ]
+
+
+def test_an_audit_without_a_verdict_always_expires():
+    for state in set(AuditorState) - AUDITOR.ended:
+        assert after(AUDITOR, state, AuditorEvent.EXPIRE) is AuditorState.EXPIRED
 
 
 def test_a_task_is_exhausted_only_while_nobody_works():

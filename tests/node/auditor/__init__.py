@@ -1,0 +1,1 @@
+"""The auditor: its engine without a process, its shell with real hosts."""
