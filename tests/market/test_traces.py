@@ -3,6 +3,7 @@
 import base64
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,29 @@ def test_a_running_miner_tells_how_it_is(market):
         )
         assert run.stdout.startswith("working, as of"), run.stderr
         assert "ms an image" in run.stdout
+
+
+def test_the_dice_of_a_picture_are_thrown_after_its_deadline_and_name_two_auditors(market):
+    """On a devnet all work is selected; the block of the dice comes a second after the deadline, or two."""
+    with market.client() as client:
+        answer = client.post(
+            "/v1/images/generations", json={"prompt": "a dog", "steps": 18, "seed": 5}
+        ).json()
+        task_id = answer["cuckoo"]["tasks"][0]
+        receipt = verify_document(client.get(f"/v1/cuckoo/tasks/{task_id}").json())
+        task, miner = receipt.announcement.message, receipt.commitment.signer.address
+
+        def audits():
+            return client.get(f"/v1/cuckoo/tasks/{task_id}/explain").json()["audits"]
+
+        ends_s = task.deadline_ms / 1000 + CHILD_TIMEOUT_S
+        while "give the dice" not in (told := audits())[1]:
+            assert time.time() < ends_s, told
+            time.sleep(0.5)
+    assert told[2].endswith(f"below 100 % the work of 0x{miner.hex()} is audited")
+    others = set(market.description["addresses"].values()) - {f"0x{miner.hex()}"}
+    drawn = [line.partition(" of ")[0].split() for line in told if " checks steps " in line]
+    assert len(drawn) == 2
+    assert {words[0] for words in drawn} <= others
+    steps = [word.rstrip(",") for words in drawn for word in words if word.rstrip(",").isdigit()]
+    assert len(set(steps)) == len(steps) == 6
