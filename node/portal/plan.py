@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from contracts.calls import Call, Calls
-from contracts.records import Commission, NodeInfo, UnbondingRequest
+from contracts.records import Commission, NodeInfo, RewardStream, UnbondingRequest
 from contracts.terms import Terms
 from node.portal.errors import PortalRefusal
 from node.portal.wishes import Wish
@@ -61,6 +61,7 @@ class Facts:
     :ivar info: of the node; ``None`` if it is not registered.
     :ivar shares: of the account behind the node. :ivar staked_wei: their worth.
     :ivar head_time_s: of the newest block, from which delays count.
+    :ivar stream: of rewards; ``None`` where it does not matter. :ivar active_wei: all stake that it flows to.
     """
 
     terms: Terms
@@ -75,6 +76,8 @@ class Facts:
     staked_wei: int = 0
     claimable_wei: int = 0
     request: UnbondingRequest | None = None
+    stream: RewardStream | None = None
+    active_wei: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,7 @@ def _deposit(wish: Wish, facts: Facts, calls: Calls) -> Plan:
     make = calls.stake if wish.action == "stake" else calls.vote
     step = _step(make(wish.node, amount_wei), "does", wish.action, amount_wei=amount_wei, node=wish.node)
     steps = (*_approval(amount_wei, facts, calls), step)
-    lines = _stake_lines(amount_wei, facts)
+    lines = _stake_lines(wish, amount_wei, facts)
     if wish.action == "stake" and facts.info is None:
         lines = (*lines, Line("note", "key_without_node", {"node": wish.node}))
     return Plan(wish, steps, lines, _why_no_deposit(wish, facts, amount_wei))
@@ -265,7 +268,7 @@ def _register(wish: Wish, facts: Facts, calls: Calls) -> Plan:
         _step(calls.register(consent, wish.signature, wish.introduction), "does", "register", **values)
     )
     lines = (
-        *_stake_lines(wanted_wei, facts),
+        *_stake_lines(wish, wanted_wei, facts),
         Line("note", "registers_once"),
         Line("until", "consent_lapses", {"deadline_s": consent.deadline_s}),
     )
@@ -291,7 +294,7 @@ def _approval(amount_wei: int, facts: Facts, calls: Calls) -> tuple[Step, ...]:
     return (_step(call, "does", "approve", amount_wei=amount_wei, spender=calls.staking),)
 
 
-def _stake_lines(amount_wei: int, facts: Facts) -> tuple[Line, ...]:
+def _stake_lines(wish: Wish, amount_wei: int, facts: Facts) -> tuple[Line, ...]:
     delay_s = facts.terms.unbonding_delay_s
     lines = [
         Line("risk", "all_at_risk", {"amount_wei": amount_wei}),
@@ -304,7 +307,18 @@ def _stake_lines(amount_wei: int, facts: Facts) -> tuple[Line, ...]:
         if commission.next_from_s:
             rise = {"next_percent": _percent(commission.next), "from_s": commission.next_from_s}
             lines.append(Line("note", "commission_rises", rise))
-    return tuple(lines)
+    return (*lines, *_forecast(wish, amount_wei, facts))
+
+
+def _forecast(wish: Wish, amount_wei: int, facts: Facts) -> tuple[Line, ...]:
+    """The stake's part of the stream of rewards as it flows now, until it ends, without fees for work."""
+    stream, all_wei = facts.stream, facts.active_wei + amount_wei
+    if stream is None or not all_wei or stream.end_time_s <= facts.head_time_s:
+        return ()
+    left_wei = stream.wei_per_s * (stream.end_time_s - facts.head_time_s)
+    kept = facts.commission.now if wish.action == "vote" and facts.commission is not None else 0
+    earned_wei = left_wei * amount_wei * (BASIS_POINTS - kept) // (all_wei * BASIS_POINTS)
+    return (Line("note", "forecast", {"earned_wei": earned_wei, "end_s": stream.end_time_s}),)
 
 
 def _percent(basis_points: int) -> str:

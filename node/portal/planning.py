@@ -87,6 +87,8 @@ class Planning:
         if wish.action in {"stake", "vote", "register"}:
             staking = clients.deployment.staking
             questions["allowance_wei"] = lambda: clients.token.allowance(account, staking)
+            questions["stream"] = clients.rewards.stream
+            found["active_wei"] = self._reading.active_wei()
         if node:
             questions["info"] = lambda: clients.staking.node_info(node)
             questions["shares"] = lambda: clients.staking.shares(node, account)

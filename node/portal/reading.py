@@ -24,6 +24,7 @@ from node.portal.questions import Questions
 from node.settings import RoleName
 from node.system.clock import now_ms
 from node.system.observable import to_document
+from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.draw import EpochView, Snapshot
 
 HEAD_LIFE_MS: Final = 1_500
@@ -176,6 +177,13 @@ class Reading:
         return await self._questions.ask(
             "terms", TERMS_LIFE_MS, 5, lambda: read_terms(self._clients.rpc, deployment)
         )
+
+    def active_wei(self) -> int:
+        """All stake that counts in the present epoch, of both roles."""
+        latest = self._peer.view.latest
+        if latest is None:
+            return 0
+        return (latest.miners.total + latest.coordinators.total) * WEI_PER_MICRO_CAI
 
     async def head(self) -> Head:
         """The newest block."""

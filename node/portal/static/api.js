@@ -21,15 +21,15 @@ export function refusal(name, values) {
   return knows(`refused.${name}`) ? pieces(`refused.${name}`, values) : pieces("refused.other", { name });
 }
 
+// Longer than the node itself waits for its chain.
+const PATIENCE_MS = 60_000;
+
 async function ask(path, options = {}) {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
   let answer;
-  try {
-    answer = await fetch(`/api/${path}`, { credentials: "same-origin", cache: "no-store", ...options });
-  } catch {
-    throw new ApiError("silent");
-  }
   let body;
   try {
+    answer = await fetch(`/api/${path}`, { credentials: "same-origin", cache: "no-store", signal, ...options });
     body = await answer.json();
   } catch {
     throw new ApiError("silent");
@@ -47,9 +47,22 @@ export const transaction = (hash) => ask(`transactions/${encodeURIComponent(hash
 export const plan = (wish) =>
   ask("plan", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wish) });
 
-/** Follow the live feed; returns what ends it. @param {(event: object) => void} take */
+/**
+ * Follow the live feed while the page is seen; returns what ends it. A browser has six connections for a node: pages
+ * that nobody looks at must not hold them.
+ * @param {(event: object) => void} take
+ */
 export function follow(take) {
-  const source = new EventSource("/api/events");
-  source.addEventListener("message", (message) => take(JSON.parse(message.data)));
-  return () => source.close();
+  let source = null;
+  const attend = () => {
+    source?.close();
+    source = document.hidden ? null : new EventSource("/api/events");
+    source?.addEventListener("message", (message) => take(JSON.parse(message.data)));
+  };
+  attend();
+  document.addEventListener("visibilitychange", attend);
+  return () => {
+    document.removeEventListener("visibilitychange", attend);
+    source?.close();
+  };
 }

@@ -8,6 +8,7 @@ const FORMS = {
   text: String,
   number: format.number,
   cai: format.cai,
+  about: format.roughCai,
   coin: format.coin,
   weight: format.weight,
   time: format.time,

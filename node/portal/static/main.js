@@ -113,7 +113,7 @@ function showBanners() {
   if (shown.map((node) => node.textContent).join() !== [...banners.children].map((node) => node.textContent).join()) banners.replaceChildren(...shown);
 }
 
-/** Ask the node how things are, again and again. */
+/** Ask the node how things are, again and again, while the page is seen. */
 async function watch() {
   for (;;) {
     try {
@@ -132,6 +132,7 @@ async function watch() {
     showBanners();
     window.dispatchEvent(new Event("cuckoo:overview"));
     await new Promise((done) => setTimeout(done, REFRESH_MS));
+    while (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
   }
 }
 

@@ -1,9 +1,11 @@
 """What a plan says before a wallet opens, against the bytes that the wallet gets."""
 
+from dataclasses import replace
+
 import pytest
 
 from contracts.libraries import decode_abi
-from contracts.records import Commission, Consent, Role, UnbondingRequest
+from contracts.records import Commission, Consent, RewardStream, Role, UnbondingRequest
 from node.portal.errors import PortalRefusal
 from node.portal.plan import TYPICAL_GAS, document_of, fee_max_wei, make_plan
 from node.portal.wishes import Wish
@@ -61,6 +63,24 @@ def test_a_vote__allows_exactly_what_it_takes__and_says_what_can_be_lost_and_unt
     assert document["obstacle"] is None
 
 
+def test_a_forecast_is_the_stakes_part_of_the_funded_stream__after_the_owners():
+    stream = RewardStream(wei_per_s=1_000, end_time_s=NOW_S + 100, remaining_wei=1, carried_wei=0)
+    known = facts(
+        info=info(),
+        stream=stream,
+        active_wei=3 * TEN,
+        commission=Commission(now=2_500, next=0, next_from_s=0),
+    )
+    assert values(planned("vote", known), "forecast") == {
+        "earned_wei": str(100_000 // 4 * 3 // 4),
+        "end_s": str(stream.end_time_s),
+    }
+    # An owner pays itself no commission.
+    own = replace(known, info=info(owner=ACCOUNT))
+    assert values(planned("stake", own), "forecast")["earned_wei"] == str(100_000 // 4)
+    assert "forecast" not in keys(planned("vote", replace(known, head_time_s=stream.end_time_s)))
+
+
 def test_what_is_allowed_already_is_not_asked_for_again():
     document = planned("vote", facts(info=info(), allowance_wei=TEN))
     assert [step["function"] for step in document["steps"]] == ["vote"]
@@ -105,8 +125,6 @@ def test_stake_behind_a_key_that_nobody_registered_is_warned_of():
 def test_the_faucet_gives_no_more_than_its_limit__and_is_not_everywhere():
     obstacle = planned("faucet", amount_wei=TERMS.faucet_limit_wei + 1)["obstacle"]
     assert obstacle["name"] == "FaucetLimitExceeded"
-    from dataclasses import replace
-
     with pytest.raises(PortalRefusal) as refused:
         planned("faucet", facts(terms=replace(TERMS, faucet_limit_wei=None)))
     assert refused.value.values["name"] == "NoFaucet"

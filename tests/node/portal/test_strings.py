@@ -13,8 +13,9 @@ from node.portal.files import load_files
 from tests.node.portal.words import STRINGS, fits, places
 
 FORMS = {
-    "address", "cai", "coin", "contract", "duration", "hash", "number", "role", "text", "time", "untrusted",
-"weight" }  # fmt: skip
+    "about", "address", "cai", "coin", "contract", "duration", "hash", "number", "role", "text", "time",
+    "untrusted", "weight",
+}  # fmt: skip
 DEVANAGARI = re.compile("[\u0900-\u097f]")
 SCRIPTS = {path: file.body.decode() for path, file in load_files().items() if path.endswith(".js")}
 CONTRACTS_OWN = {
