@@ -21,6 +21,7 @@ from contracts.records import Equivocation, SlashOutcome
 from contracts.slashing import SlashingClient
 from contracts.transactions import Sender
 from node.commands.evidence_words import fault_words
+from protocol.amounts import format_cai
 from protocol.errors import CuckooError, DecodeError, InvalidMessage, LocalError
 from protocol.evidence import JUDGED_BY_CONTRACT, Evidence, Fault, Offence, verify_evidence
 from protocol.evidence_document import DOCUMENT_BYTES_MAX, from_document
@@ -140,6 +141,19 @@ async def submit_evidence(
     :raises ContractReverted: the contract refused, for example because this offence is slashed already.
     """
     return await report_of(clients.deployment, domain, evidence).send(clients.slashing, reporter)
+
+
+async def status_of(clients: Clients, offence: Offence) -> str:
+    """What has become of an offence on the chain, in a line."""
+    slashing = clients.slashing
+    reported = await slashing.reported(await key_of(slashing, offence))
+    if reported is None:
+        return "not reported yet"
+    reporter = f"reported by 0x{reported.reporter.hex()}"
+    if not reported.reward_wei:
+        return f"{reporter}; the reward is paid"
+    last_block = reported.since_block + await slashing.priority_blocks()
+    return f"{reporter}; {format_cai(reported.reward_wei)} can be claimed after block {last_block}"
 
 
 async def claim_reward(clients: Clients, payer: Sender, offence: Offence, tell: Callable[[str], None]) -> int:

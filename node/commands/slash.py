@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import cyclopts
 from cyclopts import App, Parameter
 
-from node.commands.chain_access import Chain, SignerOptions, run_on_chain
+from node.commands.chain_access import Chain, ChainOptions, SignerOptions, run_on_chain
 from node.commands.errors import show_errors
 from protocol.amounts import format_cai
 
@@ -162,6 +162,26 @@ def submit(
         print(f"paid to you: {format_cai(reward_wei)}")
 
     run_on_chain(reporter, send)
+
+
+@app.command
+def status(file: Path, /, *, chain: ChainOptions = ChainOptions()) -> None:
+    """Say whether an offence was reported, by whom, and whether its reward is paid. Needs no key.
+
+    Parameters
+    ----------
+    file
+        The evidence.
+    """
+    from node.commands.evidence_reports import read_evidence, report_of, status_of  # noqa: PLC0415
+
+    domain, evidence, offence = read_evidence(file)
+
+    async def look(opened: Chain) -> None:
+        report_of(opened.deployment, domain, evidence)  # or it is not for this chain
+        print(await status_of(opened.clients, offence))
+
+    run_on_chain(chain, look)
 
 
 @app.command

@@ -14,10 +14,12 @@ from node.commands.evidence_reports import (
     claim_reward,
     key_of,
     report_of,
+    status_of,
     submit_evidence,
 )
 from node.commands.evidence_submission import RewardLost, Submission, submit_with_priority
 from node.commands.report_file import begun_report, report_path
+from protocol.amounts import format_cai
 from protocol.errors import InvalidMessage
 from protocol.evidence import BrokenSequence, Fault, Offence, verify_evidence
 from protocol.evidence.makers import false_step
@@ -280,14 +282,21 @@ async def test_attack_a_copier_of_a_false_step_gets_nothing(world, tmp_path):
 async def test_a_false_step_in_the_clear_is_claimed_by_its_own_key(world):
     await world.register()
     domain, (evidence, *_) = faults(world)
-    outcome = await submit_evidence(world.clients, world.reporter, domain, evidence)
     offence = verify_evidence(domain, evidence, {})
+    assert await status_of(world.clients, offence) == "not reported yet"
+    outcome = await submit_evidence(world.clients, world.reporter, domain, evidence)
+    reporter = f"reported by 0x{world.reporter.address.hex()}"
+    last_block = await world.clients.epochs.clock() + await world.slashing.priority_blocks()
+    assert await status_of(world.clients, offence) == (
+        f"{reporter}; {format_cai(outcome.reward_wei)} can be claimed after block {last_block}"
+    )
     assert outcome.evidence_key == await key_of(world.slashing, offence)
     with pytest.raises(ContractReverted) as caught:
         await submit_evidence(world.clients, world.ben, domain, evidence)
     assert caught.value.name == "OffenceSpent"
     await world.chain.mine(300)
     assert await claim_reward(world.clients, world.ben, offence, print) == outcome.reward_wei
+    assert await status_of(world.clients, offence) == f"{reporter}; the reward is paid"
 
 
 async def test_what_the_contract_does_not_judge_is_not_sent(world):
