@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Plan, TraceFixture} from "./TraceFixture.sol";
 import {CanonicalCbor} from "../src/libraries/CanonicalCbor.sol";
 import {CommittedTrace} from "../src/libraries/CommittedTrace.sol";
+import {Faults} from "../src/libraries/Faults.sol";
 import {LatentRules} from "../src/libraries/LatentRules.sol";
 
 /// @notice A first latent that is not the seed's, with and without a source image.
@@ -54,7 +55,7 @@ contract SlashingStartTest is TraceFixture {
             (Plan memory p, uint256 quantile, bytes memory quantiles) = place(i);
             p.off = 0;
             showStart(p, quantile);
-            requireRefused(falseStart(p, quantiles), LatentRules.StartIsRight.selector);
+            requireRefused(falseStart(p, quantiles), Faults.NumberIsRight.selector);
             p.off = 1;
             showStart(p, quantile);
             requireProved(falseStart(p, quantiles));
@@ -66,7 +67,7 @@ contract SlashingStartTest is TraceFixture {
             (Plan memory p, uint256 quantile, bytes memory quantiles) = place(i);
             (p.kind, p.units, p.off) = (1, 20 - i, 0);
             showStart(p, quantile);
-            requireRefused(falseStart(p, quantiles), LatentRules.StartIsRight.selector);
+            requireRefused(falseStart(p, quantiles), Faults.NumberIsRight.selector);
             p.off = 1;
             showStart(p, quantile);
             requireProved(falseStart(p, quantiles));

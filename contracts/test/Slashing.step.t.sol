@@ -64,7 +64,7 @@ contract SlashingStepTest is TraceFixture {
         drawPlan(p);
         p.off = 0;
         bytes memory honest = evidence(p);
-        requireRefused(honest, LatentRules.StepIsRight.selector);
+        requireRefused(honest, Faults.NumberIsRight.selector);
         p.off = 1;
         requireProved(evidence(p));
     }
@@ -90,7 +90,7 @@ contract SlashingStepTest is TraceFixture {
     function test_the_first_step_has_coefficients_of_its_own() public {
         Plan memory p = plan();
         (p.step, p.off, p.twoSteps) = (0, 0, true);
-        requireRefused(evidence(p), LatentRules.StepIsRight.selector);
+        requireRefused(evidence(p), Faults.NumberIsRight.selector);
         p.off = 1;
         requireProved(evidence(p));
     }
@@ -100,7 +100,7 @@ contract SlashingStepTest is TraceFixture {
         p.step = 19;
         requireProved(evidence(p));
         p.off = 0;
-        requireRefused(evidence(p), LatentRules.StepIsRight.selector);
+        requireRefused(evidence(p), Faults.NumberIsRight.selector);
     }
 
     /// @dev The rows of a part of a schedule are its last ones.
@@ -119,9 +119,9 @@ contract SlashingStepTest is TraceFixture {
         Plan memory p = plan();
         (p.zero, p.twoSteps, p.off) = (true, twoSteps, 0);
         vm.assertEq(nextOf(p) & 0x7fff, 0, "zero is right");
-        requireRefused(evidence(p), LatentRules.StepIsRight.selector);
+        requireRefused(evidence(p), Faults.NumberIsRight.selector);
         p.off = 0x8000;
-        requireRefused(evidence(p), LatentRules.StepIsRight.selector);
+        requireRefused(evidence(p), Faults.NumberIsRight.selector);
         p.off = 1;
         requireProved(evidence(p));
     }
@@ -148,7 +148,7 @@ contract SlashingStepTest is TraceFixture {
         p.whole = true;
         showStep(p);
         p.number = 101;
-        requireRefused(falseStep(p), LatentRules.StepIsRight.selector);
+        requireRefused(falseStep(p), Faults.NumberIsRight.selector);
         p.number = 164;
         requireRefused(falseStep(p), CommittedTrace.NotThePiece.selector);
         p.number = 256;
@@ -169,7 +169,7 @@ contract SlashingStepTest is TraceFixture {
         (uint256 announced, bytes memory honest) = (p.width, shown.announcement);
         p.width = 4 * bound(width, 1, 200);
         vm.assume(p.width != announced);
-        requireRefused(falseStep(p), LatentRules.StepIsRight.selector);
+        requireRefused(falseStep(p), Faults.NumberIsRight.selector);
         // In a tensor of so many numbers as another picture has.
         bytes memory next = randomHalves("other", sizeOf(p));
         p.number %= sizeOf(p);
@@ -238,7 +238,7 @@ contract SlashingStepTest is TraceFixture {
 
     function test_only_known_faults_are_judged() public {
         for (uint256 fault = 0; fault < 256; ++fault) {
-            bool known = fault == 2 || (fault >= 5 && fault <= 9);
+            bool known = fault == 2 || (fault >= 5 && fault <= 10);
             bytes memory proof = bytes.concat(head(4, 3), unsigned(fault), hex"00");
             if (!known) requireRefused(proof, Faults.UnknownFault.selector);
         }

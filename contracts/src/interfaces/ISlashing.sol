@@ -82,6 +82,7 @@ interface ISlashing {
     /// 7 NOT_FINITE       announcement, commitment, trace, step, part, size, number, [leaf], piece
     /// 8 STEP_COUNT       announcement, commitment
     /// 9 MALFORMED_TRACE  announcement, commitment, trace, model, public, step, part, [leaf], [tensor]
+    /// 10 FALSE_VERDICT   verdict, refuted: the FALSE_STEP or FALSE_START that it would need
     /// ```
     ///
     /// `earlier`, `later`, `commitment` are envelopes; `announcement` is a body, whose digest is the commitment's

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {CanonicalCbor} from "./CanonicalCbor.sol";
 import {CommittedTrace, Leaf, Trace} from "./CommittedTrace.sol";
 import {LatentRules} from "./LatentRules.sol";
-import {Announcement, SignedTask} from "./SignedTask.sol";
+import {Announcement, Finding, SignedTask} from "./SignedTask.sol";
 import {SoftFloat} from "./SoftFloat.sol";
 
 /// @notice What a piece of evidence proves.
@@ -32,7 +32,15 @@ library Faults {
     error SequenceHolds();
     /// @notice All units that were announced were made.
     error CountIsRight(uint256 units);
-    /// @notice The number is an honest one.
+    /// @notice That is what the scheduler, or the seed, gives.
+    error NumberIsRight(uint256 committed);
+    /// @notice The verdict is on another work.
+    error NotOnThisCommitment(bytes32 commitment, bytes32 found);
+    /// @notice The verdict has another reason, or is on another number.
+    error NotOnThisNumber(uint256 reason, uint256 place);
+    /// @notice The number is as false as the verdict says.
+    error VerdictIsRight(uint256 committed, uint256 expected);
+    /// @notice The number is neither infinite nor a NaN.
     error NumberIsFinite(uint256 number);
     /// @notice No trace has such a tensor.
     error NoSuchTensor(uint256 step, uint256 part);
@@ -45,6 +53,11 @@ library Faults {
     uint8 private constant NOT_FINITE = 7;
     uint8 private constant STEP_COUNT = 8;
     uint8 private constant MALFORMED_TRACE = 9;
+    uint8 private constant FALSE_VERDICT = 10;
+
+    /// @dev Reasons of verdicts.
+    uint256 private constant INITIAL_LATENT = 4;
+    uint256 private constant SCHEDULER_STEP = 5;
 
     uint256 private constant ITEMS_MAX = 11;
     /// @dev Of a statement: no transaction carries more.
@@ -65,10 +78,9 @@ library Faults {
         uint256 fault = cursor.unsigned(type(uint8).max);
         if (items != _itemsOf(fault)) revert UnknownFault(fault, items);
         if (fault == BROKEN_SEQUENCE) return _brokenSequence(cursor, domain);
+        if (fault == FALSE_VERDICT) return _falseVerdict(cursor, domain);
         Trace memory trace;
-        SignedTask.readAnnouncement(trace.task, cursor.byteString(1, BYTES_MAX), domain);
-        SignedTask.readCommitment(trace.commitment, cursor.byteString(1, BYTES_MAX), domain);
-        CommittedTrace.requireImage(trace.task, trace.commitment);
+        _readTask(trace, cursor, domain);
         if (fault == STEP_COUNT) {
             if (trace.commitment.unitsDone == trace.task.units) revert CountIsRight(trace.task.units);
         } else {
@@ -78,11 +90,17 @@ library Faults {
         return Offence(uint8(fault), trace.commitment.miner, trace.task.digest);
     }
 
+    function _readTask(Trace memory trace, CanonicalCbor.Cursor memory cursor, bytes32 domain) private pure {
+        SignedTask.readAnnouncement(trace.task, cursor.byteString(1, BYTES_MAX), domain);
+        SignedTask.readCommitment(trace.commitment, cursor.byteString(1, BYTES_MAX), domain);
+        CommittedTrace.requireImage(trace.task, trace.commitment);
+    }
+
     /// @dev How many items evidence of a fault has, with its number; 0 if it is not judged.
     function _itemsOf(uint256 fault) private pure returns (uint256) {
         if (fault == FALSE_STEP || fault == FALSE_START) return ITEMS_MAX;
         if (fault == NOT_FINITE || fault == MALFORMED_TRACE) return 10;
-        if (fault == BROKEN_SEQUENCE || fault == STEP_COUNT) return 3;
+        if (fault == BROKEN_SEQUENCE || fault == STEP_COUNT || fault == FALSE_VERDICT) return 3;
         return 0;
     }
 
@@ -121,10 +139,54 @@ library Faults {
         } else {
             trace.readModel(cursor);
             trace.readPublic(cursor);
-            if (fault == FALSE_STEP) LatentRules.requireFalseStep(trace, cursor);
-            else if (fault == FALSE_START) LatentRules.requireFalseStart(trace, cursor);
-            else _requireMalformed(trace, cursor);
+            if (fault == MALFORMED_TRACE) {
+                _requireMalformed(trace, cursor);
+            } else {
+                (, uint256 committed, uint256 expected) = _numberOf(fault, trace, cursor);
+                if (SoftFloat.sameHalf(committed, expected)) revert NumberIsRight(committed);
+            }
         }
+    }
+
+    /// @dev A number of a latent, and what it has to be.
+    function _numberOf(uint256 fault, Trace memory trace, CanonicalCbor.Cursor memory cursor)
+        private
+        view
+        returns (uint256 place, uint256 committed, uint256 expected)
+    {
+        return fault == FALSE_STEP
+            ? LatentRules.numberOfStep(trace, cursor)
+            : LatentRules.numberOfStart(trace, cursor);
+    }
+
+    /// @dev A verdict, and the evidence that it would need, which shows that the number is right.
+    function _falseVerdict(CanonicalCbor.Cursor memory cursor, bytes32 domain)
+        private
+        view
+        returns (Offence memory)
+    {
+        Finding memory finding = SignedTask.readVerdict(cursor.byteString(1, BYTES_MAX), domain);
+        CanonicalCbor.Cursor memory refuted = CanonicalCbor.open(cursor.byteString(1, BYTES_MAX));
+        cursor.close();
+        refuted.array(ITEMS_MAX, ITEMS_MAX);
+        uint256 fault = refuted.unsigned(type(uint8).max);
+        bool isStep = fault == FALSE_STEP && finding.reason == SCHEDULER_STEP;
+        if (!isStep && !(fault == FALSE_START && finding.reason == INITIAL_LATENT)) {
+            revert NotOnThisNumber(finding.reason, finding.place);
+        }
+        Trace memory trace;
+        _readTask(trace, refuted, domain);
+        if (trace.commitment.digest != finding.commitment) {
+            revert NotOnThisCommitment(finding.commitment, trace.commitment.digest);
+        }
+        trace.readTrace(refuted);
+        trace.readModel(refuted);
+        trace.readPublic(refuted);
+        (uint256 place, uint256 committed, uint256 expected) = _numberOf(fault, trace, refuted);
+        refuted.close();
+        if (place != finding.place) revert NotOnThisNumber(finding.reason, finding.place);
+        if (!SoftFloat.sameHalf(committed, expected)) revert VerdictIsRight(committed, expected);
+        return Offence(FALSE_VERDICT, finding.auditor, finding.slot);
     }
 
     /// @dev The size need not be the task's: that which is under the tensor's hash is meant.

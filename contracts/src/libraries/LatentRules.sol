@@ -7,7 +7,8 @@ import {Sha256Tree} from "./Sha256Tree.sol";
 import {SoftFloat} from "./SoftFloat.sol";
 
 /// @title The two rules by which a latent follows from what was committed to, to the last bit of every number.
-/// @notice Both take the rest of the evidence, and revert unless it shows one number that is not the rule's.
+/// @notice Both take the rest of the evidence, which shows one number, and say what it is and should be. A place
+/// is the step shifted by 32 bits, and the number.
 library LatentRules {
     using CanonicalCbor for CanonicalCbor.Cursor;
     using CommittedTrace for CanonicalCbor.Cursor;
@@ -22,10 +23,6 @@ library LatentRules {
         bool looksBack;
     }
 
-    /// @notice That is what the scheduler gives.
-    error StepIsRight(uint256 committed);
-    /// @notice That is what the seed gives.
-    error StartIsRight(uint256 committed);
     /// @notice An infinite number, or a NaN, is a fault of its own; nothing is computed with it.
     error NotFinite(uint256 number);
     /// @notice The entries are not those of the table of quantiles.
@@ -33,6 +30,9 @@ library LatentRules {
 
     /// @notice Up to here the output is the one with the prompt alone.
     uint256 internal constant UNGUIDED_MILLI_MAX = 1000;
+
+    /// @notice From a step to the place of its number 0.
+    uint256 internal constant PLACE_SHIFT = 32;
 
     uint256 private constant STEP_MAX = type(uint16).max;
     uint256 private constant IMAGE_TO_IMAGE = 1;
@@ -59,42 +59,51 @@ library LatentRules {
     /// @notice A step of the scheduler: next x = e x + f m in the first that is run, a x + b m + c x' + d m' in
     /// all others, m the guided output. Each operation is rounded by itself, from left to right.
     /// @dev Where c and d are zero, their terms change the sign of a zero at most, and -0 is +0.
-    function requireFalseStep(Trace memory trace, CanonicalCbor.Cursor memory cursor) internal view {
-        uint256 step = cursor.unsigned(STEP_MAX);
+    function numberOfStep(Trace memory trace, CanonicalCbor.Cursor memory cursor)
+        internal
+        view
+        returns (uint256 place, uint256 committed, uint256 expected)
+    {
+        uint256 index = cursor.unsigned(STEP_MAX);
         uint256 number = cursor.unsigned(CommittedTrace.SIZE_MAX);
-        (uint256 row,) = trace.readRow(cursor, step);
-        Tensors memory tensors = _tensorsOf(trace, cursor, step, row);
+        place = index << PLACE_SHIFT | number;
+        (uint256 row,) = trace.readRow(cursor, index);
+        Tensors memory tensors = _tensorsOf(trace, cursor, index, row);
         uint256 guidance = _guidanceOf(trace);
         _openPieces(cursor, guidance != 0, tensors.looksBack);
-        uint256 committed = _finite(cursor, tensors.next, trace.size, number);
+        committed = _finite(cursor, tensors.next, trace.size, number);
 
         (uint256 latent, uint256 output) = _stateOf(cursor, tensors.here, trace.size, number, guidance);
-        latent = SoftFloat.multiply(_coefficient(row, step == 0 ? E : A), latent);
-        output = SoftFloat.multiply(_coefficient(row, step == 0 ? F : B), output);
+        latent = SoftFloat.multiply(_coefficient(row, index == 0 ? E : A), latent);
+        output = SoftFloat.multiply(_coefficient(row, index == 0 ? F : B), output);
         uint256 sum = SoftFloat.add(latent, output);
         if (tensors.looksBack) {
             (latent, output) = _stateOf(cursor, tensors.before, trace.size, number, guidance);
             sum = SoftFloat.add(sum, SoftFloat.multiply(_coefficient(row, C), latent));
             sum = SoftFloat.add(sum, SoftFloat.multiply(_coefficient(row, D), output));
         }
-        if (SoftFloat.sameHalf(committed, SoftFloat.toHalf(sum))) revert StepIsRight(committed);
+        expected = SoftFloat.toHalf(sum);
     }
 
     /// @notice The first latent: the seed's quantile r, or p z + q r with a source latent z.
-    function requireFalseStart(Trace memory trace, CanonicalCbor.Cursor memory cursor) internal view {
-        uint256 number = cursor.unsigned(CommittedTrace.SIZE_MAX);
+    function numberOfStart(Trace memory trace, CanonicalCbor.Cursor memory cursor)
+        internal
+        view
+        returns (uint256 number, uint256 committed, uint256 expected)
+    {
+        number = cursor.unsigned(CommittedTrace.SIZE_MAX);
         (uint256 row, uint256 q) = trace.readRow(cursor, 0);
         bytes32 first = trace.readLeaf(cursor, 0).latent;
         uint256 sum = _quantileOf(cursor, trace.seed, number);
         bool hasSource = trace.task.workKind == IMAGE_TO_IMAGE;
         cursor.array(hasSource ? 2 : 1, hasSource ? 2 : 1);
-        uint256 committed = _finite(cursor, first, trace.size, number);
+        committed = _finite(cursor, first, trace.size, number);
         if (hasSource) {
             uint256 source = SoftFloat.fromHalf(_finite(cursor, trace.source, trace.size, number));
             source = SoftFloat.multiply(_coefficient(row, P), source);
             sum = SoftFloat.add(source, SoftFloat.multiply(q, sum));
         }
-        if (SoftFloat.sameHalf(committed, SoftFloat.toHalf(sum))) revert StartIsRight(committed);
+        expected = SoftFloat.toHalf(sum);
     }
 
     /// @dev The leaves of a step, of the one after it, whose latent is the result, and of the one before it.

@@ -26,13 +26,25 @@ struct Announcement {
 /// @notice What a commitment says, as far as a fault hangs on it.
 struct Commitment {
     address miner;
+    bytes32 digest;
     bytes32 taskId;
     bytes32 outputHash;
     bytes32 traceRoot;
     uint256 unitsDone;
 }
 
-/// @title Announcements and commitments as they were signed.
+/// @notice What a verdict says that finds a number of a latent false.
+struct Finding {
+    address auditor;
+    bytes32 slot;
+    /// Digest of the commitment that was audited.
+    bytes32 commitment;
+    uint256 reason;
+    /// The step shifted by 32 bits, and the number.
+    uint256 place;
+}
+
+/// @title Announcements, commitments and verdicts as they were signed.
 /// @notice A body is read as far as the last field that is needed. What stands behind it is under the digest all
 /// the same, however long it is.
 library SignedTask {
@@ -43,8 +55,12 @@ library SignedTask {
     /// @notice An announcement is signed by somebody else than the coordinator that it names.
     error NotByCoordinator(address coordinator, address signer);
 
+    /// @notice A verdict finds no fault, or not in one number.
+    error NotAFinding(uint256 verdict, uint256 reason);
+
     uint8 internal constant ANNOUNCEMENT = 2;
     uint8 internal constant COMMITMENT = 4;
+    uint8 internal constant VERDICT = 5;
     uint256 internal constant IMAGE_TO_IMAGE = 1;
 
     bytes32 private constant STATEMENT_TYPEHASH =
@@ -53,6 +69,12 @@ library SignedTask {
     /// @dev How envelopes begin: an array of four, version 1, the kind.
     bytes3 private constant ANNOUNCEMENT_ENVELOPE = 0x840102;
     bytes3 private constant COMMITMENT_ENVELOPE = 0x840104;
+    bytes3 private constant VERDICT_ENVELOPE = 0x840105;
+    uint256 private constant VERDICT_FIELDS = 9;
+    /// @dev As the outcome of an audit.
+    uint256 private constant FAULT = 1;
+    uint256 private constant CHECKED_STEPS_MAX = 16;
+    uint256 private constant SKETCH_BYTES_MAX = 16;
     uint256 private constant ANNOUNCEMENT_FIELDS = 14;
     uint256 private constant COMMITMENT_FIELDS = 6;
     uint256 private constant WORK_FIELDS = 3;
@@ -133,8 +155,43 @@ library SignedTask {
         commitment.traceRoot = cursor.word();
         commitment.unitsDone = cursor.unsigned(UNITS_MAX);
         cursor.close();
-        bytes32 digest = digestOf(domain, COMMITMENT, commitment.taskId, keccak256(body));
-        commitment.miner = ECDSA.recoverCalldata(digest, signature);
+        commitment.digest = digestOf(domain, COMMITMENT, commitment.taskId, keccak256(body));
+        commitment.miner = ECDSA.recoverCalldata(commitment.digest, signature);
+    }
+
+    /// @notice Reads the envelope of a verdict that finds a number of a latent false; whoever has signed it is
+    /// the auditor.
+    function readVerdict(bytes calldata envelope, bytes32 domain)
+        internal
+        pure
+        returns (Finding memory finding)
+    {
+        (bytes calldata body, bytes calldata signature) = _open(envelope, VERDICT_ENVELOPE);
+        CanonicalCbor.Cursor memory cursor = CanonicalCbor.open(body);
+        cursor.array(VERDICT_FIELDS, VERDICT_FIELDS);
+        bytes32 taskId = cursor.word();
+        address miner = address(bytes20(cursor.byteString(ADDRESS_BYTES, ADDRESS_BYTES)));
+        finding.slot = keccak256(abi.encode(taskId, miner));
+        finding.commitment = cursor.word();
+        uint256 verdict = cursor.unsigned(type(uint8).max);
+        finding.reason = cursor.unsigned(type(uint8).max);
+        if (verdict != FAULT) revert NotAFinding(verdict, finding.reason);
+        for (uint256 checked = cursor.array(0, CHECKED_STEPS_MAX); checked != 0; --checked) {
+            cursor.array(2, 2);
+            cursor.unsigned(type(uint16).max);
+            cursor.byteString(0, SKETCH_BYTES_MAX);
+        }
+        cursor.unsigned(type(uint32).max);
+        if (cursor.array(0, 1) == 0) revert NotAFinding(verdict, finding.reason);
+        cursor.array(3, 3);
+        finding.place = cursor.unsigned(type(uint16).max) << 32;
+        // The latent is tensor 0.
+        cursor.unsigned(0);
+        finding.place |= cursor.unsigned(type(uint32).max);
+        cursor.word();
+        cursor.close();
+        bytes32 digest = digestOf(domain, VERDICT, finding.slot, keccak256(body));
+        finding.auditor = ECDSA.recoverCalldata(digest, signature);
     }
 
     function _open(bytes calldata envelope, bytes3 wanted)
