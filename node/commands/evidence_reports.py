@@ -144,7 +144,7 @@ async def submit_evidence(
 
 
 async def status_of(clients: Clients, offence: Offence) -> str:
-    """What has become of an offence on the chain, in a line."""
+    """The state of an offence on the chain, in a line."""
     slashing = clients.slashing
     reported = await slashing.reported(await key_of(slashing, offence))
     if reported is None:

@@ -45,7 +45,7 @@ class Fault(enum.IntEnum):
     """A verdict that finds a number false which is right."""
 
 
-JUDGED_BY_CONTRACT: Final = frozenset(Fault) - {Fault.WRONG_RANKING, Fault.FALSE_PART, Fault.FALSE_VERDICT}
+JUDGED_BY_CONTRACT: Final = frozenset(Fault) - {Fault.WRONG_RANKING, Fault.FALSE_PART}
 """The faults that the Slashing contract judges by itself."""
 
 

@@ -27,6 +27,7 @@ from protocol.messages import (
 )
 from protocol.schema import Bytes, Hash, Items
 from protocol.statement import Domain, Statement, open_statement, read_envelope, verify
+from protocol.work import SPECS
 
 STATEMENT_BYTES_MAX = 30 * 1024
 """Longest statement of a pair, so that two fit into one gossip message."""
@@ -171,6 +172,10 @@ def breaks_sequence(earlier: Statement[TaskAnnouncement], later: Statement[TaskA
 def verify_broken_sequence(domain: Domain, evidence: BrokenSequence) -> Offence:
     """As `verify_evidence`, of two announcements."""
     earlier, later = (_announcement(domain, data) for data in (evidence.earlier, evidence.later))
+    for statement in (earlier, later):
+        # The contract reads these, too. What it cannot judge must not stand in the place of what it can.
+        if statement.message.work.kind in SPECS:
+            statement.message.work.read_details()
     if earlier.signer != later.signer:
         raise InvalidMessage("the statements have different signers")
     if not breaks_sequence(earlier, later):

@@ -75,13 +75,13 @@ def test_list_names_first_what_the_contract_judges(folder, run):
         [True] * len(JUDGED_BY_CONTRACT) + [False] * (len(Fault) + 1 - len(JUDGED_BY_CONTRACT))
     )
     assert lines[-1] == "broken.json: no evidence: not a cuckoo-evidence/1 document"
-    for fault, signer in [
-        (Fault.WRONG_RANKING, COORDINATOR),
-        (Fault.FALSE_VERDICT, AUDITOR),
+    for fault, signer, judge in [
+        (Fault.WRONG_RANKING, COORDINATOR, "people"),
+        (Fault.FALSE_VERDICT, AUDITOR, "the contract"),
     ]:
         name = f"{fault.name.lower()}-{signer.address.hex()}.json"
         words = fault.name.lower().replace("_", " ")
-        assert f"{name}: {words} by 0x{signer.address.hex()}, for people" in lines
+        assert f"{name}: {words} by 0x{signer.address.hex()}, for {judge}" in lines
 
 
 def test_what_is_no_folder_or_no_evidence_is_a_clear_error(tmp_path, run):

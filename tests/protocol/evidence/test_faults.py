@@ -23,7 +23,7 @@ def test_the_numbers_of_faults():
 
 
 def test_the_faults_that_the_contract_does_not_judge():
-    assert set(Fault) - JUDGED_BY_CONTRACT == {Fault.WRONG_RANKING, Fault.FALSE_PART, Fault.FALSE_VERDICT}
+    assert set(Fault) - JUDGED_BY_CONTRACT == {Fault.WRONG_RANKING, Fault.FALSE_PART}
 
 
 def test_an_offence_says_whether_the_contract_judges_it():

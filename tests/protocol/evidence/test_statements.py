@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.errors import InvalidMessage, ProtocolError
+from protocol.errors import DecodeError, InvalidMessage, ProtocolError
 from protocol.evidence import (
     CHUNK_STATEMENT_BYTES_MAX,
     STATEMENT_BYTES_MAX,
@@ -235,6 +237,16 @@ def test_a_chain_that_holds_or_is_none(later, signer, why):
     with pytest.raises(InvalidMessage) as caught:
         verify_evidence(DOMAIN, BrokenSequence(builders.TASK.encoded, sealed(signer, later)), {})
     assert caught.value.reason == why
+
+
+@pytest.mark.parametrize("details", [b"", b"\x82\x18\x40"])
+def test_attack_a_broken_chain_that_the_contract_cannot_read_bars_no_other(details):
+    """A piece that peers take and the contract refuses would stand in the place of every true one."""
+    work = replace(builders.TASK.message.work, details=details)
+    earlier = sealed(COORDINATOR, builders.changed(builders.TASK.message, work=work))
+    later = sealed(COORDINATOR, builders.changed(NEXT, previous=NO_TASK))
+    with pytest.raises(DecodeError):
+        verify_evidence(DOMAIN, BrokenSequence(earlier, later), {})
 
 
 def test_a_wrong_ranking_is_an_offence_for_whoever_knows_the_epoch():
