@@ -90,12 +90,14 @@ class OpeningRequest(Encoded):
     :ivar steps: whose tensors are wanted, ascending, from 0.
     :ivar final_latent: 1 when the latent after the last step is wanted too, else 0.
     :ivar source_latent: 1 when what the source image was encoded to is wanted too, else 0.
+    :ivar work: 1 when input, sources and output are wanted too, before the opening, else 0.
     """
 
     task_id: Hash
     steps: Annotated[tuple[int, ...], Items(Uint16, 1, CHECKED_STEPS_MAX)]
     final_latent: Annotated[int, Uint(1)]
     source_latent: Annotated[int, Uint(1)] = 0
+    work: Annotated[int, Uint(1)] = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -267,6 +267,7 @@ TESTED_ELSEWHERE = {
     "node/auditor/actions.py": "tests/node/auditor/test_engine.py",
     "node/auditor/audits.py": "tests/node/auditor/test_engine.py",
     "node/miner/actions.py": "tests/node/miner/test_engine.py",
+    "node/exchange/kept_work.py": "tests/node/exchange/test_openings.py",
     "node/miner/ports.py": "tests/node/miner/test_engine_declines.py",
     "node/peer/multiaddrs.py": "tests/node/peer/test_address_book.py",
     "node/settings.py": "tests/node/test_cli.py",

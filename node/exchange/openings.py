@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 import structlog
 import trio
 
+from node.exchange.kept_work import KeptWork, receive_some, receive_work
 from node.exchange.work_records import WorkRecords
 from node.inference.traces.trace_file import TraceFile
 from node.inference.traces.trace_store import TraceStore
@@ -22,7 +23,7 @@ from protocol.audit import Audits
 from protocol.audit_draw import AuditedWork, draw_audit
 from protocol.bounded import Bounded
 from protocol.errors import CuckooError, InvalidMessage, Refusal
-from protocol.messages import TaskAnnouncement
+from protocol.messages import ResultCommitment, TaskAnnouncement
 from protocol.rules.view import View
 from protocol.statement import Statement, open_statement
 from protocol.tensor import NO_TENSOR, is_tensor
@@ -157,6 +158,10 @@ class OpeningServer:
     async def _open(self, stream: DirectStream, request: OpeningRequest) -> None:
         path = self._store.path_of(request.task_id)
         try:
+            if request.work:
+                kept = KeptWork.decode(await trio.to_thread.run_sync(self._store.work_of, request.task_id))
+                for payload in kept.payloads():
+                    await stream.send(payload)
             trace = await trio.to_thread.run_sync(TraceFile, path)
             with trace:
                 opening = open_leaves(
@@ -205,7 +210,40 @@ async def ask_opening(
     :raises ProtocolError: what came is not what was committed to.
     """
     await stream.send(request.encode())
-    opening = Opening.decode(await _receive(stream))
+    return await _receive_opening(stream, request, binding, trace_root)
+
+
+async def ask_work(
+    stream: DirectStream,
+    steps: tuple[int, ...],
+    task: Statement[TaskAnnouncement],
+    commitment: Statement[ResultCommitment],
+) -> tuple[KeptWork, OpenedTrace]:
+    """Ask a miner for all that an audit needs: input, sources and picture, and the opening of some steps.
+
+    :param stream: of `OPENINGS_PROTOCOL`, to the miner that signed the commitment.
+    :param steps: ascending.
+    :raises Refusal: the miner refuses, or does not answer in time.
+    :raises ProtocolError: what came is not what was announced and committed to.
+    """
+    message, committed = task.message, commitment.message
+    request = OpeningRequest(task.digest, steps, final_latent=1, source_latent=1, work=1)
+    await stream.send(request.encode())
+    work = await receive_work(stream, message, committed)
+    binding = TraceBinding(
+        task.digest,
+        commitment.signer.address,
+        message.model_id,
+        message.work.units,
+        committed.output_hash,
+    )
+    return work, await _receive_opening(stream, request, binding, committed.trace_root)
+
+
+async def _receive_opening(
+    stream: DirectStream, request: OpeningRequest, binding: TraceBinding, trace_root: bytes
+) -> OpenedTrace:
+    opening = Opening.decode(await receive_some(stream))
     leaves = verify_opening(binding, trace_root, request, opening)
     tensors = {}
     for step in request.steps:
@@ -219,15 +257,8 @@ async def ask_opening(
     return OpenedTrace(leaves, tensors, opening.final_latent, final, source)
 
 
-async def _receive(stream: DirectStream) -> bytes:
-    payload = await stream.receive()
-    if payload is None:
-        raise InvalidMessage("the opening ended early")
-    return payload
-
-
 async def _receive_hashed(stream: DirectStream, digest: bytes) -> bytes:
-    payload = await _receive(stream)
+    payload = await receive_some(stream)
     # Thousands of hashes, of a long one.
     if not await trio.to_thread.run_sync(is_tensor, payload, digest):
         raise InvalidMessage("opened tensor is not the committed one")

@@ -95,9 +95,19 @@ class CancelJob:
 
 @dataclass(frozen=True, slots=True)
 class KeepTrace:
-    """Put a task's trace where auditors may ask for it, and say so with `trace_kept`."""
+    """Put a task's trace where auditors may ask for it, and say so with `trace_kept`.
 
-    task: Statement[TaskAnnouncement]
+    :ivar start: the job that it is of.
+    :ivar output: what came out.
+    """
+
+    start: StartJob
+    output: bytes
+
+    @property
+    def task(self) -> Statement[TaskAnnouncement]:
+        """The task that the trace is of."""
+        return self.start.task
 
 
 @dataclass(frozen=True, slots=True)

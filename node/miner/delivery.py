@@ -60,8 +60,10 @@ class Deliveries:
         if not whole or shown_more or not 0 < len(finished.output) <= OUTPUT_BYTES_MAX:
             self._tasks.say_no(followed, SENSELESS)
             return
+        assert followed.start is not None
         followed.finished = finished
-        self._tasks.actions.append(KeepTrace(followed.task))
+        self._tasks.actions.append(KeepTrace(followed.start, finished.output))
+        followed.start = None
 
     def fail(self, followed: Followed, decline: Decline) -> None:
         """The job has come to nothing."""
@@ -108,7 +110,8 @@ class Deliveries:
         followed.sender = ResultSender(followed.task, followed.meter)
         followed.job_started = followed.job_running = True
         self._tasks.jobs.add(followed.id)
-        self._tasks.actions.append(StartJob(followed.task, intake.task_input, intake.sources))
+        followed.start = StartJob(followed.task, intake.task_input, intake.sources)
+        self._tasks.actions.append(followed.start)
 
     def needs_slot(self, followed: Followed) -> bool:
         """Whether the work is still to be done: no job of it runs, and nothing has come out."""

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from node.exchange.inputs import InputIntake
-from node.miner.actions import Action, CancelJob, CloseStream, Count, DiscardTrace, Finished, Send, TaskOver
+from node.miner.actions import (
+    Action,
+    CancelJob,
+    CloseStream,
+    Count,
+    DiscardTrace,
+    Finished,
+    Send,
+    StartJob,
+    TaskOver,
+)
 from node.miner.ports import Decline, Pay, Seal, Terms
 from node.miner.result_sender import ResultSender
 from node.pay.meter import TaskMeter
@@ -50,6 +60,7 @@ class Followed:
     :ivar input_by_ms: when an input that has begun to come must be here whole.
     :ivar away_until_ms: how long a job goes on without its coordinator.
     :ivar credited: `Pay.begin` has given credit.
+    :ivar start: the job, until its trace is being kept.
     :ivar finished: what the job has made, while its trace is being kept.
     :ivar commitment: what the miner has signed of it.
     :ivar result_bytes: held of it.
@@ -75,6 +86,7 @@ class Followed:
     job_started: bool = False
     job_running: bool = False
     away_until_ms: int | None = None
+    start: StartJob | None = None
     finished: Finished | None = None
     commitment: Statement[ResultCommitment] | None = None
     result_bytes: int = 0

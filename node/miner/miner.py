@@ -16,6 +16,7 @@ import structlog
 import trio
 
 from node.exchange.calls import Callee
+from node.exchange.kept_work import KeptWork
 from node.exchange.models import ModelServer
 from node.exchange.openings import OpeningServer
 from node.exchange.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
@@ -262,17 +263,19 @@ class Miner:
             case CancelJob(task_id=task_id):
                 self._jobs.pop(task_id).cancel()
             case KeepTrace(task=task):
-                self._act(self._engine.trace_kept(task.digest, steady_ms(), self._keep_trace(task)))
+                self._act(self._engine.trace_kept(task.digest, steady_ms(), self._keep_trace(action)))
             case DiscardTrace(task_id=task_id):
                 self._traces.discard(task_id)
             case _:
                 pass
 
-    def _keep_trace(self, task: Statement[TaskAnnouncement]) -> str:
+    def _keep_trace(self, keep: KeepTrace) -> str:
+        start, task_id = keep.start, keep.task.digest
+        work = KeptWork(start.task_input, start.sources, keep.output)
         try:
-            self._traces.keep(task.digest, task.encoded, now_ms())
+            self._traces.keep(task_id, start.task.encoded, work.encode(), now_ms())
         except (OSError, TraceError) as error:
-            log.warning("trace not kept", task=task.digest.hex(), error=str(error))
+            log.warning("trace not kept", task=task_id.hex(), error=str(error))
             return str(error) or "the trace cannot be kept"
         return ""
 

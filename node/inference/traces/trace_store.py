@@ -1,7 +1,8 @@
 """The traces that a miner keeps so that it can open them: which, for how long, and how many bytes of them.
 
-Is: a folder with two files a task, the trace that the worker wrote and the announcement that it is of. A
-trace counts from the moment its announcement is written beside it; what a crash left half done is removed.
+Is: a folder with three files a task: the trace that the worker wrote, the work that it is of (input, sources
+and picture, as `node/exchange/kept_work.py` has them), and the announcement. A trace counts from the moment
+its announcement is written beside it, the last of them; what a crash left half done is removed.
 Is not: what is in a trace (`trace_file`), or who may see it (`node/openings`).
 """
 
@@ -18,18 +19,19 @@ from node.system.files import OWNER_ONLY_FOLDER, write_private
 
 TRACE_LIFE_MS: Final = 6 * 60 * 60 * 1000
 """How long a trace is kept; several times the hour in which peers forward verdicts on a task."""
-TRACE_BYTES_MAX: Final = 12 * 1024**3
+TRACE_BYTES_MAX: Final = 14 * 1024**3
 """Bytes of all traces together; beyond it the oldest go. Room for a newcomer's 3,000 pictures an hour of the
 size of SDXL until their audits are over; see `tests/node/exchange/test_trace_keeping.py`."""
 TRACES_MAX: Final = 16_384
 TRACE_SUFFIX: Final = ".trace"
 TASK_SUFFIX: Final = ".task"
+RESULT_SUFFIX: Final = ".result"
 _TASK_ID_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """One trace. :ivar kept_at_ms: since when. :ivar size_bytes: of both files."""
+    """One trace. :ivar kept_at_ms: since when. :ivar size_bytes: of all its files."""
 
     kept_at_ms: int
     size_bytes: int
@@ -99,10 +101,11 @@ class TraceStore:
         """Where the trace of a task is, or is to be written."""
         return self._folder / (task_id.hex() + TRACE_SUFFIX)
 
-    def keep(self, task_id: bytes, announcement: bytes, now_ms: int) -> None:
+    def keep(self, task_id: bytes, announcement: bytes, work: bytes, now_ms: int) -> None:
         """The trace of a task is written: keep it, and let go of what is too old or too much.
 
         :param announcement: its envelope, from which it follows later who may see the trace.
+        :param work: input, sources and picture, which who may see the trace may see, too.
         :raises TraceError: it is not there.
         :raises OSError: the folder cannot be written.
         """
@@ -110,9 +113,10 @@ class TraceStore:
         if not path.is_file():
             self.counts.missing += 1
             raise TraceError("the trace is not there")
+        write_private(path.with_suffix(RESULT_SUFFIX), work)
         write_private(path.with_suffix(TASK_SUFFIX), announcement)
         self._forget(task_id)
-        self._add(task_id, _Kept(now_ms, path.stat().st_size + len(announcement)))
+        self._add(task_id, _Kept(now_ms, path.stat().st_size + len(announcement) + len(work)))
         self.counts.kept += 1
         self.prune(now_ms)
 
@@ -146,6 +150,13 @@ class TraceStore:
             self._drop(task_id)
             return None
 
+    def work_of(self, task_id: bytes) -> bytes:
+        """The work kept with a trace. :raises TraceError: it is not there."""
+        try:
+            return self.path_of(task_id).with_suffix(RESULT_SUFFIX).read_bytes()
+        except OSError as error:
+            raise TraceError("the work of the trace is not there") from error
+
     def prune(self, now_ms: int) -> None:
         """Remove what is older than its life, and the oldest of what is too much."""
         while self._kept:
@@ -163,14 +174,13 @@ class TraceStore:
         found = []
         for path in self._folder.iterdir():
             task_id = _task_id_of(path)
-            other = path.with_suffix(TASK_SUFFIX if path.suffix == TRACE_SUFFIX else TRACE_SUFFIX)
-            if task_id is None or not other.is_file():
+            files = [path.with_suffix(suffix) for suffix in (TRACE_SUFFIX, RESULT_SUFFIX, TASK_SUFFIX)]
+            if task_id is None or not all(file.is_file() for file in files):
                 self.counts.swept += 1
                 path.unlink(missing_ok=True)
             elif path.suffix == TASK_SUFFIX:
-                status = path.stat()
-                size_bytes = status.st_size + other.stat().st_size
-                found.append((int(status.st_mtime * 1000), task_id, size_bytes))
+                size_bytes = sum(file.stat().st_size for file in files)
+                found.append((int(path.stat().st_mtime * 1000), task_id, size_bytes))
         for kept_at_ms, task_id, size_bytes in sorted(found):
             self._add(task_id, _Kept(kept_at_ms, size_bytes))
 
@@ -186,13 +196,13 @@ class TraceStore:
         self._forget(task_id)
         path = self.path_of(task_id)
         # The announcement first: a trace without one is no trace.
-        path.with_suffix(TASK_SUFFIX).unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        for suffix in (TASK_SUFFIX, RESULT_SUFFIX, TRACE_SUFFIX):
+            path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def _task_id_of(path: Path) -> bytes | None:
     """The task whose file this is, if it is one of ours."""
-    if path.suffix not in {TRACE_SUFFIX, TASK_SUFFIX} or os.sep in path.stem:
+    if path.suffix not in {TRACE_SUFFIX, RESULT_SUFFIX, TASK_SUFFIX} or os.sep in path.stem:
         return None
     try:
         task_id = bytes.fromhex(path.stem)

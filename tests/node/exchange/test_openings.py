@@ -7,12 +7,14 @@ import pytest
 import trio
 from coincurve import PrivateKey
 
+from node.exchange.kept_work import KeptWork
 from node.exchange.openings import (
     REQUESTS_PER_PEER_MAX,
     WINDOW_MS,
     OpeningCounts,
     OpeningServer,
     ask_opening,
+    ask_work,
 )
 from node.exchange.protocols import OPENINGS_PROTOCOL
 from node.exchange.work_records import WorkRecords
@@ -23,22 +25,32 @@ from p2p.stream_errors import RemoteAborted
 from protocol.audit import Audits
 from protocol.audit_draw import BeaconBlock
 from protocol.draw import EpochView, Snapshot
-from protocol.errors import InvalidMessage
+from protocol.errors import InvalidMessage, ProtocolError
 from protocol.hashing import sha256
-from protocol.messages import RankedMiner, ResultCommitment
+from protocol.merkle import merkle_root
+from protocol.messages import RankedMiner, ResultCommitment, parts_of
 from protocol.rules.view import View
 from protocol.signature import address_of, sign_digest
 from protocol.statement import open_statement, seal
+from protocol.task_input import image_input
 from protocol.tensor import tensor_hash
 from protocol.terms import PPM, AuditTerms, TaskTerms
 from protocol.trace import OpeningRequest, TraceBinding, steps_root
-from tests.node.builders import DOMAIN, announcement
+from protocol.work import ImageNumbers, WorkKind
+from tests.node.builders import DOMAIN, announcement, image_work
+from tests.node.inference.builders import a_source
 from tests.p2p.nodes import connect, open_hosts, secret
 
 MINER, COORDINATOR, AUDITOR, STRANGER = range(4)
 ROWS = [(bytes([i]) * 70_000, bytes([i + 9]) * 70_000, bytes([i + 99]) * 70_000) for i in range(4)]
 FINAL = b"\x07" * 70_000
-IMAGE_HASH = sha256(b"image")
+PICTURE = bytes(range(256)) * 2_000
+IMAGE_HASH = sha256(PICTURE)
+SOURCE = a_source()
+"""The image to start from; what it was encoded to is another matter."""
+KEPT = KeptWork(
+    image_input(ImageNumbers(1, 4_000, len(ROWS)), ("a cat", ""), bytes(32), 0, SOURCE), (SOURCE,), PICTURE
+)
 
 
 def address(number):
@@ -60,7 +72,11 @@ def signed(number, message):
 
 def the_task(**changes):
     message = dataclasses.replace(
-        announcement(RankedMiner(address(MINER), 0)), coordinator=address(COORDINATOR), **changes
+        announcement(RankedMiner(address(MINER), 0)),
+        coordinator=address(COORDINATOR),
+        work=image_work(kind=WorkKind.IMAGE_TO_IMAGE),
+        input_commitment=KEPT.task_input.commitment(),
+        **changes,
     )
     return signed(COORDINATOR, message)
 
@@ -71,7 +87,10 @@ BEACONS = {TASK.message.deadline_ms: BeaconBlock(9, sha256(b"a block"), TASK.mes
 
 
 def committed(task, root):
-    return signed(MINER, ResultCommitment(task.digest, bytes(32), 5, IMAGE_HASH, root, len(ROWS)))
+    root_of_parts = merkle_root(parts_of(PICTURE))
+    return signed(
+        MINER, ResultCommitment(task.digest, root_of_parts, len(PICTURE), IMAGE_HASH, root, len(ROWS))
+    )
 
 
 class Clock:
@@ -100,7 +119,7 @@ class World:
         for row in ROWS:
             writer.add(*row)
         final = writer.finish(FINAL)
-        self.store.keep(task.digest, task.encoded, self.clock())
+        self.store.keep(task.digest, task.encoded, KEPT.encode(), self.clock())
         self.binding = TraceBinding(task.digest, address(MINER), task.message.model_id, len(ROWS), IMAGE_HASH)
         self.root = self.binding.root(steps_root(writer.leaves), final, tensor_hash(source))
         self.records.keep(committed(task, self.root), EPOCH, self.clock())
@@ -113,6 +132,15 @@ class World:
             return await ask_opening(
                 stream, OpeningRequest(task_id, steps, final, source), self.binding, self.root
             )
+
+    async def ask_all(self, asker, *steps, task=TASK, commitment=None):
+        async with self.hosts[asker].open_direct_stream(
+            self.hosts[MINER].peer_id, OPENINGS_PROTOCOL
+        ) as stream:
+            return await ask_work(stream, steps, task, commitment or committed(TASK, self.root))
+
+    def keep(self, kept):
+        self.store.path_of(TASK.digest).with_suffix(".result").write_bytes(kept)
 
 
 @asynccontextmanager
@@ -145,6 +173,54 @@ async def test_what_a_source_image_was_encoded_to_is_opened_too(tmp_path):
         opened = await world.ask(AUDITOR, 0, final=1, source=1)
         assert (opened.source, opened.final) == (source, FINAL)
         assert (await world.ask(AUDITOR, 0)).source == b""
+
+
+async def test_an_auditor_gets_all_that_it_needs_on_one_stream_from_the_miner(tmp_path):
+    latent = b"\x05" * 70_000
+    async with open_world(tmp_path, latent) as world:
+        for asker in (AUDITOR, COORDINATOR):
+            work, opened = await world.ask_all(asker, 1, 3)
+            assert work == KEPT
+            assert opened.tensors == {step: ROWS[step] for step in (1, 3)}
+            assert (opened.final, opened.source) == (FINAL, latent)
+        with pytest.raises(RemoteAborted, match="neither an auditor nor the coordinator"):
+            await world.ask_all(STRANGER, 1)
+        assert world.server.counts == OpeningCounts(opened=2, stranger=1)
+
+
+OTHER_INPUT = image_input(ImageNumbers(2, 4_000, len(ROWS)), ("a cat", ""), bytes(32), 0, SOURCE)
+LIES = {
+    "another seed": dataclasses.replace(KEPT, task_input=OTHER_INPUT),
+    "another source": dataclasses.replace(KEPT, sources=(SOURCE[:-1] + b"!",)),
+    "a shorter source": dataclasses.replace(KEPT, sources=(SOURCE[:-1],)),
+    "no source": dataclasses.replace(KEPT, sources=()),
+    "another picture": dataclasses.replace(KEPT, picture=PICTURE[:-1] + b"!"),
+    "a shorter picture": dataclasses.replace(KEPT, picture=PICTURE[:-1]),
+    "a longer picture": dataclasses.replace(KEPT, picture=PICTURE + b"!"),
+    "no picture": dataclasses.replace(KEPT, picture=b""),
+}
+
+
+@pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
+async def test_attack_input_source_or_picture_swapped_for_the_auditor(tmp_path, lie):
+    """What the miner shows is held against what it and the coordinator have signed, byte for byte."""
+    async with open_world(tmp_path) as world:
+        world.keep(lie.encode())
+        with pytest.raises(ProtocolError):
+            await world.ask_all(AUDITOR, 1)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0", b"\0\0\0\5ab", bytes(8), KEPT.encode()[:-1], KEPT.encode() + b"!"]
+)
+async def test_work_that_is_damaged_on_disk_is_not_passed_on(tmp_path, data):
+    async with open_world(tmp_path) as world:
+        world.keep(data)
+        with pytest.raises(RemoteAborted):
+            await world.ask_all(AUDITOR, 1)
+        assert world.server.counts == OpeningCounts(damaged=1)
+        # The opening alone is still to be had.
+        await world.ask(AUDITOR, 1)
 
 
 async def test_clear_refusals(tmp_path):
