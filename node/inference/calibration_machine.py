@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from node.inference.audit.sketch import APART_MAX, able, positions
+from node.inference.audit.sketch import APART_MAX, asked_about, bins_apart, positions
 from node.inference.calibration_cheats import CHEATS
 from node.inference.diffusion.checks import distance, excess, half_tensor
 from node.inference.diffusion.device import open_device
@@ -167,9 +167,9 @@ def compare_audits(
             for number in range(job.steps):
                 for part in filter(None, trace.tensors(number)[1:]):
                     found, one, other = half_tensor(part, outputs.shape[1:]), outputs[row], expected[row]
-                    asked, row = able(found), row + 1
+                    asked, row = asked_about(found), row + 1
                     bins = [positions(found, numbers, own=own)[asked] for numbers in (one, other)]
-                    apart = np.abs(bins[0] - bins[1])
+                    apart = bins_apart(*bins, circular=own)
                     beyond += [(apart > bound).sum() for bound in range(APART_MAX + 1)]
                     places += apart.size
                     largest = max(largest, excess(found, one))

@@ -1,7 +1,5 @@
 """A real `pipeline.Model` whose work a cheat alters, and its trace as an auditor gets it opened."""
 
-import hashlib
-import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +7,7 @@ from node.inference.audit.opened import OpenedWork
 from node.inference.diffusion import pipeline
 from node.inference.jobs.job import Finished
 from node.inference.traces.trace_file import TraceFile, TraceWriter
+from protocol.sketch import drawn_places
 
 
 class CheatingWriter(TraceWriter):
@@ -69,8 +68,6 @@ def opened(job, path, png, numbers=None):
         )
 
 
-def draw(step, tensor, numbers, key=b"auditor"):
-    """Places of a sketch, by hashes: as good as drawn."""
-    for place in itertools.count():
-        digest = hashlib.sha256(b"%s %d %d %d" % (key, step, tensor, place)).digest()
-        yield int.from_bytes(digest[:8], "big") % numbers
+def draw(step, tensor, count, wanted, auditor=b"auditor"):
+    """Places of a sketch, as the protocol draws them."""
+    return drawn_places(bytes(32), auditor.ljust(20, b"."), step, tensor, count, wanted)

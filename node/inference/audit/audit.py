@@ -18,9 +18,10 @@ from PIL import Image
 
 from node.inference.audit.exact import ReadWork, check_start, check_steps
 from node.inference.audit.opened import Check, Finding, OpenedWork, Report
-from node.inference.audit.sketch import CONDITIONAL, UNCONDITIONAL, sketch
+from node.inference.audit.sketch import sketch
 from node.inference.diffusion.checks import distance, excess
 from node.inference.diffusion.source_image import UnreadableImage, read_source
+from protocol.audit import TraceTensor
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,7 @@ ROWS_MAX: Final = 8
 PICTURE_LEVELS_MAX: Final = 1
 """Most levels of 255 by which a decoded picture may differ: one rounding of another kernel."""
 PPM: Final = 1_000_000
+_OUTPUTS: Final = (TraceTensor.UNCONDITIONAL, TraceTensor.CONDITIONAL)
 
 
 def audit(networks: Networks, work: OpenedWork, thresholds: Thresholds, draw: Draw) -> Report:
@@ -63,12 +65,12 @@ def audit(networks: Networks, work: OpenedWork, thresholds: Thresholds, draw: Dr
     scores, sketches = {}, {}
     for number, (_, *opened) in read.steps.items():
         # Without guidance there is no output without the prompt, neither opened nor computed.
-        compared = [
-            (tensor, one, other)
-            for tensor, one, other in zip((UNCONDITIONAL, CONDITIONAL), opened, outputs[number], strict=True)
+        compared = {
+            tensor: (one, other)
+            for tensor, one, other in zip(_OUTPUTS, opened, outputs[number], strict=True)
             if one is not None and other is not None
-        ]
-        found = [_score(one, other, steps[number], thresholds) for _, one, other in compared]
+        }
+        found = [_score(one, other, steps[number], thresholds) for one, other in compared.values()]
         all_scores += found
         scores[number] = max(found)
         sketches[number] = sketch(number, compared, draw, own=thresholds.by_tolerance)

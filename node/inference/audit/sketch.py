@@ -1,47 +1,43 @@
-"""Residual sketches: only who ran the denoiser can say of it where rounding threw something away.
+"""Residual sketches: where rounding threw something away, which only who ran the denoiser can say.
 
 Is: of each opened step some drawn numbers, and of each where the auditor's binary32 lies between two
-roundings to binary16, as a bin. That position follows from nothing that was opened: it is what the rounding
-threw away. Two auditors with different kernels agree within a bin; whoever guesses is right by chance. Is
-not: the draw of the places, which is the protocol's, nor a judgement of the miner.
+roundings to binary16, as a bin; and the comparison of two sketches. That position follows from nothing that
+was opened: it is what the rounding threw away. Two auditors with different kernels agree within a bin;
+whoever guesses is right by chance. Is not: the draw of the places and the bytes of a sketch
+(`protocol.sketch`), nor a judgement of the miner.
 
 Of class A the position is that of the auditor's number around the miner's, `(a - m) / unit + 1/2`. Of class
 B, where honest miners are off by more than a unit, it is that of the auditor's number around its own
-rounding.
+rounding; there the last bin and the first are neighbours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from math import comb, fsum
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from node.inference.diffusion.checks import units
+from protocol.audit import TraceTensor
+from protocol.sketch import BINS, PLACES, places_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     Half = NDArray[np.float16]
     Single = NDArray[np.float32]
-    Draw = Callable[[int, int, int], Iterator[int]]
-    """Step, output and its count of numbers to indices of them, without end."""
+    Draw = Callable[[int, TraceTensor, int, int], Sequence[int]]
+    """Step, output, count of numbers asked about and how many are wanted to indices among them."""
 
-UNCONDITIONAL: Final = 1
-CONDITIONAL: Final = 2
-PLACES: Final = 32
-BINS: Final = 16
 AGREEING_MIN: Final = 28
 """Of `PLACES`: room for numbers that another kernel has moved further."""
 APART_MAX: Final = 2
 """Beyond so many bins of `BINS` a guess would be right too often; such a package cannot be audited so."""
 _HALVES_SQUARED: Final = 4
-_ABLE_PARTS: Final = 8
-"""Where less than so small a part of an output is large, all of it is asked about: draws must end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +45,11 @@ class SketchRule:
     """How sketches of a package are held against each other.
 
     :ivar apart: bins by which honest auditors differ, 0 to `APART_MAX`; from its calibration.
+    :ivar circular: whether the last bin is next to the first; so in class B.
     """
 
     apart: int
+    circular: bool
 
     @property
     def guess(self) -> float:
@@ -66,16 +64,15 @@ class SketchRule:
         )
 
 
-def able(tensor: Half) -> NDArray[np.bool_]:
-    """Of each number, in C order, whether sketches ask about it: at least half of the root mean square.
+def asked_about(tensor: Half) -> NDArray[np.int64]:
+    """Indices, in C order, of the numbers of at least half of the root mean square of all.
 
     Small numbers have small units, and kernels differ there by more of them. The sum of squares is rounded
     once (`math.fsum`), and everything else of the comparison is exact, so that all machines ask about the
     same.
     """
     squares = np.square(tensor.astype(np.float64).ravel())
-    large: NDArray[np.bool_] = squares * (_HALVES_SQUARED * squares.size) >= fsum(squares)
-    return large if large.sum() * _ABLE_PARTS >= large.size else np.ones(large.size, dtype=np.bool_)
+    return np.flatnonzero(squares * (_HALVES_SQUARED * squares.size) >= fsum(squares))
 
 
 def positions(found: Half, expected: Single, *, own: bool) -> NDArray[np.int64]:
@@ -94,24 +91,25 @@ def positions(found: Half, expected: Single, *, own: bool) -> NDArray[np.int64]:
 
 
 def sketch(
-    step: int, outputs: Sequence[tuple[int, Half, Single]], draw: Draw, *, own: bool
+    step: int, outputs: Mapping[TraceTensor, tuple[Half, Single]], draw: Draw, *, own: bool
 ) -> tuple[int, ...]:
-    """The sketch of one step: as many places of each output, the first so many drawn that are asked about.
+    """The bins of one step's sketch. Of numbers that are not finite they say nothing.
 
-    :param outputs: which it is, what was found and what was expected; that without the prompt first.
-    :raises ValueError: an output has too few numbers for different places.
+    :param outputs: found and expected; that without the prompt is not there without guidance.
     """
     bins: list[int] = []
-    quota = PLACES // len(outputs)
-    for tensor, found, expected in outputs:
-        if found.size < _ABLE_PARTS * quota:
-            raise ValueError("the model's outputs are too small for sketches")
-        asked, taken = able(found), dict[int, None]()
-        drawn = (index for index in draw(step, tensor, found.size) if asked[index])
-        while len(taken) < quota:
-            taken.update(dict.fromkeys(islice(drawn, quota - len(taken))))
-        bins += positions(found, expected, own=own)[list(taken)].tolist()
+    for tensor, wanted in places_of(guided=TraceTensor.UNCONDITIONAL in outputs):
+        found, expected = outputs[tensor]
+        asked = asked_about(np.nan_to_num(found, posinf=0.0, neginf=0.0))
+        drawn = asked[np.asarray(draw(step, tensor, asked.size, wanted), dtype=np.int64)]
+        bins += positions(found, expected, own=own)[drawn].tolist()
     return tuple(bins)
+
+
+def bins_apart(one: NDArray[np.int64], other: NDArray[np.int64], *, circular: bool) -> NDArray[np.int64]:
+    """By how many bins each place differs."""
+    apart: NDArray[np.int64] = np.abs(one - other)
+    return np.minimum(apart, BINS - apart) if circular else apart
 
 
 def sketches_agree(one: Sequence[int], other: Sequence[int], rule: SketchRule) -> bool:
@@ -123,5 +121,5 @@ def sketches_agree(one: Sequence[int], other: Sequence[int], rule: SketchRule) -
         return False
     if not all(0 <= place < BINS for place in (*one, *other)):
         return False
-    hits = sum(abs(mine - theirs) <= rule.apart for mine, theirs in zip(one, other, strict=True))
-    return hits >= AGREEING_MIN
+    apart = bins_apart(np.array(one), np.array(other), circular=rule.circular)
+    return int((apart <= rule.apart).sum()) >= AGREEING_MIN

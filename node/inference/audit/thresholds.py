@@ -79,7 +79,7 @@ def class_a(accuse_ppb: int = ACCUSE_PPB_MIN, apart: int = 1) -> Thresholds:
         accuse_mean=accuse,
         convict_single=CONVICT_SINGLE_PARTS * accuse_ppb / PPB,
         convict_mean=CONVICT_MEAN_PARTS * accuse_ppb / PPB,
-        sketch=SketchRule(apart),
+        sketch=SketchRule(apart, circular=False),
     )
 
 
@@ -91,7 +91,7 @@ def class_b(apart: int = 1) -> Thresholds:
         accuse_mean=MEAN_RATIO,
         convict_single=CONVICT_SINGLE_RATIO,
         convict_mean=CONVICT_MEAN_RATIO,
-        sketch=SketchRule(apart),
+        sketch=SketchRule(apart, circular=True),
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from node.inference.audit import audit as audit_module
 from node.inference.audit.audit import audit
 from node.inference.audit.opened import Check, Finding
-from node.inference.audit.sketch import PLACES, SketchRule, sketches_agree
+from node.inference.audit.sketch import PLACES, sketches_agree
 from node.inference.audit.thresholds import class_a, class_b
 from node.inference.diffusion.checks import excess
 from node.inference.diffusion.pipeline import Model
@@ -18,7 +18,7 @@ from protocol.trace import TraceLeaf
 from tests.cheats.miner import draw, opened, work
 from tests.node.inference.builders import a_job, a_source, embedded
 
-RULE = SketchRule(1)
+RULE = class_a().sketch
 
 
 @pytest.fixture(scope="module")

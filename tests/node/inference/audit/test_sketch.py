@@ -1,7 +1,6 @@
 """Sketches: equal for whoever ran the model, by whatever kernels, and not to be guessed."""
 
 import math
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -10,19 +9,17 @@ from hypothesis import strategies as st
 
 from node.inference.audit.sketch import (
     AGREEING_MIN,
-    BINS,
-    CONDITIONAL,
-    PLACES,
-    UNCONDITIONAL,
     SketchRule,
-    able,
+    asked_about,
     positions,
     sketch,
     sketches_agree,
 )
+from protocol.audit import TraceTensor
+from protocol.sketch import BINS, PLACES, pack_bins, unpack_bins
 from tests.cheats.miner import draw
 
-RULE = SketchRule(1)
+RULE = SketchRule(1, circular=False)
 SHAPE = (4, 8, 8)
 
 
@@ -30,9 +27,9 @@ def single(seed):
     return np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)
 
 
-def sketched(step, found, expected, places=draw):
+def sketched(step, found, expected, places=draw, *, own=False):
     """The sketch of a step without guidance."""
-    return sketch(step, [(CONDITIONAL, found, expected)], places, own=False)
+    return sketch(step, {TraceTensor.CONDITIONAL: (found, expected)}, places, own=own)
 
 
 def test_a_position_is_where_the_auditor_lies_between_two_roundings():
@@ -56,63 +53,56 @@ def test_what_is_not_finite_has_a_position_like_any_other():
 
 
 def test_small_numbers_are_not_asked_about():
-    numbers = np.array([8.0, 0.1, 4.0, -4.1, 0.0], np.float16)
-    assert able(numbers).tolist() == [True, False, True, True, False]
+    assert asked_about(np.array([8.0, 0.1, 4.0, -4.1, 0.0], np.float16)).tolist() == [0, 2, 3]
     # Exactly half of the root mean square is enough.
-    assert able(np.array([10, 2, 2, 2, 0, 0, 0], np.float16)).sum() == 4
-    assert able(np.zeros(3, np.float16)).all()
-
-
-def test_attack_one_large_number_does_not_keep_an_auditor_drawing():
-    found = np.full(SHAPE, 1e-3, np.float16)
-    found[0, 0, 0] = 65504
-    assert able(found).all()
-    assert len(sketched(0, found, found.astype(np.float32))) == PLACES
-
-
-def test_outputs_that_are_too_small_are_refused():
-    small = np.ones(PLACES * 8 - 1, np.float16)
-    with pytest.raises(ValueError, match=r"^the model's outputs are too small for sketches$"):
-        sketched(0, small, small.astype(np.float32))
+    assert asked_about(np.array([10, 2, 2, 2, 0, 0, 0], np.float16)).tolist() == [0, 1, 2, 3]
+    assert asked_about(np.zeros(3, np.float16)).size == 3
 
 
 @given(st.permutations(range(64)))
 def test_no_order_of_summing_changes_what_is_asked_about(order):
     numbers = np.random.default_rng(3).standard_normal(64).astype(np.float16) * np.float16(100)
-    assert (able(numbers[list(order)]) == able(numbers)[list(order)]).all()
+    found = asked_about(numbers[list(order)])
+    assert {order[place] for place in found} == set(asked_about(numbers).tolist())
+
+
+def test_attack_one_large_number_stops_no_auditor():
+    found = np.full(SHAPE, 1e-3, np.float16)
+    found[0, 0, 0] = 65504
+    assert len(sketched(0, found, found.astype(np.float32))) == PLACES
+    found[0, 0, 0] = np.inf
+    assert len(sketched(0, found, found.astype(np.float32))) == PLACES
 
 
 def test_half_of_the_places_are_in_each_output():
     one, other = single(6), single(7)
     seen = []
 
-    def told(step, tensor, numbers):
-        assert (step, numbers) == (5, 256)
-        seen.append(tensor)
-        return draw(step, tensor, numbers)
+    def told(step, tensor, count, wanted):
+        seen.append((step, tensor, wanted))
+        return draw(step, tensor, count, wanted)
 
-    outputs = [(UNCONDITIONAL, one.astype(np.float16), one), (CONDITIONAL, other.astype(np.float16), other)]
+    outputs = {
+        TraceTensor.UNCONDITIONAL: (one.astype(np.float16), one),
+        TraceTensor.CONDITIONAL: (other.astype(np.float16), other),
+    }
     both = sketch(5, outputs, told, own=False)
-    assert seen == [UNCONDITIONAL, CONDITIONAL]
-    wrong = [outputs[0], (CONDITIONAL, other.astype(np.float16), other + np.float32(0.01))]
+    assert seen == [(5, TraceTensor.UNCONDITIONAL, 16), (5, TraceTensor.CONDITIONAL, 16)]
+    assert unpack_bins(pack_bins(both)) == both
+    wrong = outputs | {TraceTensor.CONDITIONAL: (other.astype(np.float16), other + np.float32(0.01))}
     assert sketch(5, wrong, draw, own=False)[:16] == both[:16]
     assert sketch(5, wrong, draw, own=False)[16:] != both[16:]
 
 
-def test_a_place_is_taken_once_and_only_where_it_is_asked_about():
+def test_drawn_places_are_among_the_numbers_asked_about():
     found = np.ones(SHAPE, np.float16)
     found[0] = 1e-3
     expected = found.astype(np.float32) + np.arange(256).reshape(SHAPE) * np.float32(2.0**-20)
-
-    def repeating(step, tensor, numbers):
-        for index in draw(step, tensor, numbers):
-            yield index
-            yield index
-            yield 0
-
-    bins = sketched(1, found, expected, repeating)
-    once = [index for index in dict.fromkeys(islice(draw(1, CONDITIONAL, 256), 200)) if index >= 64][:PLACES]
-    assert bins == tuple(positions(found, expected, own=False)[once].tolist())
+    asked = asked_about(found)
+    assert asked.tolist() == list(range(64, 256))
+    bins = sketched(1, found, expected)
+    drawn = asked[list(draw(1, TraceTensor.CONDITIONAL, 192, PLACES))]
+    assert bins == tuple(positions(found, expected, own=False)[drawn].tolist())
 
 
 def test_two_auditors_agree_and_a_sketch_has_a_bin_for_every_place():
@@ -144,7 +134,7 @@ def test_attack_a_guessed_sketch_does_not_agree(guess):
 
 def test_guessing_is_hopeless_at_one_bin_and_poor_at_two():
     """The sum of a binomial distribution's end, here by another way."""
-    rule = SketchRule(1)
+    rule = SketchRule(1, circular=False)
     hit = 3 / 16
     by_logarithm = sum(
         math.exp(
@@ -158,7 +148,7 @@ def test_guessing_is_hopeless_at_one_bin_and_poor_at_two():
     )
     assert rule.guess == pytest.approx(by_logarithm)
     assert rule.guess < 1e-16
-    assert 1e-12 < SketchRule(2).guess < 1e-9
+    assert 1e-12 < SketchRule(2, circular=False).guess < 1e-9
 
 
 def test_agreement_counts_places_within_the_bins():
@@ -166,7 +156,18 @@ def test_agreement_counts_places_within_the_bins():
     for wrong, agrees in ((PLACES - AGREEING_MIN, True), (PLACES - AGREEING_MIN + 1, False)):
         other = [10] * wrong + [9] * (PLACES - wrong)
         assert sketches_agree(one, other, RULE) is agrees
-    assert sketches_agree(one, [10] * PLACES, SketchRule(2))
+    assert sketches_agree(one, [10] * PLACES, SketchRule(2, circular=False))
+
+
+def test_the_ends_are_neighbours_in_class_b_only():
+    ends = [0] * PLACES, [BINS - 1] * PLACES
+    assert not sketches_agree(*ends, RULE)
+    assert sketches_agree(*ends, SketchRule(1, circular=True))
+    # Beside a tie two auditors round apart.
+    found = np.full(SHAPE, 1.1, np.float16)
+    tie = np.float32(1 + 2.0**-11)
+    near = [sketched(0, found, np.full(SHAPE, tie + away * 1e-6, np.float32), own=True) for away in (-1, 1)]
+    assert near == [(BINS - 1,) * PLACES, (0,) * PLACES]
 
 
 @pytest.mark.parametrize(
