@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -146,9 +147,10 @@ class EventStream(Response):
 
 
 async def _leave_with(receive: Receive, scope: trio.CancelScope) -> None:
-    """End the stream when its reader does."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+    """End the stream when its reader does, or sends what is not taken."""
+    with suppress(PortalRefusal):
+        while (await receive())["type"] != "http.disconnect":
+            pass
     scope.cancel()
 
 

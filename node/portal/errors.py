@@ -36,6 +36,7 @@ STATUS: Final = {
     "not_registered": 404,
     "our_fault": 500,
     "refused": 422,
+    "slow": 408,
     "too_large": 413,
 }
 """HTTP status by code."""

@@ -6,12 +6,14 @@ Is not: who somebody is; here everybody is a stranger.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import trio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +23,8 @@ REQUESTS_MAX: Final = 64
 """Requests under way, streams of events among them."""
 BODY_BYTES_MAX: Final = 8 * 1024
 """Bytes of a request's body: a consent with an introduction of 512 bytes has a tenth of it."""
+BODY_S: Final = 5.0
+"""In which a whole body has to come, from when it is first read."""
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 """Names of this machine. Any other in a Host header was resolved by somebody's name server: their page is
 then of one origin with ours, to the browser (DNS rebinding)."""
@@ -133,12 +137,20 @@ class Frontier:
 
 
 def _bounded(receive: Receive) -> Receive:
-    """The same, for a body of `BODY_BYTES_MAX`. :raises PortalRefusal: it goes on beyond."""
-    taken = 0
+    """The same, for a body of `BODY_BYTES_MAX` within `BODY_S`. :raises PortalRefusal: it goes on beyond."""
+    taken, is_whole, deadline = 0, False, math.inf
 
     async def receive_bounded() -> Message:
-        nonlocal taken
-        message = await receive()
+        nonlocal taken, is_whole, deadline
+        if is_whole:
+            return await receive()  # which waits for the reader to leave, for as long as an answer takes
+        deadline = min(deadline, trio.current_time() + BODY_S)
+        try:
+            with trio.fail_at(deadline):
+                message = await receive()
+        except trio.TooSlowError as error:
+            raise PortalRefusal("slow") from error
+        is_whole = not message.get("more_body", False)
         taken += len(message.get("body", b""))
         if taken > BODY_BYTES_MAX:
             raise PortalRefusal("too_large")

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 NO_PORTAL: Final = -1
 """As the port."""
 KEEP_ALIVE_S: Final = 30
-READ_S: Final = 10
 GRACE_S: Final = 1
 """How long answers under way may take when the node stops."""
 
@@ -88,7 +87,8 @@ async def serve_portal(
     config.accesslog = None
     config.errorlog = None
     config.keep_alive_timeout = KEEP_ALIVE_S
-    config.read_timeout = READ_S
+    # No read_timeout: it would end an answer or a stream whose reader sends nothing meanwhile. Headers must
+    # come within the keep-alive, and bodies within the frontier's bound.
     config.graceful_timeout = GRACE_S
     config.include_server_header = False
     try:

@@ -2,12 +2,13 @@
 
 import httpx2
 import pytest
+import trio
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from node.portal.app import HANDLERS
-from node.portal.frontier import BODY_BYTES_MAX, CONTENT_SECURITY_POLICY, REQUESTS_MAX, Frontier
+from node.portal.frontier import BODY_BYTES_MAX, BODY_S, CONTENT_SECURITY_POLICY, REQUESTS_MAX, Frontier
 
 HERE = "http://127.0.0.1:8440"
 
@@ -105,6 +106,29 @@ async def test_a_body_without_a_length_is_cut_at_the_bound():
     await app(scope, receive, send)
     assert (answered[0]["status"], answered[1]["body"]) == (413, b'{"error":{"code":"too_large"}}')
     assert len(read) == BODY_BYTES_MAX // 1024 + 1
+
+
+async def test_slowloris__a_body_that_drips_is_ended_at_the_bound(autojump_clock):
+    answered = []
+
+    async def receive():
+        await trio.sleep(BODY_S / 4)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def send(message):
+        answered.append(message)
+
+    async def take(request):
+        await request.body()
+        raise AssertionError("it has no end")
+
+    app = Frontier(Starlette(routes=[Route("/", take, methods=["POST"])], exception_handlers=HANDLERS))
+    headers = [(b"host", b"127.0.0.1"), (b"transfer-encoding", b"chunked")]
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": headers, "query_string": b""}
+    began_s = trio.current_time()
+    await app(scope, receive, send)
+    assert (answered[0]["status"], answered[1]["body"]) == (408, b'{"error":{"code":"slow"}}')
+    assert trio.current_time() - began_s == pytest.approx(BODY_S)
 
 
 async def test_a_header_twice_or_two_lengths_are_refused():

@@ -8,8 +8,11 @@ import pytest
 import trio
 from starlette.responses import PlainTextResponse
 
+from node.portal import app, frontier, serving
+from node.portal.app import Portal
 from node.portal.serving import require_allowed, serve_portal
 from protocol.errors import LocalError
+from tests.node.portal.test_app import Chain, peer_of
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "127.0.0.9"])
@@ -50,6 +53,39 @@ async def test_it_is_served_where_it_says():
         url = await nursery.start(serve_portal, PlainTextResponse("here"), "127.0.0.1", 0)
         async with httpx2.AsyncClient(trust_env=False) as http:
             assert (await http.get(url)).text == "here"
+        nursery.cancel_scope.cancel()
+
+
+async def test_an_idle_reader_of_the_feed_stays__longer_than_a_request_may_take(monkeypatch):
+    monkeypatch.setattr(app, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(serving, "KEEP_ALIVE_S", 0.2)
+    monkeypatch.setattr(frontier, "BODY_S", 0.05)
+    portal = Portal(peer_of(Chain()), "miner")
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve_portal, portal.frontier, "127.0.0.1", 0)
+        port = int(url.rpartition(":")[2])
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            await stream.send_all(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            told = b""
+            with trio.fail_after(5):
+                while told.count(b"still here") < 5:
+                    more = await stream.receive_some()
+                    assert more, "it was cut"
+                    told += more
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_feed_whose_request_never_ends_is_closed(monkeypatch):
+    monkeypatch.setattr(frontier, "BODY_S", 0.05)
+    portal = Portal(peer_of(Chain()), "miner")
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(serve_portal, portal.frontier, "127.0.0.1", 0)
+        async with await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2])) as stream:
+            await stream.send_all(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
+            with trio.fail_after(5):
+                while await stream.receive_some():
+                    pass
+        assert portal.pulse.counts.readers == 0
         nursery.cancel_scope.cancel()
 
 
