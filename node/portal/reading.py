@@ -8,6 +8,7 @@ Is not: HTTP (`app`), or what a wallet is to sign (`planning`).
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +21,7 @@ from node.peer.peer import Peer
 from node.portal.errors import PortalRefusal
 from node.portal.ledger import Ledger
 from node.portal.pulse import Pulse
-from node.portal.questions import Questions
+from node.portal.questions import BURST_MAX, Questions
 from node.settings import RoleName
 from node.system.clock import now_ms
 from node.system.observable import to_document
@@ -36,6 +37,9 @@ DRAWN_SHOWN_MAX: Final = 40
 """Miners that the picture of the draw has one by one; the rest is one field."""
 PAGE_NODES: Final = 50
 PAGE_POSITIONS: Final = 8
+HEAD_COST: Final = 2
+ACCOUNT_COST_MAX: Final = BURST_MAX - HEAD_COST
+"""As which the dearest account counts: beyond the burst it would never be shown."""
 METADATA_COST: Final = 8
 """Questions that looking an introduction up takes, usually fewer."""
 
@@ -65,6 +69,7 @@ class Reading:
     ) -> None:
         self._peer = peer
         self._role = role
+        self._version = metadata.version("cuckoo-peer")
         self._clients = peer.clients
         self._questions = questions
         self._pulse = pulse
@@ -76,7 +81,6 @@ class Reading:
     async def network(self) -> dict[str, Any]:
         """All that does not change: the network, its contracts and their terms, and whose page this is."""
         terms, parameters = await self.terms(), self._peer.network.parameters
-        status = self._peer.context.observable.snapshot()["node"]
         return {
             "name": parameters.name,
             "chain_id": self._peer.network.deployment.chain_id,
@@ -88,7 +92,7 @@ class Reading:
             "node": {
                 "address": to_document(self._peer.key.address),
                 "role": self._role,
-                "version": to_document(status)["version"],
+                "version": self._version,
                 "url": self._portal_url,
             },
         }
@@ -192,7 +196,7 @@ class Reading:
         async def look() -> Head:
             return Head(await rpc.block_number(), await rpc.head_time_s())
 
-        return await self._questions.ask("head", HEAD_LIFE_MS, 2, look)
+        return await self._questions.ask("head", HEAD_LIFE_MS, HEAD_COST, look)
 
     async def facts(self, node: bytes) -> NodeFacts:
         """A node as the chain has it now. :raises PortalRefusal: it is not registered."""
@@ -255,11 +259,11 @@ class Reading:
                 "positions": [await self._position(node, account, requests) for node, requests in pairs],
             }
 
-        cost = 2 + sum(3 + len(requests) for _, requests in pairs)
+        head = await self.head()
+        cost = min(ACCOUNT_COST_MAX, 2 + sum(3 + len(requests) for _, requests in pairs))
         key = ("account", account, offset, tuple(pairs))
         document = await self._questions.ask(key, SHORT_LIFE_MS, cost, look)
         owned = [entry.address for entry in self._peer.chain.nodes() if entry.owner == account]
-        head = await self.head()
         rest = {
             "address": account,
             "head_time_s": head.time_s,

@@ -2,6 +2,7 @@
 
 import json
 from contextlib import asynccontextmanager
+from importlib import metadata
 from types import SimpleNamespace
 
 import httpx2
@@ -17,7 +18,6 @@ from node.portal import reading
 from node.portal.app import Portal
 from node.portal.pulse import READERS_MAX
 from node.portal.questions import BURST_MAX
-from node.system.context import NodeStatus
 from node.system.events import EventBus, NodeSlashed
 from node.system.observable import Observable
 from node.system.readiness import Readiness
@@ -64,7 +64,6 @@ def peer_of(chain):
     miners = Snapshot.of_arrays(addresses, np.arange(1, 51, dtype=np.uint64))
     view = SimpleNamespace(latest=EpochView(7, b"s" * 32, miners, miners))
     observable = Observable()
-    observable.register("node", lambda: NodeStatus("miner", "1.2.3", 1, 2, 3))
     context = SimpleNamespace(observable=observable, readiness=Readiness(), events=EventBus())
     watcher = SimpleNamespace(unreachable=None, behind=None, disagreement=None)
     watcher.nodes = lambda role=None: tuple(entry for entry in NODES if role in {None, entry.role})
@@ -131,11 +130,12 @@ async def get(portal, path, status=200):
 
 
 async def test_the_network_says_whose_page_it_is_and_keeps_the_operators_endpoints_to_itself(portal):
+    portal._peer.context.observable.snapshot = None  # which costs too much for a stranger to have it made
     document = await get(portal, "/api/network")
     assert document["node"] == {
         "address": "0x" + NODE.hex(),
         "role": "miner",
-        "version": "1.2.3",
+        "version": metadata.version("cuckoo-peer"),
         "url": "",
     }
     assert document["rpc_url"] == "http://127.0.0.1:8545"
@@ -195,6 +195,12 @@ async def test_an_account_with_its_positions(portal):
     assert (document["cai_wei"], document["owns"]) == ("11", [])
     owner = await get(portal, f"/api/accounts/0x{OWNER.hex()}")
     assert len(owner["owns"]) == reading.PAGE_NODES
+
+
+async def test_an_account_with_more_withdrawals_than_the_burst_is_shown_all_the_same(chain, monkeypatch):
+    monkeypatch.setattr(NoPositions, "of", lambda self, account: {NODE: frozenset(range(BURST_MAX))})
+    document = await get(Portal(peer_of(chain), "miner"), f"/api/accounts/0x{ACCOUNT.hex()}")
+    assert document["total"] == 1
 
 
 async def plan(portal, document, status=200, **named):
