@@ -17,8 +17,9 @@ export function asked(place, question, make) {
       const answer = await question();
       if (!ended) place.replaceChildren(...make(answer).flat());
     } catch (error) {
-      if (!(error instanceof api.ApiError)) throw error;
-      if (!ended) place.replaceChildren(el("p.problem", { role: "alert" }, error.words()), el("button", { type: "button", onclick: load }, t("retry")));
+      if (!(error instanceof api.ApiError)) console.error(error);
+      const words = error instanceof api.ApiError ? error.words() : pieces("error.our_fault");
+      if (!ended) place.replaceChildren(el("p.problem", { role: "alert" }, words), el("button", { type: "button", onclick: load }, t("retry")));
     }
   };
   load();
@@ -83,7 +84,10 @@ export function pages({ total, offset, page }, href) {
   );
 }
 
-/** What an owner says of a node: by convention JSON with name, url and models; anything else is shown as it is. */
+/**
+ * What an owner says of a node: by convention JSON with name and url, which are texts, and models, a list of
+ * texts or one; anything else is shown as it is.
+ */
 export function introduction(text) {
   if (!text) return [el("span.quiet", {}, t("node.no_introduction"))];
   let told = null;
@@ -93,8 +97,12 @@ export function introduction(text) {
     // Not of that form.
   }
   if (told === null || typeof told !== "object" || Array.isArray(told)) return [stranger(text)];
+  const isText = (value) => typeof value === "string";
+  const areTexts = Array.isArray(told.models) && told.models.every(isText);
+  const known = [told.name, told.url, areTexts ? told.models.join() : told.models];
+  if (!known.every((value) => value === undefined || isText(value))) return [stranger(text)];
   const url = format.safeUrl(told.url);
-  const models = Array.isArray(told.models) ? told.models.map(String).join(", ") : told.models;
+  const models = areTexts ? told.models.join(", ") : told.models;
   const parts = [];
   if (told.name) parts.push(el("div", {}, stranger(told.name)));
   if (url) parts.push(el("div", {}, el("a", { href: url, target: "_blank", rel: "noopener noreferrer nofollow", dir: "ltr" }, format.untrusted(url))));

@@ -20,7 +20,7 @@ const WAIT_MS = 900_000;
 export function openPlan(wish, network, done) {
   const body = el("div.plan");
   const dialog = el("dialog", { "aria-labelledby": "plan-title" }, el("h2", { id: "plan-title" }, t("plan.title")), body);
-  const work = { wish, network, dialog, body, done, sent: false, closed: false, step: 1, count: 0 };
+  const work = { wish, network, dialog, body, done, sent: false, closed: false, step: 1, count: 0, agreed: [] };
   dialog.addEventListener("close", () => {
     work.closed = true;
     dialog.remove();
@@ -44,14 +44,22 @@ async function prepare(work) {
   try {
     plan = await api.plan(work.wish);
   } catch (error) {
+    if (work.closed) return;
     const again = el("button", { type: "button", onclick: () => prepare(work) }, t("retry"));
     work.body.replaceChildren(el("p.problem", { role: "alert" }, error.words()), closing(work, "close", again));
     return;
   }
-  work.count ||= plan.steps.length;
-  // The reader has agreed to all steps; the next one goes to the wallet, which asks once more.
-  if (work.sent && plan.obstacle === null) sign(work, plan);
+  if (work.closed) return;
+  work.count = work.step - 1 + plan.steps.length;
+  // The reader has agreed to these very steps; the next one goes to the wallet, which asks once more.
+  if (work.sent && plan.obstacle === null && areAgreed(plan.steps, work.agreed)) sign(work, plan);
   else showPlan(work, plan);
+}
+
+/** Whether steps are what is left of those that the reader agreed to: the same calls, with the same bytes. */
+function areAgreed(steps, agreed) {
+  const same = (step, index) => ["function", "to", "data", "value"].every((name) => step[name] === agreed[index][name]);
+  return steps.length === agreed.length && steps.every(same);
 }
 
 function showPlan(work, plan) {
@@ -60,9 +68,10 @@ function showPlan(work, plan) {
   const steps = plan.steps.map((step) => el("li", {}, pieces(`plan.${step.line.key}`, step.line.values)));
   const { chain_id, cost } = plan;
   const places = [...new Set(plan.steps.map((step) => step.to))].map((to) => el("div", {}, pieces("plan.chain", { chain_id, to })));
-  const agree = plan.obstacle === null ? el("button.primary", { type: "button", onclick: () => sign(work, plan) }, t("plan.open")) : null;
+  const agree = plan.obstacle === null ? el("button.primary", { type: "button", onclick: () => agreeTo(work, plan) }, t("plan.open")) : null;
   work.body.replaceChildren(
     ...[
+      work.sent && plan.obstacle === null ? el("p.problem", { role: "alert" }, t("plan.changed")) : null,
       el("ol.does", {}, steps),
       plan.obstacle && el("p.problem", { role: "alert" }, el("strong", {}, t("plan.obstacle")), " ", api.refusal(plan.obstacle.name, plan.obstacle.arguments)),
       steps.length > 1 ? el("p.quiet", {}, t("plan.steps", { count: steps.length })) : null,
@@ -81,7 +90,13 @@ function showPlan(work, plan) {
   (agree ?? work.body.querySelector("button")).focus();
 }
 
+function agreeTo(work, plan) {
+  work.agreed = plan.steps;
+  return sign(work, plan);
+}
+
 async function sign(work, plan) {
+  if (work.closed) return undefined;
   const { connected } = wallet;
   if (connected?.account !== plan.account) return say(work, "wallet.other_account", {}, true);
   if (connected.chainId !== plan.chain_id) {
@@ -96,10 +111,11 @@ async function sign(work, plan) {
     return say(work, ...wallet.wordsFor(error), true);
   }
   work.sent = true;
+  work.agreed = plan.steps.slice(1);
   const state = await mined(work, hash, values);
   // While the dialog is open nobody writes behind it.
   work.done(state?.block ?? 0);
-  if (state === null) return undefined;
+  if (state === null || work.closed) return undefined;
   if (state.state === "failed") return say(work, "plan.failed", state, true);
   if (plan.steps.length > 1) {
     work.step += 1;

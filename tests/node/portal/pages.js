@@ -1,0 +1,128 @@
+// What the pages do, in no browser: on elements that keep what they are given, and a node and a wallet that answer as told.
+
+import assert from "node:assert/strict";
+
+class Element {
+  constructor(tag) {
+    Object.assign(this, { tag, children: [], listeners: {} });
+  }
+  append(...more) {
+    this.children.push(...more);
+  }
+  replaceChildren(...more) {
+    this.children = more;
+  }
+  addEventListener(name, listener) {
+    this.listeners[name] = listener;
+  }
+  querySelector(tag) {
+    return this.all(tag)[0];
+  }
+  all(tag) {
+    return this.children.flatMap((child) => (child instanceof Element ? [...(child.tag === tag ? [child] : []), ...child.all(tag)] : []));
+  }
+  close() {
+    this.listeners.close();
+  }
+  get textContent() {
+    return this.children.map((child) => child.textContent ?? String(child)).join("");
+  }
+  setAttribute() {}
+  focus() {}
+  remove() {}
+  showModal() {}
+}
+
+const body = new Element("body");
+Object.assign(globalThis, { Element, window: new Element("window"), document: { body, createElement: (tag) => new Element(tag) } });
+
+const { asked, introduction } = await import("./nodes.js");
+const { openPlan } = await import("./plan.js");
+const wallet = await import("./wallet.js");
+
+const settled = () => new Promise((done) => setTimeout(done, 5));
+const step = (name, more = {}) => ({ function: name, to: "0x01", data: `0x${name}`, value: "0x0", gas: 1, line: { key: name, values: {} }, ...more });
+const planOf = (...steps) => ({ steps, lines: [], obstacle: null, account: "0xaa", chain_id: 1, cost: { fee_max_wei: "1", gas: 1, coin_wei: "1" } });
+const APPROVE = step("approve");
+const VOTE = step("vote");
+
+/** A plan's dialog with a wallet that signs; `plans` are what the node answers in turn. */
+async function opened(plans, before = {}) {
+  const signed = [];
+  const request = async ({ method, params }) => {
+    if (method === "eth_requestAccounts") return ["0xAA"];
+    if (method === "eth_chainId") return "0x1";
+    await before.signature?.();
+    signed.push(params[0].data);
+    return "0xhash";
+  };
+  await wallet.connect({ name: "w", provider: { request } });
+  globalThis.fetch = async (path) => {
+    const isPlan = path === "/api/plan";
+    await before[isPlan ? "plan" : "block"]?.(signed.length);
+    return { ok: true, json: async () => (isPlan ? plans.shift() : { state: "done", block: 7 }) };
+  };
+  openPlan({}, {}, () => {});
+  const dialog = body.children.at(-1);
+  await settled();
+  const agree = async () => {
+    dialog.all("button").find((button) => button.textContent === "plan.open").listeners.click();
+    await settled();
+  };
+  return { dialog, signed, agree };
+}
+
+const cases = {
+  async "steps that were agreed to are signed one after the other"() {
+    const { dialog, signed, agree } = await opened([planOf(APPROVE, VOTE), planOf(VOTE)]);
+    assert.deepEqual(signed, []);
+    await agree();
+    assert.deepEqual(signed, ["0xapprove", "0xvote"]);
+    assert.match(dialog.textContent, /plan\.done/);
+  },
+  async "a step that has changed since is shown before it is signed"() {
+    const others = ["function", "to", "data", "value"].map((name) => planOf({ ...VOTE, [name]: "0x02" }));
+    for (const changed of [...others, planOf(VOTE, VOTE), planOf(APPROVE, VOTE)]) {
+      const { dialog, signed, agree } = await opened([planOf(APPROVE, VOTE), changed, planOf(VOTE)]);
+      await agree();
+      assert.deepEqual(signed, ["0xapprove"]);
+      assert.match(dialog.textContent, /plan\.changed/);
+      await agree();
+      assert.equal(signed[1], changed.steps[0].data);
+    }
+  },
+  async "a dialog that was closed asks the wallet nothing more"() {
+    for (const moment of ["block", "plan"]) {
+      let shown = null;
+      const close = (count) => count === 1 && shown.dialog.close();
+      shown = await opened([planOf(APPROVE, VOTE), planOf(VOTE)], { [moment]: close });
+      await shown.agree();
+      assert.deepEqual(shown.signed, ["0xapprove"], moment);
+    }
+    const late = await opened([planOf(APPROVE, VOTE)]);
+    late.dialog.close();
+    await late.agree();
+    assert.deepEqual(late.signed, []);
+  },
+  async "hostile introductions are shown as they are"() {
+    const hostile = { toString: null, valueOf: 1 };
+    for (const told of [{ name: hostile }, { models: hostile }, { models: [hostile] }, { models: ["a", 1] }, { url: hostile }, { name: 7 }, { name: null }]) {
+      const text = JSON.stringify(told);
+      assert.equal(introduction(text).map((part) => part.textContent).join(""), text);
+    }
+    const parts = introduction(JSON.stringify({ name: "n", url: "https://a.example", models: ["m", "k"] }));
+    assert.deepEqual(parts.map((part) => part.textContent), ["n", "https://a.example/", "m, k"]);
+  },
+  async "a page that cannot be made says whose fault it is"() {
+    console.error = () => {};
+    const place = new Element("div");
+    asked(place, async () => 1, () => assert.fail("broken"));
+    await settled();
+    assert.equal(place.textContent, "error.our_faultretry");
+  },
+};
+
+for (const [name, test] of Object.entries(cases)) {
+  await test().catch((error) => Promise.reject(Object.assign(error, { message: `${name}: ${error.message}` })));
+  console.log(name);
+}
