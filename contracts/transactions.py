@@ -88,10 +88,15 @@ class SenderLimits:
 
 @dataclass(slots=True)
 class _Sent:
-    """A transaction that was given to the chain. :ivar hashes: of its versions, of which one will count."""
+    """A transaction that was given to the chain.
+
+    :ivar hashes: of its versions, of which one will count.
+    :ivar unheard: its bytes, while no endpoint has said that it has them.
+    """
 
     transaction: TxParams
     hashes: list[bytes]
+    unheard: bytes | None = None
 
 
 class Sender:
@@ -182,6 +187,7 @@ class Sender:
                 self._next_nonce = None
                 numbered: TxParams = {**transaction, "nonce": Nonce(nonce)}
                 signed = self._account.sign_transaction(numbered)
+                unheard: bytes | None = None
                 try:
                     await self._rpc.send_raw(signed.raw_transaction)
                 except RpcError as error:
@@ -194,10 +200,10 @@ class Sender:
                     # Said of the last endpoint; one before it may have taken it and died.
                     raise TransactionInDoubt(bytes(signed.hash), str(error)) from error
                 except (BadChainAnswer, ChainUnreachable):
-                    # No refusal: it may have arrived, so it is looked for, and sent again under its number.
-                    pass
+                    # No refusal: it may have arrived, so it is looked for, and sent again as it is.
+                    unheard = bytes(signed.raw_transaction)
                 self._next_nonce = nonce + 1
-                return _Sent(numbered, [bytes(signed.hash)])
+                return _Sent(numbered, [bytes(signed.hash)], unheard)
         message = "the last attempt returns or raises"
         raise AssertionError(message)
 
@@ -249,6 +255,7 @@ class Sender:
                         receipt = await self._rpc.receipt(transaction_hash)
                         if receipt is not None:
                             return receipt
+                await self._send_again(sent)
                 if trio.current_time() >= replace_at:
                     replace_at += self._limits.replace_after_s
                     with suppress(ChainError):
@@ -258,6 +265,18 @@ class Sender:
         # It may have been dropped, and then its number is free again.
         self._next_nonce = None
         raise TransactionNotMined(sent.hashes[-1], self._limits.receipt_wait_s)
+
+    async def _send_again(self, sent: _Sent) -> None:
+        """Give the chain the same bytes once more, if it has not answered to them: they count once."""
+        if sent.unheard is None:
+            return
+        try:
+            await self._rpc.send_raw(sent.unheard)
+        except RpcError:
+            pass  # that is an answer, too: the receipt says whether it is there
+        except ChainError:
+            return
+        sent.unheard = None
 
     async def _replace(self, sent: _Sent) -> None:
         """Send a transaction again under its number for more, if the limit allows.

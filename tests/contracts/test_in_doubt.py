@@ -140,7 +140,16 @@ async def test_attack_no_answer_or_none_to_be_read_to_sending_is_no_failure(faul
     """Whoever is told that it failed sends it once more, under another number."""
     chain = Chain(sends=[fault], receipts=[fault] * 3)
     assert (await sender_of(chain).send(TO, b"", value_wei=1)).succeeded
-    assert len(chain.sent) == 1
+    assert len(set(chain.sent)) == 1
+
+
+async def test_what_no_endpoint_has_answered_to_is_sent_again_as_it_is_until_one_does(autojump_clock):
+    gone = ChainUnreachable("a.example", "gone")
+    known = RpcError("eth_sendRawTransaction", -32000, "already known", None)
+    chain = Chain(sends=[gone, gone, known], receipts=[None] * 6)
+    sender = sender_of(chain)
+    assert (await sender.send(TO, b"", value_wei=1)).succeeded
+    assert (len(chain.sent), len(set(chain.sent)), sender.replaced) == (3, 1, 0)
 
 
 @pytest.mark.parametrize("fault", [WrongChain(1, 2), EndpointUnfit("it lags")], ids=["foreign", "unfit"])
