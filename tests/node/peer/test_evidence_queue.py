@@ -7,14 +7,13 @@ from tests.node.peer.test_evidence_desk import found
 from tests.node.peer.test_evidence_store import doubled
 from tests.protocol import builders
 from tests.protocol.builders import MINERS
-from tests.protocol.traces import false_verdict
 
 
 async def test_what_waits_is_bounded_and_loses_first_what_cannot_be_slashed():
     queue = EvidenceQueue(2)
-    verdict, part = found(false_verdict()), found(builders.false_part())
+    ranking, part = found(builders.wrong_ranking()), found(builders.false_part())
     one, two, three = (found(doubled(MINERS[name])) for name in ("ann", "bob", "cid"))
-    assert [queue.put(item) for item in (verdict, one, one, part)] == [True, True, True, False]
+    assert [queue.put(item) for item in (ranking, one, one, part)] == [True, True, True, False]
     assert await queue.first() is one
     assert queue.put(two)
     assert not queue.put(three)

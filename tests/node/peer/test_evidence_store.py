@@ -61,21 +61,21 @@ def test_the_next_run_knows_what_is_there_and_leaves_other_files_alone(store, tm
 
 def test_a_full_folder_takes_what_can_be_slashed_in_the_place_of_the_oldest_that_cannot(store, monkeypatch):
     monkeypatch.setattr(evidence_store, "FILES_MAX", 2)
-    kept = [add(store, piece) for piece in (false_verdict(), builders.wrong_ranking())]
-    assert add(store, builders.false_part()) is None
+    kept = [add(store, piece) for piece in (builders.false_part(), builders.wrong_ranking())]
     first, second, third = (add(store, doubled(MINERS[name])) for name in ("ann", "bob", "cid"))
     assert (first.exists(), second.exists(), third) == (True, True, None)
     assert not any(path.exists() for path in kept)
     size = first.stat().st_size + second.stat().st_size
+    assert add(store, builders.false_part()) is None
     assert store.state() == FolderState(2, 2, size, evicted=2, turned_away=2)
 
 
-@pytest.mark.parametrize("evidence", [builders.broken_sequence(), *trace_evidence()])
+@pytest.mark.parametrize("evidence", [builders.broken_sequence(), *trace_evidence(), false_verdict()])
 def test_every_fault_that_the_contract_judges_takes_the_place_of_one_that_it_does_not(
     store, monkeypatch, evidence
 ):
     monkeypatch.setattr(evidence_store, "FILES_MAX", 1)
-    kept = add(store, false_verdict())
+    kept = add(store, builders.false_part())
     assert store.files() == [kept]
     judged = add(store, evidence)
     assert store.files() == [judged]
@@ -84,7 +84,7 @@ def test_every_fault_that_the_contract_judges_takes_the_place_of_one_that_it_doe
 
 
 def test_the_folder_has_a_length_too(store, monkeypatch):
-    longest = add(store, false_verdict())
+    longest = add(store, builders.false_part())
     monkeypatch.setattr(evidence_store, "FOLDER_BYTES_MAX", longest.stat().st_size + 10)
     assert add(store, builders.wrong_ranking()) is None
     slashable = add(store, doubled(FIRST_RANKED))
