@@ -91,6 +91,17 @@ class FakeRegistry:
         )
 
 
+@pytest.fixture(autouse=True)
+def no_threads(monkeypatch):
+    """The clock of a test runs on while a thread works."""
+
+    async def at_once(function, *arguments, **_options):
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    monkeypatch.setattr("trio.to_thread.run_sync", at_once)
+
+
 @pytest.fixture
 def epochs():
     return FakeEpochs()

@@ -66,6 +66,8 @@ async def offer_for(seconds, guard, network, folder):
     )
     peer = SimpleNamespace(
         key=MINER,
+        domain=DOMAIN,
+        beacons=SimpleNamespace(want=lambda deadline_ms: None),
         data_dir=folder,
         host=Host(),
         lookup=None,
