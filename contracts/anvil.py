@@ -94,8 +94,10 @@ class Anvil:
         return self._secrets
 
     async def mine(self, blocks: int = 1, *, seconds_between: int = 1) -> None:
-        """Make blocks at once."""
-        await self.rpc.request("anvil_mine", hex(blocks), hex(seconds_between))
+        """Make blocks at once. Waited for even when cancelled: the chain goes on making them, which would be
+        after a `revert` too."""
+        with trio.CancelScope(shield=True):
+            await self.rpc.request("anvil_mine", hex(blocks), hex(seconds_between))
 
     async def pass_time(self, seconds: int) -> None:
         """Let the chain's time jump, and make a block in it."""

@@ -6,7 +6,7 @@ Is not: py-libp2p's own wrapper of zeroconf, which blocks the event loop for sec
 changes the peer store from a foreign thread, and tells a global list of handlers.
 
 Anybody on the network may have sent what comes by multicast. So only addresses of private networks are
-dialled, so many at once, and each peer at most once a minute; the rest is counted and dropped.
+dialled, so many at once, and each peer three times a minute at most; the rest is counted and dropped.
 """
 
 from __future__ import annotations
@@ -42,6 +42,10 @@ DIALS_PARALLEL_MAX: Final = 4
 """Dials at once."""
 DIAL_TIMEOUT_MS: Final = 3_000
 """Time for one dial."""
+DIAL_ATTEMPTS_MAX: Final = 3
+"""Dials of one finding: a peer is announced once, and its machine or ours may be busy just then."""
+DIAL_PAUSE_S: Final = 2.0
+"""Between two of them."""
 REPEAT_MS: Final = 60_000
 """Time within which a peer that was dialled is not dialled again, milliseconds."""
 REMEMBERED_MAX: Final = 256
@@ -78,7 +82,7 @@ def local_addresses(properties: Mapping[bytes, bytes | None]) -> list[Multiaddr]
 class LocalDiscoveryCounts:
     """Findings since the start. :ivar found: with addresses that may be dialled.
 
-    :ivar dialled: addresses; :ivar dial_failed: of them, those where nobody answered.
+    :ivar dialled: addresses; :ivar dial_failed: of them, those where nobody answered at any attempt.
     :ivar dropped: found while too many waited.
     """
 
@@ -163,11 +167,18 @@ class LocalDiscovery:
         while len(self._dialled_ms) > REMEMBERED_MAX:
             self._dialled_ms.popitem(last=False)
         self._counts.dialled += 1
-        try:
-            await self._host.connect(address, timeout_ms=DIAL_TIMEOUT_MS)
-        except (Refusal, ProtocolError) as error:
-            self._counts.dial_failed += 1
-            _log.debug("dialling %s failed: %r", address, error)
+        for attempt in range(DIAL_ATTEMPTS_MAX):
+            if attempt:
+                await trio.sleep(DIAL_PAUSE_S)
+                if self._host.is_connected(peer):
+                    return
+            try:
+                await self._host.connect(address, timeout_ms=DIAL_TIMEOUT_MS)
+            except (Refusal, ProtocolError) as error:
+                _log.debug("dialling %s failed: %r", address, error)
+            else:
+                return
+        self._counts.dial_failed += 1
 
 
 class _Listener(ServiceListener):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from p2p import mdns
 from p2p.identity import peer_id_from_secret
 from p2p.mdns import LocalDiscovery, local_addresses
+from protocol.errors import Refusal
 from tests.p2p.nodes import open_hosts, secret, until
 
 PEER = peer_id_from_secret(secret(1))
@@ -58,13 +59,14 @@ async def test_two_peers_on_one_network__find_each_other_without_anybody():
         services = [LocalDiscovery(host, interfaces=["127.0.0.1"]) for host in hosts]
         for service in services:
             await nursery.start(service.run)
-        await until(lambda: hosts[0].is_connected(hosts[1].peer_id), timeout_s=30)
+        await until(lambda: hosts[0].is_connected(hosts[1].peer_id))
         assert sum(service.statistics().dialled for service in services) >= 1
         nursery.cancel_scope.cancel()
 
 
 async def test_findings_beyond_the_limit__are_dropped_and_a_peer_is_dialled_once(monkeypatch):
     monkeypatch.setattr(mdns, "REMEMBERED_MAX", 2)
+    monkeypatch.setattr(mdns, "DIAL_PAUSE_S", 0)
     async with open_hosts(1) as (host,):
         service = LocalDiscovery(host)
         send, _receive = trio.open_memory_channel(1)
@@ -79,3 +81,21 @@ async def test_findings_beyond_the_limit__are_dropped_and_a_peer_is_dialled_once
         assert len(service._dialled_ms) == 2
         send.close()
         _receive.close()
+
+
+async def test_a_peer_that_does_not_answer_at_once__is_dialled_again(monkeypatch):
+    """Its announcement is heard once, so whoever gave up after one dial would never meet it."""
+    monkeypatch.setattr(mdns, "DIAL_PAUSE_S", 0)
+    async with open_hosts(1) as (host,):
+        service, dials = LocalDiscovery(host), []
+
+        async def connect(address, **_):
+            dials.append(address)
+            if len(dials) < mdns.DIAL_ATTEMPTS_MAX:
+                raise Refusal("busy")
+
+        monkeypatch.setattr(host, "connect", connect)
+        (address,) = local_addresses(record(f"/ip4/127.0.0.1/tcp/1/p2p/{PEER}"))
+        await service._dial(address)
+    assert dials == [address] * mdns.DIAL_ATTEMPTS_MAX
+    assert (service.statistics().dialled, service.statistics().dial_failed) == (1, 0)
