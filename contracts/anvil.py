@@ -94,8 +94,10 @@ class Anvil:
         return self._secrets
 
     async def mine(self, blocks: int = 1, *, seconds_between: int = 1) -> None:
-        """Make blocks at once. Waited for even when cancelled: the chain goes on making them, which would be
-        after a `revert` too."""
+        """Make blocks at once.
+
+        Waited for even when cancelled: the chain would go on making them, even after a `revert`.
+        """
         with trio.CancelScope(shield=True):
             await self.rpc.request("anvil_mine", hex(blocks), hex(seconds_between))
 
