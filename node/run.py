@@ -15,10 +15,11 @@ from node.miner.opening import run_miner
 from node.peer.network import load_network
 from node.peer.peer import Peer, open_peer
 from node.portal.serving import open_portal
-from node.settings import CoordinatorSettings, MinerSettings
+from node.settings import API_HOST, CoordinatorSettings, MinerSettings
 from node.signing.keys import open_keystore, read_password
 from node.system.context import open_context
 from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
+from node.system.web_server import serve_web
 
 log = structlog.get_logger()
 
@@ -65,10 +66,9 @@ async def serve_coordinator(settings: CoordinatorSettings, peer: Peer, portal_ur
     :raises LocalError: the API's port is taken, a flag of it is of another form, or as
         :func:`open_coordinator`.
     """
-    # Only this role needs a web server.
+    # Only this role needs these.
     from node.api.app import Api  # noqa: PLC0415
     from node.api.gate import load_token  # noqa: PLC0415
-    from node.api.server import serve_api  # noqa: PLC0415
     from node.api.services import ApiOptions  # noqa: PLC0415
     from node.api.tokens.store import TOKENS_FILE, open_tokens  # noqa: PLC0415
 
@@ -81,7 +81,8 @@ async def serve_coordinator(settings: CoordinatorSettings, peer: Peer, portal_ur
             api = Api(coordinator, catalogue, peer.context, tokens, options)
             nursery.start_soon(api.run)
             application = api.application(load_token(settings.data_dir))
-            api_url = await nursery.start(serve_api, application, settings.api_port)
+            port = settings.api_port
+            api_url = await nursery.start(serve_web, application, API_HOST, port, "the local API")
             log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
             peer.context.started()
             with node_file(

@@ -18,6 +18,8 @@ EMBEDDED_MODELS = Path(__file__).parent / "inference" / "models"
 BOOTSTRAP_HEALTH_ADDRESS: Final = "127.0.0.1:8430"
 """Where a bootstrap peer's health page is, if nobody says otherwise."""
 ANY_HEALTH_ADDRESS: Final = "127.0.0.1:0"
+API_HOST: Final = "127.0.0.1"
+"""The API is for this machine alone; who wants it elsewhere puts a proxy of their own before it."""
 """Where that of any other node is: several run on one machine, and `node.json` says the port."""
 
 RoleName = Literal["bootstrap", "coordinator", "miner"]

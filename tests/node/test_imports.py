@@ -11,7 +11,8 @@ BLOCKED = """
 import sys
 for name in ("torch", "diffusers", "transformers", "accelerate", "safetensors", "tokenizers"):
     sys.modules[name] = None  # importing it fails as if it were not installed
-import node.run, node.api.app, node.api.server, node.commands.evidence_reports, node.cli, node.commands.slash
+import node.run, node.api.app, node.system.web_server, node.cli
+import node.commands.evidence_reports, node.commands.slash
 import node.inference.pool.pool
 from node.coordinator.catalogue import Catalogue
 from node.settings import embedded_folders

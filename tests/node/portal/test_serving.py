@@ -1,16 +1,13 @@
 """Where the portal may be shown."""
 
-import gc
-import warnings
-
-import httpx2
 import pytest
 import trio
-from starlette.responses import PlainTextResponse
 
-from node.portal import app, frontier, serving
+from node.portal import app, frontier
 from node.portal.app import Portal
-from node.portal.serving import require_allowed, serve_portal
+from node.portal.serving import require_allowed
+from node.system import web_server
+from node.system.web_server import serve_web
 from protocol.errors import LocalError
 from tests.node.portal.test_app import Chain, peer_of
 
@@ -48,21 +45,13 @@ def test_a_host_is_an_ip_address():
     assert str(error.value) == "--portal-host is 'localhost', which is no IP address"
 
 
-async def test_it_is_served_where_it_says():
-    async with trio.open_nursery() as nursery:
-        url = await nursery.start(serve_portal, PlainTextResponse("here"), "127.0.0.1", 0)
-        async with httpx2.AsyncClient(trust_env=False) as http:
-            assert (await http.get(url)).text == "here"
-        nursery.cancel_scope.cancel()
-
-
 async def test_an_idle_reader_of_the_feed_stays__longer_than_a_request_may_take(monkeypatch):
     monkeypatch.setattr(app, "HEARTBEAT_S", 0.1)
-    monkeypatch.setattr(serving, "KEEP_ALIVE_S", 0.2)
+    monkeypatch.setattr(web_server, "KEEP_ALIVE_S", 0.2)
     monkeypatch.setattr(frontier, "BODY_S", 0.05)
     portal = Portal(peer_of(Chain()), "miner")
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(serve_portal, portal.frontier, "127.0.0.1", 0)
+        url = await nursery.start(serve_web, portal.frontier, "127.0.0.1", 0, "the portal")
         port = int(url.rpartition(":")[2])
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             await stream.send_all(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -79,7 +68,7 @@ async def test_a_feed_whose_request_never_ends_is_closed(monkeypatch):
     monkeypatch.setattr(frontier, "BODY_S", 0.05)
     portal = Portal(peer_of(Chain()), "miner")
     async with trio.open_nursery() as nursery:
-        url = await nursery.start(serve_portal, portal.frontier, "127.0.0.1", 0)
+        url = await nursery.start(serve_web, portal.frontier, "127.0.0.1", 0, "the portal")
         async with await trio.open_tcp_stream("127.0.0.1", int(url.rpartition(":")[2])) as stream:
             await stream.send_all(b"GET /api/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
             with trio.fail_after(5):
@@ -87,20 +76,3 @@ async def test_a_feed_whose_request_never_ends_is_closed(monkeypatch):
                     pass
         assert portal.pulse.counts.readers == 0
         nursery.cancel_scope.cancel()
-
-
-async def test_a_port_that_is_taken_is_told_in_a_sentence():
-    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = listener.socket.getsockname()[1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        async with listener:
-            with pytest.raises(LocalError) as caught:
-                await serve_portal(PlainTextResponse("there"), "127.0.0.1", port)
-    told = str(caught.value)
-    # The server leaves the socket to the collector, who would say so in another test.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        del caught
-        gc.collect()
-    assert told.startswith(f"the portal cannot listen on 127.0.0.1:{port}: [Errno ")
