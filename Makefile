@@ -13,7 +13,7 @@ MARKET := $(INSTALLED) contracts/node_modules/.installed
 CLIENTS := tests/clients/node_modules/.installed tests/clients/.venv/.installed tests/browser/.venv/.installed
 TESTS := $(DEV_INSTALLED) contracts/node_modules/.installed tests/interop/node_modules/.installed $(CLIENTS)
 
-.PHONY: help setup demo demo-equivocation devnet check test long lint contracts solidity mutants bench fuzz simulate attacks siege lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet check test long lint contracts mutants bench fuzz simulate attacks siege lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -63,7 +63,7 @@ devnet: $(MARKET) ## the same market, left running until Ctrl-C
 check: lint ## style, types, and every test that starts no process: at most 3 minutes on two idle cores (JOBS=4)
 	$(PYTEST) -m "not process"
 
-test: lint solidity $(TESTS) ## everything that a commit must pass: at most 12 minutes on two idle cores (JOBS=4)
+test: lint $(TESTS) ## everything that a commit must pass: at most 12 minutes on two idle cores (JOBS=4)
 	$(PYTEST)
 
 long: $(TESTS) $(RAY_INSTALLED) $(FUZZ_INSTALLED) ## whole figures, into tests/long/RESULTS.md: at most 75 minutes (ARGS="--only bench.mesh")
@@ -75,11 +75,9 @@ lint: $(DEV_INSTALLED) ## style, types and the walls between the rooms
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-contracts: solidity ## Solidity tests, and the committed artefacts against their sources
-	$(BIN)/python -m contracts.build --check
-
-solidity: $(TESTS)
+contracts: $(TESTS) ## Solidity tests, and the committed artefacts against their sources
 	cd contracts && npm test --silent
+	$(BIN)/python -m contracts.build --check
 
 mutants: $(TESTS) ## put small faults into the contracts and see whether their tests notice (SECONDS=3600)
 	nice -n 10 $(BIN)/python -m contracts.mutation --seconds $(or $(SECONDS),3600)

@@ -55,7 +55,12 @@ def build() -> dict[str, str]:
         if run.returncode != 0:
             message = f"forge build failed:\n{run.stdout}{run.stderr}"
             raise BuildFailed(message)
-        return {name: _artifact_text(out / f"{name}.sol" / f"{name}.json") for name in CONTRACT_NAMES}
+        return artefacts_in(out)
+
+
+def artefacts_in(out: Path) -> dict[str, str]:
+    """The text of each artefact file by contract name, from the folder to which forge has built them."""
+    return {name: _artifact_text(out / f"{name}.sol" / f"{name}.json") for name in CONTRACT_NAMES}
 
 
 def _artifact_text(path: Path) -> str:

@@ -31,10 +31,10 @@ async def test_a_port_that_is_taken_is_told_in_a_sentence():
         with pytest.raises(LocalError) as caught:
             await serve_web(APPLICATION, "127.0.0.1", port, "the page")
     told = str(caught.value)
-    # The server leaves the socket to the collector, who would say so in another test.
-    del caught
+    # The server leaves the socket to the collector, who would say so here or in another test.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
+        del caught
         gc.collect()
     expected = rf"the page cannot listen on 127\.0\.0\.1:{port}: \[Errno \d+\] .*[Aa]ddress already in use.*"
     assert re.fullmatch(expected, told)
