@@ -13,6 +13,9 @@ from protocol.audit_draw import AuditDraw
 from protocol.messages import TaskAnnouncement
 from protocol.terms import AuditTerms
 
+WORKS_MAX: Final = 16_384
+"""Pieces of work that one miner keeps: its traces, the commitments and draws beside them, and the deadlines
+whose block it looks for; one bound, so that none of these forgets what another one still needs."""
 DICE_SETTLING_MS: Final = 5 * 60 * 1000
 """So long after the dice are due work is kept that they have not selected: the block may still change."""
 

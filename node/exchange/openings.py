@@ -13,14 +13,13 @@ from typing import Final, TypeAlias
 import structlog
 import trio
 
+from node.exchange.audit_draws import AuditDraws
 from node.exchange.kept_work import KeptWork, receive_some, receive_work
-from node.exchange.work_records import WorkRecords
 from node.inference.traces.trace_file import TraceFile
 from node.inference.traces.trace_store import TraceStore
 from p2p.identity import PeerId, address_of_peer
 from p2p.streams import DirectStream
 from protocol.audit import Audits
-from protocol.audit_draw import AuditedWork, draw_audit
 from protocol.bounded import Bounded
 from protocol.errors import CuckooError, InvalidMessage, Refusal
 from protocol.messages import ResultCommitment, TaskAnnouncement
@@ -75,7 +74,7 @@ class OpeningServer:
     def __init__(
         self,
         store: TraceStore,
-        records: WorkRecords,
+        draws: AuditDraws,
         view: Callable[[], View],
         want_beacon: Callable[[int], None],
         clock: Clock,
@@ -83,13 +82,13 @@ class OpeningServer:
     ) -> None:
         """
         :param buyer_asks: hears the id of a task of which the coordinator has asked for an opening.
-        :param records: of what this miner committed to.
+        :param draws: who is to audit this miner's work.
         :param view: what the chain says now.
         :param want_beacon: looks for the block that decides for a deadline, in ms; the view has it later.
         :param clock: Unix milliseconds.
         """
         self.counts = OpeningCounts()
-        self._store, self._records, self._view, self._clock = store, records, view, clock
+        self._store, self._draws, self._view, self._clock = store, draws, view, clock
         self._want_beacon, self._buyer_asks = want_beacon, buyer_asks
         self._asked: Bounded[PeerId, tuple[int, int]] = Bounded(PEERS_MAX)
 
@@ -110,7 +109,7 @@ class OpeningServer:
             self.counts.unknown += 1
             raise NotOpened("no trace of this task is here")
         task = open_statement(self._view().domain, announcement, TaskAnnouncement)
-        self._require_auditor(task, address_of_peer(peer_id))
+        await self._require_auditor(task, address_of_peer(peer_id))
         if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.message.work.units:
             raise InvalidMessage("no such steps")
         await self._open(stream, request)
@@ -127,7 +126,7 @@ class OpeningServer:
             self.counts.too_often += 1
             raise NotOpened("you ask too often")
 
-    def _require_auditor(self, task: Statement[TaskAnnouncement], asker: bytes) -> None:
+    async def _require_auditor(self, task: Statement[TaskAnnouncement], asker: bytes) -> None:
         """Whether a peer may see the work for a task: its coordinator, or who was drawn to audit it.
 
         :raises NotOpened: it may not, or not yet.
@@ -139,19 +138,16 @@ class OpeningServer:
         if task.message.audits != Audits.PUBLIC:
             self.counts.stranger += 1
             raise NotOpened("this task is its buyer's alone to audit")
-        commitment = self._records.commitment_of(task.digest)
-        # The epoch as it was kept with the work: the chain's view forgets it sooner.
-        epoch = view.epoch_of(task.message) or self._records.epoch(task.message.epoch)
-        if commitment is None or epoch is None:
-            self.counts.unknown += 1
-            raise NotOpened("nobody can say any more who audits this task")
         beacon = view.beacons.get(task.message.deadline_ms)
         if beacon is None:
             self.counts.early += 1
             self._want_beacon(task.message.deadline_ms)
             raise NotOpened("the dice of this task are not known here yet: ask again")
-        work = AuditedWork.of(task.message, commitment)
-        if draw_audit(epoch, work, beacon, view.audit_terms).steps_of(asker) is None:
+        draw = await self._draws.draw(task.digest, task.message, beacon)
+        if draw is None:
+            self.counts.unknown += 1
+            raise NotOpened("nobody can say any more who audits this task")
+        if draw.steps_of(asker) is None:
             self.counts.stranger += 1
             raise NotOpened("you are neither an auditor nor the coordinator of this task")
 

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 import structlog
+import trio
 
-from node.exchange.work_records import WorkRecords
-from node.inference.traces.trace_store import TRACES_MAX, TraceStore
-from protocol.audit_draw import AuditDraw, AuditedWork, draw_audit
+from node.exchange.audit_draws import AuditDraws
+from node.inference.traces.trace_store import TraceStore
+from protocol.audit_draw import AuditDraw
 from protocol.bounded import Bounded
 from protocol.errors import CuckooError
-from protocol.keeping import DICE_SETTLING_MS, may_go
+from protocol.keeping import DICE_SETTLING_MS, WORKS_MAX, may_go
 from protocol.messages import TaskAnnouncement
 from protocol.rules.view import View
 from protocol.statement import open_statement
@@ -38,23 +39,23 @@ class TraceKeeper:
     def __init__(
         self,
         store: TraceStore,
-        records: WorkRecords,
+        draws: AuditDraws,
         view: Callable[[], View],
         want_beacon: Callable[[int], None],
         clock: Clock,
     ) -> None:
-        """:param view, want_beacon, clock: as of `OpeningServer`."""
-        self._store, self._records, self._view = store, records, view
+        """:param draws, view, want_beacon, clock: as of `OpeningServer`."""
+        self._store, self._draws, self._view = store, draws, view
         self._want_beacon, self._clock = want_beacon, clock
-        self._asked: Bounded[bytes, None] = Bounded(TRACES_MAX)
-        self._next_look_ms: Bounded[bytes, int] = Bounded(TRACES_MAX)
+        self._asked: Bounded[bytes, None] = Bounded(WORKS_MAX)
+        self._next_look_ms: Bounded[bytes, int] = Bounded(WORKS_MAX)
 
     def asked(self, task_id: bytes) -> None:
         """The buyer of a task has asked for an opening; it may ask again."""
         self._asked[task_id] = None
 
-    def look(self) -> None:
-        """Go through the traces whose turn it is, and let go of those that may go. Synchronous."""
+    async def look(self) -> None:
+        """Go through the traces whose turn it is, and let go of those that may go; others run in between."""
         now_ms = self._clock()
         looked_at = 0
         for task_id in self._store.task_ids(now_ms):
@@ -63,9 +64,10 @@ class TraceKeeper:
             looked_at += 1
             if looked_at > LOOKED_AT_MAX:
                 return
-            self._look_at(task_id, now_ms)
+            await trio.lowlevel.checkpoint()
+            await self._look_at(task_id, now_ms)
 
-    def _look_at(self, task_id: bytes, now_ms: int) -> None:
+    async def _look_at(self, task_id: bytes, now_ms: int) -> None:
         self._next_look_ms[task_id] = now_ms + ASK_AGAIN_MS
         task, view = self._task_of(task_id, now_ms), self._view()
         if task is None:
@@ -75,7 +77,7 @@ class TraceKeeper:
             self._next_look_ms[task_id] = due_ms
         elif may_go(
             task,
-            self._draw(task_id, task, view),
+            await self._draw(task_id, task, view),
             view.audit_terms,
             now_ms,
             is_asked_for=task_id in self._asked,
@@ -83,17 +85,13 @@ class TraceKeeper:
             self._next_look_ms.pop(task_id, None)
             self._store.release(task_id)
 
-    def _draw(self, task_id: bytes, task: TaskAnnouncement, view: View) -> AuditDraw | None:
+    async def _draw(self, task_id: bytes, task: TaskAnnouncement, view: View) -> AuditDraw | None:
         """The draw of the dice; None where this node cannot know it, and then the trace stays."""
         beacon = view.beacons.get(task.deadline_ms)
         if beacon is None:
             self._want_beacon(task.deadline_ms)
             return None
-        commitment = self._records.commitment_of(task_id)
-        epoch = view.epoch_of(task) or self._records.epoch(task.epoch)
-        if commitment is None or epoch is None:
-            return None
-        return draw_audit(epoch, AuditedWork.of(task, commitment), beacon, view.audit_terms)
+        return await self._draws.draw(task_id, task, beacon)
 
     def _task_of(self, task_id: bytes, now_ms: int) -> TaskAnnouncement | None:
         announcement = self._store.announcement_of(task_id, now_ms)

@@ -10,11 +10,13 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
 import trio
 
+from node.exchange.audit_draws import AuditDraws
 from node.exchange.calls import Callee
 from node.exchange.kept_work import KeptWork
 from node.exchange.models import ModelServer
@@ -51,10 +53,12 @@ from node.miner.task_stream import Closed, Lost, TaskStream, lost_by
 from node.miner.terms import ModelTerms
 from node.miner.throttle import UPDATE_SECONDS, Throttle
 from node.pay.payee import PATIENCE_DIVISOR, Payee
+from node.peer.beacon_wishes import Wish
 from node.peer.peer import Peer
 from node.system.clock import ahead_ms, now_ms, steady_ms
 from node.system.context import NodeContext
 from node.system.events import TaskDelivered
+from protocol.draw import EpochView
 from protocol.errors import CuckooError, Refusal
 from protocol.messages import ResultCommitment, TaskAnnouncement
 from protocol.rules import results, tasks
@@ -108,9 +112,11 @@ class Miner:
         self._models = ModelServer(packages)
         self._calls = Callee(self._take_call)
         self._records = WorkRecords(peer.data_dir / WORK_FOLDER, peer.domain, now_ms())
-        audited = (self._traces, self._records, lambda: peer.view, peer.beacons.want, now_ms)
-        self._keeper = TraceKeeper(*audited)
-        self._openings = OpeningServer(*audited, self._keeper.asked)
+        draws = AuditDraws(self._records, lambda: peer.view)
+        audited = (self._traces, draws, lambda: peer.view)
+        want = peer.beacons.want
+        self._keeper = TraceKeeper(*audited, partial(want, kind=Wish.KEPT), now_ms)
+        self._openings = OpeningServer(*audited, partial(want, kind=Wish.ASKED), now_ms, self._keeper.asked)
         self._engine = MinerEngine(
             peer.key.address,
             seal=peer.seal,
@@ -185,7 +191,7 @@ class Miner:
     async def _keep_traces(self) -> None:
         while True:
             await trio.sleep(LOOK_S)
-            self._keeper.look()
+            await self._keeper.look()
 
     async def _update_throttle(self) -> None:
         """See whether to pause, and write the status file."""
@@ -243,9 +249,7 @@ class Miner:
             case Dial(task=announced):
                 self._nursery.start_soon(self._converse, announced)
             case Publish(task=task, commitment=commitment):
-                # Before anybody can hear of it, and so ask.
-                self._records.keep(commitment, self._peer.view.epoch_of(task), now_ms())
-                self._nursery.start_soon(self._publish, commitment)
+                self._nursery.start_soon(self._publish, commitment, self._peer.view.epoch_of(task))
             case TaskOver():
                 log.info("task over", task=action.task_id.hex(), rank=action.rank, state=action.state.value,
                          reason=action.reason)  # fmt: skip
@@ -283,7 +287,9 @@ class Miner:
         reason = await self._payee.why_no_credit(task)
         self._act(self._engine.credit(task_id, reason, steady_ms()))
 
-    async def _publish(self, commitment: Statement[ResultCommitment]) -> None:
+    async def _publish(self, commitment: Statement[ResultCommitment], epoch: EpochView | None) -> None:
+        # Before all can hear of it, and so ask.
+        await self._records.keep(commitment, epoch, now_ms())
         try:
             await self.publish_commitment(commitment)
         except CuckooError as error:

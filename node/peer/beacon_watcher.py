@@ -10,7 +10,6 @@ found stays.
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,7 @@ import structlog
 import trio
 
 from contracts.errors import ChainError
+from node.peer.beacon_wishes import QUESTIONS_OF, QUESTIONS_PER_LOOK_MAX, WISHES_MAX, BeaconWishes, Wish
 from node.peer.block_search import HALVE_EVERY, BlocksDisagree, KnownBlocks
 from node.system import clock
 from protocol.audit_draw import BeaconBlock
@@ -29,14 +29,8 @@ from protocol.terms import AuditTerms
 if TYPE_CHECKING:
     from contracts.blocks import Block, BlocksClient
 
-BEACONS_MAX: Final = 4096
-"""Deadlines whose block is remembered; as many as announcements are."""
-WANTED_MAX: Final = 4096
-"""Deadlines whose block is looked for; beyond it the oldest are given up."""
 WANTED_AGE_MS_MAX: Final = 24 * 60 * 60 * 1000
 """So long ago may a deadline be: past it nothing is kept that could be audited."""
-QUESTIONS_PER_LOOK_MAX: Final = 32
-"""Blocks that are asked for in one look, besides the newest and two that are final."""
 
 log = structlog.get_logger()
 
@@ -59,8 +53,9 @@ class Beacons:
 class BeaconsStatus:
     """The search, since the start.
 
-    :ivar known: deadlines. :ivar wanted: likewise. :ivar questions: blocks that were asked for.
+    :ivar known: deadlines. :ivar wanted: likewise; once for each reason. :ivar questions: blocks asked for.
     :ivar given_up: deadlines that were one too many.
+    :ivar doubts: how often a block was passed over because a majority of the endpoints has another one.
     :ivar fault: why nothing is found now; None when all is well.
     """
 
@@ -68,6 +63,7 @@ class BeaconsStatus:
     wanted: int
     questions: int
     given_up: int
+    doubts: int
     fault: str | None
 
 
@@ -93,27 +89,23 @@ class BeaconWatcher:
         self._confirmations = confirmations
         self._tell = tell
         self._now_ms = now_ms
-        self._wanted: OrderedDict[int, None] = OrderedDict()
-        self._found: Bounded[int, BeaconBlock] = Bounded(BEACONS_MAX)
-        self._believed: Bounded[bytes, None] = Bounded(BEACONS_MAX)
+        self._wishes = BeaconWishes()
+        self._known: Mapping[int, BeaconBlock] = {}
+        self._believed: Bounded[bytes, None] = Bounded(sum(WISHES_MAX.values()))
         self._chain = KnownBlocks()
         self._settling_until_ms = self._newest_ms = 0
-        self._questions = self._given_up = 0
+        self._questions = self._doubts = 0
         self._fault: str | None = None
 
     def status(self) -> BeaconsStatus:
         """For people and monitors."""
-        found, wanted = len(self._found), len(self._wanted)
-        return BeaconsStatus(found, wanted, self._questions, self._given_up, self._fault)
+        known, wanted, given_up = len(self._known), len(self._wishes), self._wishes.given_up
+        return BeaconsStatus(known, wanted, self._questions, given_up, self._doubts, self._fault)
 
-    def want(self, deadline_ms: int) -> None:
+    def want(self, deadline_ms: int, kind: Wish = Wish.FRESH) -> None:
         """Look for the block that decides for the tasks of a deadline, as soon as there is one."""
-        if deadline_ms in self._found or deadline_ms < self._now_ms() - WANTED_AGE_MS_MAX:
-            return
-        self._wanted[deadline_ms] = None
-        if len(self._wanted) > WANTED_MAX:
-            self._wanted.popitem(last=False)
-            self._given_up += 1
+        if deadline_ms >= self._now_ms() - WANTED_AGE_MS_MAX:
+            self._wishes.want(deadline_ms, kind)
 
     async def run(self) -> None:
         """Look for what is wanted for as long as the peer runs."""
@@ -131,42 +123,63 @@ class BeaconWatcher:
 
         :raises ChainError: it cannot be reached, answers nonsense, or was reorganised meanwhile.
         """
-        if not self._wanted:
+        if not self._wishes:
             return
+        self._wishes.begin_look()
         try:
             newest = await self._blocks.newest()
             # An endpoint that lags takes nothing back; what one tells of the future lasts until the next.
             self._newest_ms = max(1000 * newest.time_s, min(self._newest_ms, self._now_ms()))
-            due = [one for one in sorted(self._wanted) if self._terms.beacon_from_ms(one) <= self._newest_ms]
             final = newest.number - self._confirmations
-            if due and final >= 0:
-                await self._find(due, final)
+            if final >= 0 and any(self._due(kind, self._newest_ms) for kind in Wish):
+                await self._find(final)
             else:
                 self._fault = None
         except BlocksDisagree:
             self._forget_chain()
             raise
         finally:
-            known = Beacons(dict(self._found), self._settling_until_ms, self._newest_ms)
-            self._tell(known)
+            self._tell(Beacons(self._known, self._settling_until_ms, self._newest_ms))
 
-    async def _find(self, due: list[int], final_number: int) -> None:
+    def _due(self, kind: Wish, block_ms: int) -> list[int]:
+        """Deadlines of a kind for which a block of this time may decide, or one before it."""
+        return self._wishes.due(kind, block_ms - self._terms.beacon_from_ms(0))
+
+    async def _find(self, final_number: int) -> None:
         highest = self._chain.highest
         if highest is not None:
             # If it has changed, so may have those that have decided.
             await self._read(highest.number)
         if highest is None or highest.number < final_number:
             highest = await self._read(final_number)
-        self._fault, most = None, self._questions + QUESTIONS_PER_LOOK_MAX
+        self._fault, begun = None, self._questions
+        doubted: set[bytes] = set()
+        # Each kind has its share first, and after that what is left of all.
+        shares = [(kind, QUESTIONS_OF[kind]) for kind in Wish]
+        try:
+            for kind, share in (*shares, *((kind, QUESTIONS_PER_LOOK_MAX) for kind in Wish)):
+                most = min(self._questions + share, begun + QUESTIONS_PER_LOOK_MAX)
+                await self._serve(self._due(kind, 1000 * highest.time_s), most, doubted)
+        finally:
+            if doubted:
+                self._chain.clear()  # it may be another chain that was read
+            self._known = self._wishes.found
+
+    async def _serve(self, due: list[int], most: int, doubted: set[bytes]) -> None:
+        """Find the blocks of deadlines, one after the other, with so many questions at most.
+
+        :param doubted: hashes of blocks that were doubted in this look; more are added.
+        """
         for deadline_ms in due:
-            moment_ms = self._terms.beacon_from_ms(deadline_ms)
-            if 1000 * highest.time_s < moment_ms:
+            await trio.lowlevel.checkpoint()  # one whose block is known asks nobody
+            block = await self._search(self._terms.beacon_from_ms(deadline_ms), most)
+            if block is None:
                 return
-            block = await self._search(moment_ms, most)
-            if block is None or not await self._is_believed(block):
-                return
-            self._wanted.pop(deadline_ms, None)
-            self._found[deadline_ms] = BeaconBlock(block.number, block.hash, 1000 * block.time_s)
+            if block.hash in doubted or not await self._is_believed(block):
+                doubted.add(block.hash)
+                self._wishes.put_off(deadline_ms)
+            else:
+                self._wishes.find(deadline_ms, BeaconBlock(block.number, block.hash, 1000 * block.time_s))
 
     async def _search(self, moment_ms: int, most: int) -> Block | None:
         """The first block from a moment on. :param most: questions in all, after which it gives None."""
@@ -194,7 +207,7 @@ class BeaconWatcher:
             doubt = await self._blocks.doubt_about(block)
             if doubt is not None:
                 self._fault = doubt
-                self._chain.clear()
+                self._doubts += 1
                 return False
             self._believed[block.hash] = None
         return True
@@ -203,9 +216,6 @@ class BeaconWatcher:
         """Final blocks have changed: nobody is blamed for a while; what has decided is looked for anew."""
         log.warning("final blocks have changed: the chain was reorganised")
         self._chain.clear()
-        changed = list(self._found)
-        self._found.clear()
-        if changed:
+        if self._wishes.forget_found():
             self._settling_until_ms = self._now_ms() + SEED_SETTLING_MS
-        for deadline_ms in changed:
-            self.want(deadline_ms)
+        self._known = {}

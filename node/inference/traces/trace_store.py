@@ -16,13 +16,13 @@ from typing import Final
 
 from node.inference.traces.trace_file import PARTIAL, TraceError
 from node.system.files import OWNER_ONLY_FOLDER, write_private
+from protocol.keeping import WORKS_MAX
 
 TRACE_LIFE_MS: Final = 6 * 60 * 60 * 1000
 """How long a trace is kept; several times the hour in which peers forward verdicts on a task."""
 TRACE_BYTES_MAX: Final = 14 * 1024**3
 """Bytes of all traces together; beyond it the oldest go. Room for a newcomer's 3,000 pictures an hour of the
 size of SDXL until their audits are over; see `tests/node/exchange/test_trace_keeping.py`."""
-TRACES_MAX: Final = 16_384
 TRACE_SUFFIX: Final = ".trace"
 TASK_SUFFIX: Final = ".task"
 RESULT_SUFFIX: Final = ".result"
@@ -73,7 +73,7 @@ class TraceStore:
         *,
         life_ms: int = TRACE_LIFE_MS,
         bytes_max: int = TRACE_BYTES_MAX,
-        traces_max: int = TRACES_MAX,
+        traces_max: int = WORKS_MAX,
     ) -> None:
         """Open `folder`, and sweep out what is not whole. :raises OSError: it cannot be used."""
         self.counts = TraceCounts()

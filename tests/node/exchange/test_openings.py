@@ -7,6 +7,7 @@ import pytest
 import trio
 from coincurve import PrivateKey
 
+from node.exchange.audit_draws import AuditDraws
 from node.exchange.kept_work import KeptWork
 from node.exchange.openings import (
     REQUESTS_PER_PEER_MAX,
@@ -113,7 +114,12 @@ class World:
         self.view = View(DOMAIN, {}, TaskTerms(1_000, 60_000), audit_terms=ALL_WORK, beacons=BEACONS)
         self.wanted, self.bought = [], []
         self.server = OpeningServer(
-            self.store, self.records, lambda: self.view, self.wanted.append, self.clock, self.bought.append
+            self.store,
+            AuditDraws(self.records, lambda: self.view),
+            lambda: self.view,
+            self.wanted.append,
+            self.clock,
+            self.bought.append,
         )
         writer = TraceWriter(self.store.path_of(task.digest), len(ROWS), source)
         for row in ROWS:
@@ -122,8 +128,11 @@ class World:
         self.store.keep(task.digest, task.encoded, KEPT.encode(), self.clock())
         self.binding = TraceBinding(task.digest, address(MINER), task.message.model_id, len(ROWS), IMAGE_HASH)
         self.root = self.binding.root(steps_root(writer.leaves), final, tensor_hash(source))
-        self.records.keep(committed(task, self.root), EPOCH, self.clock())
+        self.commitment = committed(task, self.root)
         hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, self.server.handle)
+
+    def use(self, records):
+        self.server._draws = AuditDraws(records, lambda: self.view)
 
     async def ask(self, asker, *steps, final=0, source=0, task_id=TASK.digest):
         async with self.hosts[asker].open_direct_stream(
@@ -149,7 +158,9 @@ async def open_world(folder, source=b"", task=TASK):
         async with trio.open_nursery() as nursery:
             for asker in hosts[1:]:
                 nursery.start_soon(connect, asker, hosts[MINER])
-        yield World(hosts, folder, source, task)
+        world = World(hosts, folder, source, task)
+        await world.records.keep(world.commitment, EPOCH, world.clock())
+        yield world
 
 
 async def test_who_may_ask_gets_what_was_committed_to(tmp_path):
@@ -275,13 +286,13 @@ async def test_an_honest_miner_opens_after_a_restart_when_the_chain_has_gone_on_
     """A refusal would be a withheld opening, and cost the stake."""
     async with open_world(tmp_path) as world:
         world.clock.now_ms += 5 * 3600 * 1000
-        world.server._records = WorkRecords(tmp_path / "works", DOMAIN, world.clock())
+        world.use(WorkRecords(tmp_path / "works", DOMAIN, world.clock()))
         await world.ask(AUDITOR, 0)
 
 
 async def test_work_of_which_the_epoch_is_lost_is_opened_to_the_coordinator_alone(tmp_path):
     async with open_world(tmp_path) as world:
-        world.server._records = WorkRecords(tmp_path / "others", DOMAIN, world.clock())
+        world.use(WorkRecords(tmp_path / "others", DOMAIN, world.clock()))
         with pytest.raises(RemoteAborted, match="nobody can say any more who audits"):
             await world.ask(AUDITOR, 0)
         await world.ask(COORDINATOR, 0)

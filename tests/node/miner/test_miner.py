@@ -116,6 +116,17 @@ class Throttle:
         pass
 
 
+@pytest.fixture(autouse=True)
+def no_threads(monkeypatch):
+    """The clock of a test runs on while a thread works."""
+
+    async def at_once(function, *arguments, **_options):
+        await trio.lowlevel.checkpoint()
+        return function(*arguments)
+
+    monkeypatch.setattr("trio.to_thread.run_sync", at_once)
+
+
 @pytest.fixture
 async def world(tmp_path, monkeypatch, autojump_clock, nursery):
     """A miner that runs by trio's clock, and everything around it."""

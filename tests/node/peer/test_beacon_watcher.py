@@ -5,14 +5,14 @@ import trio
 
 from contracts.blocks import Block
 from contracts.errors import ChainUnreachable
-from node.peer import beacon_watcher
+from node.peer import beacon_wishes
 from node.peer.beacon_watcher import (
-    QUESTIONS_PER_LOOK_MAX,
     WANTED_AGE_MS_MAX,
     Beacons,
     BeaconsStatus,
     BeaconWatcher,
 )
+from node.peer.beacon_wishes import QUESTIONS_PER_LOOK_MAX, Wish
 from node.peer.block_search import BlocksDisagree
 from protocol.audit_draw import BeaconBlock
 from protocol.rules.view import SEED_SETTLING_MS
@@ -30,7 +30,7 @@ class FakeBlocks:
         self.head = 5_000
         self.fork_at, self.name = 0, 0
         self.questions = 0
-        self.doubt = None
+        self.doubt, self.doubtful = None, None
         self.doubted = 0
         self.missing = set()
         self.silent = False
@@ -52,7 +52,7 @@ class FakeBlocks:
 
     async def doubt_about(self, block):
         self.doubted += 1
-        return self.doubt
+        return self.doubt if self.doubtful is None or block.number in self.doubtful else None
 
 
 def deadline_at(number):
@@ -70,7 +70,10 @@ class World:
         self.blocks = FakeBlocks()
         self.told = []
         self.now_ms = NOW_MS
-        self.watcher = BeaconWatcher(
+        self.watcher = self.new_watcher()
+
+    def new_watcher(self):
+        return BeaconWatcher(
             self.blocks, TERMS, POLL_MS, CONFIRMATIONS, self.told.append, lambda: self.now_ms
         )
 
@@ -86,7 +89,7 @@ def world():
 
 async def test_nothing_is_asked_while_nothing_is_wanted(world):
     assert await world.look() is None
-    assert (world.blocks.questions, world.watcher.status()) == (0, BeaconsStatus(0, 0, 0, 0, None))
+    assert (world.blocks.questions, world.watcher.status()) == (0, BeaconsStatus(0, 0, 0, 0, 0, None))
 
 
 async def test_the_block_is_found_when_it_is_final_and_not_before(world):
@@ -102,7 +105,7 @@ async def test_the_block_is_found_when_it_is_final_and_not_before(world):
     known = {deadline_at(number): beacon(number, world.blocks)}
     assert await world.look() == Beacons(known, 0, 2_000 * world.blocks.head)
     asked = world.blocks.questions
-    assert world.watcher.status() == BeaconsStatus(1, 0, asked, 0, None)
+    assert world.watcher.status() == BeaconsStatus(1, 0, asked, 0, 0, None)
     # It stays known, and nobody is asked again.
     world.watcher.want(deadline_at(number))
     await world.look()
@@ -143,14 +146,6 @@ async def test_many_deadlines_cost_one_question_a_block_and_never_more_than_the_
     assert world.blocks.doubted == 100
 
 
-async def test_more_deadlines_than_are_looked_for(world, monkeypatch):
-    monkeypatch.setattr(beacon_watcher, "WANTED_MAX", 2)
-    for number in (4_000, 4_001, 4_002):
-        world.watcher.want(deadline_at(number))
-    assert list((await world.look()).known) == [deadline_at(4_001), deadline_at(4_002)]
-    assert world.watcher.status().given_up == 1
-
-
 async def test_a_deadline_of_long_ago_is_not_looked_for(world):
     world.now_ms = WANTED_AGE_MS_MAX + 5_000
     world.watcher.want(4_999)
@@ -163,10 +158,77 @@ async def test_blocks_that_are_not_confirmed_by_most_endpoints_decide_nothing(wo
     world.blocks.doubt = "the chain's RPCs disagree"
     world.watcher.want(deadline_at(4_900))
     assert (await world.look()).known == {}
-    assert world.watcher.status().fault == "the chain's RPCs disagree"
+    assert (world.watcher.status().fault, world.watcher.status().doubts) == ("the chain's RPCs disagree", 1)
     world.blocks.doubt = None
     assert (await world.look()).known == {deadline_at(4_900): beacon(4_900, world.blocks)}
     assert world.watcher.status().fault is None
+
+
+async def test_attack_one_doubted_block_does_not_keep_the_others_from_being_found(world):
+    """Nor for longer: it is asked for ever less often, and found when it is not doubted any more."""
+    numbers = range(4_890, 4_910)
+    for number in numbers:
+        world.watcher.want(deadline_at(number))
+    world.blocks.doubt, world.blocks.doubtful = "the chain's RPCs disagree", {4_900, 4_909}
+    first = (await world.look()).known
+    assert set(first) == {deadline_at(number) for number in numbers if number not in {4_900, 4_909}}
+    assert world.watcher.status().fault == "the chain's RPCs disagree"
+    for _ in range(63):
+        await world.look()
+    assert world.watcher.status().doubts == 2 * 8  # after 1, 2, 4, 8 and 16 looks, and again 16
+    world.blocks.doubt = None
+    for _ in range(17):
+        await world.look()
+    assert set(world.told[-1].known) == {deadline_at(number) for number in numbers}
+
+
+async def test_attack_thousands_of_kept_traces_after_a_restart_do_not_starve_fresh_work(world):
+    """Each is of another block, hours ago; what was committed to just now is known at the first look."""
+    world.blocks.head = 30_000
+    world.now_ms = 2_000 * world.blocks.head
+    old = range(20_000, 24_000)
+    for number in old:
+        world.watcher.want(deadline_at(number), Wish.KEPT)
+    for fresh in range(29_000, 29_060, 20):
+        world.watcher.want(deadline_at(fresh))
+        before = world.blocks.questions
+        assert deadline_at(fresh) in (await world.look()).known
+        assert world.blocks.questions - before <= QUESTIONS_PER_LOOK_MAX + 2
+    # And these, too, come one after the other, the newest first.
+    known = {at for at in world.told[-1].known if at <= deadline_at(24_000)}
+    assert known == {deadline_at(number) for number in range(24_000 - len(known), 24_000)}
+    assert len(known) > 20
+
+
+async def test_attack_a_stranger_that_asks_for_work_without_end_gets_a_small_share_of_the_questions(world):
+    """A miner's traces of 256 deadlines at a time, and all that is left over by those who need it more."""
+    world.blocks.head = 30_000
+    world.now_ms = 2_000 * world.blocks.head
+    for number in range(10_000, 14_000):
+        world.watcher.want(deadline_at(number), Wish.ASKED)
+    assert world.watcher.status().wanted == 256
+    for number in range(20_000, 20_400):
+        world.watcher.want(deadline_at(number))
+        world.watcher.want(deadline_at(number + 1_000), Wish.KEPT)
+    for _ in range(20):
+        await world.look()
+    found = [sum(deadline_at(a) <= at < deadline_at(b) for at in world.told[-1].known)
+             for a, b in ((10_000, 14_000), (20_000, 20_400), (21_000, 21_400))]  # fmt: skip
+    assert found[1] > 200
+    assert found[2] > 150
+    assert found[0] < 90
+
+
+async def test_attack_work_of_others_makes_no_peer_forget_the_blocks_of_its_own(world, monkeypatch):
+    monkeypatch.setattr(beacon_wishes, "WISHES_MAX", dict.fromkeys(Wish, 2))
+    world.watcher = world.new_watcher()
+    world.watcher.want(deadline_at(4_000))
+    await world.look()
+    world.watcher.want(deadline_at(4_000), Wish.KEPT)
+    for number in range(4_100, 4_110):
+        world.watcher.want(deadline_at(number))
+        await world.look()
+    assert set(world.told[-1].known) == {deadline_at(number) for number in (4_000, 4_108, 4_109)}
 
 
 async def test_a_reorganisation_of_final_blocks_is_seen_and_blames_nobody_for_a_while(world):
