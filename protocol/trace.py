@@ -25,6 +25,8 @@ TRACE_DOMAIN: Final = b"cuckoo/trace/3\x00"
 STEPS_MAX: Final = 1024
 """Most steps of a trace; bounds a proof to `PROOF_HASHES_MAX` hashes."""
 PROOF_HASHES_MAX: Final = 10
+LEAVES_MAX: Final = 1 + 2 * CHECKED_STEPS_MAX
+"""Most leaves of an opening: those of `leaf_indices`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +124,22 @@ class Opening(Encoded):
     :ivar steps_root: Merkle root over the leaves of all steps.
     :ivar final_latent: hash of the latent after the last step.
     :ivar source_latent: hash of what the source image was encoded to, of no tensor without one.
-    :ivar leaves: ascending: each step asked for, and the step after it, where there is one.
+    :ivar leaves: ascending: the first step, each step asked for, and the one after it, where there is one.
     """
 
     task_id: Hash
     steps_root: Hash
     final_latent: Hash
     source_latent: Hash
-    leaves: Annotated[tuple[ProvedLeaf, ...], Items(ProvedLeaf, 1, 2 * CHECKED_STEPS_MAX)]
+    leaves: Annotated[tuple[ProvedLeaf, ...], Items(ProvedLeaf, 1, LEAVES_MAX)]
 
 
 def leaf_indices(steps: int, asked: Sequence[int]) -> tuple[int, ...]:
-    """Which leaves an opening proves: the steps asked for, and those after them; ascending."""
-    return tuple(sorted({at for step in asked for at in (step, step + 1) if at < steps}))
+    """Which leaves an opening proves: the first, those asked for, and those after them; ascending.
+
+    By the first one a false start shows in every audit, whichever steps are drawn.
+    """
+    return tuple(sorted({0, *(at for step in asked for at in (step, step + 1) if at < steps)}))
 
 
 def open_leaves(

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol.audit import CHECKED_STEPS_MAX
 from protocol.errors import DecodeError, InvalidMessage
 from protocol.merkle import merkle_proof
 from protocol.tensor import tensor_hash
 from protocol.trace import (
+    LEAVES_MAX,
     PROOF_HASHES_MAX,
     STEPS_MAX,
     Opening,
@@ -50,8 +52,17 @@ def test_an_honest_opening_holds_and_gives_the_leaves(steps):
     assert set(asked) <= set(found)
 
 
-def test_the_next_leaf_comes_too():
+def test_the_first_leaf_and_the_next_ones_come_too():
     assert leaf_indices(7, (0, 3, 4, 6)) == (0, 1, 3, 4, 5, 6)
+    assert leaf_indices(7, (3,)) == (0, 3, 4)
+    assert leaf_indices(1, (0,)) == (0,)
+
+
+def test_a_request_of_as_many_steps_as_there_may_be_is_answered_by_what_may_be_sent():
+    steps = tuple(range(1, 2 * CHECKED_STEPS_MAX, 2))
+    leaves = [LEAVES[0]] * STEPS_MAX
+    assert len(open_leaves(BINDING.task_id, leaves, FINAL, steps, SOURCE).encode()) > 0
+    assert len(leaf_indices(STEPS_MAX, steps)) == LEAVES_MAX
 
 
 @pytest.mark.parametrize("field", ["task_id", "miner", "model_id", "image_hash"])
