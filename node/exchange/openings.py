@@ -186,13 +186,15 @@ class OpenedTrace:
     :ivar final_latent: hash of the latent after the last step.
     :ivar final: that latent itself, if it was asked for, else empty.
     :ivar source: what the source image was encoded to, if it was asked for and there is one, else empty.
+    :ivar opening: as it came, with the proofs of its leaves.
     """
 
     leaves: dict[int, TraceLeaf]
     tensors: dict[int, tuple[bytes, bytes, bytes]]
     final_latent: bytes
     final: bytes
-    source: bytes = b""
+    source: bytes
+    opening: Opening
 
 
 async def ask_opening(
@@ -250,7 +252,7 @@ async def _receive_opening(
     source = await _receive_hashed(stream, opening.source_latent) if has_source else b""
     if await stream.receive() is not None:
         raise InvalidMessage("more came than was asked for")
-    return OpenedTrace(leaves, tensors, opening.final_latent, final, source)
+    return OpenedTrace(leaves, tensors, opening.final_latent, final, source, opening)
 
 
 async def _receive_hashed(stream: DirectStream, digest: bytes) -> bytes:

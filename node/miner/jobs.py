@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from node.inference.audit.own import SpoiltWork, TraceEnds, require_own_work
+from node.inference.jobs.announced import announced_job
 from node.inference.jobs.job import Failed, ImageJob, JobRefused, Preview, Progress, WorkerError, check_job
 from node.inference.jobs.job import Finished as JobFinished
 from node.inference.pool.pool import WorkerPool
@@ -23,12 +24,8 @@ from protocol.errors import ProtocolError
 from protocol.hashing import sha256
 from protocol.messages import DeclineKind
 from protocol.statement import Envelope
-from protocol.task_input import require_input, require_source
 from protocol.trace import TraceBinding, steps_root
-from protocol.work import ImageNumbers
 
-PROMPTS: Final = 2
-"""Texts of an image's input: what is asked for, and what to avoid."""
 ATTEMPTS: Final = 2
 """Times that work is done before it is given up as spoilt."""
 SPOILT: Final = "the work was spoilt on this machine"
@@ -47,34 +44,8 @@ JobOutcome: TypeAlias = Finished | Decline
 
 
 def image_job(start: StartJob, trace_path: Path) -> ImageJob:
-    """The job of a task, made of nothing but its announcement, and of what that has hashes of.
-
-    :raises JobRefused: no job can be made of its input.
-    :raises InvalidMessage: input or source is not the announced one any more.
-    """
-    message, task_input = start.task.message, start.task_input
-    numbers, sealed = require_input(message, task_input), task_input.sealed
-    for source, data in zip(task_input.public.sources, start.sources, strict=True):
-        require_source(message, source, data)
-    if not isinstance(numbers, ImageNumbers) or not 1 <= len(sealed.prompts) <= PROMPTS:
-        raise JobRefused("the input is not that of an image")
-    prompt, negative_prompt = (*sealed.prompts, "")[:PROMPTS]
-    width, height = message.work.image_size()
-    return ImageJob(
-        job_id=start.task.digest.hex(),
-        model_id=message.model_id,
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        seed=numbers.seed,
-        steps=message.work.units,
-        guidance_milli=numbers.guidance_milli,
-        width=width,
-        height=height,
-        preview_every_steps=sealed.preview_every_units,
-        schedule_steps=numbers.schedule_steps,
-        source_png=b"".join(start.sources),
-        trace_path=str(trace_path),
-    )
+    """The job of a task; errors as those of `announced_job`."""
+    return announced_job(start.task, start.task_input, start.sources, str(trace_path))
 
 
 async def run_job(

@@ -43,11 +43,14 @@ PPM: Final = 1_000_000
 _OUTPUTS: Final = (TraceTensor.UNCONDITIONAL, TraceTensor.CONDITIONAL)
 
 
-def audit(networks: Networks, work: OpenedWork, thresholds: Thresholds, draw: Draw) -> Report:
+def audit(
+    networks: Networks, work: OpenedWork, thresholds: Thresholds, draw: Draw, rows_max: int = ROWS_MAX
+) -> Report:
     """Check everything that was opened.
 
     :param networks: of the package that the task names, in single precision.
     :param draw: of the places of sketches (`sketch.Draw`).
+    :param rows_max: most steps in one call of the denoiser, from 1.
     :raises ValueError: the networks are not of single precision, or a step is not one of the job's.
     :raises UnreadableImage: the source image, which the task brought and no miner made, cannot be read.
     """
@@ -60,7 +63,8 @@ def audit(networks: Networks, work: OpenedWork, thresholds: Thresholds, draw: Dr
     read = ReadWork(work, shape)
     findings = [*read.findings, *check_start(work, read, steps[0], shape), *check_steps(work, read, steps)]
     findings += _check_source(networks, work, read.source)
-    outputs = expected_outputs(networks, work, {n: opened[0] for n, opened in read.steps.items()}, steps)
+    latents = {n: opened[0] for n, opened in read.steps.items()}
+    outputs = expected_outputs(networks, work, latents, steps, rows_max)
     all_scores: list[float] = []
     scores, sketches = {}, {}
     for number, (_, *opened) in read.steps.items():
@@ -87,14 +91,18 @@ def audit(networks: Networks, work: OpenedWork, thresholds: Thresholds, draw: Dr
 
 
 def expected_outputs(
-    networks: Networks, work: OpenedWork, latents: Mapping[int, Half], steps: tuple[Step, ...]
+    networks: Networks,
+    work: OpenedWork,
+    latents: Mapping[int, Half],
+    steps: tuple[Step, ...],
+    rows_max: int,
 ) -> dict[int, Outputs]:
-    """The denoiser's outputs for opened latents, by step, not rounded; `ROWS_MAX` steps a call."""
+    """The denoiser's outputs for opened latents, by step, not rounded; `rows_max` steps a call."""
     prompts, negatives = networks.encode_prompts([work.job])
     numbers = sorted(latents)
     found: dict[int, Outputs] = {}
-    for start in range(0, len(numbers), ROWS_MAX):
-        rows = numbers[start : start + ROWS_MAX]
+    for start in range(0, len(numbers), rows_max):
+        rows = numbers[start : start + rows_max]
         repeated = None if negatives is None else negatives.expand(len(rows), *negatives.shape[1:])
         outputs = networks.outputs(
             np.stack([latents[number] for number in rows]),

@@ -5,22 +5,26 @@ Is: what an auditor asks first, and a miner of itself before it signs. Is not: a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from node.inference.audit.opened import Check, Finding, OpenedWork
 from node.inference.diffusion.checks import first_latent, half_tensor, next_latent
 from node.inference.diffusion.replay import first_difference, first_not_finite
+from protocol.audit import TraceTensor
 from protocol.tensor import NO_TENSOR, is_tensor, tensor_hash
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from node.inference.diffusion.replay import Step
+    from protocol.trace import TraceLeaf
 
     Half = NDArray[np.float16]
     Opened: TypeAlias = "tuple[Half, Half | None, Half]"
+
+_OF_A_STEP: Final = (TraceTensor.LATENT, TraceTensor.UNCONDITIONAL, TraceTensor.CONDITIONAL)
 
 
 class ReadWork:
@@ -40,50 +44,57 @@ class ReadWork:
         self.not_finite: set[int] = set()
         self._shape = shape
         for number in sorted(work.tensors):
-            leaf, tensors = work.leaves.get(number), work.tensors[number]
-            hashes = leaf and (leaf.latent, leaf.unconditional, leaf.conditional)
-            if hashes and all(map(is_tensor, tensors, hashes)):
-                self._read_step(number, tensors, guided=work.job.guided)
-            else:
-                self.findings.append(Finding(Check.HASH, number))
-        self.final = self._read(work.final_latent, work.final_hash)
+            self._read_step(number, work.leaves.get(number), work.tensors[number], guided=work.job.guided)
+        self.final = self._read(work.final_latent, work.final_hash, TraceTensor.LATENT)
         self.source = None
         if work.job.source_png:
-            self.source = self._read(work.source_latent, work.source_hash)
+            self.source = self._read(work.source_latent, work.source_hash, TraceTensor.SOURCE)
         elif work.source_hash != NO_TENSOR:
-            self.findings.append(Finding(Check.HASH))
+            self.findings.append(Finding(Check.HASH, tensor=TraceTensor.SOURCE))
 
-    def _read_step(self, number: int, tensors: tuple[bytes, bytes, bytes], *, guided: bool) -> None:
-        try:
-            latent, conditional = half_tensor(tensors[0], self._shape), half_tensor(tensors[2], self._shape)
-            unconditional = half_tensor(tensors[1], self._shape) if guided else None
-        except ValueError:
-            self.findings.append(Finding(Check.HASH, number))
-            return
-        if not guided and tensors[1]:
-            self.findings.append(Finding(Check.HASH, number))
-            return
-        parts = [latent, conditional] if unconditional is None else [latent, unconditional, conditional]
-        finite = [self._finite(part, number) for part in parts]
+    def _read_step(
+        self, number: int, leaf: TraceLeaf | None, tensors: tuple[bytes, bytes, bytes], *, guided: bool
+    ) -> None:
+        hashes = (leaf.latent, leaf.unconditional, leaf.conditional) if leaf else (b"", b"", b"")
+        parts: list[Half | None] = []
+        for tensor, data, digest in zip(_OF_A_STEP, tensors, hashes, strict=True):
+            is_wanted = guided or tensor is not TraceTensor.UNCONDITIONAL
+            part = self._tensor(data, digest) if is_wanted else None
+            if part is None and (is_wanted or data or digest != NO_TENSOR):
+                self.findings.append(Finding(Check.HASH, number, tensor=tensor))
+                return
+            parts.append(part)
+        finite = [
+            part is None or self._finite(part, number, tensor)
+            for tensor, part in zip(_OF_A_STEP, parts, strict=True)
+        ]
         if not all(finite):
             self.not_finite.add(number)
+        latent, unconditional, conditional = parts
+        assert latent is not None
+        assert conditional is not None
         self.steps[number] = (latent, unconditional, conditional)
 
-    def _read(self, data: bytes, digest: bytes) -> Half | None:
-        if is_tensor(data, digest):
-            try:
-                tensor = half_tensor(data, self._shape)
-            except ValueError:
-                pass
-            else:
-                return tensor if self._finite(tensor, -1) else None
-        self.findings.append(Finding(Check.HASH))
-        return None
+    def _read(self, data: bytes, digest: bytes, tensor: TraceTensor) -> Half | None:
+        numbers = self._tensor(data, digest)
+        if numbers is None:
+            self.findings.append(Finding(Check.HASH, tensor=tensor))
+            return None
+        return numbers if self._finite(numbers, -1, tensor) else None
 
-    def _finite(self, tensor: Half, step: int) -> bool:
-        wrong = first_not_finite(tensor)
+    def _tensor(self, data: bytes, digest: bytes) -> Half | None:
+        """The numbers; None where they are of another hash or size."""
+        if not is_tensor(data, digest):
+            return None
+        try:
+            return half_tensor(data, self._shape)
+        except ValueError:
+            return None
+
+    def _finite(self, numbers: Half, step: int, tensor: TraceTensor) -> bool:
+        wrong = first_not_finite(numbers)
         if wrong is not None:
-            self.findings.append(Finding(Check.FINITE, step, wrong))
+            self.findings.append(Finding(Check.FINITE, step, wrong, tensor))
         return wrong is None
 
 

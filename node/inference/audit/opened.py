@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from node.inference.jobs.job import ImageJob
+from protocol.audit import TraceTensor
 from protocol.trace import TraceLeaf
 
 
@@ -65,6 +66,7 @@ class Finding:
     :ivar number: index of the first number that is wrong, in C order. -1 where none can be named: in S and X
         only the hash of the latent is known then. It has to be opened before anybody is accused: the contract
         needs the number, and zero has two signs, which are equal and hash differently.
+    :ivar tensor: which one of the step is wrong; of no step, the last latent or the source latent.
     :ivar amount: by how much: in E a distance, in R an excess or, in class B, a multiple of the tolerance,
         in V levels of 255; 0 in all others.
     """
@@ -72,6 +74,7 @@ class Finding:
     check: Check
     step: int = -1
     number: int = -1
+    tensor: TraceTensor = TraceTensor.LATENT
     amount: float = 0.0
 
 

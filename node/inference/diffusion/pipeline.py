@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import torch
 
+from node.inference.audit.judgement import run_audit
 from node.inference.diffusion.networks import CPU, Networks, latent_bytes
 from node.inference.diffusion.preview_budget import PreviewBudget
 from node.inference.diffusion.replay import Step, advance, guide, noised
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from node.inference.jobs.audit_job import Audited, AuditJob
     from node.inference.packages.package import ModelPackage
 
 NOT_FINITE: Final = "the model produced numbers that are not finite"
@@ -64,6 +66,7 @@ class Model:
     def __init__(self, package: ModelPackage, device: torch.device = CPU) -> None:
         """Load a package whose files have been verified. :raises CuckooError: as `Networks`."""
         self.networks = Networks(package, device)
+        self._device = device
         self.memory_bytes = self.networks.memory_bytes
         self._previews = PreviewBudget(time.monotonic)
 
@@ -102,6 +105,20 @@ class Model:
         finally:
             for row in rows:
                 row.writer.discard()
+
+    def audit(self, job: AuditJob, rows_max: int) -> Audited:
+        """Do an audit that `check_audit` has passed.
+
+        A package of half precision is loaded in single precision for it and let go again: audits are few, and
+        the memory is paid work's.
+
+        :param rows_max: most steps in one call of the denoiser, from 1.
+        :raises CuckooError: as `run_audit`, or as `Networks`.
+        """
+        networks = self.networks
+        if networks.precision != "fp32":
+            networks = Networks(networks.package, self._device, precision="fp32")
+        return run_audit(networks, job, rows_max)
 
     def _begin(self, jobs: Sequence[ImageJob], first: Step, emit: Callable[[JobEvent], None]) -> list[_Row]:
         """The jobs before their first step; one whose source image cannot be read has failed."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
+from node.inference.jobs.audit_job import AUDIT_BYTES_MAX, Audited, AuditJob
 from node.inference.jobs.job import (
     BATCH_MAX,
     JOB_ID_BYTES_MAX,
@@ -34,7 +35,11 @@ LENGTH_BYTES: Final = 4
 FRAME_BYTES_MIN: Final = 2
 JOB_TEXT_BYTES_MAX: Final = 16 * 1024
 """More than all of a job but its source image."""
-FRAME_BYTES_MAX: Final = max(PNG_BYTES_MAX + 64 * 1024, BATCH_MAX * (SOURCE_BYTES_MAX + JOB_TEXT_BYTES_MAX))
+FRAME_BYTES_MAX: Final = max(
+    PNG_BYTES_MAX + 64 * 1024,
+    BATCH_MAX * (SOURCE_BYTES_MAX + JOB_TEXT_BYTES_MAX),
+    AUDIT_BYTES_MAX + SOURCE_BYTES_MAX,
+)
 PART_BYTES_MAX: Final = 4 * 1024 * 1024
 """Of a file between hosts; a longer one comes in several."""
 
@@ -104,12 +109,14 @@ class TracePart(Encoded):
 Frame: TypeAlias = (
     Batch
     | Cancel
+    | AuditJob
     | Ready
     | Broken
     | Progress
     | Preview
     | Finished
     | Failed
+    | Audited
     | FileWanted
     | FilePart
     | TracePart
@@ -119,12 +126,14 @@ Frame: TypeAlias = (
 _KINDS: Final[dict[int, type[Frame]]] = {
     1: Batch,
     2: Cancel,
+    3: AuditJob,
     16: Ready,
     17: Broken,
     18: Progress,
     19: Preview,
     20: Finished,
     21: Failed,
+    22: Audited,
     32: FileWanted,
     33: FilePart,
     34: TracePart,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import trio
 
+from node.inference.jobs.audit_job import Audited, AuditJob, check_audit
 from node.inference.jobs.frames import Batch, Broken, Cancel, Ready, Unplaced
 from node.inference.jobs.job import (
     BATCH_MAX,
@@ -29,7 +30,15 @@ from node.inference.jobs.job import (
     check_job,
 )
 from node.inference.pool.process import LocalWorkers
-from node.inference.pool.tickets import RUNS_MAX, Counts, JobEvents, PoolStatistics, Ticket, ticket_for
+from node.inference.pool.tickets import (
+    LAST_EVENTS,
+    RUNS_MAX,
+    Counts,
+    JobEvents,
+    PoolStatistics,
+    Ticket,
+    ticket_for,
+)
 from node.inference.pool.waiting import Waiting
 from p2p.wakeups import Signal
 from protocol.errors import DecodeError
@@ -37,8 +46,8 @@ from protocol.errors import DecodeError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from node.inference.jobs.audit_job import AnyEvent, Job
     from node.inference.jobs.frames import Frame
-    from node.inference.jobs.job import JobEvent
     from node.inference.packages.package import ModelPackage
     from node.inference.pool.workers import Worker, Workers
 
@@ -123,13 +132,16 @@ class WorkerPool:
 
     def statistics(self) -> PoolStatistics:
         """Return the present state and the counts so far."""
-        self._counts.jobs_waiting = len(self._waiting)
+        self._counts.audits_waiting = self._waiting.audits
+        self._counts.jobs_waiting = len(self._waiting) - self._counts.audits_waiting
         self._counts.workers_unplaced = len(self._unplaced)
         return self._counts.snapshot()
 
     @asynccontextmanager
-    async def run(self, job: ImageJob) -> AsyncIterator[JobEvents]:
+    async def run(self, job: Job) -> AsyncIterator[JobEvents]:
         """Run a job; ``async with pool.run(job) as events: async for event in events: ...``.
+
+        An audit waits until no image does.
 
         Leaving the block early, by whatever way, cancels the job: it leaves the queue, or the worker drops
         it at its next step and stays alive. A reader that is slow loses progress and previews, never the end.
@@ -137,7 +149,10 @@ class WorkerPool:
         :raises JobRefused: the job is not allowed, or too many wait already; nothing was started.
         :raises WorkerError: no worker can be started, or, while iterating, the worker was lost.
         """
-        check_job(job, self.packages)
+        if isinstance(job, AuditJob):
+            check_audit(job, self.packages)
+        else:
+            check_job(job, self.packages)
         self._raise_if_broken()
         self.wake()
         ticket = ticket_for(job)
@@ -270,7 +285,7 @@ class WorkerPool:
         self._counts.batches += 1
         try:
             # Before the watch for cancellations starts: the worker forgets old ones at each new batch.
-            await worker.send(Batch(tuple(ticket.job for ticket in tickets)))
+            await worker.send(_frame_of(tickets))
             async with trio.open_nursery() as nursery:
                 for ticket in tickets:
                     nursery.start_soon(_cancel_when_abandoned, worker, ticket)
@@ -309,7 +324,7 @@ class WorkerPool:
             if event is None:
                 return False
             ticket = tickets[event.job_id]
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, LAST_EVENTS):
                 del tickets[event.job_id]
             if _tells_memory_is_out(event):
                 # A worker that says so ends itself; the next jobs must not go down with it.
@@ -320,11 +335,11 @@ class WorkerPool:
                     continue
             if not ticket.offer(event):
                 self._counts.events_dropped += 1
-            if isinstance(event, Finished | Failed):
+            if isinstance(event, LAST_EVENTS):
                 self._count(event, ticket)
         return fit
 
-    async def _next_event(self, worker: Worker, tickets: dict[str, Ticket]) -> JobEvent | None:
+    async def _next_event(self, worker: Worker, tickets: dict[str, Ticket]) -> AnyEvent | None:
         """An event of one of these jobs; None when the worker is lost."""
         try:
             with trio.fail_after(self._silence_seconds_max):
@@ -335,24 +350,34 @@ class WorkerPool:
             for ticket in tickets.values():
                 ticket.error = "the inference process hung"
             return None
-        if isinstance(event, Progress | Preview | Finished | Failed) and event.job_id in tickets:
+        if isinstance(event, (Progress, Preview, *LAST_EVENTS)) and event.job_id in tickets:
             return event
         if isinstance(event, Broken):
             for ticket in tickets.values():
                 ticket.error = event.reason
         return None
 
-    def _count(self, event: Finished | Failed, ticket: Ticket) -> None:
+    def _count(self, event: Finished | Failed | Audited, ticket: Ticket) -> None:
         self._counts.jobs_running -= 1
         if isinstance(event, Finished):
             self._counts.jobs_finished += 1
+        elif isinstance(event, Audited):
+            self._counts.audits_finished += 1
         elif ticket.abandoned.is_set():
             self._counts.jobs_cancelled += 1
         else:
             self._counts.jobs_failed += 1
 
 
-def _tells_memory_is_out(event: JobEvent) -> bool:
+def _frame_of(tickets: Sequence[Ticket]) -> Batch | AuditJob:
+    """The work of a batch, or of an audit, which comes alone."""
+    jobs = [ticket.job for ticket in tickets]
+    if isinstance(jobs[0], AuditJob):
+        return jobs[0]
+    return Batch(tuple(job for job in jobs if isinstance(job, ImageJob)))
+
+
+def _tells_memory_is_out(event: AnyEvent) -> bool:
     return isinstance(event, Failed) and event.reason == OUT_OF_MEMORY
 
 

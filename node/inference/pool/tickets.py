@@ -12,12 +12,15 @@ from typing import Final
 
 import trio
 
-from node.inference.jobs.job import Failed, Finished, ImageJob, JobEvent, Preview, Progress, WorkerError
+from node.inference.jobs.audit_job import AnyEvent, Audited, AuditJob, Job
+from node.inference.jobs.job import Failed, Finished, Preview, Progress, WorkerError
 
 EVENTS_BUFFERED_MAX: Final = 32
 """Events of a job that wait for a slow reader; further progress and previews are dropped, the end never."""
 RUNS_MAX: Final = 3
 """Workers that one job may be lost with before it is given up; it may be what kills them."""
+LAST_EVENTS: Final = (Finished, Failed, Audited)
+"""After one of these a job has no more."""
 RUNS_TOGETHER_MAX: Final = 2
 """Runs in which others go with it; the last one is alone, so that it takes nobody along."""
 
@@ -29,7 +32,8 @@ class PoolStatistics:
     :ivar workers_ready: processes with their models loaded.
     :ivar workers_unplaced: those that wait for a host with room for them.
     :ivar jobs_running: jobs that a process is at work on.
-    :ivar jobs_waiting: jobs that wait for a free process.
+    :ivar jobs_waiting: images that wait for a free process.
+    :ivar audits_waiting: audits that do; every image goes before them.
     :ivar jobs_run_again: times that a job was put back because its worker was lost.
     :ivar batches: calls of a process; less than the jobs, when jobs were computed together.
     :ivar events_dropped: progress and previews that a reader was too slow for.
@@ -41,7 +45,9 @@ class PoolStatistics:
     workers_unplaced: int
     jobs_running: int
     jobs_waiting: int
+    audits_waiting: int
     jobs_finished: int
+    audits_finished: int
     jobs_failed: int
     jobs_cancelled: int
     jobs_run_again: int
@@ -61,7 +67,9 @@ class Counts:
     workers_unplaced: int = 0
     jobs_running: int = 0
     jobs_waiting: int = 0
+    audits_waiting: int = 0
     jobs_finished: int = 0
+    audits_finished: int = 0
     jobs_failed: int = 0
     jobs_cancelled: int = 0
     jobs_run_again: int = 0
@@ -88,9 +96,9 @@ class Ticket:
     :ivar runs: workers that have been given the job.
     """
 
-    job: ImageJob
-    send: trio.MemorySendChannel[JobEvent]
-    receive: trio.MemoryReceiveChannel[JobEvent]
+    job: Job
+    send: trio.MemorySendChannel[AnyEvent]
+    receive: trio.MemoryReceiveChannel[AnyEvent]
     abandoned: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
     error: str | None = None
@@ -99,15 +107,22 @@ class Ticket:
 
     @property
     def company(self) -> object:
-        """The properties that tickets must share to be computed as one."""
-        return self.job.shape if self.runs < RUNS_TOGETHER_MAX else self
+        """The properties that tickets must share to be computed as one; an audit's are its own."""
+        if isinstance(self.job, AuditJob) or self.runs >= RUNS_TOGETHER_MAX:
+            return self
+        return self.job.shape
 
-    def offer(self, event: JobEvent) -> bool:
+    @property
+    def is_audit(self) -> bool:
+        """Whether it goes after all that is paid."""
+        return isinstance(self.job, AuditJob)
+
+    def offer(self, event: AnyEvent) -> bool:
         """Let the reader have an event, without waiting for it. :returns: False when it was dropped.
 
         Of a job that runs again, steps that the reader has heard of are left out: progress goes forward only.
         """
-        last = isinstance(event, Finished | Failed)
+        last = isinstance(event, LAST_EVENTS)
         if isinstance(event, Progress | Preview):
             if event.step <= self._steps_told.get(type(event), 0):
                 return True
@@ -128,13 +143,13 @@ class Ticket:
         self.ended.set()
 
 
-def ticket_for(job: ImageJob) -> Ticket:
+def ticket_for(job: Job) -> Ticket:
     """A ticket whose channel has room for the last event, whatever else it holds."""
-    return Ticket(job, *trio.open_memory_channel[JobEvent](EVENTS_BUFFERED_MAX + 1))
+    return Ticket(job, *trio.open_memory_channel[AnyEvent](EVENTS_BUFFERED_MAX + 1))
 
 
 class JobEvents:
-    """The events of one job: progress and previews, then exactly one `Finished` or `Failed`."""
+    """The events of one job: progress and previews, then exactly one of `LAST_EVENTS`."""
 
     def __init__(self, ticket: Ticket) -> None:
         """Not for callers; see `WorkerPool.run`."""
@@ -144,7 +159,7 @@ class JobEvents:
         """Return itself: the events come once."""
         return self
 
-    async def __anext__(self) -> JobEvent:
+    async def __anext__(self) -> AnyEvent:
         """Return the next event. :raises WorkerError: the process died, hung or was not to be had."""
         try:
             return await self._ticket.receive.receive()

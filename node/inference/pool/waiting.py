@@ -1,8 +1,8 @@
 """The jobs that wait for a worker, and which of them are computed as one.
 
 Is: first come, first served, but with the first go all that have its shape (`ImageJob.shape`), up to a
-bound and to a free worker's fair share; and a worker that takes fewer lingers a moment for more. Is not:
-workers, or the jobs' events.
+bound and to a free worker's fair share; and a worker that takes fewer lingers a moment for more. Audits go
+after all images, since those are paid for and somebody waits for them. Is not: workers, or the jobs' events.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from node.inference.pool.tickets import Ticket
 
 JOBS_WAITING_MAX: Final = 64
-"""Jobs that may wait for a free worker; one more is refused."""
+"""Images that may wait for a free worker; one more is refused."""
+AUDITS_WAITING_MAX: Final = 8
+"""Audits, likewise: they take no image's place."""
 LINGER_SECONDS: Final = 0.01
 """Longest time that a job waits at a free worker for others to join it."""
 
@@ -42,17 +44,32 @@ class Waiting:
         """How many wait."""
         return len(self._tickets)
 
+    @property
+    def audits(self) -> int:
+        """How many of them are audits."""
+        return sum(ticket.is_audit for ticket in self._tickets)
+
     def add(self, ticket: Ticket) -> None:
-        """Queue a ticket. :raises JobRefused: `JOBS_WAITING_MAX` wait already."""
-        if len(self._tickets) >= JOBS_WAITING_MAX:
+        """Queue a ticket. :raises JobRefused: `JOBS_WAITING_MAX`, or `AUDITS_WAITING_MAX`, wait already."""
+        audits = self.audits
+        if ticket.is_audit and audits >= AUDITS_WAITING_MAX:
+            raise JobRefused("too many audits are waiting")
+        if not ticket.is_audit and len(self) - audits >= JOBS_WAITING_MAX:
             raise JobRefused("too many jobs are waiting")
         self._tickets.append(ticket)
+        self._put_audits_last()
         self._arrived.notify()
 
     def put_back(self, tickets: Sequence[Ticket]) -> None:
-        """Queue tickets that were taken once, before all others; they are so few that no bound is asked."""
+        """Queue tickets that were taken once, before all others of their kind; they are so few that no bound
+        is asked.
+        """
         self._tickets[:0] = tickets
+        self._put_audits_last()
         self._arrived.notify()
+
+    def _put_audits_last(self) -> None:
+        self._tickets.sort(key=lambda ticket: ticket.is_audit)  # stable
 
     def remove(self, ticket: Ticket) -> bool:
         """Forget a ticket whose reader has left. :returns: whether it was still waiting."""

@@ -20,6 +20,8 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol, TypeAlias
 
+from node.inference.audit.audit import ROWS_MAX
+from node.inference.jobs.audit_job import Audited, AuditJob, check_audit
 from node.inference.jobs.frames import (
     LENGTH_BYTES,
     Batch,
@@ -76,6 +78,11 @@ class RunsJobs(Protocol):
     ) -> None:
         """Run jobs of one shape; the last event emitted of each is `Finished` or `Failed`."""
 
+    def audit(self, job: AuditJob, rows_max: int) -> Audited:
+        """Check opened work. :param rows_max: steps to compute at a time, from 1. :raises CuckooError: it
+        cannot.
+        """
+
 
 class Inbox:
     """The queue from the reading thread to the running one: batches in order, and the jobs cancelled."""
@@ -83,7 +90,7 @@ class Inbox:
     def __init__(self, source: BinaryIO) -> None:
         """Read from `source`, which is at a frame's start."""
         self._source = source
-        self._batches: queue.Queue[tuple[ImageJob, ...]] = queue.Queue(maxsize=BATCHES_WAITING_MAX)
+        self._batches: queue.Queue[tuple[ImageJob, ...] | AuditJob] = queue.Queue(maxsize=BATCHES_WAITING_MAX)
         self._lock = threading.Lock()
         self._cancelled: set[str] = set()
 
@@ -95,18 +102,18 @@ class Inbox:
                 if isinstance(frame, Cancel):
                     with self._lock:
                         self._cancelled.add(frame.job_id)
-                elif isinstance(frame, Batch):
+                elif isinstance(frame, Batch | AuditJob):
                     with self._lock:
                         # A job may come again under the same name after it was cancelled once.
                         self._cancelled.clear()
-                    self._batches.put_nowait(frame.jobs)
+                    self._batches.put_nowait(frame.jobs if isinstance(frame, Batch) else frame)
         except (DecodeError, OSError, queue.Full):
             # The parent is gone or broken; in either case nobody waits for a result.
             os._exit(EXIT_BROKEN)
         os._exit(EXIT_ORPHANED)
 
-    def next_batch(self) -> tuple[ImageJob, ...]:
-        """Wait for the next batch."""
+    def next_batch(self) -> tuple[ImageJob, ...] | AuditJob:
+        """Wait for the next batch, or the next audit."""
         return self._batches.get()
 
     def is_cancelled(self, job_id: str) -> bool:
@@ -156,37 +163,73 @@ class Running:
 
 
 def serve(loaded: Loaded, inbox: Inbox, outbox: Outbox, pace: Pace) -> None:
-    """Run batches one after another, for ever. An unexpected exception ends the process loudly.
+    """Run batches and audits one after another, for ever. An unexpected exception ends the process loudly.
 
     Work that will not fit into memory is refused. Where that is seen too late the process ends, after it has
     said so: what is left of its memory is in pieces.
     """
-    models, memory = loaded
     while True:
-        allowed = []
-        for job in inbox.next_batch():
-            try:
-                check_job(job, models.packages)
-            except JobRefused as refused:
-                outbox.send(Failed(job.job_id, refused.reason, retry=0))
-            else:
-                allowed.append(job)
-        if not allowed:
-            continue
-        running = Running(allowed, outbox, pace)
+        work = inbox.next_batch()
+        if isinstance(work, AuditJob):
+            serve_audit(loaded, work, outbox)
+        else:
+            serve_batch(loaded, work, inbox, outbox, pace)
+
+
+def serve_batch(loaded: Loaded, jobs: Sequence[ImageJob], inbox: Inbox, outbox: Outbox, pace: Pace) -> None:
+    """Run one batch."""
+    models, memory = loaded
+    allowed = []
+    for job in jobs:
         try:
-            model = models.get(allowed[0].model_id)
-            # As many together as fit, then the next; what does not fit even alone is refused.
-            while fitting := allowed[: memory.fitting(allowed)]:
-                with memory.measured(fitting):
-                    model.run(fitting, running.emit, inbox.is_cancelled)
-                del allowed[: len(fitting)]
-            running.fail(NO_ROOM)
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            running.fail(OUT_OF_MEMORY)
-            os._exit(EXIT_MEMORY)
+            check_job(job, models.packages)
+        except JobRefused as refused:
+            outbox.send(Failed(job.job_id, refused.reason, retry=0))
+        else:
+            allowed.append(job)
+    if not allowed:
+        return
+    running = Running(allowed, outbox, pace)
+    try:
+        model = models.get(allowed[0].model_id)
+        # As many together as fit, then the next; what does not fit even alone is refused.
+        while fitting := allowed[: memory.fitting(allowed)]:
+            with memory.measured(fitting):
+                model.run(fitting, running.emit, inbox.is_cancelled)
+            del allowed[: len(fitting)]
+        running.fail(NO_ROOM)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        running.fail(OUT_OF_MEMORY)
+        os._exit(EXIT_MEMORY)
+
+
+def serve_audit(loaded: Loaded, job: AuditJob, outbox: Outbox) -> None:
+    """Do one audit; it ends at once if it must, and is not cancelled: it takes no longer than a few steps."""
+    models, memory = loaded
+    try:
+        check_audit(job, models.packages)
+        # Each of its steps takes what a job of its own would.
+        rows_max = memory.fitting([job.image] * min(ROWS_MAX, len(job.steps)))
+        if rows_max:
+            outbox.send(models.get(job.model_id).audit(job, rows_max))
+        else:
+            outbox.send(Failed(job.job_id, NO_ROOM, retry=1))
+    except CuckooError as error:
+        outbox.send(
+            Failed(job.job_id, str(error).encode()[:REASON_BYTES_MAX].decode(errors="ignore"), retry=0)
+        )
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        outbox.send(Failed(job.job_id, OUT_OF_MEMORY, retry=1))
+        os._exit(EXIT_MEMORY)
+
+
+def shortened(reason: str) -> str:
+    """As much of it as a frame may say."""
+    return reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -270,7 +313,7 @@ def main(load_all: Loader = load_models) -> None:
         loaded = load_all(arguments.folders, arguments.threads, arguments.device, arguments.memory_bytes)
     except (CuckooError, OSError, ValueError, ImportError, MemoryError, RuntimeError) as error:
         said = OUT_OF_MEMORY if is_out_of_memory(error) else f"{type(error).__name__}: {error}"
-        outbox.send(Broken(said.encode()[:REASON_BYTES_MAX].decode(errors="ignore")))
+        outbox.send(Broken(shortened(said)))
         # Not sys.exit(): the reading thread holds stdin's lock, which an orderly exit waits for.
         os._exit(EXIT_BROKEN)
     outbox.send(Ready(int((time.monotonic() - started) * 1000)))

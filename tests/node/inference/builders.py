@@ -10,11 +10,14 @@ from PIL import Image, ImageDraw
 
 from node.inference.diffusion.prng import PRNG_ID
 from node.inference.diffusion.replay import REPLAY_NAME, Replay, write_replay
+from node.inference.jobs.audit_job import AuditJob, OpenedLeaf, OpenedStep
 from node.inference.jobs.job import ImageJob
 from node.inference.packages.package import ModelPackage, Settings, load
 from node.inference.packages.table import PackagedTable
 from protocol.model_card import CARD_FORMAT, ModelCard
 from protocol.model_table import ModelHead, SchedulerRule
+from protocol.tensor import NO_TENSOR
+from protocol.trace import TraceLeaf
 from protocol.work import WorkKind
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -112,3 +115,24 @@ def is_alive(process_id: int) -> bool:
     except OSError:
         return False
     return fields[0] not in {"Z", "X"}
+
+
+def an_audit(
+    *steps: int, model_id: bytes = bytes(32), leaves: tuple[int, ...] = (), **changes: object
+) -> AuditJob:
+    """A job that audits steps of `a_job`; what was opened is nonsense."""
+    tensor = bytes(2)
+    leaf = TraceLeaf.of(tensor, tensor, tensor)
+    job = AuditJob(
+        image=a_job(model_id),
+        auditor=bytes(20),
+        dice=bytes(32),
+        leaves=tuple(OpenedLeaf(step, leaf) for step in leaves or sorted({0, *steps})),
+        steps=tuple(OpenedStep(step, tensor, tensor, tensor) for step in steps),
+        final_hash=bytes(32),
+        source_hash=NO_TENSOR,
+        final_latent=tensor,
+        source_latent=b"",
+        picture=b"png",
+    )
+    return replace(job, **changes)  # type: ignore[arg-type]

@@ -77,8 +77,7 @@ def test_opened_steps_are_judged_and_no_others(model, done):
 
 def test_many_steps_are_asked_for_in_several_calls(model, done, monkeypatch):
     whole = audit(model.networks, opened(*done), class_a(), draw)
-    monkeypatch.setattr(audit_module, "ROWS_MAX", 4)
-    parts = audit(model.networks, opened(*done), class_a(), draw)
+    parts = audit(model.networks, opened(*done), class_a(), draw, rows_max=4)
     assert parts.honest
     assert all(sketches_agree(parts.sketches[n], whole.sketches[n], RULE) for n in range(6))
 

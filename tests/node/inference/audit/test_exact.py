@@ -9,6 +9,7 @@ from node.inference.audit.exact import ReadWork, check_start, check_steps
 from node.inference.audit.opened import Check, Finding, OpenedWork
 from node.inference.diffusion.checks import first_latent, next_latent
 from node.inference.diffusion.replay import REPLAY_NAME, read_replay
+from protocol.audit import TraceTensor
 from protocol.tensor import NO_TENSOR, tensor_hash
 from protocol.trace import TraceLeaf
 from tests.node.inference.builders import EMBEDDED_FOLDER, a_job, a_source
@@ -118,7 +119,7 @@ def test_attack_a_number_that_is_none_is_a_fault_of_its_own(number):
         opened[2][2].flat[9] = number
 
     found = findings(a_work(ONE_STEP, change=spoil), ONE_STEP)
-    assert found == [Finding(Check.FINITE, 2, 9)]
+    assert found == [Finding(Check.FINITE, 2, 9, TraceTensor.CONDITIONAL)]
 
     def spoil_end(latents, opened):
         latents[-1] = latents[-1].copy()
@@ -135,7 +136,7 @@ def test_attack_a_number_that_is_none_is_a_fault_of_its_own(number):
         ({"final_latent": b""}, Finding(Check.HASH)),
         ({"final_latent": bytes(3)}, Finding(Check.HASH)),
         ({"final_latent": bytes(6), "final_hash": tensor_hash(bytes(6))}, Finding(Check.HASH)),
-        ({"source_hash": bytes(32)}, Finding(Check.HASH)),
+        ({"source_hash": bytes(32)}, Finding(Check.HASH, tensor=TraceTensor.SOURCE)),
     ],
 )
 def test_attack_what_is_not_under_its_hash_or_of_another_size(change, finding):
@@ -157,9 +158,18 @@ def test_attack_an_output_without_the_prompt_where_there_is_none():
     more = (work.tensors[1][0], work.tensors[1][2], work.tensors[1][2])
     leaves = dict(work.leaves) | {1: TraceLeaf.of(*more)}
     found = findings(replace(work, tensors=dict(work.tensors) | {1: more}, leaves=leaves), ONE_STEP)
-    assert Finding(Check.HASH, 1) in found
+    assert Finding(Check.HASH, 1, tensor=TraceTensor.UNCONDITIONAL) in found
+
+
+def test_attack_no_output_without_the_prompt_where_there_must_be_one():
+    work = a_work(ONE_STEP)
+    less = (work.tensors[1][0], b"", work.tensors[1][2])
+    leaves = dict(work.leaves) | {1: TraceLeaf.of(*less)}
+    found = findings(replace(work, tensors=dict(work.tensors) | {1: less}, leaves=leaves), ONE_STEP)
+    assert Finding(Check.HASH, 1, tensor=TraceTensor.UNCONDITIONAL) in found
 
 
 def test_attack_a_source_latent_without_a_source_or_not_its_own():
     work = a_work(ONE_STEP, source=True)
-    assert findings(replace(work, source_latent=bytes(512)), ONE_STEP) == [Finding(Check.HASH)]
+    found = findings(replace(work, source_latent=bytes(512)), ONE_STEP)
+    assert found == [Finding(Check.HASH, tensor=TraceTensor.SOURCE)]

@@ -20,7 +20,7 @@ from node.inference.jobs.job import BATCH_MAX, Failed, Finished, Preview, Progre
 from protocol.errors import DecodeError
 from protocol.tensor import NO_TENSOR
 from protocol.trace import TraceLeaf
-from tests.node.inference.builders import a_job
+from tests.node.inference.builders import a_job, an_audit
 
 LEAF = TraceLeaf.of(b"latent", b"", b"output")
 
@@ -49,6 +49,11 @@ frames = st.one_of(
         uint16,
     ),
     st.builds(Failed, texts, texts, st.integers(0, 1)),
+    st.builds(
+        lambda steps, seed: an_audit(*sorted(steps), auditor=seed),
+        st.sets(st.integers(0, 9), min_size=1),
+        st.binary(min_size=20, max_size=20),
+    ),
 )
 
 

@@ -12,12 +12,15 @@ import pytest
 import trio
 from PIL import Image
 
+from node.inference.jobs.audit_job import OpenedLeaf, OpenedStep
 from node.inference.jobs.job import Finished, JobRefused, Preview, Progress, WorkerError
 from node.inference.packages.package import pack
 from node.inference.pool.pool import open_pool
 from node.inference.pool.process import LocalWorkers, Machine
+from node.inference.traces.trace_file import TraceFile
+from protocol.audit import SKETCH_BYTES, AuditReason
 from tests.limits import CHILD_TIMEOUT_S
-from tests.node.inference.builders import REPOSITORY, SETTINGS, a_job, embedded, is_alive
+from tests.node.inference.builders import REPOSITORY, SETTINGS, a_job, an_audit, embedded, is_alive
 
 PACKAGE = embedded()
 pytestmark = pytest.mark.process
@@ -57,7 +60,7 @@ def test_importing_the_pool_loads_neither_torch_nor_diffusers():
     assert printed.strip() == "[]"
 
 
-async def test_jobs_of_one_worker():
+async def test_jobs_of_one_worker(tmp_path):
     """One process for several laws, since starting one takes seconds."""
     async with open_pool([PACKAGE]) as pool:
         await pool.ready()
@@ -68,6 +71,7 @@ async def test_jobs_of_one_worker():
         await _leaving_early_cancels_and_keeps_the_worker(pool)
         await _cancelled_task_cancels_the_job(pool)
         await _jobs_queue(pool)
+        await _an_audit_is_a_job_too(pool, tmp_path)
         assert pool.statistics().workers_started == 1
         assert pool.statistics().workers_lost == 0
         await _killed_worker_fails_its_job_and_is_replaced(pool)
@@ -180,3 +184,28 @@ async def _killed_worker_fails_its_job_and_is_replaced(pool):
     assert isinstance((await run(pool, job(steps=2)))[-1], Finished)
     assert not is_alive(process_id)
     assert pool.statistics().workers_lost == 1
+
+
+async def _an_audit_is_a_job_too(pool, folder):
+    """Of what the same worker has made, honest and not."""
+    asked = job(steps=2, trace_path=str(folder / "trace"))
+    (*_, made) = await run(pool, asked)
+    with TraceFile(folder / "trace") as trace:
+        opened = replace(
+            an_audit(0),
+            image=asked,
+            leaves=tuple(OpenedLeaf(step, leaf) for step, leaf in enumerate(trace.leaves)),
+            steps=tuple(OpenedStep(step, *trace.tensors(step)) for step in range(2)),
+            final_hash=trace.final_latent,
+            final_latent=trace.final(),
+            picture=made.png,
+        )
+    (honest,) = await run(pool, opened)
+    assert (honest.job_id, honest.reason, honest.to_open) == (asked.job_id, AuditReason.NONE, ())
+    assert [len(checked.sketch) for checked in honest.checked] == [SKETCH_BYTES] * 2
+    (found,) = await run(pool, replace(opened, image=replace(asked, guidance_milli=3_990)))
+    assert (found.reason, found.place[0].step) == (AuditReason.SCHEDULER_STEP, 0)
+    unreadable = replace(asked, source_png=b"no picture")
+    with pytest.raises(JobRefused):
+        await run(pool, replace(opened, image=unreadable))
+    assert pool.statistics().audits_finished == 2

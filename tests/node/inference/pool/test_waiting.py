@@ -1,19 +1,26 @@
 """Which jobs are computed together, and that a job waits neither for company for long nor for ever."""
 
+from dataclasses import replace
+
 import pytest
 import trio
 import trio.testing
 
 from node.inference.jobs.job import JobRefused
 from node.inference.pool.tickets import RUNS_TOGETHER_MAX, ticket_for
-from node.inference.pool.waiting import JOBS_WAITING_MAX, LINGER_SECONDS, Waiting
-from tests.node.inference.builders import a_job
+from node.inference.pool.waiting import AUDITS_WAITING_MAX, JOBS_WAITING_MAX, LINGER_SECONDS, Waiting
+from tests.node.inference.builders import a_job, an_audit
 
 MODEL_ID = b"\x01" * 32
 
 
 def ticket(name, **changes):
     return ticket_for(a_job(MODEL_ID, job_id=name, **changes))
+
+
+def an_audit_ticket(name):
+    job = an_audit(1, model_id=MODEL_ID)
+    return ticket_for(replace(job, image=replace(job.image, job_id=name)))
 
 
 def filled(batch_max, *tickets):
@@ -152,3 +159,32 @@ async def test_removed():
     assert waiting.remove(one)
     assert not waiting.remove(one)
     assert len(waiting) == 0
+
+
+async def test_an_audit_waits_until_no_image_does_and_goes_alone(autojump_clock):
+    waiting = filled(
+        8, an_audit_ticket("audit 1"), ticket("a"), an_audit_ticket("audit 2"), ticket("b", steps=9)
+    )
+    assert (len(waiting), waiting.audits) == (4, 2)
+    assert await names(waiting) == ["a"]
+    waiting.add(ticket("c"))
+    assert await names(waiting) == ["b"]
+    assert await names(waiting) == ["c"]
+    assert await names(waiting) == ["audit 1"]
+    waiting.add(ticket("d"))
+    # One that has lost its worker is no paid work either.
+    waiting.put_back([an_audit_ticket("audit 1")])
+    assert await names(waiting) == ["d"]
+    assert await names(waiting) == ["audit 1"]
+    assert await names(waiting) == ["audit 2"]
+
+
+def test_audits_take_no_images_place_and_are_bounded_by_themselves():
+    waiting = filled(8, *(an_audit_ticket(str(number)) for number in range(AUDITS_WAITING_MAX)))
+    with pytest.raises(JobRefused, match=r"^too many audits are waiting$"):
+        waiting.add(an_audit_ticket("one too many"))
+    for number in range(JOBS_WAITING_MAX):
+        waiting.add(ticket(str(number)))
+    with pytest.raises(JobRefused, match=r"^too many jobs are waiting$"):
+        waiting.add(ticket("one too many"))
+    assert (len(waiting), waiting.audits) == (JOBS_WAITING_MAX + AUDITS_WAITING_MAX, AUDITS_WAITING_MAX)

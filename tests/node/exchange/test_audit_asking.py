@@ -1,0 +1,97 @@
+"""An auditor's question on its way: who is dialled, what binds the answer, and how long it may take."""
+
+import dataclasses
+
+import pytest
+import trio
+
+from node.exchange.audit_asking import NotAnswered, ask_miner
+from node.exchange.protocols import OPENINGS_PROTOCOL
+from p2p.stream_errors import RemoteAborted
+from protocol.errors import InvalidMessage, Refusal
+from tests.node.exchange.answers import answer
+from tests.node.exchange.test_openings import (
+    AUDITOR,
+    KEPT,
+    MINER,
+    ROWS,
+    STRANGER,
+    TASK,
+    address,
+    committed,
+    open_world,
+)
+
+
+class Lookup:
+    """Knows where the miner is, if it is told. :ivar asked: addresses that were looked up."""
+
+    def __init__(self, host=None, miner=None):
+        self.asked, self.host, self.miner = [], host, miner
+
+    async def connect(self, account):
+        self.asked.append(account)
+        if self.miner is None:
+            raise Refusal("no peer of that address is known")
+        return await self.host.connect(self.miner)
+
+
+async def ask(world, asker, lookup=None, *, root=None, timeout_ms=60_000):
+    commitment = committed(TASK, root or world.root)
+    return await ask_miner(world.hosts[asker], lookup or Lookup(), TASK, commitment, (1, 3), timeout_ms)
+
+
+async def test_the_answer_is_the_work_and_its_opening_and_has_one_hash(tmp_path):
+    async with open_world(tmp_path) as world:
+        lookup = Lookup()
+        made = await ask(world, AUDITOR, lookup)
+        assert (made.task, made.work, lookup.asked) == (TASK, KEPT, [])
+        assert made.trace.tensors == {step: ROWS[step] for step in (1, 3)}
+        assert [place.index for place in made.trace.opening.leaves] == [0, 1, 2, 3]
+        assert made.bundle == (await ask(world, AUDITOR)).bundle
+
+
+def test_whatever_was_opened_is_in_the_bundle():
+    made = answer(1, 3, source=True)
+    others = [
+        answer(1, source=True),
+        dataclasses.replace(made, work=dataclasses.replace(made.work, picture=b"")),
+        *(
+            dataclasses.replace(made, trace=dataclasses.replace(made.trace, **{field: b"\1\0"}))
+            for field in ("final", "source")
+        ),
+    ]
+    assert len({other.bundle for other in (made, *others)}) == 1 + len(others)
+
+
+async def test_who_is_not_connected_is_looked_up_by_the_key_that_signed(tmp_path):
+    async with open_world(tmp_path) as world:
+        host, miner = world.hosts[AUDITOR], world.hosts[MINER]
+        await host.disconnect(miner.peer_id)
+        with pytest.raises(Refusal, match=r"^no peer of that address is known$"):
+            await ask(world, AUDITOR, lookup := Lookup())
+        assert lookup.asked == [address(MINER)]
+        made = await ask(world, AUDITOR, Lookup(host, miner.addresses()[0]))
+        assert made.work == KEPT
+
+
+async def test_a_refusal_and_another_trace_are_told_apart(tmp_path):
+    async with open_world(tmp_path) as world:
+        with pytest.raises(RemoteAborted, match="neither an auditor nor the coordinator"):
+            await ask(world, STRANGER)
+        with pytest.raises(InvalidMessage, match="opening is not of the committed trace"):
+            await ask(world, AUDITOR, root=bytes(32))
+
+
+async def test_attack_a_miner_that_trickles_its_answer_is_not_waited_for(tmp_path):
+    """Each byte may come in time, and the answer never ends."""
+    async with open_world(tmp_path) as world:
+
+        async def trickle(stream, _peer):
+            await stream.receive()
+            await stream.send(KEPT.task_input.encode())
+            await trio.sleep_forever()
+
+        world.hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, trickle)
+        with pytest.raises(NotAnswered, match=r"^the miner is too slow$"):
+            await ask(world, AUDITOR, timeout_ms=100)
