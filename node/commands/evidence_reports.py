@@ -156,6 +156,12 @@ async def status_of(clients: Clients, offence: Offence) -> str:
     return f"{reporter}; {format_cai(reported.reward_wei)} can be claimed after block {last_block}"
 
 
+async def is_settled(clients: Clients, offence: Offence) -> bool:
+    """Whether an offence was reported and its reward paid: there is nothing left to get."""
+    reported = await clients.slashing.reported(await key_of(clients.slashing, offence))
+    return reported is not None and not reported.reward_wei
+
+
 async def claim_reward(clients: Clients, payer: Sender, offence: Offence, tell: Callable[[str], None]) -> int:
     """Have the reward for a reported offence paid, waiting until it may be; returns wei.
 

@@ -6,7 +6,9 @@ Is: one or a few lines for each fault. Is not: a check; the offence comes from `
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
+from protocol.amounts import format_cai
 from protocol.audit import TraceTensor
 from protocol.evidence import (
     BrokenSequence,
@@ -21,6 +23,9 @@ from protocol.evidence import (
 from protocol.evidence.faults import WrongCount, WrongNumber, WrongTensor
 from protocol.messages import Message, ResultChunk, TaskAnnouncement
 from protocol.statement import read_envelope
+
+if TYPE_CHECKING:
+    from contracts.records import SlashOutcome
 
 TENSOR_WORDS = {
     TraceTensor.LATENT: "latent before step",
@@ -59,6 +64,17 @@ def describe(evidence: Evidence, offence: Offence) -> list[str]:
             return [f"{_finding(offence)}, and the verdict finds it false"]
         case _:
             return [_finding(offence)]
+
+
+def outcome_words(done: SlashOutcome) -> list[str]:
+    """What a report of ours has done, a line and more."""
+    return [
+        f"slashed: 0x{done.signer.hex()} lost {format_cai(done.taken_wei)}",
+        f"  of which unbonding {format_cai(done.unbonding_taken_wei)}",
+        f"  yours              {format_cai(done.reward_wei)}",
+        f"  burned             {format_cai(done.burned_wei)}",
+        f"  transaction        0x{done.transaction_hash.hex()}",
+    ]
 
 
 def _finding(offence: Offence) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from cyclopts import App, Parameter
 from node.commands.chain_access import Chain, ChainOptions, SignerOptions, run_on_chain
 from node.commands.errors import show_errors
 from protocol.amounts import format_cai
+from protocol.errors import LocalError
 
 if TYPE_CHECKING:
     from contracts.records import SlashOutcome
@@ -28,6 +30,8 @@ cuckoo-slash verify evidence.json
 cuckoo-slash show evidence.json
 
 cuckoo-slash list .devnet/my-miner/evidence
+
+cuckoo-slash watch .devnet/my-miner --submit --network .devnet/network --reporter-key staker.json
 
 cuckoo-slash submit evidence.json --network .devnet/network --reporter-key staker.json
 
@@ -104,6 +108,28 @@ def list_files(folder: Path, /) -> None:
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
+class WatchOptions(ChainOptions):
+    """Where the contracts are, and the account that reports, if one does."""
+
+    reporter_key: Path | None = None
+    """Keystore of the account that pays the gas of `--submit`, and whose the rewards are."""
+    password_file: Path | None = None
+    """File (mode 0600) with the key's password in its first line; without it, the password is asked for."""
+
+    def reporter(self) -> ReporterOptions:
+        """The account. :raises LocalError: none is named."""
+        if self.reporter_key is None:
+            raise LocalError("--submit needs the account that reports: --reporter-key")
+        return ReporterOptions(
+            network=self.network,
+            rpc_url=self.rpc_url,
+            key_file=self.reporter_key,
+            password_file=self.password_file,
+        )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
 class ReporterOptions(SignerOptions):
     """Where the contracts are, and the account that reports."""
 
@@ -112,11 +138,49 @@ class ReporterOptions(SignerOptions):
 
 
 def _show(done: SlashOutcome) -> None:
-    print(f"slashed: 0x{done.signer.hex()} lost {format_cai(done.taken_wei)}")
-    print(f"  of which unbonding {format_cai(done.unbonding_taken_wei)}")
-    print(f"  yours              {format_cai(done.reward_wei)}")
-    print(f"  burned             {format_cai(done.burned_wei)}")
-    print(f"  transaction        0x{done.transaction_hash.hex()}", flush=True)
+    from node.commands.evidence_words import outcome_words  # noqa: PLC0415
+
+    print("\n".join(outcome_words(done)), flush=True)
+
+
+@app.command
+def watch(
+    *data_dirs: Path,
+    submit: Annotated[bool, Parameter(negative="")] = False,
+    count: Annotated[int | None, Parameter(validator=cyclopts.validators.Number(gte=1))] = None,
+    options: WatchOptions = WatchOptions(),
+) -> None:
+    """Say in words and numbers each offence that nodes of yours find or hear of, as it comes. Until Ctrl-C.
+
+    What is in their folders already comes first. Started again, it says the same again; with `--submit` it
+    goes on with reports that it has begun, and leaves those alone whose reward is paid.
+
+    Parameters
+    ----------
+    data_dirs
+        Data directories of nodes; one that runs hears what the network hears. An offence that several
+        nodes know is told once.
+    submit
+        Report what the contract judges, as `cuckoo-slash submit` does it, some at a time, and claim.
+    count
+        End after so many offences, when their reports have ended.
+    """
+    import trio  # noqa: PLC0415 - `--help` should not wait for it
+
+    from node.commands.evidence_watch import Finder, reporting, watch  # noqa: PLC0415
+
+    def tell(line: str) -> None:
+        print(line, flush=True)
+
+    finder = Finder(data_dirs)
+    if not submit:
+        trio.run(partial(watch, finder, tell, count=count))
+        return
+
+    async def report(opened: Chain) -> None:
+        await watch(finder, tell, reporting(opened, tell), count=count)
+
+    run_on_chain(options.reporter(), report)
 
 
 @app.command

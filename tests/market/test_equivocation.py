@@ -92,6 +92,8 @@ def test_what_the_readme_shows_to_a_slasher_slashes_a_cheat_with_its_voters(chea
     assert "slashed for good" in after
 
     assert "paid to you: 60,000 CAI" in said
+    assert f"equivocation by {cheat}" in said
+    assert said.rstrip().endswith("; the reward is paid")
     reported = cheated.folder.parent / "evidence.json"
     again = reporter_command(cheated, "submit", reported, "--in-the-clear")
     assert (again.returncode, "was reported already" in again.stderr) == (1, True)
