@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from protocol import cbor, receipt
+from protocol.audit_pay import audit_fee_wei
 from protocol.draw import rank_for_task, ranking, task_seed
 from protocol.evidence import verify_evidence
 from protocol.evidence.faults import Finding, WrongNumber
@@ -265,6 +266,18 @@ def pay_vectors() -> Any:
         "miner": miner.hex(),
         "prices": price_vectors(),
         "schedules": schedules,
+        "audits": [
+            {
+                "price_wei": str(price_wei),
+                "steps": steps,
+                "checked": checked,
+                "fee_wei": str(audit_fee_wei(price_wei, steps, checked)),
+            }
+            for price_wei, steps, checked in (
+                *((10**16, 20, 3), (10**16, 50, 3), (10**16, 1, 1), (10**16, 3, 1), (10**16, 4, 1)),
+                *((0, 20, 3), (7, 30, 3), (7, 7, 1), ((2**64 - 1) * 10**12, 65_535, 3)),
+            )
+        ],
         "vouchers": vouchers,
     }
 

@@ -31,6 +31,9 @@ export function unitsPaid (schedule, paid) {
 export const unitLimit = (schedule, paid) =>
   least(schedule.units, unitsPaid(schedule, paid) + slice(schedule.units))
 
+// What a verdict on so many of a task's steps earns, in wei; all are BigInts.
+export const auditFee = (price, steps, checked) => least(price, price * (checked + 2n) * 5n / (steps * 4n))
+
 export function voucherDigest (chainId, escrow, coordinator, miner, amount) {
   const struct = keccak256(
     keccak256('Voucher(address coordinator,address miner,uint256 cumulativeAmount)'),

@@ -11,7 +11,7 @@ import { proves, root, sha256 } from './merkle.js'
 import { halves, singles } from './half.js'
 import { decodeHead, firstLatent, integersOf, modelId, nextLatent, provesRow, rowOf, sameHalf, tensorNumbers } from './model.js'
 import { Judge } from './offers.js'
-import { due, encodeVoucher, priceOfImage, slice, unitLimit, unitsPaid, voucherDigest } from './pay.js'
+import { auditFee, due, encodeVoucher, priceOfImage, slice, unitLimit, unitsPaid, voucherDigest } from './pay.js'
 import { addressOf, digestOf, domainSeparator, KINDS, open, seal, sign } from './statements.js'
 import { leafOf, NO_TENSOR, openedLeaves, provesPiece, tensorHash } from './trace.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
@@ -206,6 +206,10 @@ function replayPay () {
       assert.equal(unitLimit(schedule, BigInt(paid)), BigInt(limit))
     }
   }
+  for (const vector of vectors.audits) {
+    const fee = auditFee(BigInt(vector.price_wei), BigInt(vector.steps), BigInt(vector.checked))
+    assert.equal(fee, BigInt(vector.fee_wei))
+  }
   for (const vector of vectors.prices) {
     const expected = [BigInt(vector.whole_micro_cai), BigInt(vector.upfront_micro_cai)]
     assert.deepEqual(priceOfImage(hex(vector.work), BigInt(vector.price_wei)), expected)
@@ -218,7 +222,7 @@ function replayPay () {
     assert.equal(signature.toString('hex'), vector.signature)
     assert.equal(encodeVoucher(vector.task_wei, vector.cumulative_wei, signature).toString('hex'), vector.encoded)
   }
-  return vectors.prices.length + vectors.schedules.length + vectors.vouchers.length
+  return vectors.audits.length + vectors.prices.length + vectors.schedules.length + vectors.vouchers.length
 }
 
 function replayOffers () {

@@ -1,0 +1,51 @@
+"""Pay of auditors: what a verdict earns, and what its coordinator sets aside for it beside the task's price.
+
+Is: the sum, in wei and integers, and which verdicts can earn it at all.
+Is not: the comparison of sketches, which needs the model (`node/inference/audit/sketch.py`), or the voucher
+that the sum goes by (`pay`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.amounts import WEI_PER_MICRO_CAI
+from protocol.audit import SKETCH_BYTES, Audits, AuditVerdict
+from protocol.audit_draw import AUDITORS_PER_WORK, steps_each
+from protocol.messages import TaskAnnouncement
+
+STEPS_BESIDE: Final = 2
+"""What an audit costs besides its steps, as steps: the text model, the decoder, and what was opened."""
+MARGIN_PARTS: Final = 5
+"""So many parts are paid..."""
+MARGIN_WHOLE: Final = 4
+"""...for so many of cost: a quarter more than the same work is worth to its miner."""
+
+
+def audit_fee_wei(price_wei: int, steps: int, checked: int) -> int:
+    """The pay for one auditor's verdict, rounded down, and never more than the task's price.
+
+    :param price_wei: of the task, at least 0.
+    :param steps: the units that were announced, at least 1.
+    :param checked: steps that the auditor was drawn for, however many it has opened.
+    """
+    fee_wei = price_wei * (checked + STEPS_BESIDE) * MARGIN_PARTS // (steps * MARGIN_WHOLE)
+    return min(price_wei, fee_wei)
+
+
+def audit_reserve_wei(task: TaskAnnouncement) -> int:
+    """The most that all auditors of one miner's work for a task can earn; 0 where nobody is drawn."""
+    if task.audits != Audits.PUBLIC:
+        return 0
+    units = task.work.units
+    return AUDITORS_PER_WORK * audit_fee_wei(
+        task.price_micro_cai * WEI_PER_MICRO_CAI, units, steps_each(units)
+    )
+
+
+def shows_work(verdict: AuditVerdict) -> bool:
+    """Whether a verdict says by sketches that its signer ran the model: others earn nothing.
+
+    A fault that was found before the model ran is paid by the contract; silence costs its witness nothing.
+    """
+    return bool(verdict.checked) and all(len(one.sketch) == SKETCH_BYTES for one in verdict.checked)
