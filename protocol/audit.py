@@ -146,10 +146,15 @@ class AuditVerdict(Encoded):
     bundle: Hash
 
     def slot(self) -> bytes:
-        """32 bytes: one verdict per task and miner. Keccak-256 of the id and the address in 32 bytes."""
-        return keccak256(self.task_id + _ADDRESS_PADDING + self.miner)
+        """32 bytes: one verdict per task and miner."""
+        return verdict_slot(self.task_id, self.miner)
 
     @property
     def steps(self) -> tuple[int, ...]:
         """The steps that were checked, as the verdict has them."""
         return tuple(checked.step for checked in self.checked)
+
+
+def verdict_slot(task_id: bytes, miner: bytes) -> bytes:
+    """Slot of each auditor's verdict on a miner's work: Keccak-256 of the id and the address in 32 bytes."""
+    return keccak256(task_id + _ADDRESS_PADDING + miner)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from node.coordinator.coordinator import Coordinator
+from node.peer.miner_story import DECISION_WORDS
 from node.system import events
 from node.system.events import EventBus, Published
 from protocol.amounts import WEI_PER_MICRO_CAI
@@ -20,13 +21,6 @@ TASKS_MAX: Final = 2_000
 """Tasks whose history is remembered; the oldest is forgotten first."""
 TURNS_MAX: Final = 64
 """Turns of one task that are told of, as many as can be assigned."""
-WORDS: Final = {
-    PassedOver.ASSIGNED: "assigned",
-    PassedOver.NO_OFFER: "passed over: it has no live offer for this model and kind of work",
-    PassedOver.TOO_EXPENSIVE: "passed over: it asks for more than is paid",
-    PassedOver.BUSY: "passed over: it works on as many tasks of this coordinator as it takes at a time",
-    PassedOver.EXPERIENCE: "passed over: it failed this coordinator a short while ago",
-}
 NOT_YET: Final = "no node computes pictures again yet; drawn are those that would have to"
 READERS: Final = {
     "prompt": "this coordinator, and each miner that was given the task; it goes to them encrypted, and "
@@ -170,7 +164,11 @@ class Histories:
 def ranking_document(message: TaskAnnouncement) -> list[dict[str, Any]]:
     """The miners that were drawn, in the order of the draw, and what the coordinator made of each."""
     return [
-        {"rank": rank, "miner": f"0x{place.miner.hex()}", "decision": WORDS[PassedOver(place.passed_over)]}
+        {
+            "rank": rank,
+            "miner": f"0x{place.miner.hex()}",
+            "decision": DECISION_WORDS[PassedOver(place.passed_over)],
+        }
         for rank, place in enumerate(message.ranking)
     ]
 

@@ -118,7 +118,11 @@ async def watch(
     async with trio.open_nursery() as nursery:
         while count is None or told < count:
             # Thousands of signatures, at the first look.
-            new = await trio.to_thread.run_sync(finder.look, tell, abandon_on_cancel=True)
+            new = await trio.to_thread.run_sync(
+                finder.look,
+                tell,
+                abandon_on_cancel=True,  # type: ignore[call-arg]  # its stubs are older
+            )
             for piece in new if count is None else new[: count - told]:
                 told += 1
                 for line in piece.in_words():

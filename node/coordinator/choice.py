@@ -71,6 +71,10 @@ class Experience:
         """It delivered: what was is forgotten."""
         self._failures.pop(miner, None)
 
+    def failures(self, miner: bytes) -> int:
+        """How often it has failed since it last delivered."""
+        return self._failures.get(miner, (0, 0))[0]
+
     def passed_until_ms(self, miner: bytes) -> int:
         """Until when it is passed over; 0 if it is not."""
         return self._failures.get(miner, (0, 0))[1]

@@ -66,6 +66,24 @@ class CoordinatorStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class MinerHere:
+    """What this coordinator knows of a miner.
+
+    :ivar failures: turns in which it gave nothing, since it last delivered.
+    :ivar passed_over_ms: how long it is still passed over for them; 0 if it is not.
+    :ivar busy: tasks of this coordinator that it works on, or is awaited for.
+    :ivar promised_wei: by all vouchers that it was ever given here; None if that is not known.
+    :ivar price_max_micro_cai: most that is paid here for a model's default work.
+    """
+
+    failures: int
+    passed_over_ms: int
+    busy: int
+    promised_wei: int | None
+    price_max_micro_cai: int
+
+
+@dataclass(frozen=True, slots=True)
 class CancelTask:
     """The argument of the act `cancel`. :ivar task_id: in hexadecimal."""
 
@@ -86,6 +104,7 @@ class Coordinator:
         self._peer = peer
         self._journal = journal
         self._catalogue = catalogue
+        self._purse = purse
         self._price_max_micro_cai = price_max_micro_cai
         parameters = peer.network.parameters
         self.engine = CoordinatorEngine(
@@ -119,6 +138,17 @@ class Coordinator:
             works = [commitment for commitment in works if commitment is not None]
         words = (explain_audit(view, task.message, commitment) for commitment in works)
         return list(dict.fromkeys(line for sentences in words for line in sentences))
+
+    def know_miner(self, miner: bytes) -> MinerHere:
+        """What is known here of a miner, by address."""
+        experience = self.engine.experience
+        return MinerHere(
+            failures=experience.failures(miner),
+            passed_over_ms=max(0, experience.passed_until_ms(miner) - steady_ms()),
+            busy=self.engine.busy()[miner],
+            promised_wei=self._purse.total_after(miner, 0) if self._purse.knows(miner) else None,
+            price_max_micro_cai=self._price_max_micro_cai,
+        )
 
     def reason_not_ready(self) -> str | None:
         """Why an order could not be announced now; None if it could."""

@@ -131,7 +131,7 @@ class Drawing:
             candidates(self._core.market.offers(), request, self._core.unix_ms(now_ms)),
             request,
             miners=epoch.miners,
-            busy=self._busy(),
+            busy=self.busy(),
             experience=self._core.experience,
             wanted=self._core.parameters.assigned_miners,
             now_ms=now_ms,
@@ -142,6 +142,18 @@ class Drawing:
         if not choice.is_affordable:
             raise NoMiner("every miner that offers this asks for more than this coordinator pays")
         return choice
+
+    def busy(self) -> Counter[bytes]:
+        """Tasks that each miner works on, or is the next to work on, for this coordinator."""
+        busy: Counter[bytes] = Counter()
+        for order in self._core.book.tasks.values():
+            turns = order.live_task.turns
+            expected = [turn for turn in turns if turn.state is TurnState.WORKING]
+            expected = expected or [
+                turn for turn in turns if turn.state in (TurnState.HERE, TurnState.AWAITED)
+            ]
+            busy.update(turn.miner for turn in expected[:1])
+        return busy
 
     # Internals
 
@@ -158,18 +170,6 @@ class Drawing:
         if epoch.number < first_epoch:
             raise NotReady(f"this node's guard is new, so it announces nothing before epoch {first_epoch}")
         return epoch
-
-    def _busy(self) -> Counter[bytes]:
-        """Tasks that each miner works on, or is the next to work on, for this coordinator."""
-        busy: Counter[bytes] = Counter()
-        for order in self._core.book.tasks.values():
-            turns = order.live_task.turns
-            expected = [turn for turn in turns if turn.state is TurnState.WORKING]
-            expected = expected or [
-                turn for turn in turns if turn.state in (TurnState.HERE, TurnState.AWAITED)
-            ]
-            busy.update(turn.miner for turn in expected[:1])
-        return busy
 
     def _next_number(self, epoch: EpochView) -> tuple[int, bytes]:
         """Number of the next announcement and the id of the one before it; see `TaskAnnouncement`."""

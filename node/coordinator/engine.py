@@ -40,6 +40,7 @@ from protocol.messages import DeclineKind
 from protocol.task import OrderState, TurnState
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Mapping
 
     from node.coordinator.ports import JournalPort, MarketPort, PursePort, SignerPort
@@ -145,6 +146,10 @@ class CoordinatorEngine:
         """How many live tasks this miner was drawn for: as many streams has it a use for."""
         turns = (turn for order in self._core.book.tasks.values() for turn in order.live_task.turns)
         return sum(turn.miner == miner for turn in turns)
+
+    def busy(self) -> Counter[bytes]:
+        """Tasks that each miner works on, or is the next to work on."""
+        return self._drawing.busy()
 
     def publish_failed(self, task_id: bytes, reason: str, now_ms: int) -> list[Action]:
         """An announcement is not accepted any more by the rule that all peers judge it by: it is drawn

@@ -20,9 +20,10 @@ from node.coordinator.model_names import open_model_names
 from node.pay.ledger import LEDGER_SCHEMA, Ledger
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
+from node.peer.miner_story import answer_explaining
 from node.peer.peer import Peer
 from node.settings import CoordinatorSettings
-from node.system.clock import steady_ms
+from node.system.clock import now_ms, steady_ms
 from protocol.rules import offers
 
 DEPOSIT_MISSING = (
@@ -72,3 +73,4 @@ def _show(peer: Peer, coordinator: Coordinator, purse: Purse, journal: Journal, 
     readiness.register(NO_DEPOSIT, lambda: None if purse.free_wei > 0 else DEPOSIT_MISSING)
     readiness.register(NO_OFFER, lambda: None if coordinator.offered_models() else OFFER_MISSING)
     peer.context.control.register("cancel", CancelTask, coordinator.cancel_task)
+    answer_explaining(peer.context.control, peer.seen, lambda: peer.view, now_ms, coordinator.know_miner)

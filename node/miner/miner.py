@@ -54,6 +54,7 @@ from node.miner.terms import ModelTerms
 from node.miner.throttle import UPDATE_SECONDS, Throttle
 from node.pay.payee import PATIENCE_DIVISOR, Payee
 from node.peer.beacon_wishes import Wish
+from node.peer.miner_story import answer_explaining
 from node.peer.peer import Peer
 from node.system.clock import ahead_ms, now_ms, steady_ms
 from node.system.context import NodeContext
@@ -88,6 +89,20 @@ class MinerStatus:
     tasks_followed: int
     image_ms: Mapping[str, int]
     temperatures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MinerItself:
+    """What a miner knows of why it has no work.
+
+    :ivar paused: why it takes no tasks now; empty when it does.
+    :ivar not_ready: what keeps the node from working, by name.
+    :ivar counts: of its tasks, since the start; see `node.miner.actions.Count`.
+    """
+
+    paused: str
+    not_ready: Mapping[str, str]
+    counts: Mapping[str, int]
 
 
 class Miner:
@@ -175,6 +190,14 @@ class Miner:
         observable.register("works_kept", lambda: self._records.counts)
         observable.register("models_given", lambda: self._models.counts)
         observable.register("pay", self._payee.status)
+
+        def know_itself(miner: bytes) -> MinerItself | None:
+            if miner != self._peer.key.address:
+                return None
+            reasons = context.readiness.status().reasons
+            return MinerItself(self._throttle.pause_reason.value, reasons, dict(self._engine.counts))
+
+        answer_explaining(context.control, self._peer.seen, lambda: self._peer.view, now_ms, know_itself)
 
     def status(self) -> MinerStatus:
         """For people and monitors."""
