@@ -15,7 +15,7 @@ from protocol.audit_draw import AUDITORS_PER_WORK, steps_each
 from protocol.messages import TaskAnnouncement
 
 STEPS_BESIDE: Final = 2
-"""What an audit costs besides its steps, as steps: the text model, the decoder, and what was opened."""
+"""Costs of an audit besides its steps, as steps: the text model, the decoder, and what was opened."""
 MARGIN_PARTS: Final = 5
 """So many parts are paid..."""
 MARGIN_WHOLE: Final = 4

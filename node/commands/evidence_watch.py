@@ -50,7 +50,7 @@ class Piece:
     offence: Offence
 
     def in_words(self) -> list[str]:
-        """What it proves, a line and more."""
+        """Its proof, a line and more."""
         offence = self.offence
         judge = "" if offence.slashable_by_contract else "; the contract cannot judge this, people can"
         head = f"{fault_words(offence.fault)} by 0x{offence.signer.hex()}{judge}"
@@ -58,7 +58,7 @@ class Piece:
 
 
 class Finder:
-    """What is new in some folders. :ivar told: offences that were told, by fault and signer."""
+    """Finds new pieces in some folders. :ivar told: offences that were told, by fault and signer."""
 
     def __init__(self, data_dirs: Sequence[Path]) -> None:
         """:raises LocalError: one of them is no folder."""

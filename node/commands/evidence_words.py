@@ -67,7 +67,7 @@ def describe(evidence: Evidence, offence: Offence) -> list[str]:
 
 
 def outcome_words(done: SlashOutcome) -> list[str]:
-    """What a report of ours has done, a line and more."""
+    """The outcome of a report of ours, a line and more."""
     return [
         f"slashed: 0x{done.signer.hex()} lost {format_cai(done.taken_wei)}",
         f"  of which unbonding {format_cai(done.unbonding_taken_wei)}",

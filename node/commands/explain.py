@@ -39,7 +39,7 @@ def explain(data_dir: Path, subject: str, /, *, as_json: bool = False) -> None:
 
 
 def in_words(document: dict[str, Any]) -> str:
-    """What is known of a task, for people."""
+    """The story of a task, for people."""
     lines = [f"task      {document['task']}", f"outcome   {document['outcome']}"]
     others = [other for other in document["tasks_of_the_order"] if other != document["task"]]
     lines += [f"drawn     also as {other}" for other in others]
@@ -58,7 +58,7 @@ def in_words(document: dict[str, Any]) -> str:
 
 
 def miner_in_words(document: dict[str, Any]) -> str:
-    """What is known of a miner, for people."""
+    """The story of a miner, for people."""
     story, here = document["story"], document["here"] or {}
     weight, total = story["weight_micro_cai"], story["weights_micro_cai"]
     share = f"{weight * 100 / total:.3g} % of the stake" if total else "nobody has stake"
@@ -84,7 +84,7 @@ def miner_in_words(document: dict[str, Any]) -> str:
 
 
 def _here(here: dict[str, Any]) -> Iterator[str]:
-    """What the node itself knows: a coordinator of the miner, or the miner of itself."""
+    """The node's own knowledge: a coordinator of the miner, or the miner of itself."""
     if "busy" in here:
         failed = f"failed {here['failures']} times since it last delivered"
         yield f"here      works on {here['busy']} tasks, {failed}"

@@ -152,7 +152,7 @@ def watch(
 ) -> None:
     """Say in words and numbers each offence that nodes of yours find or hear of, as it comes. Until Ctrl-C.
 
-    What is in their folders already comes first. Started again, it says the same again; with `--submit` it
+    Offences in their folders already come first. Started again, it says the same again; with `--submit` it
     goes on with reports that it has begun, and leaves those alone whose reward is paid.
 
     Parameters

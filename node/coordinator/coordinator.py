@@ -67,7 +67,7 @@ class CoordinatorStatus:
 
 @dataclass(frozen=True, slots=True)
 class MinerHere:
-    """What this coordinator knows of a miner.
+    """A miner as this coordinator knows it.
 
     :ivar failures: turns in which it gave nothing, since it last delivered.
     :ivar passed_over_ms: how long it is still passed over for them; 0 if it is not.
@@ -140,7 +140,7 @@ class Coordinator:
         return list(dict.fromkeys(line for sentences in words for line in sentences))
 
     def know_miner(self, miner: bytes) -> MinerHere:
-        """What is known here of a miner, by address."""
+        """A miner, by address, as it is known here."""
         experience = self.engine.experience
         return MinerHere(
             failures=experience.failures(miner),

@@ -93,7 +93,7 @@ class MinerStatus:
 
 @dataclass(frozen=True, slots=True)
 class MinerItself:
-    """What a miner knows of why it has no work.
+    """Reasons why a miner has no work, as it knows them.
 
     :ivar paused: why it takes no tasks now; empty when it does.
     :ivar not_ready: what keeps the node from working, by name.
@@ -194,8 +194,12 @@ class Miner:
         def know_itself(miner: bytes) -> MinerItself | None:
             if miner != self._peer.key.address:
                 return None
-            reasons = context.readiness.status().reasons
-            return MinerItself(self._throttle.pause_reason.value, reasons, dict(self._engine.counts))
+            reasons, counts = context.readiness.status().reasons, self._engine.counts
+            return MinerItself(
+                self._throttle.pause_reason.value,
+                reasons,
+                {str(count): times for count, times in counts.items()},
+            )
 
         answer_explaining(context.control, self._peer.seen, lambda: self._peer.view, now_ms, know_itself)
 

@@ -1,4 +1,4 @@
-"""What a peer knows of a miner: its stake and offer, the tasks it was drawn for, and why it had no others.
+"""A miner as a peer knows it: its stake and offer, the tasks it was drawn for, and why it had no others.
 
 Is: an answer in words and counts from the chain's facts and from what gossip has brought; any peer's, since
 all announcements say who was drawn and who was passed over.
@@ -34,7 +34,7 @@ DECISION_WORDS: Final = {
     PassedOver.BUSY: "passed over: it works on as many tasks of this coordinator as it takes at a time",
     PassedOver.EXPERIENCE: "passed over: it failed this coordinator a short while ago",
 }
-"""What a coordinator makes of a drawn miner."""
+"""The coordinator's decision on a drawn miner."""
 DELIVERED: Final = "delivered"
 FORESTALLED: Final = "another miner delivered"
 NOBODY: Final = "no result was heard"
@@ -228,7 +228,7 @@ def _audits(
     seen: Seen,
     view: View,
 ) -> tuple[str, ...]:
-    """What the dice say of some work, and the verdicts that were heard."""
+    """The dice's word on some work, and the verdicts that were heard."""
     if commitment is None:
         return ()
     if task.message.audits != Audits.PUBLIC:

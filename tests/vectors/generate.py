@@ -209,6 +209,22 @@ def price_vectors() -> Any:
     return prices
 
 
+def fee_vectors() -> list[Any]:
+    """Pay of auditors' verdicts."""
+    return [
+        {
+            "price_wei": str(price_wei),
+            "steps": steps,
+            "checked": checked,
+            "fee_wei": str(audit_fee_wei(price_wei, steps, checked)),
+        }
+        for price_wei, steps, checked in (
+            *((10**16, 20, 3), (10**16, 50, 3), (10**16, 1, 1), (10**16, 3, 1), (10**16, 4, 1)),
+            *((0, 20, 3), (7, 30, 3), (7, 7, 1), ((2**64 - 1) * 10**12, 65_535, 3)),
+        )
+    ]
+
+
 def pay_vectors() -> Any:
     """Schedules of pay with what they say of some pay, and vouchers of one coordinator for one miner."""
     from contracts.escrow import voucher_data
@@ -266,18 +282,7 @@ def pay_vectors() -> Any:
         "miner": miner.hex(),
         "prices": price_vectors(),
         "schedules": schedules,
-        "audits": [
-            {
-                "price_wei": str(price_wei),
-                "steps": steps,
-                "checked": checked,
-                "fee_wei": str(audit_fee_wei(price_wei, steps, checked)),
-            }
-            for price_wei, steps, checked in (
-                *((10**16, 20, 3), (10**16, 50, 3), (10**16, 1, 1), (10**16, 3, 1), (10**16, 4, 1)),
-                *((0, 20, 3), (7, 30, 3), (7, 7, 1), ((2**64 - 1) * 10**12, 65_535, 3)),
-            )
-        ],
+        "audits": fee_vectors(),
         "vouchers": vouchers,
     }
 
