@@ -36,7 +36,7 @@ SPAN = 999.0
 QUICK = (Configuration("two together", {"ATEN_CPU_CAPABILITY": "avx2"}, 1, 2),)
 TWO = (*QUICK, Configuration("plain", {"ATEN_CPU_CAPABILITY": "default"}, 1, 3, onednn=False))
 STEPS = 10
-"""Half precision takes eight times as long as single on a processor."""
+"""Of each job; half precision takes eight times as long as single on a processor."""
 UNSEEN = ("a penguin on a yellow background", "guitar")
 """Prompts and seeds that the measurements of these tests did not have."""
 
@@ -124,6 +124,7 @@ def test_class_a_is_measured_by_its_excess_and_by_cheats(tmp_path, capsys):
     folder = tmp_path / "single"
     shutil.copytree(EMBEDDED_FOLDER, folder)
     before = read_replay(folder / REPLAY_NAME)
+    pack(folder, replace(Settings.of(embedded().card), default_steps=STEPS))
     package = calibration.calibrate(folder, prompts=UNSEEN, configurations=TWO, tell=print)
     verify(package)
     assert "half of the network in fp16: off by" in capsys.readouterr().out
