@@ -38,11 +38,11 @@ REASON_OF: Final = {
     Check.OUTPUT: AuditReason.MODEL_OUTPUT,
     Check.PICTURE: AuditReason.IMAGE,
 }
-"""What a verdict calls a check that failed; in the order of the checks."""
+"""Names of failed checks in a verdict; in the order of the checks."""
 
 
 def run_audit(networks: Networks, job: AuditJob, rows_max: int = ROWS_MAX) -> Audited:
-    """Do an audit that `check_audit` has passed.
+    """Carry out an audit that `check_audit` has passed.
 
     :param networks: of the package that it names, in single precision.
     :param rows_max: most steps in one call of the denoiser, from 1.
