@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protocol.amounts import WEI_PER_MICRO_CAI, format_cai
 from protocol.audit import Audits
 from protocol.audit_draw import AuditDraw, AuditedWork, BeaconBlock, draw_audit
+from protocol.audit_rate import CONVICTED_PPM, detection_ppm, deterring_ppm, pictures_until_seen
 from protocol.terms import PPM
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def explain_audit(
         return (f"who audits {who} is not known any more: epoch {task.epoch} is forgotten",)
     work = AuditedWork.of(task, commitment)
     draw = draw_audit(epoch, work, beacon, view.audit_terms)
-    return (*_dice(work, beacon, draw), *_outcome(view, epoch, work, draw))
+    return (*_dice(work, beacon, draw), *_outcome(view, epoch, work, draw), *_rate(task, epoch, work, draw))
 
 
 def _dice(work: AuditedWork, beacon: BeaconBlock, draw: AuditDraw) -> tuple[str, str]:
@@ -72,6 +74,24 @@ def _outcome(view: View, epoch: EpochView, work: AuditedWork, draw: AuditDraw) -
         *(() if draw.auditors else ("nobody is left who may audit it",)),
         f"nodes of {barred} may not: they are its miner's or its coordinator's",
         f"verdicts count until {view.audit_terms.window_ms // 1000} s past the deadline",
+    )
+
+
+def _rate(task: TaskAnnouncement, epoch: EpochView, work: AuditedWork, draw: AuditDraw) -> tuple[str, ...]:
+    """Why so much is audited: see `audit_rate`."""
+    gain_wei = task.price_micro_cai * WEI_PER_MICRO_CAI
+    stake_wei = epoch.miners.weight_of(work.miner) * WEI_PER_MICRO_CAI
+    least = detection_ppm(work.steps, 1)
+    deterring = deterring_ppm(gain_wei, stake_wei, least, CONVICTED_PPM)
+    deters = "no rate of audits deters" if deterring is None else f"audits of {_percent(deterring)} deter"
+    until = [pictures_until_seen(draw.selected_ppm, detected) for detected in (PPM, least)]
+    every, single = ("never" if count is None else f"after {count} pictures in the mean" for count in until)
+    gain, stake, steps = format_cai(gain_wei), format_cai(stake_wei), work.steps
+    return (
+        f"a false picture gains at most {gain}; behind its miner are {stake}, votes among them",
+        f"{deters} from one false step of {steps}",
+        f"at {_percent(draw.selected_ppm)} a miner that falsifies every step is seen {every}",
+        f"and one that falsifies a single step of each picture {single}",
     )
 
 
