@@ -29,6 +29,7 @@ from node.commands.guard import guard
 from node.commands.key import key
 from node.commands.miner import miner
 from node.commands.model import model
+from node.commands.model_accusations import accusations
 from node.commands.model_names import names
 from node.commands.node import node as node_commands
 from node.commands.peer import peer
@@ -93,6 +94,7 @@ chain.command(escrow)
 for earnings_command in EARNINGS_COMMANDS:
     miner.command(earnings_command)
 model.command(names)
+model.command(accusations)
 app.command(key)
 app.command(chain)
 app.command(guard)
