@@ -49,6 +49,8 @@ from p2p.reachability import ReachabilityMode
 from p2p.records import peer_of
 from protocol.errors import LocalError, ProtocolError, Refusal
 from protocol.evidence import Evidence, Offence
+from protocol.evidence.committed_trace import IMAGE_KINDS
+from protocol.evidence.makers import step_count
 from protocol.guard import TaskTimes
 from protocol.hashing import sha256
 from protocol.messages import MULTIADDRS_MAX, Message, ResultCommitment, TaskAnnouncement
@@ -205,6 +207,7 @@ class Peer:
         """Join all topics of the network. Listeners get the opened messages from the validators."""
         self.listen(evidence.TOPIC, lambda accepted: self._take_evidence(*accepted))
         self.listen(results.TOPIC, self._want_beacon)
+        self.listen(results.TOPIC, self._look_at_count)
         for topic in RULES:
             self.mesh.join(self.network.topic(topic), self._validator(topic))
 
@@ -238,6 +241,17 @@ class Peer:
         task = self.seen.tasks.get(result.message.task_id)
         if task is not None:
             self.beacons.want(task.message.deadline_ms)
+
+    def _look_at_count(self, result: Statement[ResultCommitment]) -> None:
+        """A false count of steps needs no audit: announcement and commitment say all of it."""
+        task = self.seen.tasks.get(result.message.task_id)
+        if task is None or task.message.work.kind not in IMAGE_KINDS:
+            return
+        if result.message.units_done != task.message.work.units:
+            try:
+                self.accuse(step_count(task.message.encode(), result.encoded))
+            except ProtocolError as error:
+                log.info("a false count does not prove itself", reason=str(error))
 
     def _hear_own(self, statement: Statement[Any]) -> None:
         if statement.signer.address == self.key.address:

@@ -10,12 +10,17 @@ import trio
 from node.coordinator.actions import Publish
 from node.peer import peer as subject
 from node.peer.peer import Peer
-from protocol.errors import LocalError
-from protocol.evidence import TwoStatements
+from protocol.errors import InvalidMessage, LocalError
+from protocol.evidence import TwoStatements, verify_evidence
+from protocol.evidence.faults import Fault
 from protocol.messages import ResultCommitment
 from protocol.rules import results, tasks
 from protocol.rules.view import Seen
 from tests.node.coordinator.desk import Desk, sealed
+from tests.protocol import builders
+from tests.protocol.builders import DOMAIN, TASK
+
+MINER = builders.KEY_OF[builders.COMMITTED.signer.address]
 
 
 class Mesh:
@@ -116,3 +121,35 @@ def signed(miner, **changes):
     """The envelope of a commitment by a miner of the desk."""
     made = ResultCommitment(miner.task.digest, bytes(32), 5, bytes(32), bytes(32), 20)
     return sealed(miner.key, dataclasses.replace(made, **changes))
+
+
+class TestFalseCount:
+    """Announcement and commitment say all of it: whoever hears both reports it, without an audit."""
+
+    @pytest.fixture
+    def accused(self, peer):
+        accused = []
+        peer.accuse = accused.append
+        peer.seen.tasks[TASK.digest] = TASK
+        return accused
+
+    @pytest.mark.parametrize("units_done", [0, 1, builders.STEPS - 1, builders.STEPS + 1])
+    def test_a_false_count_is_reported_by_whoever_hears_it(self, peer, accused, units_done):
+        result = builders.opened(MINER, builders.commitment(units_done=units_done))
+        peer._look_at_count(result)
+        (evidence,) = accused
+        assert verify_evidence(DOMAIN, evidence, {}).fault is Fault.STEP_COUNT
+
+    def test_a_right_count_and_work_that_is_not_known_are_no_fault(self, peer, accused):
+        peer._look_at_count(builders.COMMITTED)
+        peer.seen.tasks.clear()
+        peer._look_at_count(builders.opened(MINER, builders.commitment(units_done=1)))
+        assert accused == []
+
+    def test_a_count_that_does_not_prove_itself_stops_nobody(self, peer, accused):
+        def refuse(evidence):
+            raise InvalidMessage("no such fault")
+
+        peer.accuse = refuse
+        peer._look_at_count(builders.opened(MINER, builders.commitment(units_done=1)))
+        assert accused == []
