@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -169,3 +170,24 @@ def test_attack_a_package_whose_networks_are_not_those_of_its_id(field):
     with pytest.raises(PackageError, match=r"^the table under the package's id is not that of its files$"):
         Networks(replace(PACKAGE, table=PACKAGE.table._replace(**changed)))
     assert root != bytes(32)
+
+
+@pytest.mark.parametrize(("precision", "loaded"), [("fp32", []), ("fp16", ["fp32"])])
+def test_an_audit_is_computed_in_single_precision_whatever_the_packages_is(monkeypatch, precision, loaded):
+    """What is loaded for it is let go again."""
+    from node.inference.diffusion import pipeline
+
+    model, found = object.__new__(pipeline.Model), []
+    own = SimpleNamespace(precision=precision, package="package")
+    model.networks, model._device = own, "device"
+
+    def load(package, device, precision):
+        assert (package, device) == ("package", "device")
+        found.append(precision)
+        return SimpleNamespace(precision=precision)
+
+    monkeypatch.setattr(pipeline, "Networks", load)
+    monkeypatch.setattr(pipeline, "run_audit", lambda networks, job, rows_max: (networks, job, rows_max))
+    networks, job, rows_max = model.audit("job", 3)
+    assert (networks.precision, job, rows_max, found) == ("fp32", "job", 3, loaded)
+    assert model.networks is own
