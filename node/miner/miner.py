@@ -45,6 +45,7 @@ from node.miner.actions import (
     TaskOver,
 )
 from node.miner.coordinator_dialing import reach_coordinator
+from node.miner.defence import Defence
 from node.miner.engine import MinerEngine
 from node.miner.jobs import Made, run_job
 from node.miner.offering import keep_offering
@@ -59,10 +60,11 @@ from node.peer.peer import Peer
 from node.system.clock import ahead_ms, now_ms, steady_ms
 from node.system.context import NodeContext
 from node.system.events import TaskDelivered
+from protocol.audit import AuditVerdict
 from protocol.draw import EpochView
 from protocol.errors import CuckooError, Refusal
 from protocol.messages import ResultCommitment, TaskAnnouncement
-from protocol.rules import results, tasks
+from protocol.rules import results, tasks, verdicts
 from protocol.statement import Statement
 from protocol.task import MinerState
 
@@ -132,6 +134,15 @@ class Miner:
         want = peer.beacons.want
         self._keeper = TraceKeeper(*audited, partial(want, kind=Wish.KEPT), now_ms)
         self._openings = OpeningServer(*audited, partial(want, kind=Wish.ASKED), now_ms, self._keeper.asked)
+        self._defence = Defence(
+            peer.key.address,
+            peer.domain,
+            self._traces,
+            self._records,
+            terms.packages,
+            peer.accuse,
+            now_ms,
+        )
         self._engine = MinerEngine(
             peer.key.address,
             seal=peer.seal,
@@ -165,6 +176,7 @@ class Miner:
                 self._peer.host.handle_direct_streams(MODELS_PROTOCOL, self._models.handle)
                 self._peer.listen(tasks.TOPIC, self._hear_task)
                 self._peer.listen(results.TOPIC, self._hear_result)
+                self._peer.listen(verdicts.TOPIC, self._hear_verdict)
                 self._nursery.start_soon(self._payee.run, self._peer.network.parameters.chain_poll_ms)
                 self._nursery.start_soon(self._keep_throttling)
                 self._nursery.start_soon(self._keep_traces)
@@ -187,6 +199,7 @@ class Miner:
         observable.register("inference", self._workers.statistics)
         observable.register("traces", self._traces.status)
         observable.register("openings", lambda: self._openings.counts)
+        observable.register("false_verdicts", lambda: self._defence.counts)
         observable.register("works_kept", lambda: self._records.counts)
         observable.register("models_given", lambda: self._models.counts)
         observable.register("pay", self._payee.status)
@@ -236,6 +249,10 @@ class Miner:
 
     def _hear_result(self, result: Statement[ResultCommitment]) -> None:
         self._act(self._engine.heard_result(result.message.task_id, result.signer.address))
+
+    def _hear_verdict(self, verdict: Statement[AuditVerdict]) -> None:
+        if self._defence.concerns(verdict):
+            self._nursery.start_soon(self._defence.answer, verdict)
 
     def _take_call(self, task_id: bytes, caller: bytes) -> str | None:
         actions = self._engine.called(task_id, caller, steady_ms())

@@ -165,6 +165,7 @@ async def world(tmp_path, monkeypatch, autojump_clock, nursery):
         seal=MemorySeal(DOMAIN, MINER.secret),
         context=SimpleNamespace(observable=Observable(), events=EventBus(), started=lambda: None),
         listen=listeners.__setitem__,
+        accuse=lambda evidence: None,
         publish=publish,
         alone=trio.Event(),
     )
