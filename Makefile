@@ -13,7 +13,7 @@ MARKET := $(INSTALLED) contracts/node_modules/.installed
 CLIENTS := tests/clients/node_modules/.installed tests/clients/.venv/.installed tests/browser/.venv/.installed
 TESTS := $(DEV_INSTALLED) contracts/node_modules/.installed tests/interop/node_modules/.installed $(CLIENTS)
 
-.PHONY: help setup demo demo-equivocation devnet check test long lint contracts mutants bench fuzz simulate attacks siege lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet check test long lint contracts mutants bench audit-table fuzz simulate attacks siege lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -84,6 +84,9 @@ mutants: $(TESTS) ## put small faults into the contracts and see whether their t
 
 bench: $(TESTS) ## measured speed, as ratios of what it stands on
 	@$(BIN)/python -m tests.bench
+
+audit-table: $(TESTS) ## how well audits tell honest work from cheats, into tests/audit_table/README.md (15 minutes)
+	@$(BIN)/python -m tests.audit_table $(ARGS)
 
 fuzz: $(TESTS) $(FUZZ_INSTALLED) ## hostile bytes for every decoder and rule (SECONDS=60 for each)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
