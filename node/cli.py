@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import cyclopts
 from cyclopts import App, ArgumentCollection, CycloptsError
 
+from node.commands.audit import audit
 from node.commands.chain import chain
 from node.commands.deploy import deploy_network
 from node.commands.earnings import COMMANDS as EARNINGS_COMMANDS
@@ -105,6 +106,7 @@ app.command(peer)
 app.command(receipt)
 app.command(token_commands)
 app.command(explain)
+app.command(audit)
 
 
 @app.default

@@ -159,6 +159,9 @@ class CoordinatorSettings(StakedSettings, ModelSettings):
     currency_file: Annotated[Path | None, _COORDINATOR] = None
     """File with the worth of a CAI, as {"currency": "EUR", "per_cai": "0.25"}, read again when it changes;
     then the API says prices in it, too."""
+    audit_percent: Annotated[int, _COORDINATOR] = 5
+    """Part of the delivered pictures whose work this node checks by itself, in per cent, where the model and
+    the extra `miner` are here; all of a miner's for a while after a fault. 0: none by itself."""
     price_max_micro_cai: Annotated[int, _COORDINATOR] = 1_000_000
     """Most to pay for one image at a model's default size and steps, in millionths of a CAI; more expensive
     offers are ignored."""

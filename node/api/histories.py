@@ -21,7 +21,7 @@ TASKS_MAX: Final = 2_000
 """Tasks whose history is remembered; the oldest is forgotten first."""
 TURNS_MAX: Final = 64
 """Turns of one task that are told of, as many as can be assigned."""
-NOT_YET: Final = "no node computes pictures again yet; drawn are those that would have to"
+NOT_YET: Final = "only coordinators check their own tasks yet; drawn are those that would have to"
 READERS: Final = {
     "prompt": "this coordinator, and each miner that was given the task; it goes to them encrypted, and "
     "gossip has a salted commitment to it alone",

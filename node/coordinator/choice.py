@@ -28,7 +28,9 @@ EXPERIENCE_MINERS_MAX: Final = 4_096
 FIRST_PASS_MS: Final = 30_000
 """How long a miner is passed over for its first failure; each further one doubles it."""
 PASS_MS_MAX: Final = 60 * 60 * 1000
-"""Longest time that a miner is passed over."""
+"""Longest time that a miner is passed over for having failed."""
+FALSE_PASS_MS: Final = 24 * 60 * 60 * 1000
+"""How long one is passed over whose work this coordinator has found false, whoever else is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Experience:
 
     def __init__(self) -> None:
         self._failures: Bounded[bytes, tuple[int, int]] = Bounded(EXPERIENCE_MINERS_MAX)
+        self._false_until_ms: Bounded[bytes, int] = Bounded(EXPERIENCE_MINERS_MAX)
 
     def __len__(self) -> int:
         """Miners that are remembered."""
@@ -71,13 +74,21 @@ class Experience:
         """It delivered: what was is forgotten."""
         self._failures.pop(miner, None)
 
+    def note_false(self, miner: bytes, now_ms: int) -> None:
+        """Work that it delivered is false. No delivery makes up for that."""
+        self._false_until_ms[miner] = now_ms + FALSE_PASS_MS
+
+    def is_false(self, miner: bytes, now_ms: int) -> bool:
+        """Whether it is passed over for false work, even if nobody else is left."""
+        return now_ms < self._false_until_ms.get(miner, 0)
+
     def failures(self, miner: bytes) -> int:
         """How often it has failed since it last delivered."""
         return self._failures.get(miner, (0, 0))[0]
 
     def passed_until_ms(self, miner: bytes) -> int:
-        """Until when it is passed over; 0 if it is not."""
-        return self._failures.get(miner, (0, 0))[1]
+        """Until when it is passed over for what it did; 0 if it is not."""
+        return max(self._failures.get(miner, (0, 0))[1], self._false_until_ms.get(miner, 0))
 
 
 def candidates(
@@ -127,7 +138,10 @@ class Choice:
         affordable = [miner for miner in self._found if self._is_affordable(miner)]
         self.is_offered = bool(self._found)
         self.is_affordable = bool(affordable)
-        free = [miner for miner in affordable if not self._is_busy(miner)]
+        honest = [miner for miner in affordable if not experience.is_false(miner, now_ms)]
+        self.is_honest = bool(honest)
+        self._false = set(affordable) - set(honest)
+        free = [miner for miner in honest if not self._is_busy(miner)]
         bad = [miner for miner in free if experience.passed_until_ms(miner) > now_ms]
         spared = max(0, wanted - (len(free) - len(bad)))
         bad.sort(key=experience.passed_until_ms)
@@ -142,6 +156,8 @@ class Choice:
             return PassedOver.NO_OFFER
         if not self._is_affordable(miner):
             return PassedOver.TOO_EXPENSIVE
+        if miner in self._false:
+            return PassedOver.EXPERIENCE
         if self._is_busy(miner):
             return PassedOver.BUSY
         return PassedOver.EXPERIENCE if miner in self._bad else PassedOver.ASSIGNED

@@ -7,13 +7,16 @@ Is not: the engine's streams, calls and clock (`shell`), HTTP (`api/`), or a dec
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 import trio
 
+from node.coordinator.buyer_auditing import BuyerAuditor
+from node.coordinator.buyer_audits import BuyerAudits
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.core import EngineCounts, EngineParameters
 from node.coordinator.drawing import NotReady
@@ -31,15 +34,19 @@ from node.coordinator.request_files import RequestFiles, fetch_over
 from node.coordinator.requests import ImageRequest
 from node.coordinator.shell import EngineShell
 from node.coordinator.watching import Watch
+from node.inference.packages.package import ModelPackage
 from node.pay.purse import Purse
 from node.peer.peer import Peer
 from node.system.clock import now_ms, steady_ms
+from protocol.audit import AuditVerdict, Verdict
 from protocol.audit_words import explain_audit
 from protocol.errors import Refusal
+from protocol.evidence import Evidence, Offence
 from protocol.hashing import sha256
 from protocol.messages import Offer, Source
 from protocol.receipt import Receipt
 from protocol.statement import Statement
+from protocol.terms import PPM
 from protocol.work import SourceRole
 
 NO_DEPOSIT: Final = "no_deposit"
@@ -63,6 +70,14 @@ class CoordinatorStatus:
     tasks_active: int
     miners_passed_over: int
     counts: EngineCounts
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """The buyer's own audits. :ivar percent: of delivered work. :ivar packages: whose work can be checked."""
+
+    percent: int
+    packages: Sequence[ModelPackage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +113,13 @@ class Coordinator:
     """The role's state."""
 
     def __init__(
-        self, peer: Peer, catalogue: Catalogue, purse: Purse, journal: Journal, price_max_micro_cai: int
+        self,
+        peer: Peer,
+        catalogue: Catalogue,
+        purse: Purse,
+        journal: Journal,
+        price_max_micro_cai: int,
+        audits: AuditOptions,
     ) -> None:
         """:param price_max_micro_cai: most that is paid for a model's default work."""
         self._peer = peer
@@ -121,11 +142,25 @@ class Coordinator:
             peer.data_dir, fetch_over(peer.host, peer.lookup), self._miners_that_offer
         )
         self._shell = EngineShell(self.engine, peer, purse, journal)
+        packages = {item.model_id: item for item in audits.packages}
+        self.buyer_audits = BuyerAudits(
+            audits.percent,
+            self.engine.experience,
+            can_check=packages.__contains__,
+            coin=lambda: secrets.randbelow(PPM),
+            new_dice=lambda: os.urandom(32),
+        )
+        self.auditor = BuyerAuditor(peer, self.buyer_audits, packages, self.receipt)
+        self._shell.on_delivered = self.auditor.delivered
 
     # What apps see
 
     def explain_audits(self, task_id: bytes) -> list[str]:
-        """Sentences about the audits of a task: of each work that was committed to for it."""
+        """Sentences about the audits of a task: of each work that was committed to for it, and our own."""
+        found = self.buyer_audits.findings.get(task_id)
+        return [*self._explain_dice(task_id), *([] if found is None else [found.words])]
+
+    def _explain_dice(self, task_id: bytes) -> list[str]:
         seen, view = self._peer.seen, self._peer.view
         task = seen.tasks.get(task_id)
         if task is None:
@@ -188,6 +223,17 @@ class Coordinator:
         """A valid offer was heard: cards of its models that are missing will be fetched."""
         for model in offer.message.models:
             self._catalogue.note_offer(model.model_id, offer.signer.address, steady_ms())
+
+    def note_verdict(self, verdict: Statement[AuditVerdict]) -> None:
+        """A drawn auditor has said something of a miner: that is no proof, and a reason to look."""
+        if verdict.message.verdict != Verdict.HONEST:
+            self.buyer_audits.suspect(verdict.message.miner)
+
+    def note_offence(self, evidence: Evidence, offence: Offence) -> None:
+        """Evidence that its rule has accepted: who is to lose its stake gets no work meanwhile."""
+        del evidence
+        if offence.slashable_by_contract:
+            self.engine.experience.note_false(offence.signer, steady_ms())
 
     def _miners_that_offer(self, model_id: bytes) -> list[bytes]:
         live = (
@@ -265,6 +311,7 @@ class Coordinator:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.request_files.run)
+            nursery.start_soon(self.auditor.run)
             await self._shell.run()
 
     def _place(self, request: ImageRequest, key: str, body_hash: bytes) -> Watch:

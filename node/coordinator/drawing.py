@@ -141,6 +141,8 @@ class Drawing:
             raise NoMiner("no miner offers this model for this right now")
         if not choice.is_affordable:
             raise NoMiner("every miner that offers this asks for more than this coordinator pays")
+        if not choice.is_honest:
+            raise NoMiner("audits of this coordinator have found false work of every miner that offers this")
         return choice
 
     def busy(self) -> Counter[bytes]:

@@ -8,7 +8,7 @@ Is not: a decision about a task, or what apps see of orders (`coordinator`).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -47,6 +47,7 @@ from p2p.identity import PeerId, address_of_peer
 from p2p.stream_errors import TruncatedStream
 from p2p.streams import DirectStream
 from protocol.errors import CuckooError, LocalError, Refusal
+from protocol.receipt import Receipt
 from protocol.rules import results, tasks
 
 ACCEPTANCE_TIMEOUT_MS: Final = 5_000
@@ -72,10 +73,12 @@ class EngineShell:
     """All that the engine of one coordinator does outside of itself.
 
     :ivar has_resumed: the journal was read. Before, an order that stands in it would be placed again.
+    :ivar on_delivered: hears of each delivery; must neither block nor raise.
     """
 
     def __init__(self, engine: CoordinatorEngine, peer: Peer, purse: Purse, journal: Journal) -> None:
         self.has_resumed = False
+        self.on_delivered: Callable[[Receipt], None] = lambda _: None
         self._asked_at_ms = steady_ms()
         self._engine = engine
         self._peer = peer
@@ -148,6 +151,7 @@ class EngineShell:
             miner = outcome.receipt.commitment.signer.address
             log.info("task delivered", task=task_id.hex(), miner=miner.hex(), bytes=len(outcome.output))
             publish(events.TaskDelivered(task_id, miner))
+            self.on_delivered(outcome.receipt)
         else:
             log.info("order failed", task=task_id.hex(), reason=outcome.reason)
             publish(events.TaskFailed(task_id, outcome.reason))

@@ -46,7 +46,7 @@ REQUEST_BYTES_MAX: Final = 16 * 1024
 REQUEST_TIMEOUT_MS: Final = 5_000
 """Time for a caller to make a request, and to take an answer."""
 ACT_TIMEOUT_MS: Final = 60_000
-"""Time for an act."""
+"""Time for an act that does not say otherwise."""
 
 T = TypeVar("T", bound="DataclassInstance")
 
@@ -63,10 +63,12 @@ class Act(Generic[T]):
 
     :ivar argument: a dataclass of str, int, bool and bytes, the last as 0x and hexadecimal digits.
     :ivar run: does it; a CuckooError of its is the caller's answer.
+    :ivar timeout_ms: after so long it is given up.
     """
 
     argument: type[T]
     run: Callable[[T], Awaitable[object]]
+    timeout_ms: int
 
 
 @dataclass(slots=True)
@@ -89,11 +91,18 @@ class Control:
         self._observable = observable
         self._events = events
 
-    def register(self, name: str, argument: type[T], run: Callable[[T], Awaitable[object]]) -> None:
+    def register(
+        self,
+        name: str,
+        argument: type[T],
+        run: Callable[[T], Awaitable[object]],
+        *,
+        timeout_ms: int = ACT_TIMEOUT_MS,
+    ) -> None:
         """Let callers have `run` done; see :class:`Act`. :raises ValueError: the name is taken."""
         if name in self.acts or name in {"status", "events"}:
             raise ValueError(f"there is an act named {name} already")
-        self.acts[name] = Act(argument, run)
+        self.acts[name] = Act(argument, run, timeout_ms)
 
     async def serve(self, listener: trio.SocketListener) -> None:
         """Hear callers until cancelled."""
@@ -145,7 +154,7 @@ class Control:
         if act is None:
             raise BadRequest(f"this node knows: {', '.join(['status', 'events', *sorted(self.acts)])}")
         argument = _argument(act.argument, request.get("argument", {}))
-        with trio.move_on_after(ACT_TIMEOUT_MS / 1000):
+        with trio.move_on_after(act.timeout_ms / 1000):
             return to_document(await act.run(argument))
         raise Refusal("it takes too long; it was given up")
 

@@ -78,6 +78,9 @@ def test_a_token_for_a_user_of_the_app(place):
     assert json.loads((place / "fish.json").read_text())["data"][0]["b64_json"]
     assert '"images":1' in output
     assert "outcome   delivered by 0x" in output
+    assert "% of the stake in epoch" in output
+    assert "here      works on 0 tasks, failed 0 times" in output
+    assert "finding   honest" in output
     assert '"name": "ann"' in output
     assert "revoked: ann" in output
 
@@ -87,6 +90,7 @@ def test_miners_are_paid_for_what_the_app_has_asked_for(place):
     assert "redeemed " in output
     assert "collected " in output
     assert "traces:" in output
+    assert " heard, drawn for " in output
 
 
 def test_bootstrap_peer(place):

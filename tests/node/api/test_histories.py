@@ -7,6 +7,7 @@ import pytest
 from node.api.explaining import ExplainAct, ExplainTask, UnknownTask
 from node.api.histories import NOT_YET, TASKS_MAX, Histories
 from node.commands.explain import in_words
+from node.coordinator.buyer_audits import Finding, Found
 from node.coordinator.coordinator import Coordinator
 from node.system.events import (
     MinerLost,
@@ -17,7 +18,9 @@ from node.system.events import (
     TaskFailed,
     TaskPaid,
 )
+from protocol.audit import Verdict
 from protocol.audit_words import explain_audit
+from protocol.evidence import JUDGED_BY_CONTRACT, verify_evidence
 from protocol.messages import PassedOver, RankedMiner
 from protocol.rules.view import Seen
 from tests.node.api.desk import FakeCoordinator, api, client_of, new_token
@@ -122,6 +125,7 @@ def test_audits_are_told_of_what_gossip_brought_or_else_of_the_receipt():
     coordinator = Coordinator.__new__(Coordinator)
     seen, view = Seen(), builders.view()
     coordinator._peer = SimpleNamespace(seen=seen, view=view)
+    coordinator.buyer_audits = SimpleNamespace(findings={})
     receipts = {}
     coordinator._journal = SimpleNamespace(ended=SimpleNamespace(find_task=receipts.get))
     task_id = builders.TASK.digest
@@ -134,6 +138,24 @@ def test_audits_are_told_of_what_gossip_brought_or_else_of_the_receipt():
     assert coordinator.explain_audits(task_id) == unheard
     seen.commitments[task_id, builders.FIRST_RANKED.address] = builders.COMMITTED
     assert coordinator.explain_audits(task_id) == words
+    coordinator.buyer_audits.findings[task_id] = Found(Finding.HONEST, "everything fits")
+    assert coordinator.explain_audits(task_id) == [*words, "everything fits"]
+
+
+def test_what_is_heard_of_a_miner_has_its_work_checked_or_it_passed_over():
+    coordinator = Coordinator.__new__(Coordinator)
+    suspects, liars = [], []
+    coordinator.buyer_audits = SimpleNamespace(suspect=suspects.append)
+    coordinator.engine = SimpleNamespace(
+        experience=SimpleNamespace(note_false=lambda miner, now_ms: liars.append(miner))
+    )
+    for verdict in Verdict:
+        said = builders.opened(builders.AUDITOR, builders.verdict(verdict=verdict))
+        coordinator.note_verdict(said)
+    assert suspects == [builders.FIRST_RANKED.address] * 2
+    for piece in builders.all_evidence():
+        coordinator.note_offence(piece, verify_evidence(builders.DOMAIN, piece, builders.view().epochs))
+    assert len(liars) == len(JUDGED_BY_CONTRACT)
 
 
 def test_histories_are_bounded():
