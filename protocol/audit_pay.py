@@ -7,12 +7,15 @@ that the sum goes by (`pay`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.audit import SKETCH_BYTES, Audits, AuditVerdict
 from protocol.audit_draw import AUDITORS_PER_WORK, steps_each
 from protocol.messages import TaskAnnouncement
+from protocol.pay import SignedVoucher
+from protocol.schema import Address, Encoded, Hash
 
 STEPS_BESIDE: Final = 2
 """Costs of an audit besides its steps, as steps: the text model, the decoder, and what was opened."""
@@ -20,6 +23,20 @@ MARGIN_PARTS: Final = 5
 """So many parts are paid..."""
 MARGIN_WHOLE: Final = 4
 """...for so many of cost: a quarter more than the same work is worth to its miner."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPay(Encoded):
+    """A coordinator: "this is for your verdict". Unsigned: the stream and the voucher are authenticated.
+
+    :ivar task_id: that the verdict is on.
+    :ivar miner: whose work it is on.
+    :ivar voucher: its `task_amount` is what the verdict earns.
+    """
+
+    task_id: Hash
+    miner: Address
+    voucher: SignedVoucher
 
 
 def audit_fee_wei(price_wei: int, steps: int, checked: int) -> int:

@@ -18,6 +18,7 @@ import structlog
 import trio
 
 from node.coordinator.buyer_audits import BuyerAudits, Check, Finding, Why, in_words
+from node.coordinator.verdict_pay import VerdictPay
 from node.exchange.accusing import evidence_of
 from node.exchange.audit_asking import OpenedAnswer
 from node.exchange.audit_checking import audit_once
@@ -104,13 +105,14 @@ class BuyerAuditor:
         audits: BuyerAudits,
         packages: dict[bytes, ModelPackage],
         receipt_of: Callable[[bytes], Receipt | None],
+        pay: VerdictPay,
     ) -> None:
         """
         :param packages: whose work can be checked here, by id; one that is damaged is taken out.
         :param receipt_of: the receipt of a delivered task, by id, while it is kept.
         """
         self._peer, self._audits, self._receipt_of = peer, audits, receipt_of
-        self._packages, self._sound = packages, False
+        self._packages, self._sound, self._pay = packages, False, pay
         self._arrived: deque[Receipt] = deque(maxlen=ARRIVED_MAX)
         self._wishes: deque[_Wish] = deque()
         self._changed = Signal()
@@ -230,9 +232,12 @@ class BuyerAuditor:
                 check.task,
                 check.commitment,
                 check.steps,
-                self._peer.key.address,
+                check.auditor or self._peer.key.address,
                 check.dice,
             )
+            if check.verdict is not None:
+                package_ = self._packages[check.task.message.model_id]
+                await self._pay.settle(check.task, check.verdict, check.drawn, found, package_)
         except LocalError as error:  # also of the worker
             return Finding.UNCHECKED, str(error), 0, False
         except (Refusal, ProtocolError) as error:

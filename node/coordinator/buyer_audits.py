@@ -17,11 +17,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from protocol.audit_draw import AuditedWork, drawn_steps
+from protocol.audit_pay import shows_work
 from protocol.bounded import Bounded
 from protocol.terms import PPM
 
 if TYPE_CHECKING:
     from node.coordinator.choice import Experience
+    from protocol.audit import AuditVerdict
+    from protocol.audit_draw import AuditDraw
     from protocol.messages import ResultCommitment, TaskAnnouncement
     from protocol.statement import Statement
 
@@ -49,6 +52,7 @@ class Why(enum.StrEnum):
     SUSPECT = "an earlier fault or silence of its miner"
     UNHEARD = "a commitment that was not heard in time, so that no dice decide"
     WISH = "the operator's wish"
+    VERDICT = "a verdict that is to be paid"
 
 
 class Finding(enum.StrEnum):
@@ -84,6 +88,8 @@ class Check:
 
     :ivar steps: of the trace, ascending.
     :ivar dice: 32 random bytes, which nobody else knows.
+    :ivar auditor: at whose places sketches are made; empty for this node's own.
+    :ivar verdict: that is to be paid; None for none. :ivar drawn: steps that its signer was drawn for.
     :ivar delivered_ms: when the work came, by the clock of waits; 0 for a wish.
     :ivar tries: questions without an answer. :ivar due_ms: it is not asked for before.
     """
@@ -93,6 +99,9 @@ class Check:
     steps: tuple[int, ...]
     dice: bytes
     why: Why
+    auditor: bytes = b""
+    verdict: Statement[AuditVerdict] | None = None
+    drawn: int = 0
     delivered_ms: int = 0
     tries: int = 0
     due_ms: int = 0
@@ -180,6 +189,32 @@ class BuyerAudits:
             self.counts[Count.TAKEN] += 1
             check = self.check_of(task, commitment, why)
             self._waiting.append(replace(check, delivered_ms=now_ms, due_ms=now_ms))
+
+    def heard_verdict(
+        self,
+        task: Statement[TaskAnnouncement],
+        commitment: Statement[ResultCommitment],
+        verdict: Statement[AuditVerdict],
+        draw: AuditDraw,
+        now_ms: int,
+    ) -> None:
+        """A drawn auditor has said something of delivered work: it is to be paid if it has done the work.
+
+        :param commitment: of the work that was delivered. :param draw: of its dice.
+        """
+        said, auditor = verdict.message, verdict.signer.address
+        drawn = draw.steps_of(auditor)
+        is_due = said.commitment == commitment.digest and drawn is not None and shows_work(said)
+        if not self._rate_ppm or not is_due or not self._can_check(task.message.model_id):
+            return
+        if len(self._waiting) >= WAITING_MAX:
+            self.counts[Count.OVERFLOW] += 1
+            return
+        self.counts[Count.TAKEN] += 1
+        check = Check(
+            task, commitment, said.steps, draw.dice, Why.VERDICT, auditor, verdict, len(drawn or ())
+        )
+        self._waiting.append(replace(check, delivered_ms=now_ms, due_ms=now_ms))
 
     def suspect(self, miner: bytes) -> None:
         """Check all of a miner's work for a while: somebody says that some of it is false, or not shown."""

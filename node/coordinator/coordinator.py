@@ -33,8 +33,10 @@ from node.coordinator.records import FailureKind, OrderPlaced
 from node.coordinator.request_files import RequestFiles, fetch_over
 from node.coordinator.requests import ImageRequest
 from node.coordinator.shell import EngineShell
+from node.coordinator.verdict_pay import VerdictPay
 from node.coordinator.watching import Watch
 from node.inference.packages.package import ModelPackage
+from node.pay.audit_promises import AuditPromises
 from node.pay.purse import Purse
 from node.peer.peer import Peer
 from node.system.clock import now_ms, steady_ms
@@ -120,6 +122,7 @@ class Coordinator:
         journal: Journal,
         price_max_micro_cai: int,
         audits: AuditOptions,
+        promises: AuditPromises,
     ) -> None:
         """:param price_max_micro_cai: most that is paid for a model's default work."""
         self._peer = peer
@@ -150,7 +153,8 @@ class Coordinator:
             coin=lambda: secrets.randbelow(PPM),
             new_dice=lambda: os.urandom(32),
         )
-        self.auditor = BuyerAuditor(peer, self.buyer_audits, packages, self.receipt)
+        self.verdict_pay = VerdictPay(peer, purse, promises)
+        self.auditor = BuyerAuditor(peer, self.buyer_audits, packages, self.receipt, self.verdict_pay)
         self._shell.on_delivered = self.auditor.delivered
 
     # What apps see
@@ -158,7 +162,8 @@ class Coordinator:
     def explain_audits(self, task_id: bytes) -> list[str]:
         """Sentences about the audits of a task: of each work that was committed to for it, and our own."""
         found = self.buyer_audits.findings.get(task_id)
-        return [*self._explain_dice(task_id), *([] if found is None else [found.words])]
+        paid = self.verdict_pay.words.get(task_id, ())
+        return [*self._explain_dice(task_id), *([] if found is None else [found.words]), *paid]
 
     def _explain_dice(self, task_id: bytes) -> list[str]:
         seen, view = self._peer.seen, self._peer.view
@@ -226,8 +231,17 @@ class Coordinator:
 
     def note_verdict(self, verdict: Statement[AuditVerdict]) -> None:
         """A drawn auditor has said something of a miner: that is no proof, and a reason to look."""
-        if verdict.message.verdict != Verdict.HONEST:
-            self.buyer_audits.suspect(verdict.message.miner)
+        said, heard = verdict.message, self._peer.seen.tasks.get(verdict.message.task_id)
+        is_ours = heard is not None and heard.message.coordinator == self._peer.key.address
+        receipt = self.receipt(said.task_id) if is_ours else None
+        if receipt is not None:
+            task, commitment = receipt.announcement, receipt.commitment
+            beacon = self._peer.view.beacons.get(task.message.deadline_ms)
+            draw = None if beacon is None else self._peer.seen.audits.get((said.commitment, beacon.hash))
+            if draw is not None:
+                self.buyer_audits.heard_verdict(task, commitment, verdict, draw, steady_ms())
+        if said.verdict != Verdict.HONEST:
+            self.buyer_audits.suspect(said.miner)
 
     def note_offence(self, evidence: Evidence, offence: Offence) -> None:
         """Evidence that its rule has accepted: who is to lose its stake gets no work meanwhile."""

@@ -25,6 +25,7 @@ from node.coordinator.coordinator import (
 from node.coordinator.journal import Journal, open_journal
 from node.coordinator.journal_file import JOURNAL_FILE
 from node.coordinator.model_names import open_model_names
+from node.pay.audit_promises import AUDIT_PAY_SCHEMA, AuditPromises
 from node.pay.ledger import LEDGER_SCHEMA, Ledger
 from node.pay.purse import Purse
 from node.pay.vouchers import EscrowDomain
@@ -39,6 +40,7 @@ DEPOSIT_MISSING = (
     "nothing of the deposit is free; its owner adds to it with: cuckoo-peer chain escrow deposit"
 )
 PERCENT_MAX = 100
+MONEY_SCHEMA = LEDGER_SCHEMA + AUDIT_PAY_SCHEMA
 OFFER_MISSING = "no live offer of a miner is known for a model whose card is here"
 
 
@@ -56,7 +58,7 @@ async def open_coordinator(
     domain = EscrowDomain.of(peer.network.deployment)
     address = peer.key.address
     with (
-        open_journal(settings.data_dir / JOURNAL_FILE, peer.domain, address, LEDGER_SCHEMA) as opened,
+        open_journal(settings.data_dir / JOURNAL_FILE, peer.domain, address, MONEY_SCHEMA) as opened,
         open_model_names(settings.data_dir) as names,
     ):
         journal, connection = opened
@@ -64,7 +66,9 @@ async def open_coordinator(
         purse = Purse(Ledger(connection, peer.key, domain), peer.clients.escrow, address)
         await purse.refresh()
         audits = AuditOptions(settings.audit_percent, checkable(settings.model_folders))
-        coordinator = Coordinator(peer, catalogue, purse, journal, settings.price_max_micro_cai, audits)
+        promises = AuditPromises(connection, purse)
+        price_max = settings.price_max_micro_cai
+        coordinator = Coordinator(peer, catalogue, purse, journal, price_max, audits, promises)
         _show(peer, coordinator, purse, journal, catalogue)
         peer.listen(offers.TOPIC, coordinator.note_offer)
         peer.listen(verdicts.TOPIC, coordinator.note_verdict)
@@ -86,6 +90,7 @@ def _show(peer: Peer, coordinator: Coordinator, purse: Purse, journal: Journal, 
     observable.register("request_files", lambda: coordinator.request_files.counts)
     observable.register("pay", purse.status)
     observable.register("buyer_audits", coordinator.buyer_audits.status)
+    observable.register("auditors_paid", lambda: coordinator.verdict_pay.counts)
     readiness.register(NO_DEPOSIT, lambda: None if purse.free_wei > 0 else DEPOSIT_MISSING)
     readiness.register(NO_OFFER, lambda: None if coordinator.offered_models() else OFFER_MISSING)
     peer.context.control.register("cancel", CancelTask, coordinator.cancel_task)

@@ -17,11 +17,18 @@ import structlog
 import trio
 
 from node.exchange.audit_draws import AuditDraws
+from node.exchange.audit_paying import AUDIT_PAY_ADMISSION, AuditPayee
 from node.exchange.calls import Callee
 from node.exchange.kept_work import KeptWork
 from node.exchange.models import ModelServer
 from node.exchange.openings import OpeningServer
-from node.exchange.protocols import CALLS_PROTOCOL, MODELS_PROTOCOL, OPENINGS_PROTOCOL, TASK_PROTOCOL
+from node.exchange.protocols import (
+    AUDIT_PAY_PROTOCOL,
+    CALLS_PROTOCOL,
+    MODELS_PROTOCOL,
+    OPENINGS_PROTOCOL,
+    TASK_PROTOCOL,
+)
 from node.exchange.trace_keeping import LOOK_S, TraceKeeper
 from node.exchange.work_records import WorkRecords
 from node.inference.packages.package import ModelPackage
@@ -152,6 +159,7 @@ class Miner:
             patience_ms=peer.network.parameters.progress_timeout_ms // PATIENCE_DIVISOR,
             ahead_ms=ahead_ms,
         )
+        self._audit_pay = AuditPayee(peer.key.address, peer.seen, payee.take)
         self._stream_ids = itertools.count()
         self._streams: dict[int, TaskStream] = {}
         self._jobs: dict[bytes, trio.CancelScope] = {}
@@ -174,6 +182,9 @@ class Miner:
                 self._peer.host.handle_direct_streams(CALLS_PROTOCOL, self._calls.handle)
                 self._peer.host.handle_direct_streams(OPENINGS_PROTOCOL, self._openings.handle)
                 self._peer.host.handle_direct_streams(MODELS_PROTOCOL, self._models.handle)
+                self._peer.host.handle_direct_streams(
+                    AUDIT_PAY_PROTOCOL, self._audit_pay.handle, admission=AUDIT_PAY_ADMISSION
+                )
                 self._peer.listen(tasks.TOPIC, self._hear_task)
                 self._peer.listen(results.TOPIC, self._hear_result)
                 self._peer.listen(verdicts.TOPIC, self._hear_verdict)
@@ -203,6 +214,7 @@ class Miner:
         observable.register("works_kept", lambda: self._records.counts)
         observable.register("models_given", lambda: self._models.counts)
         observable.register("pay", self._payee.status)
+        observable.register("audit_pay", lambda: self._audit_pay.counts)
 
         def know_itself(miner: bytes) -> MinerItself | None:
             if miner != self._peer.key.address:

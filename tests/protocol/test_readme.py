@@ -11,6 +11,7 @@ import pytest
 import protocol
 from protocol import audit_draw, draw, epoch_document, evidence, messages, png, registrations, statement
 from protocol.audit import AuditReason, Audits, CheckedStep, FaultPlace, TraceTensor
+from protocol.audit_pay import AuditPay
 from protocol.cbor import BYTES_MAX, DEPTH_MAX
 from protocol.clock import QUESTIONS_PER_STREAM_MAX, ClockAnswer, ClockQuestion
 from protocol.draw import ranking, task_seed
@@ -91,6 +92,7 @@ STRUCTS = [
     ProvedLeaf,
     TraceLeaf,
     SignedVoucher,
+    AuditPay,
     CheckedStep,
     FaultPlace,
     *evidence.FORM_OF.values(),

@@ -10,7 +10,7 @@ from protocol import cbor, draw, model_table, receipt, trace
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.audit import TraceTensor
 from protocol.audit_draw import AuditedWork, BeaconBlock, draw_audit
-from protocol.audit_pay import audit_fee_wei
+from protocol.audit_pay import AuditPay, audit_fee_wei
 from protocol.draw import EpochView, Snapshot
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, InvalidMessage
 from protocol.evidence import FORM_OF, decode_evidence, verify_evidence
@@ -182,6 +182,9 @@ def test_merkle():
 
 def test_pay():
     vectors = load("pay.json")
+    pay = AuditPay.decode(of_hex(vectors["audit_pay"]["encoded"]))
+    assert (pay.task_id, pay.miner) == (of_hex(vectors["audit_pay"]["task_id"]), of_hex(vectors["miner"]))
+    assert pay.voucher.encode().hex() == vectors["vouchers"][-1]["encoded"]
     for case in vectors["audits"]:
         fee_wei = audit_fee_wei(int(case["price_wei"]), case["steps"], case["checked"])
         assert str(fee_wei) == case["fee_wei"]

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from protocol import cbor, receipt
-from protocol.audit_pay import audit_fee_wei
+from protocol.audit_pay import AuditPay, audit_fee_wei
 from protocol.draw import rank_for_task, ranking, task_seed
 from protocol.evidence import verify_evidence
 from protocol.evidence.faults import Finding, WrongNumber
@@ -274,6 +274,7 @@ def pay_vectors() -> Any:
                 "encoded": SignedVoucher.of(task_wei, cumulative_wei, signature).encode().hex(),
             }
         )
+    paid = SignedVoucher.decode(bytes.fromhex(vouchers[-1]["encoded"]))
     return {
         "chain_id": DOMAIN.chain_id,
         "escrow_contract": escrow.hex(),
@@ -284,6 +285,10 @@ def pay_vectors() -> Any:
         "schedules": schedules,
         "audits": fee_vectors(),
         "vouchers": vouchers,
+        "audit_pay": {
+            "task_id": builders.TASK.digest.hex(),
+            "encoded": AuditPay(builders.TASK.digest, miner, paid).encode().hex(),
+        },
     }
 
 

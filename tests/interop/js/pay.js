@@ -34,6 +34,9 @@ export const unitLimit = (schedule, paid) =>
 // What a verdict on so many of a task's steps earns, in wei; all are BigInts.
 export const auditFee = (price, steps, checked) => least(price, price * (checked + 2n) * 5n / (steps * 4n))
 
+// A voucher as it goes to an auditor.
+export const encodeAuditPay = (task, miner, voucher) => encode([task, miner, decode(voucher)])
+
 export function voucherDigest (chainId, escrow, coordinator, miner, amount) {
   const struct = keccak256(
     keccak256('Voucher(address coordinator,address miner,uint256 cumulativeAmount)'),

@@ -11,7 +11,7 @@ import { proves, root, sha256 } from './merkle.js'
 import { halves, singles } from './half.js'
 import { decodeHead, firstLatent, integersOf, modelId, nextLatent, provesRow, rowOf, sameHalf, tensorNumbers } from './model.js'
 import { Judge } from './offers.js'
-import { auditFee, due, encodeVoucher, priceOfImage, slice, unitLimit, unitsPaid, voucherDigest } from './pay.js'
+import { auditFee, due, encodeAuditPay, encodeVoucher, priceOfImage, slice, unitLimit, unitsPaid, voucherDigest } from './pay.js'
 import { addressOf, digestOf, domainSeparator, KINDS, open, seal, sign } from './statements.js'
 import { leafOf, NO_TENSOR, openedLeaves, provesPiece, tensorHash } from './trace.js'
 import { secp256k1 } from '@noble/curves/secp256k1.js'
@@ -222,6 +222,8 @@ function replayPay () {
     assert.equal(signature.toString('hex'), vector.signature)
     assert.equal(encodeVoucher(vector.task_wei, vector.cumulative_wei, signature).toString('hex'), vector.encoded)
   }
+  const last = hex(vectors.vouchers.at(-1).encoded)
+  assert.equal(encodeAuditPay(hex(vectors.audit_pay.task_id), miner, last).toString('hex'), vectors.audit_pay.encoded)
   return vectors.audits.length + vectors.prices.length + vectors.schedules.length + vectors.vouchers.length
 }
 

@@ -126,6 +126,7 @@ def test_audits_are_told_of_what_gossip_brought_or_else_of_the_receipt():
     seen, view = Seen(), builders.view()
     coordinator._peer = SimpleNamespace(seen=seen, view=view)
     coordinator.buyer_audits = SimpleNamespace(findings={})
+    coordinator.verdict_pay = SimpleNamespace(words={})
     receipts = {}
     coordinator._journal = SimpleNamespace(ended=SimpleNamespace(find_task=receipts.get))
     task_id = builders.TASK.digest
@@ -139,20 +140,34 @@ def test_audits_are_told_of_what_gossip_brought_or_else_of_the_receipt():
     seen.commitments[task_id, builders.FIRST_RANKED.address] = builders.COMMITTED
     assert coordinator.explain_audits(task_id) == words
     coordinator.buyer_audits.findings[task_id] = Found(Finding.HONEST, "everything fits")
-    assert coordinator.explain_audits(task_id) == [*words, "everything fits"]
+    coordinator.verdict_pay.words[task_id] = ("its auditor is paid",)
+    assert coordinator.explain_audits(task_id) == [*words, "everything fits", "its auditor is paid"]
 
 
 def test_what_is_heard_of_a_miner_has_its_work_checked_or_it_passed_over():
     coordinator = Coordinator.__new__(Coordinator)
-    suspects, liars = [], []
-    coordinator.buyer_audits = SimpleNamespace(suspect=suspects.append)
+    suspects, liars, judged = [], [], []
+    seen = Seen()
+    key = SimpleNamespace(address=builders.COORDINATOR.address)
+    coordinator._peer = SimpleNamespace(seen=seen, view=builders.view(), key=key)
+    receipts = {builders.TASK.digest: SimpleNamespace(receipt=builders.receipt())}
+    coordinator._journal = SimpleNamespace(ended=SimpleNamespace(find_task=receipts.get))
+    seen.tasks[builders.TASK.digest] = builders.TASK
+    seen.audits[builders.COMMITTED.digest, builders.beacon().hash] = builders.AUDIT
+    coordinator.buyer_audits = SimpleNamespace(
+        suspect=suspects.append, heard_verdict=lambda *what: judged.append(what[:4])
+    )
     coordinator.engine = SimpleNamespace(
         experience=SimpleNamespace(note_false=lambda miner, now_ms: liars.append(miner))
     )
     for verdict in Verdict:
         said = builders.opened(builders.AUDITOR, builders.verdict(verdict=verdict))
         coordinator.note_verdict(said)
+        assert judged[-1] == (builders.TASK, builders.receipt().commitment, said, builders.AUDIT)
     assert suspects == [builders.FIRST_RANKED.address] * 2
+    coordinator._peer.key = SimpleNamespace(address=builders.STRANGER.address)
+    coordinator.note_verdict(said)
+    assert len(judged) == len(Verdict)
     for piece in builders.all_evidence():
         coordinator.note_offence(piece, verify_evidence(builders.DOMAIN, piece, builders.view().epochs))
     assert len(liars) == len(JUDGED_BY_CONTRACT)

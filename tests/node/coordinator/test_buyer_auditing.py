@@ -44,7 +44,7 @@ class Place:
 
     def __init__(self, monkeypatch, *answers, rate_percent=100):
         self.answers, self.asked, self.accused, self.events = list(answers), [], [], []
-        self.pools_open, self.pools = 0, 0
+        self.pools_open, self.pools, self.settled = 0, 0, []
         self.seen = Seen()
         self.seen.commitments[TASK.digest, MINER] = COMMITTED
         self.experience = Experience()
@@ -66,12 +66,15 @@ class Place:
             accuse=self.accused.append,
             context=SimpleNamespace(events=SimpleNamespace(publish=self.events.append)),
         )
-        self.auditor = BuyerAuditor(peer, self.audits, packages, self.receipts.get)
+        self.auditor = BuyerAuditor(peer, self.audits, packages, self.receipts.get, self)
         monkeypatch.setattr(buyer_auditing, "steady_ms", lambda: round(1000 * trio.current_time()))
         monkeypatch.setattr(buyer_auditing, "audit_once", self.audit_once)
         monkeypatch.setattr(buyer_auditing, "open_pool", self.open_pool)
         monkeypatch.setattr(buyer_auditing, "evidence_of", lambda *about: about)
         monkeypatch.setattr(buyer_auditing.package, "verify", lambda item: None)
+
+    async def settle(self, *what):
+        self.settled.append(what)
 
     @asynccontextmanager
     async def open_pool(self, packages, backend):
@@ -86,6 +89,7 @@ class Place:
     async def audit_once(self, host, lookup, pool, task, commitment, steps, auditor, dice):
         await trio.lowlevel.checkpoint()
         self.asked.append((task.digest, steps))
+        self.places = auditor, dice
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -166,6 +170,17 @@ async def test_a_bit_that_flips_here_accuses_no_honest_miner(run, autojump_clock
     await trio.sleep(5)
     assert "does not prove itself: the step is right" in place.words
     assert (place.accused, place.experience.passed_until_ms(MINER), place.events) == ([], 0, [])
+
+
+async def test_a_verdict_is_checked_at_its_signers_places_and_settled(run, autojump_clock):
+    answer = SimpleNamespace(**vars(found()), checked=("sketches",))
+    place = run(answer)
+    verdict = builders.opened(builders.AUDITOR, builders.verdict())
+    place.audits.heard_verdict(TASK, COMMITTED, verdict, builders.AUDIT, 0)
+    await trio.sleep(5)
+    assert place.places == (builders.AUDITOR.address, builders.AUDIT.dice)
+    assert place.settled == [(TASK, verdict, 1, answer, MODEL)]
+    assert str(Why.VERDICT) in place.words
 
 
 async def test_a_miner_that_opens_nothing_is_asked_again_before_that_counts(run, autojump_clock):

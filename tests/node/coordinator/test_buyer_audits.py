@@ -23,10 +23,12 @@ from node.coordinator.buyer_audits import (
 )
 from node.coordinator.choice import FALSE_PASS_MS, Experience
 from node.coordinator.outcomes import NoMiner
+from protocol.audit import Verdict
 from protocol.audit_draw import steps_each
 from protocol.terms import PPM
 from tests.node.coordinator.desk import MINERS as DESK_MINERS
 from tests.node.coordinator.desk import Desk
+from tests.protocol import builders
 from tests.protocol.builders import COMMITTED, MINERS, TASK
 from tests.protocol.strategies import lawful
 
@@ -169,6 +171,27 @@ def test_a_failure_of_this_machine_says_nothing_of_the_miner():
     buyer.find(Finding.UNCHECKED)
     assert buyer.findings[digest].finding is Finding.UNCHECKED
     assert (buyer.status().suspects, len(buyer.experience)) == (0, 0)
+
+
+def test_verdicts_by_others_than_the_drawn_on_other_work_or_without_sketches_are_not_paid():
+    buyer, own = Buyer(), builders.verdict()
+    silence = builders.verdict(verdict=Verdict.NO_OPENING, checked=())
+    for signer, said in (
+        (builders.STRANGER, own),
+        (builders.AUDITOR, builders.verdict(commitment=bytes(32))),
+        (builders.AUDITOR, silence),
+    ):
+        buyer.heard_verdict(TASK, COMMITTED, builders.opened(signer, said), builders.AUDIT, NOW_MS)
+    assert buyer.next(NOW_MS) is None
+    verdict = builders.opened(builders.AUDITOR, own)
+    for switched_off in (Buyer(0), Buyer(models=False)):
+        switched_off.heard_verdict(TASK, COMMITTED, verdict, builders.AUDIT, NOW_MS)
+        assert switched_off.next(NOW_MS) is None
+    for _ in range(WAITING_MAX + 1):
+        buyer.heard_verdict(TASK, COMMITTED, verdict, builders.AUDIT, NOW_MS)
+    check = buyer.next(NOW_MS)
+    assert (check.verdict, check.steps, check.drawn) == (verdict, own.steps, 1)
+    assert (buyer.status().waiting, buyer.counts[Count.OVERFLOW]) == (WAITING_MAX - 1, 1)
 
 
 def test_work_that_its_miner_need_not_have_any_more_is_not_asked_for():

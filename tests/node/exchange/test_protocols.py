@@ -3,6 +3,7 @@
 import random
 
 from node.exchange import protocols
+from node.exchange.audit_paying import AUDIT_PAY_ADMISSION
 from node.peer.clock_exchange import CLOCK_PROTOCOL
 from p2p.network import NetworkConfig, open_network
 from tests.p2p.nodes import secret
@@ -13,4 +14,5 @@ async def test_the_shares_of_streams_of_all_protocols__fit_into_one_host():
     assert names
     async with open_network(secret(0), NetworkConfig(), rng=random.Random(0)) as network:
         for protocol in (*names.values(), CLOCK_PROTOCOL):
-            network.host.handle_direct_streams(protocol, lambda _stream, _peer: None)
+            admission = AUDIT_PAY_ADMISSION if protocol == protocols.AUDIT_PAY_PROTOCOL else None
+            network.host.handle_direct_streams(protocol, lambda _stream, _peer: None, admission=admission)

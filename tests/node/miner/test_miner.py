@@ -24,6 +24,7 @@ from protocol.draw import EpochView, Snapshot
 from protocol.errors import Refusal
 from protocol.messages import DeclineKind, ReplyKind, ResultCommitment, TaskAcceptance, TaskCall
 from protocol.rules import offers, results, tasks
+from protocol.rules.view import Seen
 from protocol.work import Work, WorkKind
 from tests.node.builders import PACKAGE
 from tests.node.miner.engine_world import (
@@ -156,6 +157,7 @@ async def world(tmp_path, monkeypatch, autojump_clock, nursery):
         lookup=None,
         domain=DOMAIN,
         beacons=SimpleNamespace(want=lambda deadline_ms: None),
+        seen=Seen(),
         view=SimpleNamespace(terms=TERMS, latest=None, domain=DOMAIN, epoch_of=lambda task: EPOCH),
         network=SimpleNamespace(
             parameters=SimpleNamespace(
