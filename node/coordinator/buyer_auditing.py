@@ -32,16 +32,17 @@ from node.peer.peer import Peer
 from node.system.clock import steady_ms
 from node.system.events import TaskAudited
 from p2p.wakeups import Signal
-from protocol.audit import PLACED_REASONS, AuditReason
+from protocol.audit import PLACED_REASONS, AuditReason, AuditVerdict
 from protocol.errors import CuckooError, LocalError, ProtocolError, Refusal
 from protocol.receipt import Receipt
+from protocol.statement import Statement
 
 IDLE_S: Final = 60.0
 """Without work for so long, the inference process ends: its memory is others' again."""
 LOOK_S: Final = 1.0
 """Between two looks whether a check is due."""
 ARRIVED_MAX: Final = 256
-"""Deliveries between two looks; beyond, the oldest is not looked at."""
+"""Deliveries and verdicts between two looks; beyond, the oldest is not looked at."""
 AUDIT_TIMEOUT_MS: Final = 300_000
 """How long the operator's wish may take: an inference process starts, and a miner is asked twice."""
 WISHES_MAX: Final = 4
@@ -113,13 +114,17 @@ class BuyerAuditor:
         """
         self._peer, self._audits, self._receipt_of = peer, audits, receipt_of
         self._packages, self._sound, self._pay = packages, False, pay
-        self._arrived: deque[Receipt] = deque(maxlen=ARRIVED_MAX)
+        self._arrived: deque[Receipt | Statement[AuditVerdict]] = deque(maxlen=ARRIVED_MAX)
         self._wishes: deque[_Wish] = deque()
         self._changed = Signal()
 
     def delivered(self, receipt: Receipt) -> None:
         """A task was delivered. Synchronous; its commitment may not be gossiped yet."""
         self._arrived.append(receipt)
+
+    def heard(self, verdict: Statement[AuditVerdict]) -> None:
+        """A drawn auditor has said something of a task of ours. Synchronous."""
+        self._arrived.append(verdict)
 
     async def audit(self, wished: AuditTask) -> Report:
         """Check one delivered task because its operator wants it.
@@ -164,7 +169,7 @@ class BuyerAuditor:
         for item in list(self._packages.values()):
             try:
                 await trio.to_thread.run_sync(package.verify, item)
-            except PackageError as error:
+            except (PackageError, OSError) as error:
                 log.warning("a damaged package audits nothing", model=item.name, error=str(error))
                 del self._packages[item.model_id]
         self._sound = True
@@ -206,7 +211,11 @@ class BuyerAuditor:
         """The next that is wanted. Nothing is lost where it is cancelled."""
         while True:
             while self._arrived:
-                self._hear(self._arrived.popleft())
+                arrived = self._arrived.popleft()
+                if isinstance(arrived, Receipt):
+                    self._hear(arrived)
+                else:
+                    self._hear_verdict(arrived)
             if self._wishes:
                 return self._wishes.popleft()
             check = self._audits.next(steady_ms())
@@ -220,6 +229,21 @@ class BuyerAuditor:
         known = self._peer.seen.commitments.get((task.digest, commitment.signer.address))
         was_heard = known is not None and known.digest == commitment.digest
         self._audits.delivered(task, commitment, steady_ms(), was_heard=was_heard)
+
+    def _hear_verdict(self, verdict: Statement[AuditVerdict]) -> None:
+        said = verdict.message
+        try:
+            receipt = self._receipt_of(said.task_id)
+        except LocalError as error:
+            log.warning("a verdict cannot be paid", error=str(error))
+            return
+        if receipt is None:
+            return
+        task, commitment = receipt.announcement, receipt.commitment
+        beacon = self._peer.view.beacons.get(task.message.deadline_ms)
+        draw = None if beacon is None else self._peer.seen.audits.get((said.commitment, beacon.hash))
+        if draw is not None:
+            self._audits.heard_verdict(task, commitment, verdict, draw, steady_ms())
 
     async def _check(self, pool: WorkerPool, check: Check) -> tuple[Finding, str, int, bool]:
         """See `_end` for what it gives."""
@@ -235,13 +259,13 @@ class BuyerAuditor:
                 check.auditor or self._peer.key.address,
                 check.dice,
             )
-            if check.verdict is not None:
-                package_ = self._packages[check.task.message.model_id]
-                await self._pay.settle(check.task, check.verdict, check.drawn, found, package_)
         except LocalError as error:  # also of the worker
             return Finding.UNCHECKED, str(error), 0, False
         except (Refusal, ProtocolError) as error:
             return Finding.NOT_OPENED, str(error), 0, False
+        if check.verdict is not None:
+            item = self._packages[check.task.message.model_id]
+            await self._pay.settle(check.task, check.verdict, check.drawn, found, item)
         finding, detail, accused = await self._judge(answer, found)
         return finding, detail, found.worst_excess_ppb, accused
 

@@ -233,13 +233,8 @@ class Coordinator:
         """A drawn auditor has said something of a miner: that is no proof, and a reason to look."""
         said, heard = verdict.message, self._peer.seen.tasks.get(verdict.message.task_id)
         is_ours = heard is not None and heard.message.coordinator == self._peer.key.address
-        receipt = self.receipt(said.task_id) if is_ours else None
-        if receipt is not None:
-            task, commitment = receipt.announcement, receipt.commitment
-            beacon = self._peer.view.beacons.get(task.message.deadline_ms)
-            draw = None if beacon is None else self._peer.seen.audits.get((said.commitment, beacon.hash))
-            if draw is not None:
-                self.buyer_audits.heard_verdict(task, commitment, verdict, draw, steady_ms())
+        if is_ours:
+            self.auditor.heard(verdict)
         if said.verdict != Verdict.HONEST:
             self.buyer_audits.suspect(said.miner)
 

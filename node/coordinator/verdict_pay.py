@@ -15,6 +15,7 @@ from contracts.errors import ChainError, ContractReverted
 from node.exchange.audit_paying import bring_pay
 from node.inference.audit.sketch import SketchRule, sketches_agree
 from node.inference.audit.thresholds import thresholds_of
+from node.inference.packages.errors import PackageError
 from node.pay.ledger import MustNotPromise
 from node.pay.purse import DepositUsedUp
 from protocol.amounts import WEI_PER_MICRO_CAI, format_cai
@@ -90,10 +91,15 @@ class VerdictPay:
 
         :param drawn: steps that the auditor was drawn for.
         :param own: this coordinator's check, with sketches at the auditor's places.
-        :raises PackageError: the package cannot be audited.
         """
         auditor = verdict.signer.address
-        if not sketches_hold(verdict.message.checked, own.checked, thresholds_of(package).sketch):
+        try:
+            rule = thresholds_of(package).sketch
+        except PackageError as error:
+            self.counts.not_promised += 1
+            self._tell(task.digest, auditor, f"is not paid for its verdict: {error}")
+            return
+        if not sketches_hold(verdict.message.checked, own.checked, rule):
             self.counts.false_sketches += 1
             self._tell(task.digest, auditor, "has false sketches: its verdict is not paid and does not count")
             return

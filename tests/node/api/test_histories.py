@@ -149,21 +149,17 @@ def test_what_is_heard_of_a_miner_has_its_work_checked_or_it_passed_over():
     suspects, liars, judged = [], [], []
     seen = Seen()
     key = SimpleNamespace(address=builders.COORDINATOR.address)
-    coordinator._peer = SimpleNamespace(seen=seen, view=builders.view(), key=key)
-    receipts = {builders.TASK.digest: SimpleNamespace(receipt=builders.receipt())}
-    coordinator._journal = SimpleNamespace(ended=SimpleNamespace(find_task=receipts.get))
+    coordinator._peer = SimpleNamespace(seen=seen, key=key)
     seen.tasks[builders.TASK.digest] = builders.TASK
-    seen.audits[builders.COMMITTED.digest, builders.beacon().hash] = builders.AUDIT
-    coordinator.buyer_audits = SimpleNamespace(
-        suspect=suspects.append, heard_verdict=lambda *what: judged.append(what[:4])
-    )
+    coordinator.auditor = SimpleNamespace(heard=judged.append)
+    coordinator.buyer_audits = SimpleNamespace(suspect=suspects.append)
     coordinator.engine = SimpleNamespace(
         experience=SimpleNamespace(note_false=lambda miner, now_ms: liars.append(miner))
     )
     for verdict in Verdict:
         said = builders.opened(builders.AUDITOR, builders.verdict(verdict=verdict))
         coordinator.note_verdict(said)
-        assert judged[-1] == (builders.TASK, builders.receipt().commitment, said, builders.AUDIT)
+        assert judged[-1] == said
     assert suspects == [builders.FIRST_RANKED.address] * 2
     coordinator._peer.key = SimpleNamespace(address=builders.STRANGER.address)
     coordinator.note_verdict(said)

@@ -19,6 +19,7 @@ from node.coordinator.buyer_auditing import (
 )
 from node.coordinator.buyer_audits import TRIES, BuyerAudits, Count, Finding, Why
 from node.coordinator.choice import Experience
+from node.coordinator.journal_file import JournalUnavailable
 from node.exchange.audit_asking import NotAnswered
 from node.exchange.audit_checking import Unchecked
 from node.inference.packages.errors import PackageError
@@ -63,6 +64,7 @@ class Place:
             key=SimpleNamespace(address=b"\x0c" * 20),
             domain=builders.DOMAIN,
             seen=self.seen,
+            view=builders.view(),
             accuse=self.accused.append,
             context=SimpleNamespace(events=SimpleNamespace(publish=self.events.append)),
         )
@@ -176,11 +178,31 @@ async def test_a_verdict_is_checked_at_its_signers_places_and_settled(run, autoj
     answer = SimpleNamespace(**vars(found()), checked=("sketches",))
     place = run(answer)
     verdict = builders.opened(builders.AUDITOR, builders.verdict())
-    place.audits.heard_verdict(TASK, COMMITTED, verdict, builders.AUDIT, 0)
+    place.seen.audits[COMMITTED.digest, builders.beacon().hash] = builders.AUDIT
+    place.auditor.heard(verdict)
     await trio.sleep(5)
     assert place.places == (builders.AUDITOR.address, builders.AUDIT.dice)
     assert place.settled == [(TASK, verdict, 1, answer, MODEL)]
     assert str(Why.VERDICT) in place.words
+
+
+async def test_a_verdict_whose_dice_or_task_are_not_known_is_not_paid(run, autojump_clock, monkeypatch):
+    place = run()
+    verdict = builders.opened(builders.AUDITOR, builders.verdict())
+    place.auditor.heard(verdict)
+    await trio.sleep(5)
+    place.seen.audits[COMMITTED.digest, builders.beacon().hash] = builders.AUDIT
+    place.receipts.clear()
+    place.auditor.heard(verdict)
+    await trio.sleep(5)
+
+    def fail(_):
+        raise JournalUnavailable("the disk is gone")
+
+    monkeypatch.setattr(place.auditor, "_receipt_of", fail)
+    place.auditor.heard(verdict)
+    await trio.sleep(5)
+    assert (place.asked, place.settled) == ([], [])
 
 
 async def test_a_miner_that_opens_nothing_is_asked_again_before_that_counts(run, autojump_clock):

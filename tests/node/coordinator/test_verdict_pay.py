@@ -9,6 +9,7 @@ from node.coordinator import verdict_pay
 from node.coordinator.verdict_pay import TOLD_MAX, VerdictPay, sketches_hold
 from node.inference.audit.sketch import SketchRule
 from node.inference.audit.thresholds import class_a
+from node.inference.packages.errors import PackageError
 from node.pay.ledger import MustNotPromise
 from node.pay.purse import DepositUsedUp
 from protocol.amounts import WEI_PER_MICRO_CAI, format_cai
@@ -132,6 +133,15 @@ async def test_where_nothing_can_be_promised_nothing_is_paid(desk, failure):
     await desk.settle()
     assert (desk.promised, desk.brought, desk.pay.counts.not_promised) == ([], [], 1)
     assert desk.words == (f"{NAME} is not paid for its verdict: {failure}",)
+
+
+async def test_by_a_package_that_cannot_be_audited_nobody_is_judged(desk, monkeypatch):
+    def refuse(_):
+        raise PackageError("calibration.json is malformed", "calibration.json")
+
+    monkeypatch.setattr(verdict_pay, "thresholds_of", refuse)
+    await desk.settle()
+    assert (desk.promised, desk.pay.counts.false_sketches, desk.pay.counts.not_promised) == ([], 0, 1)
 
 
 async def test_an_auditor_that_is_away_is_promised_its_pay_all_the_same(desk):
