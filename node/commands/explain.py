@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,13 @@ def miner_in_words(document: dict[str, Any]) -> str:
     lines = [
         f"miner     {story['miner']}",
         f"stake     {share} in epoch {story['epoch']}",
-        f"offer     of {len(story['models'])} models, until {story['offer_until_ms']} ms"
+        f"offer     of {len(story['models'])} models, until {_time(story['offer_until_ms'])}"
         if story["offer_until_ms"]
         else "offer     none was heard",
         f"tasks     {story['tasks_heard']} heard, drawn for {sum(story['decisions'].values())} of them",
     ]
-    lines += [f"          {count} times {words}" for words, count in story["decisions"].items()]
-    lines += [f"          {count} times assigned, and {words}" for words, count in story["outcomes"].items()]
+    lines += [f"          {count} x {words}" for words, count in story["decisions"].items()]
+    lines += [f"          {count} x assigned, and {words}" for words, count in story["outcomes"].items()]
     lines += [f"no work   {line}" for line in story["why_no_work"]]
     lines += _here(here)
     for task in story["tasks"]:
@@ -81,6 +82,11 @@ def miner_in_words(document: dict[str, Any]) -> str:
         )
         lines += [f"  audits  {line}" for line in task["audits"]]
     return "\n".join(lines)
+
+
+def _time(unix_ms: int) -> str:
+    """A moment, in UTC."""
+    return datetime.fromtimestamp(unix_ms / MS_PER_S, UTC).isoformat(" ", "seconds")
 
 
 def _here(here: dict[str, Any]) -> Iterator[str]:
@@ -96,5 +102,5 @@ def _here(here: dict[str, Any]) -> Iterator[str]:
         yield f"here      paused: {here['paused']}"
     yield from (f"here      not ready: {reason}" for reason in here.get("not_ready", {}).values())
     yield from (
-        f"here      {count} times {name.replace('_', ' ')}" for name, count in here.get("counts", {}).items()
+        f"here      {count} x {name.replace('_', ' ')}" for name, count in here.get("counts", {}).items()
     )

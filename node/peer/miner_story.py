@@ -206,8 +206,8 @@ def _why_no_work(
         why.append(f"no draw of {len(heard)} has come to it; {share}")
     passed_over = Counter(decisions)
     del passed_over[DECISION_WORDS[PassedOver.ASSIGNED]]
-    why += [f"{count} times {words}" for words, count in passed_over.most_common()]
-    why += [f"{count} times assigned, and {words}" for words, count in outcomes.most_common()]
+    why += [f"{count} x {words}" for words, count in passed_over.most_common()]
+    why += [f"{count} x assigned, and {words}" for words, count in outcomes.most_common()]
     return why
 
 

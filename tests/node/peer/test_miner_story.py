@@ -1,6 +1,7 @@
 """What a peer knows of a miner: draws, reasons, outcomes and audits, from what gossip has brought alone."""
 
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_why_a_miner_that_the_chain_does_not_know_has_no_work():
 def test_why_a_miner_whose_offer_is_not_heard_has_no_work():
     seen = heard(*drawn(PassedOver.NO_OFFER))
     silent = "this node has heard no offer of it: it does not run, is paused, or is not connected"
-    assert why(LAST, seen) == [silent, f"1 times {DECISION_WORDS[PassedOver.NO_OFFER]}"]
+    assert why(LAST, seen) == [silent, f"1 x {DECISION_WORDS[PassedOver.NO_OFFER]}"]
     seen.offers[LAST] = builders.opened(MINERS["ann"], builders.offer())
     assert why(LAST, seen, now_ms=NOW_MS + 25_000)[0] == "its offer has lapsed 5 s ago"
 
@@ -119,9 +120,9 @@ def test_why_a_miner_that_was_passed_over_or_came_too_late_has_no_work():
     seen = heard(*drawn(dear, busy, dear, PassedOver.ASSIGNED))
     seen.offers[LAST] = builders.opened(MINERS["ann"], builders.offer())
     assert why(LAST, seen) == [
-        f"2 times {DECISION_WORDS[dear]}",
-        f"1 times {DECISION_WORDS[busy]}",
-        f"1 times assigned, and {NOBODY}",
+        f"2 x {DECISION_WORDS[dear]}",
+        f"1 x {DECISION_WORDS[busy]}",
+        f"1 x assigned, and {NOBODY}",
     ]
 
 
@@ -163,19 +164,23 @@ def test_in_words():
         "stake     4 % of the stake in epoch 7",
         "offer     none was heard",
         "tasks     1 heard, drawn for 1 of them",
-        f"          1 times {busy}",
+        f"          1 x {busy}",
         "no work   this node has heard no offer of it: it does not run, is paused, or is not connected",
-        f"no work   1 times {busy}",
+        f"no work   1 x {busy}",
         "here      works on 1 tasks, failed 2 times since it last delivered",
         "here      passed over for 30 s more",
         "paid      5 wei in all, by vouchers of this coordinator",
         f"task      0x{task_id.hex()} rank 0: {busy}; {NOBODY}, for {TASK.message.price_micro_cai} micro-CAI",
     ]
+    seen.offers[LAST] = builders.opened(MINERS["ann"], builders.offer())
+    offered = to_document(ExplainedMiner(story_of(LAST, seen, VIEW, NOW_MS), None))
+    until = datetime.fromtimestamp((NOW_MS + 20_000) / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S+00:00")
+    assert miner_in_words(offered).splitlines()[2] == f"offer     of 1 models, until {until}"
     itself = {"paused": "outside of its hours", "not_ready": {"clock": "it is off"}, "counts": {"heard": 3}}
     words = miner_in_words(to_document(ExplainedMiner(story, itself)))
     for line in (
         "here      paused: outside of its hours",
         "here      not ready: it is off",
-        "here      3 times heard",
+        "here      3 x heard",
     ):
         assert line in words.splitlines()
