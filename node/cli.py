@@ -34,6 +34,7 @@ from node.commands.model_accusations import accusations
 from node.commands.model_names import names
 from node.commands.node import node as node_commands
 from node.commands.peer import peer
+from node.commands.portal import portal
 from node.commands.receipt import receipt
 from node.commands.stake import COMMANDS
 from node.commands.token import token as token_commands
@@ -103,6 +104,7 @@ app.command(miner)
 app.command(model)
 app.command(node_commands)
 app.command(peer)
+app.command(portal)
 app.command(receipt)
 app.command(token_commands)
 app.command(explain)

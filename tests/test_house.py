@@ -169,6 +169,7 @@ def test_only_tests_of_processes_sleep_for_real(trees):
 ROOMLESS = {"__init__.py", "cli.py", "run.py", "settings.py"}
 TESTED_ELSEWHERE = {
     "contracts/terms.py": "tests/contracts/test_calls.py",
+    "node/portal/bodies.py": "tests/node/portal/test_own.py",
     "node/portal/errors.py": "tests/node/portal/test_app.py",
     "node/portal/planning.py": "tests/node/portal/test_app.py",
     "node/portal/reading.py": "tests/node/portal/test_app.py",

@@ -1,6 +1,7 @@
 """The portal's application: its routes behind the frontier, and how errors are told.
 
-Is: the route table and HTTP. Every route is open to everybody, and none changes anything.
+Is: the route table and HTTP. What stands here is open to everybody, and changes nothing; what a session shows
+and does stands in `own`.
 Is not: what is told (`reading`, `planning`, `pulse`).
 """
 
@@ -21,14 +22,17 @@ from starlette.types import Receive, Scope, Send
 
 from contracts.records import Role
 from node.peer.peer import Peer
+from node.portal.bodies import require_json
 from node.portal.errors import PortalRefusal, answer, refusal_of
 from node.portal.files import Files
 from node.portal.frontier import Frontier
 from node.portal.ledger import Ledger
+from node.portal.own import Own
 from node.portal.planning import Planning
 from node.portal.pulse import Pulse, Reader
 from node.portal.questions import Questions
 from node.portal.reading import Reading
+from node.portal.tasks import Tasks
 from node.portal.wishes import parse_address, parse_wish
 from node.settings import RoleName
 from protocol.errors import CuckooError
@@ -40,6 +44,7 @@ STREAM_S_MAX: Final = 3_600.0
 """So long is one stream of events; browsers ask again by themselves."""
 OFFSET_MAX: Final = 1 << 20
 _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
+_EPOCH: Final = re.compile(r"[0-9]{1,20}")
 _OFFSET: Final = re.compile(r"[0-9]{1,7}")
 _NO_STORE: Final = {"cache-control": "no-store"}
 
@@ -47,7 +52,12 @@ log = structlog.get_logger()
 
 
 class Portal:
-    """One node's. :ivar frontier: the ASGI application. :ivar pulse: what it hears."""
+    """One node's.
+
+    :ivar frontier: the ASGI application.
+    :ivar pulse: what it hears.
+    :ivar own: what a session shows.
+    """
 
     def __init__(self, peer: Peer, role: RoleName, portal_url: str = "") -> None:
         """Registers what is seen of it with the peer's context, and listens to the peer's gossip."""
@@ -57,9 +67,12 @@ class Portal:
         self._ledger = Ledger(peer.clients.positions())
         self._reading = Reading(peer, role, self._questions, self.pulse, self._ledger, portal_url)
         self._planning = Planning(peer, self._questions, self._reading)
+        self._tasks = Tasks(peer, self._questions)
+        self.own = Own(peer, role)
         self.frontier = Frontier(Starlette(routes=self._routes(), exception_handlers=HANDLERS), portal_url)
         observable = peer.context.observable
         observable.register("portal", lambda: self.frontier.counts)
+        observable.register("portal_sessions", self.own.sessions.status)
         observable.register("portal_questions", lambda: self._questions.counts)
         observable.register("portal_feed", lambda: self.pulse.counts)
         observable.register("portal_positions", self._ledger.status)
@@ -82,8 +95,11 @@ class Portal:
             Route("/api/nodes/{address}", self._node),
             Route("/api/accounts/{address}", self._account),
             Route("/api/transactions/{hash}", self._transaction),
+            Route("/api/tasks/{hash}", self._task),
+            Route("/api/epochs/{number}", self._epoch),
             Route("/api/events", self._events),
             Route("/api/plan", self._plan, methods=["POST"]),
+            *self.own.routes(),
         ]
 
     async def _network(self, request: Request) -> Response:
@@ -109,15 +125,20 @@ class Portal:
         return _json(await self._reading.account(account, _offset(request)))
 
     async def _transaction(self, request: Request) -> Response:
-        text = request.path_params["hash"]
-        if not _HASH.fullmatch(text):
-            raise PortalRefusal("bad_transaction")
-        return _json(await self._reading.transaction(bytes.fromhex(text[2:])))
+        return _json(await self._reading.transaction(_hash(request, "bad_transaction")))
+
+    async def _task(self, request: Request) -> Response:
+        await trio.lowlevel.checkpoint()
+        return _json(self._tasks.task(_hash(request, "unknown_task")))
+
+    async def _epoch(self, request: Request) -> Response:
+        text = request.path_params["number"]
+        if not _EPOCH.fullmatch(text):
+            raise PortalRefusal("unknown_epoch")
+        return _json(await self._tasks.epoch(int(text)))
 
     async def _plan(self, request: Request) -> Response:
-        # A form of another page cannot send this type without asking first (CORS), which is refused.
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise PortalRefusal("not_json")
+        require_json(request)
         return _json(await self._planning.plan(parse_wish(await request.body())))
 
     async def _events(self, request: Request) -> Response:
@@ -167,6 +188,14 @@ async def _pour(reader: Reader, send: Send) -> None:
 
 def _json(document: Any) -> Response:
     return JSONResponse(document, headers=_NO_STORE)
+
+
+def _hash(request: Request, code: str) -> bytes:
+    """The 32 bytes that a path names. :raises PortalRefusal: of that code; it is no hash."""
+    text = request.path_params["hash"]
+    if not _HASH.fullmatch(text):
+        raise PortalRefusal(code)
+    return bytes.fromhex(text[2:])
 
 
 def _offset(request: Request) -> int:

@@ -19,6 +19,7 @@ STATUS: Final = {
     "bad_account": 400,
     "bad_action": 400,
     "bad_amount": 400,
+    "bad_code": 403,
     "bad_consent": 400,
     "bad_introduction": 400,
     "bad_json": 400,
@@ -30,7 +31,9 @@ STATUS: Final = {
     "chain": 502,
     "foreign_host": 421,
     "foreign_origin": 403,
+    "large_epoch": 413,
     "method": 405,
+    "no_session": 401,
     "not_found": 404,
     "not_json": 415,
     "not_registered": 404,
@@ -38,6 +41,8 @@ STATUS: Final = {
     "refused": 422,
     "slow": 408,
     "too_large": 413,
+    "unknown_epoch": 404,
+    "unknown_task": 404,
 }
 """HTTP status by code."""
 

@@ -1,13 +1,15 @@
 """The portal's static files: read once, served from memory, checked by the browser each time it comes.
 
-Is: the files of `static/`, and no path but theirs: there is none to be tried.
+Is: the files of `static/` and its folders, and no path but theirs: there is none to be tried.
 Is not: made of anything; there is no build chain.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Final
 
 from starlette.requests import Request
@@ -16,6 +18,7 @@ from starlette.responses import Response
 from protocol.hashing import sha256
 
 HOME: Final = "index.html"
+PACKAGE: Final = "package.json"
 MEDIA_TYPES: Final = {
     "css": "text/css; charset=utf-8",
     "html": "text/html; charset=utf-8",
@@ -23,8 +26,10 @@ MEDIA_TYPES: Final = {
     "json": "application/json",
     "svg": "image/svg+xml",
 }
+CHECKS: Final = "/checks/"
+"""Before the paths of what a page fetches when somebody wants something checked."""
 FIRST_PAGE_BYTES_MAX: Final = 200_000
-"""Of all files together, so of a first page that asks for all of them."""
+"""Of all files but `CHECKS` together, so of a first page that asks for all of them."""
 _STATUS_NOT_MODIFIED: Final = 304
 
 
@@ -39,14 +44,20 @@ class StaticFile:
 
 def load_files() -> dict[str, StaticFile]:
     """All files by the path under which they are served."""
-    found: dict[str, StaticFile] = {}
-    for item in resources.files("node.portal").joinpath("static").iterdir():
+    return dict(_within(resources.files("node.portal").joinpath("static"), "/"))
+
+
+def _within(folder: Traversable, path: str) -> Iterator[tuple[str, StaticFile]]:
+    for item in folder.iterdir():
+        if item.is_dir():
+            yield from _within(item, f"{path}{item.name}/")
+            continue
         media_type = MEDIA_TYPES.get(item.name.rpartition(".")[2])
-        if media_type is not None:
+        # What node reads to know of what kind the modules are is nothing for a browser.
+        if media_type is not None and item.name != PACKAGE:
             body = item.read_bytes()
-            path = "/" if item.name == HOME else f"/{item.name}"
-            found[path] = StaticFile(body, media_type, f'"{sha256(body).hex()[:32]}"')
-    return found
+            name = "" if item.name == HOME else item.name
+            yield path + name, StaticFile(body, media_type, f'"{sha256(body).hex()[:32]}"')
 
 
 class Files:

@@ -42,6 +42,7 @@ async def open_portal(settings: StakedSettings, peer: Peer) -> AsyncIterator[str
         nursery.start_soon(portal.run)
         host, port = settings.portal_host, settings.portal_port
         url = await nursery.start(serve_web, portal.frontier, host, port, "the portal")
+        portal.own.register(settings.portal_url or url)
         log.info("portal", url=settings.portal_url or url)
         yield url
         nursery.cancel_scope.cancel()

@@ -1,6 +1,7 @@
 // Asks this node, and nobody else.
 
 import { pieces, knows } from "./i18n.js";
+import * as session from "./session.js";
 
 /** A refusal of the node. `code` is one of its error codes, or "silent" when it does not answer. */
 export class ApiError extends Error {
@@ -29,14 +30,27 @@ async function ask(path, options = {}) {
   let answer;
   let body;
   try {
-    answer = await fetch(`/api/${path}`, { credentials: "same-origin", cache: "no-store", signal, ...options });
+    answer = await fetch(`/api/${path}`, { credentials: "omit", cache: "no-store", signal, ...options });
     body = await answer.json();
   } catch {
     throw new ApiError("silent");
   }
-  if (!answer.ok) throw new ApiError(body.error?.code ?? "our_fault", body.error ?? {});
+  if (!answer.ok) throw refused(body);
   return body;
 }
+
+/** What the node said instead of an answer. A session that it does not know any more is over. */
+function refused(body) {
+  const code = body.error?.code ?? "our_fault";
+  if (code === "no_session" && session.kept() !== null) {
+    session.keep(null);
+    window.dispatchEvent(new Event("cuckoo:session"));
+  }
+  return new ApiError(code, body.error ?? {});
+}
+
+const json = (body, headers = {}) => ({ method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });
+const own = () => ({ "x-cuckoo-session": session.kept() ?? "" });
 
 export const network = () => ask("network");
 export const overview = () => ask("overview");
@@ -44,8 +58,23 @@ export const nodes = (role, offset = 0) => ask(`nodes?role=${role}&offset=${offs
 export const node = (address) => ask(`nodes/${encodeURIComponent(address)}`);
 export const account = (address, offset = 0) => ask(`accounts/${encodeURIComponent(address)}?offset=${offset}`);
 export const transaction = (hash) => ask(`transactions/${encodeURIComponent(hash)}`);
-export const plan = (wish) =>
-  ask("plan", { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(wish) });
+export const task = (id) => ask(`tasks/${encodeURIComponent(id)}`);
+export const epoch = (number) => ask(`epochs/${encodeURIComponent(number)}`);
+export const plan = (wish) => ask("plan", json(wish));
+
+/** Begin a session with the code of a link. */
+export async function openSession(code) {
+  session.keep((await ask("session", json({ code }))).secret);
+}
+
+/** End it, here and at the node. */
+export async function endSession() {
+  const headers = own();
+  session.keep(null);
+  await ask("session/end", { method: "POST", headers });
+}
+
+export const ownNode = () => ask("own", { headers: own() });
 
 /**
  * Follow the live feed while the page is seen; returns what ends it. A browser has six connections for a node: pages

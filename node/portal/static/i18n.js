@@ -70,6 +70,8 @@ function shown(value, form) {
       return el("code", {}, value);
     case "hash":
       return el("code", { title: value }, format.short(value));
+    case "task":
+      return el("a", { href: `#/task/${value}`, title: value }, el("code", {}, format.short(value)));
     case "role":
       return knows(`role.${value}`) ? strings[`role.${value}`][language] : format.untrusted(value);
     case "untrusted":

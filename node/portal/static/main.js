@@ -6,17 +6,21 @@ import { language, loadWords, pieces, setLanguage, t } from "./i18n.js";
 import { accountPage } from "./account.js";
 import { nodePage, nodesPage } from "./nodes.js";
 import { overviewPage } from "./overview.js";
+import { ownPage } from "./own.js";
+import * as session from "./session.js";
 import { stakePage } from "./stake.js";
+import { taskPage } from "./task.js";
 import * as wallet from "./wallet.js";
 
 const REFRESH_MS = 5_000;
 const OLD_BLOCK_S = 120;
+const HASH = /^0x[0-9a-fA-F]{64}$/;
 const ADDRESS = /^0x[0-9a-fA-F]{40}$/;
 
 const app = document.getElementById("app");
 const main = el("main", { id: "content", tabindex: "-1" });
 const banners = el("div.banners", { role: "status", "aria-live": "polite" });
-const state = { network: null, overview: null, at: 0, silent: false, end: null, page: null };
+const state = { network: null, overview: null, at: 0, silent: false, end: null, page: null, problem: null };
 
 /** The page that the address names: its name for the navigation, and what makes it. */
 function route() {
@@ -27,6 +31,8 @@ function route() {
   if (name === "nodes") return ["nodes", (place) => nodesPage(place, state, argument, options)];
   if (name === "node" && ADDRESS.test(argument)) return ["nodes", (place) => nodePage(place, state, argument.toLowerCase())];
   if (name === "address" && ADDRESS.test(argument)) return ["nodes", (place) => accountPage(place, state, argument.toLowerCase())];
+  if (name === "task" && HASH.test(argument)) return ["overview", (place) => taskPage(place, argument.toLowerCase())];
+  if (name === "own") return ["own", (place) => ownPage(place, state)];
   return ["overview", (place) => overviewPage(place, state)];
 }
 
@@ -63,7 +69,7 @@ function header(current) {
     "header",
     {},
     el("a.brand", { href: "#/" }, el("img", { src: "/icon.svg", alt: "", width: 28, height: 28 }), t("brand")),
-    el("nav", { "aria-label": t("nav.label") }, link("overview", "#/"), link("stake", "#/stake"), link("nodes", "#/nodes/miner")),
+    el("nav", { "aria-label": t("nav.label") }, link("overview", "#/"), link("stake", "#/stake"), link("nodes", "#/nodes/miner"), session.kept() === null ? null : link("own", "#/own")),
     choice,
   );
 }
@@ -136,10 +142,29 @@ async function watch() {
   }
 }
 
+/** Begin a session, if the address brings the code of one. */
+async function open() {
+  const code = session.takeCode();
+  if (code === null) return false;
+  state.problem = null;
+  try {
+    await api.openSession(code);
+  } catch (error) {
+    state.problem = error;
+  }
+  return true;
+}
+
+async function move() {
+  if (location.hash === "#content") return;
+  show(!(await open()));
+}
+
 async function begin() {
-  await loadWords();
+  await Promise.all([loadWords(), open()]);
   show();
-  window.addEventListener("hashchange", () => location.hash !== "#content" && show(true));
+  window.addEventListener("hashchange", move);
+  window.addEventListener("cuckoo:session", () => show());
   wallet.onChange(() => (state.page === "stake" ? show() : showBanners()));
   wallet.look();
   await watch();

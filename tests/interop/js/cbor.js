@@ -1,71 +1,8 @@
-// Canonical CBOR, written from protocol/README.md alone.
-// Values: BigInt (unsigned integers), Uint8Array (byte strings), string (text), Array.
-// Is: a total decoder; what is not canonical raises NotCanonical, and nothing else is raised.
+// Canonical CBOR: the portal's own, with byte strings as Buffers.
 
-export class NotCanonical extends Error {}
+import { decode as decodeBytes, encode as encodeBytes, NotCanonical } from '../../../node/portal/static/checks/cbor.js'
 
-const BYTES_MAX = 1_048_576
-const DEPTH_MAX = 6
+export { NotCanonical }
 
-function head (major, number) {
-  const n = BigInt(number)
-  const byte = (info) => Buffer.of(major << 5 | info)
-  if (n < 24n) return byte(Number(n))
-  const [info, length] = n < 1n << 8n ? [24, 1] : n < 1n << 16n ? [25, 2] : n < 1n << 32n ? [26, 4] : [27, 8]
-  return Buffer.concat([byte(info), Buffer.from(n.toString(16).padStart(2 * length, '0'), 'hex')])
-}
-
-export function encode (value) {
-  if (typeof value === 'bigint' || typeof value === 'number') return head(0, value)
-  if (typeof value === 'string') return Buffer.concat([head(3, Buffer.byteLength(value)), Buffer.from(value)])
-  if (value instanceof Uint8Array) return Buffer.concat([head(2, value.length), value])
-  return Buffer.concat([head(4, value.length), ...value.map(encode)])
-}
-
-export function decode (bytes) {
-  const data = Buffer.from(bytes)
-  if (data.length > BYTES_MAX) throw new NotCanonical('too long')
-  let at = 0
-
-  function take (count) {
-    if (count > data.length - at) throw new NotCanonical('truncated')
-    at += count
-    return data.subarray(at - count, at)
-  }
-
-  function argument (info) {
-    if (info < 24) return BigInt(info)
-    if (info > 27) throw new NotCanonical('reserved, or an indefinite length')
-    const length = 1 << (info - 24)
-    const number = BigInt('0x' + take(length).toString('hex'))
-    // The shortest form: what fits into half as many bytes, or into the head, is written so.
-    if (number < (length === 1 ? 24n : 1n << BigInt(4 * length))) throw new NotCanonical('not the shortest form')
-    return number
-  }
-
-  function item (depth) {
-    const [first] = take(1)
-    const major = first >> 5
-    if (![0, 2, 3, 4].includes(major)) throw new NotCanonical('a type that never occurs')
-    const number = argument(first & 31)
-    if (major === 0) return number
-    // Each item of an array takes a byte at least, so no length may exceed what is left.
-    if (number > BigInt(data.length - at)) throw new NotCanonical('a length that lies')
-    if (major === 2) return Buffer.from(take(Number(number)))
-    if (major === 3) return text(take(Number(number)))
-    if (depth === DEPTH_MAX) throw new NotCanonical('too deep')
-    return Array.from({ length: Number(number) }, () => item(depth + 1))
-  }
-
-  const value = item(0)
-  if (at !== data.length) throw new NotCanonical('bytes after the item')
-  return value
-}
-
-function text (bytes) {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    throw new NotCanonical('not UTF-8')
-  }
-}
+export const encode = (value) => Buffer.from(encodeBytes(value))
+export const decode = (bytes) => decodeBytes(Buffer.from(bytes))

@@ -10,11 +10,12 @@ from node.commands.contract_refusals import REFUSALS, fields_of
 from node.portal import plan, planning, pulse
 from node.portal.errors import STATUS
 from node.portal.files import load_files
+from protocol.messages import PassedOver
 from tests.node.portal.words import STRINGS, fits, places
 
 FORMS = {
-    "about", "address", "cai", "coin", "contract", "duration", "hash", "number", "role", "text", "time",
-    "untrusted", "weight",
+    "about", "address", "cai", "coin", "contract", "duration", "hash", "number", "role", "task", "text",
+    "time", "untrusted", "weight",
 }  # fmt: skip
 DEVANAGARI = re.compile("[\u0900-\u097f]")
 SCRIPTS = {path: file.body.decode() for path, file in load_files().items() if path.endswith(".js")}
@@ -50,7 +51,7 @@ def test_each_text_that_a_script_names_is_there():
 
 def test_each_text_is_used():
     told = "".join(SCRIPTS.values())
-    made = re.compile(r"^(error|refused|plan|feed|banner|nav|do|role|draw|nodes|positions)\.")
+    made = re.compile(r"^(check|error|refused|passed|plan|feed|banner|nav|do|role|draw|nodes|positions)\.")
     unused = [key for key in STRINGS if f'"{key}"' not in told and not made.match(key)]
     assert unused == []
 
@@ -86,6 +87,10 @@ def test_each_happening_has_words():
     named = texts_in(pulse, "_tell")
     assert len(named) == 5
     assert [name for name in named if f"feed.{name}" not in STRINGS] == []
+
+
+def test_each_reason_to_pass_over_has_words():
+    assert [reason for reason in PassedOver if f"passed.{int(reason)}" not in STRINGS] == []
 
 
 def test_each_obstacle_has_words():

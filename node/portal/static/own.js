@@ -1,0 +1,44 @@
+// This node's own page: for who has a session.
+
+import * as api from "./api.js";
+import { el, facts } from "./dom.js";
+import { stranger, t } from "./i18n.js";
+import { asked } from "./nodes.js";
+import * as session from "./session.js";
+
+/** @param {Element} place @param {object} state - of `main.js`, with what went wrong with a link */
+export function ownPage(place, state) {
+  place.append(el("h1", {}, t("own.title")));
+  if (session.kept() === null) {
+    place.append(...without(state.problem));
+    return null;
+  }
+  const content = el("div");
+  place.append(content);
+  return asked(content, api.ownNode, (own) => [node(own)]);
+}
+
+function without(problem) {
+  return [
+    problem ? el("p.problem", { role: "alert" }, problem.words()) : null,
+    el("p.lead", {}, t("own.locked")),
+    el("pre", { tabindex: "0" }, el("code", {}, "cuckoo-peer portal open DATA-DIR")),
+    el("p", {}, t("own.how")),
+  ].filter(Boolean);
+}
+
+function node(own) {
+  const reasons = Object.values(own.reasons).map((text) => el("li", {}, stranger(text)));
+  const end = () => api.endSession().catch(() => {}).finally(() => window.dispatchEvent(new Event("cuckoo:session")));
+  return el(
+    "section.card",
+    {},
+    el("h2", {}, t("own.node")),
+    facts([
+      [t("node.role"), t(`role.${own.role}`)],
+      [t("own.state"), own.ready ? t("own.ready") : el("ul", {}, reasons)],
+      [t("own.session"), t("own.ends", { left: own.ends_in_s })],
+    ]),
+    el("div.actions", {}, el("button", { type: "button", onclick: end }, t("own.end"))),
+  );
+}

@@ -1,0 +1,33 @@
+// The session that shows this node's own: its secret is kept in this tab alone, and sent in a header. No cookie: a
+// browser sends cookies to every port of a machine.
+
+const KEPT = "cuckoo-session";
+const CODE = /^#open=([\w-]+)$/;
+
+let secret = null;
+try {
+  secret = sessionStorage.getItem(KEPT);
+} catch {
+  // A browser that keeps nothing loses the session with the page.
+}
+
+/** The secret, or null without a session. */
+export const kept = () => secret;
+
+/** Keep a secret, or forget it: null. */
+export function keep(value) {
+  secret = value;
+  try {
+    if (value === null) sessionStorage.removeItem(KEPT);
+    else sessionStorage.setItem(KEPT, value);
+  } catch {
+    // As above.
+  }
+}
+
+/** The code that the address brings, taken out of it and of the history before anything else happens; or null. */
+export function takeCode() {
+  const found = CODE.exec(location.hash);
+  if (found) history.replaceState(null, "", `${location.pathname}#/own`);
+  return found && found[1];
+}
