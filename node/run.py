@@ -14,7 +14,7 @@ from node.miner.miner import Miner
 from node.miner.opening import run_miner
 from node.peer.network import load_network
 from node.peer.peer import Peer, open_peer
-from node.portal.serving import open_portal
+from node.portal.serving import OpenedPortal, open_portal
 from node.settings import API_HOST, CoordinatorSettings, MinerSettings
 from node.signing.keys import open_keystore, read_password
 from node.system.context import open_context
@@ -50,18 +50,20 @@ async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: ty
         ) as peer,
     ):
         leave_startup_uncollected()
-        async with open_portal(settings, peer) as portal_url:
+        async with open_portal(settings, peer) as portal:
             match settings:
                 case CoordinatorSettings():
-                    await serve_coordinator(settings, peer, portal_url)
+                    await serve_coordinator(settings, peer, portal)
                 case MinerSettings():
-                    await run_miner(settings, peer, make_miner, portal_url)
+                    await run_miner(settings, peer, make_miner, None if portal is None else portal.url)
 
 
-async def serve_coordinator(settings: CoordinatorSettings, peer: Peer, portal_url: str | None = None) -> None:
+async def serve_coordinator(
+    settings: CoordinatorSettings, peer: Peer, portal: OpenedPortal | None = None
+) -> None:
     """Run a coordinator and its API until cancelled.
 
-    :param portal_url: where its portal is, if it has one.
+    :param portal: its portal, if it has one.
 
     :raises LocalError: the API's port is taken, a flag of it is of another form, or as
         :func:`open_coordinator`.
@@ -69,6 +71,7 @@ async def serve_coordinator(settings: CoordinatorSettings, peer: Peer, portal_ur
     # Only this role needs these.
     from node.api.app import Api  # noqa: PLC0415
     from node.api.gate import load_token  # noqa: PLC0415
+    from node.api.own_orders import OwnOrders  # noqa: PLC0415
     from node.api.services import ApiOptions  # noqa: PLC0415
     from node.api.tokens.store import TOKENS_FILE, open_tokens  # noqa: PLC0415
 
@@ -80,12 +83,14 @@ async def serve_coordinator(settings: CoordinatorSettings, peer: Peer, portal_ur
         ):
             api = Api(coordinator, catalogue, peer.context, tokens, options)
             nursery.start_soon(api.run)
+            if portal is not None:
+                portal.own.studio.orders = OwnOrders(api.services)
             application = api.application(load_token(settings.data_dir))
             port = settings.api_port
             api_url = await nursery.start(serve_web, application, API_HOST, port, "the local API")
             log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
             peer.context.started()
             with node_file(
-                settings, peer.key.address, peer.host, peer.context.health_url, api_url, portal_url
+                settings, peer.key.address, peer.host, peer.context.health_url, api_url, portal and portal.url
             ):
                 await trio.sleep_forever()

@@ -173,6 +173,7 @@ TESTED_ELSEWHERE = {
     "node/portal/errors.py": "tests/node/portal/test_app.py",
     "node/portal/planning.py": "tests/node/portal/test_app.py",
     "node/portal/reading.py": "tests/node/portal/test_app.py",
+    "node/portal/streams.py": "tests/node/portal/test_app.py",
     # Each needs a market around it, or a chain: what it is for is tested there.
     "node/commands/key.py": "tests/node/test_cli.py",
     "node/commands/miner.py": "tests/node/inference/test_speed.py",

@@ -260,6 +260,18 @@ class Coordinator:
         ended = self._journal.ended.find_task(task_id)
         return None if ended is None or ended.delivered is None else ended.delivered.output
 
+    def named_tasks(self, prefix: str, offset: int, limit: int) -> list[bytes]:
+        """Ids of delivered tasks of orders whose names begin so, the newest first."""
+        return self._journal.ended.named_tasks(prefix, offset, limit)
+
+    def is_named(self, prefix: str, task_id: bytes) -> bool:
+        """Whether a task was delivered for an order whose name begins so."""
+        return self._journal.ended.is_named(prefix, task_id)
+
+    def forget(self, task_id: bytes) -> None:
+        """Forget a delivered task, its result and its receipt; nothing happens if it is not known."""
+        self._journal.forget(task_id)
+
     @asynccontextmanager
     async def submit(
         self, request: ImageRequest, *, key: str = "", body_hash: bytes = b""

@@ -28,6 +28,8 @@ OUTPUT_AGE_MS_MAX: Final = 24 * 60 * 60 * 1000
 """How long a result is kept for an app that asks again."""
 _CANCELLED: Final = -1
 """In the column `failure`: the app did not want it any more."""
+_NAMED: Final = "key != '' AND substr(key, 1, ?) = ? AND task_id IS NOT NULL"
+"""Of delivered orders whose names begin with a text, after its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,26 @@ class EndedOrders:
     def find_task(self, task_id: bytes) -> EndedOrder | None:
         """The order that a task delivered."""
         return self._ended("task_id = ?", task_id)
+
+    def named_tasks(self, prefix: str, offset: int, limit: int) -> list[bytes]:
+        """Ids of delivered tasks of orders whose names begin so, the newest first."""
+        rows = self._connection.execute(
+            f"SELECT task_id FROM ended WHERE {_NAMED} ORDER BY rowid DESC LIMIT ? OFFSET ?",  # noqa: S608
+            (len(prefix), prefix, limit, offset),
+        )
+        return [bytes(row[0]) for row in rows]
+
+    def is_named(self, prefix: str, task_id: bytes) -> bool:
+        """Whether a task was delivered for an order whose name begins so."""
+        query = f"SELECT 1 FROM ended WHERE {_NAMED} AND task_id = ?"  # noqa: S608 - a fixed text
+        return read_row(self._connection, query, (len(prefix), prefix, task_id)) is not None
+
+    def forget(self, task_id: bytes) -> None:
+        """Forget the order that a task delivered, with its result and its receipt, within a transaction."""
+        run = self._connection.execute
+        run("DELETE FROM uses WHERE order_id IN (SELECT order_id FROM ended WHERE task_id = ?)", (task_id,))
+        run("DELETE FROM ended WHERE task_id = ?", (task_id,))
+        run("DELETE FROM blobs WHERE hash NOT IN (SELECT hash FROM uses)")
 
     def epochs(self) -> set[int]:
         """Epochs that receipts need."""

@@ -129,6 +129,12 @@ class Journal:
         coordinators = Snapshot.of([(self._coordinator, int(coordinator_weight) * WEI_PER_MICRO_CAI)])
         return EpochView(number, seed, miners, coordinators)
 
+    def forget(self, task_id: bytes) -> None:
+        """Forget a delivered task: its order, result and receipt. :raises JournalUnavailable: it failed."""
+        with transaction(self._connection):
+            self.ended.forget(task_id)
+            self._prune_epochs()
+
     # Reading
 
     def load(self, book: Book) -> None:

@@ -7,9 +7,7 @@ Is not: what is told (`reading`, `planning`, `pulse`).
 
 from __future__ import annotations
 
-import json
 import re
-from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -18,7 +16,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from contracts.records import Role
 from node.peer.peer import Peer
@@ -29,24 +26,20 @@ from node.portal.frontier import Frontier
 from node.portal.ledger import Ledger
 from node.portal.own import Own
 from node.portal.planning import Planning
-from node.portal.pulse import Pulse, Reader
+from node.portal.pulse import Pulse
 from node.portal.questions import Questions
 from node.portal.reading import Reading
+from node.portal.streams import NO_STORE, EventStream
 from node.portal.tasks import Tasks
 from node.portal.wishes import parse_address, parse_wish
 from node.settings import RoleName
 from protocol.errors import CuckooError
-from protocol.rules import results, tasks
+from protocol.rules import evidence, results, tasks, verdicts
 
-HEARTBEAT_S: Final = 15.0
-"""A comment goes out after so long a silence, so that a reader who left is noticed."""
-STREAM_S_MAX: Final = 3_600.0
-"""So long is one stream of events; browsers ask again by themselves."""
 OFFSET_MAX: Final = 1 << 20
 _HASH: Final = re.compile(r"0x[0-9a-fA-F]{64}")
 _EPOCH: Final = re.compile(r"[0-9]{1,20}")
 _OFFSET: Final = re.compile(r"[0-9]{1,7}")
-_NO_STORE: Final = {"cache-control": "no-store"}
 
 log = structlog.get_logger()
 
@@ -78,6 +71,8 @@ class Portal:
         observable.register("portal_positions", self._ledger.status)
         peer.listen(tasks.TOPIC, self.pulse.hear_task)
         peer.listen(results.TOPIC, self.pulse.hear_result)
+        peer.listen(verdicts.TOPIC, self.pulse.hear_verdict)
+        peer.listen(evidence.TOPIC, self.pulse.hear_evidence)
 
     async def run(self) -> None:
         """Hear and read, until cancelled."""
@@ -146,48 +141,8 @@ class Portal:
         return EventStream(self.pulse)
 
 
-class EventStream(Response):
-    """The live feed as server-sent events (WHATWG HTML, 9.2), until the reader leaves or `STREAM_S_MAX`."""
-
-    def __init__(self, pulse: Pulse) -> None:
-        super().__init__(media_type="text/event-stream", headers=_NO_STORE)
-        self._pulse = pulse
-        del self.headers["content-length"]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer. :raises Busy: as many follow as may."""
-        del scope
-        with self._pulse.follow() as reader:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_leave_with, receive, nursery.cancel_scope)
-                with trio.move_on_after(STREAM_S_MAX):
-                    await _pour(reader, send)
-                nursery.cancel_scope.cancel()
-        await send({"type": "http.response.body", "body": b""})
-
-
-async def _leave_with(receive: Receive, scope: trio.CancelScope) -> None:
-    """End the stream when its reader does, or sends what is not taken."""
-    with suppress(PortalRefusal):
-        while (await receive())["type"] != "http.disconnect":
-            pass
-    scope.cancel()
-
-
-async def _pour(reader: Reader, send: Send) -> None:
-    text = "retry: 3000\n\n"
-    while True:
-        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
-        text = ": still here\n\n"
-        with trio.move_on_after(HEARTBEAT_S):
-            happening = await reader.receive()
-            document = json.dumps({**happening, "dropped": reader.dropped})
-            text = f"id: {happening['sequence']}\ndata: {document}\n\n"
-
-
 def _json(document: Any) -> Response:
-    return JSONResponse(document, headers=_NO_STORE)
+    return JSONResponse(document, headers=NO_STORE)
 
 
 def _hash(request: Request, code: str) -> bytes:

@@ -29,8 +29,9 @@ LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 """Names of this machine. Any other in a Host header was resolved by somebody's name server: their page is
 then of one origin with ours, to the browser (DNS rebinding)."""
 METHODS: Final = frozenset({"GET", "HEAD", "POST"})
+# Of blobs, pictures alone: a session's come with its header, which an address cannot bring.
 CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS: Final = (

@@ -23,10 +23,11 @@ from node.peer.peer import Peer
 from node.portal.bodies import json_of
 from node.portal.errors import PortalRefusal
 from node.portal.sessions import CODE_LIFE_MS, Sessions
+from node.portal.streams import NO_STORE
+from node.portal.studio import Studio
 from node.settings import RoleName
 
 SESSION_HEADER: Final = "x-cuckoo-session"
-NO_STORE: Final = {"cache-control": "no-store"}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -37,10 +38,11 @@ class OpenPortal:
 
 
 class Own:
-    """One portal's. :ivar sessions: who is in."""
+    """One portal's. :ivar sessions: who is in. :ivar studio: what a coordinator has besides."""
 
     def __init__(self, peer: Peer, role: RoleName) -> None:
         self.sessions = Sessions()
+        self.studio = Studio()
         self._peer = peer
         self._role = role
 
@@ -50,6 +52,7 @@ class Own:
             Route("/api/session", self._begin, methods=["POST"]),
             Route("/api/session/end", self.behind_session(self._end), methods=["POST"]),
             Route("/api/own", self.behind_session(self._show)),
+            *self.studio.routes(self.behind_session),
         ]
 
     def register(self, url: str) -> None:
@@ -93,6 +96,7 @@ class Own:
         await trio.lowlevel.checkpoint()
         document = {
             "role": self._role,
+            "has_studio": self.studio.orders is not None,
             "ends_in_s": left_ms // 1000,
             "ready": readiness.ready,
             "reasons": readiness.reasons,

@@ -22,11 +22,12 @@ from node.system.events import (
     EventBus,
     NodeSlashed,
     TaskAnnounced,
-    TaskAudited,
     TaskDelivered,
 )
 from node.system.observable import to_document
 from p2p.wakeups import Signal
+from protocol.audit import AuditVerdict, Verdict
+from protocol.evidence import Evidence, Offence
 from protocol.messages import ResultCommitment, TaskAnnouncement
 from protocol.statement import Statement
 
@@ -39,7 +40,7 @@ KNOWN_MAX: Final = 2_048
 """Tasks of which is remembered what was told: a coordinator hears of its own in two ways."""
 MINUTES: Final = 60
 MINUTE_MS: Final = 60_000
-BUS_KINDS: Final = (ChainReorganised, NodeSlashed, TaskAnnounced, TaskAudited, TaskDelivered)
+BUS_KINDS: Final = (ChainReorganised, NodeSlashed, TaskAnnounced, TaskDelivered)
 
 
 class Reader:
@@ -67,10 +68,16 @@ class Reader:
 
 @dataclass(slots=True)
 class PulseCounts:
-    """:ivar tasks: announcements heard. :ivar results: commitments heard. :ivar refused: readers too many."""
+    """:ivar tasks: announcements heard. :ivar results: commitments heard. :ivar audits: verdicts heard, and
+    of these `audits_failed` that found a fault, or no answer. :ivar faults: proven by evidence that was
+    heard. :ivar refused: readers too many.
+    """
 
     tasks: int = 0
     results: int = 0
+    audits: int = 0
+    audits_failed: int = 0
+    faults: int = 0
     readers: int = 0
     refused: int = 0
 
@@ -103,6 +110,18 @@ class Pulse:
         """A result that the rules accepted."""
         self._result(statement.message.task_id, statement.signer.address)
 
+    def hear_verdict(self, statement: Statement[AuditVerdict]) -> None:
+        """An auditor's word that the rules accepted."""
+        verdict = statement.message
+        self._audit(verdict.task_id, statement.signer.address, verdict.miner, Verdict(verdict.verdict))
+
+    def hear_evidence(self, accepted: tuple[Evidence, Offence]) -> None:
+        """Evidence that the rules accepted: a fault is proven, whoever sent it."""
+        _, offence = accepted
+        if self._is_new("fault", bytes([offence.fault]) + offence.signer):
+            self.counts.faults += 1
+            self._tell("fault_proven", node=offence.signer, fault=int(offence.fault))
+
     async def follow_bus(self, bus: EventBus) -> None:
         """Hear this node's own events until cancelled."""
         with bus.subscribe(*BUS_KINDS) as subscription:
@@ -116,8 +135,6 @@ class Pulse:
                 self._task(event.task_id, self.own, event.assigned)
             case TaskDelivered():
                 self._result(event.task_id, event.miner)
-            case TaskAudited() if self._is_new("audited", event.task_id + event.auditor):
-                self._tell("task_audited", task_id=event.task_id, node=event.auditor, passed=event.passed)
             case NodeSlashed():
                 self._tell("node_slashed", node=event.node, amount_wei=event.slashed_wei)
             case ChainReorganised():
@@ -166,6 +183,18 @@ class Pulse:
         if self._is_new("result", task_id + miner):
             self.counts.results += 1
             self._tell("task_done", task_id=task_id, node=miner)
+
+    def _audit(self, task_id: bytes, auditor: bytes, miner: bytes, verdict: Verdict) -> None:
+        if not self._is_new("audit", task_id + auditor + miner):
+            return
+        self.counts.audits += 1
+        self.counts.audits_failed += verdict is not Verdict.HONEST
+        kind = {
+            Verdict.HONEST: "audit_passed",
+            Verdict.FAULT: "audit_failed",
+            Verdict.NO_OPENING: "audit_unanswered",
+        }[verdict]
+        self._tell(kind, task_id=task_id, node=auditor, miner=miner)
 
     def _is_new(self, kind: str, name: bytes) -> bool:
         if (kind, name) in self._known:

@@ -115,8 +115,21 @@ class Reading:
             "miners": _totals(None if latest is None else latest.miners),
             "coordinators": _totals(None if latest is None else latest.coordinators),
             "tasks": {"per_minute": self._pulse.per_minute(), "since_ms": self._pulse.began_ms},
+            "watched": self._watched(),
             "stream": to_document(stream),
             "draw": None if latest is None else await self._draw(latest),
+        }
+
+    def _watched(self) -> dict[str, Any]:
+        """What auditors said, and what is proven of anybody, as far as this node knows."""
+        counts, kept = self._pulse.counts, self._peer.evidence.status()
+        return {
+            "audits": counts.audits,
+            "audits_failed": counts.audits_failed,
+            # Of evidence, all that was kept since this node's folder was made: a fault is not forgotten.
+            "faults": kept.files,
+            "slashable": kept.slashable,
+            "since_ms": self._pulse.began_ms,
         }
 
     def _chain_fault(self) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ import trio
 
 from node.peer.peer import Peer
 from node.portal.app import Portal
+from node.portal.own import Own
 from node.settings import StakedSettings
 from node.system.web_server import serve_web
 from protocol.errors import LocalError
@@ -27,9 +29,17 @@ NO_PORTAL: Final = -1
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedPortal:
+    """A portal that is served. :ivar url: of this machine. :ivar own: where a role puts what is its own."""
+
+    url: str
+    own: Own
+
+
 @asynccontextmanager
-async def open_portal(settings: StakedSettings, peer: Peer) -> AsyncIterator[str | None]:
-    """The portal that the settings describe, until the context ends; its URL, or ``None`` without one.
+async def open_portal(settings: StakedSettings, peer: Peer) -> AsyncIterator[OpenedPortal | None]:
+    """The portal that the settings describe, until the context ends; ``None`` without one.
 
     :raises LocalError: it may not be shown there, or the port is taken.
     """
@@ -44,7 +54,7 @@ async def open_portal(settings: StakedSettings, peer: Peer) -> AsyncIterator[str
         url = await nursery.start(serve_web, portal.frontier, host, port, "the portal")
         portal.own.register(settings.portal_url or url)
         log.info("portal", url=settings.portal_url or url)
-        yield url
+        yield OpenedPortal(url, portal.own)
         nursery.cancel_scope.cancel()
 
 

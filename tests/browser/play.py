@@ -16,6 +16,7 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.own_play import draws, open_own, own, session_link, until_offered
 from tests.browser.stage import Stage, open_stage
 
 WORD_DIGITS = 64
@@ -84,7 +85,8 @@ def agree(page: Page, stage: Stage, *functions: str) -> list[list[int]]:
 
 
 def journey(stage: Stage) -> None:
-    """Faucet, register with own stake, stake, vote, claim, unbond, withdraw, as one person does it."""
+    """Faucet, register with own stake, stake, vote, a picture, claim, unbond, withdraw, as one person does
+    it."""
     page = stage.page()
     began = time.monotonic()
     page.goto(stage.url + "/")
@@ -96,6 +98,8 @@ def journey(stage: Stage) -> None:
     vote(page, stage, stage.config["own_node"], "1", as_own=True)
     say_no_once(page, stage)
     vote(page, stage, stage.config["miner"], "10000")
+    own(page, stage)
+    page.goto(f"{stage.url}/#/stake")
     earn_and_leave(page, stage)
 
 
@@ -217,6 +221,7 @@ def looks(stage: Stage) -> None:
         "node": f"node/{miner}",
         "account": f"address/{account}",
         "no-wallet": "stake",
+        "own-locked": "own",
     }
     for look, options in LOOKS.items():
         page = stage.page(**options)
@@ -226,6 +231,7 @@ def looks(stage: Stage) -> None:
             page.wait_for_timeout(700)
             fits(page, f"{name} {look}")
             stage.screenshot(page, f"{name}-{look}")
+        own_looks(page, stage, look)
         open_at(page, stage, "stake")
         page.locator("main button.primary").first.click()
         page.locator("#faucet form").wait_for()
@@ -244,6 +250,25 @@ def looks(stage: Stage) -> None:
         page.context.close()
 
 
+def own_looks(page: Page, stage: Stage, look: str) -> None:
+    """The node's own page with a picture that is made there, once, and the page of its task."""
+    open_own(page, stage)
+    until_offered(page, stage)
+    card = page.locator("#gallery article").first
+    if look == "light":
+        page.locator("#try [name=prompt]").fill("a red fox")
+        page.locator("#try form button").click()
+    card.locator("img").wait_for()
+    card.locator(".actions button").first.click()
+    card.locator(".fits").wait_for()
+    fits(page, f"own {look}")
+    stage.screenshot(page, f"own-{look}")
+    card.locator("a[href^='#/task/']").click()
+    page.locator(".fits").wait_for()
+    fits(page, f"task {look}")
+    stage.screenshot(page, f"task-{look}")
+
+
 def fits(page: Page, what: str) -> None:
     wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= window, f"{what}: {wide} wide in a window of {window}"
@@ -259,6 +284,8 @@ def strangers(stage: Stage) -> None:
     fallback_and_wrong_chain(stage)
     by_keyboard(stage)
     no_wallet(stage)
+    node_and_chain_gone(stage)
+    two_nodes(stage)
 
 
 def hostile_introduction(stage: Stage) -> None:
@@ -290,7 +317,7 @@ class HostilePage(BaseHTTPRequestHandler):
         del arguments
 
 
-ATTACK = """async (url) => {
+ATTACK = """async ([url, code]) => {
   const outcomes = {};
   const attempt = async (name, work) => {
     try { outcomes[name] = await work(); } catch (error) { outcomes[name] = "refused"; }
@@ -302,6 +329,13 @@ ATTACK = """async (url) => {
     { method: "POST", headers: { "content-type": "application/json" }, body: wish })).status);
   await attempt("form", async () => (await fetch(url + "/api/plan",
     { method: "POST", mode: "no-cors", headers: { "content-type": "text/plain" }, body: wish })).type);
+  const asked = JSON.stringify({ code });
+  await attempt("session", async () => (await fetch(url + "/api/session",
+    { method: "POST", headers: { "content-type": "application/json" }, body: asked })).status);
+  await attempt("session form", async () => (await fetch(url + "/api/session",
+    { method: "POST", mode: "no-cors", headers: { "content-type": "text/plain" }, body: asked })).type);
+  const headers = { "x-cuckoo-session": code };
+  await attempt("own", async () => (await fetch(url + "/api/own", { headers })).status);
   const load = (tag, attribute, path) => new Promise((done) => {
     const node = document.createElement(tag);
     node.onload = () => done(tag === "iframe" ? "loaded" : "loaded");
@@ -324,8 +358,14 @@ def hostile_page(stage: Stage) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = stage.browser.new_context().new_page()
     page.goto(f"http://127.0.0.1:{server.server_port}/")
-    outcomes = page.evaluate(ATTACK, stage.url)
+    link = session_link(stage)
+    outcomes = page.evaluate(ATTACK, [stage.url, link.partition("=")[2]])
     assert set(outcomes.values()) == {"refused"}, outcomes
+    # Not even a code that it has got hold of opens anything there, and the owner's link is good all the same.
+    ours = stage.page(wallet=False)
+    ours.goto(link)
+    expect(ours.get_by_role("heading", name="How it is")).to_be_visible()
+    ours.context.close()
     # The same page under a name that leads here: rebinding.
     rebound = stage.url.replace("127.0.0.1", "rebound.localhost")
     answer = page.goto(f"{rebound}/api/network")
@@ -387,6 +427,41 @@ def by_keyboard(stage: Stage) -> None:
     page.context.close()
 
 
+def node_and_chain_gone(stage: Stage) -> None:
+    """A node or a chain that is silent is said at the top of the page, and so is that it is back."""
+    page = stage.page(wallet=False)
+    stage.forgiven = (*stage.forgiven, "Failed to load resource: ")
+    open_at(page, stage, "")
+    banner = page.locator(".banner")
+    expect(banner).to_have_count(0)
+    page.context.set_offline(True)
+    expect(banner).to_contain_text("This node does not answer.")
+    stage.screenshot(page, "node-gone")
+    page.context.set_offline(False)
+    expect(banner).to_have_count(0)
+    told = {"status": 502, "json": {"error": {"code": "chain"}}}
+    silent = [True]
+    page.route("**/api/overview", lambda route: route.fulfill(**told) if silent else route.continue_())
+    expect(banner).to_contain_text("The node cannot reach the chain")
+    silent.clear()
+    expect(banner).to_have_count(0)
+    page.context.close()
+
+
+def two_nodes(stage: Stage) -> None:
+    """Another node's page, in another tab: each says whose it is, and asks its own node alone."""
+    context = stage.browser.new_context()
+    for url, role in ((stage.url, "coordinator"), (stage.config["miner_url"], "miner")):
+        page = context.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request, asked=asked: asked.append(request.url))
+        page.goto(url + "/")
+        expect(page.locator("footer p").first).to_contain_text(f"This page is served by the {role} 0x")
+        assert all(place.startswith(url + "/") for place in asked), asked
+    assert context.cookies() == []
+    context.close()
+
+
 def no_wallet(stage: Stage) -> None:
     """Everything can be read; what is wrong is said."""
     page = stage.page(wallet=False)
@@ -407,7 +482,7 @@ def no_wallet(stage: Stage) -> None:
     page.context.close()
 
 
-PLAYS = {"journey": journey, "looks": looks, "strangers": strangers}
+PLAYS = {"journey": journey, "looks": looks, "strangers": strangers, "draws": draws}
 
 
 def main() -> None:

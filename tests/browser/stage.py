@@ -81,7 +81,7 @@ class Stage:
             self.faults.append(f"console: {message.text}")
 
     def _see(self, request: Any) -> None:
-        if not request.url.startswith(self.url + "/"):
+        if not request.url.removeprefix("blob:").startswith(self.url + "/"):
             self.faults.append(f"request: {request.url}")
 
     def _answer(self, method: str, parameters: list[Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""A person with a wallet and no terminal: faucet, register, stake, vote, claim, unbond, withdraw, in a
-browser."""
+"""A person with a wallet and no terminal: faucet, register, stake, vote, a picture, claim, unbond, withdraw,
+in a browser."""
 
 import json
 import sys
@@ -17,7 +17,9 @@ from contracts.records import Consent, Role
 from contracts.transactions import Sender
 from node.devnet.market import OWNER_KEY_FILE, NodePlan, open_market
 from node.signing.keys import open_keystore
+from node.system.lifetime import NODE_FILE
 from protocol.amounts import WEI_PER_CAI
+from protocol.receipt import verify_document
 from tests.browser import PYTHON, browser, missing
 from tests.contracts.world import NODE_SECRET
 from tests.market.asking import WHOLE, tell
@@ -71,6 +73,7 @@ async def play(name, market, **more):
             + selector_of("DevelopmentCAI" if item in {"approve", "faucet"} else "Staking", item).hex()
             for item in functions
         },
+        "data_dir": str(market.folder / "coordinator"),
         "miner": "0x" + next(key for key, name in market.names.items() if name == "miner-1").hex(),
         **more,
     }
@@ -112,6 +115,8 @@ async def test_a_person_with_a_wallet_takes_part_from_faucet_to_withdrawal(tmp_p
             introduced_as=HOSTILE_NAME,
         )
         tell(told.strip())
+        receipt = verify_document(json.loads((ARTEFACTS / "receipt.json").read_text()))
+        assert receipt.matches((ARTEFACTS / "picture.png").read_bytes())
         info = await clients.staking.node_info(own)
         assert info is not None
         assert (info.owner, info.active) == (market.staker.address, True)
@@ -131,5 +136,7 @@ async def test_strangers_words_and_pages__and_each_page_in_each_look(tmp_path):
         miner = next(address for address, name in market.names.items() if name == "miner-1")
         owner = Sender(market.rpc, Account(key.secret))
         await clients.staking.set_metadata(owner, miner, HOSTILE_TEXT)
-        await play("strangers", market)
+        miner_url = json.loads((market.folder / "miner-1" / NODE_FILE).read_text())["portal_url"]
+        await play("strangers", market, miner_url=miner_url)
         await play("looks", market)
+        await play("draws", market)

@@ -25,19 +25,18 @@ export function refusal(name, values) {
 // Longer than the node itself waits for its chain.
 const PATIENCE_MS = 60_000;
 
-async function ask(path, options = {}) {
-  const signal = AbortSignal.timeout(PATIENCE_MS);
-  let answer;
-  let body;
+/** What `read` makes of the node's answer. @throws {ApiError} */
+async function reach(path, options, read) {
   try {
-    answer = await fetch(`/api/${path}`, { credentials: "omit", cache: "no-store", signal, ...options });
-    body = await answer.json();
-  } catch {
-    throw new ApiError("silent");
+    const answer = await fetch(`/api/${path}`, { credentials: "omit", cache: "no-store", ...options });
+    if (!answer.ok) throw refused(await answer.json());
+    return await read(answer);
+  } catch (error) {
+    throw error instanceof ApiError ? error : new ApiError("silent");
   }
-  if (!answer.ok) throw refused(body);
-  return body;
 }
+
+const ask = (path, options = {}) => reach(path, { signal: AbortSignal.timeout(PATIENCE_MS), ...options }, (answer) => answer.json());
 
 /** What the node said instead of an answer. A session that it does not know any more is over. */
 function refused(body) {
@@ -75,6 +74,31 @@ export async function endSession() {
 }
 
 export const ownNode = () => ask("own", { headers: own() });
+export const models = () => ask("own/models", { headers: own() });
+export const pictures = (offset) => ask(`own/pictures?offset=${offset}`, { headers: own() });
+export const picture = (id) => reach(`own/tasks/${id}/picture`, { headers: own() }, (answer) => answer.blob());
+export const receipt = (id) => ask(`own/tasks/${id}/receipt`, { headers: own() });
+export const deletePicture = (id) => ask(`own/tasks/${id}/delete`, { method: "POST", headers: own() });
+export const cancelOrder = (name) => ask("own/orders/cancel", json({ name }, own()));
+
+/**
+ * Place an order, or find it by its name, and follow it to its end.
+ * @param {object} order - a wish with a name
+ * @param {(event: object) => void} take
+ */
+export async function order(order, take, signal) {
+  await reach("own/orders", { ...json(order, own()), signal }, async (answer) => {
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    let held = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const blocks = (held + value).split("\n\n");
+      held = blocks.pop();
+      for (const block of blocks) if (block.startsWith("data: ")) take(JSON.parse(block.slice(6)));
+    }
+  });
+}
 
 /**
  * Follow the live feed while the page is seen; returns what ends it. A browser has six connections for a node: pages

@@ -71,7 +71,9 @@ function shown(value, form) {
     case "hash":
       return el("code", { title: value }, format.short(value));
     case "task":
-      return el("a", { href: `#/task/${value}`, title: value }, el("code", {}, format.short(value)));
+      return taskLink(value);
+    case "fault":
+      return knows(`fault.${value}`) ? strings[`fault.${value}`][language] : String(value);
     case "role":
       return knows(`role.${value}`) ? strings[`role.${value}`][language] : format.untrusted(value);
     case "untrusted":
@@ -84,6 +86,11 @@ function shown(value, form) {
 /** Somebody else's words. */
 export function stranger(text) {
   return el("bdi.stranger", { dir: "auto" }, format.untrusted(text));
+}
+
+/** A task as a link to its page. */
+export function taskLink(id) {
+  return el("a", { href: `#/task/${id}`, title: id }, el("code", {}, format.short(id)));
 }
 
 /** An address as a link to its page; whole, since a part can be imitated. */

@@ -44,7 +44,7 @@ function tile(name, value, ...rest) {
 }
 
 function tiles(overview) {
-  const { miners, coordinators, tasks, stream, chain } = overview;
+  const { miners, coordinators, tasks, stream, chain, watched } = overview;
   const counts = tasks.per_minute;
   const flows = BigInt(stream.wei_per_s) > 0n;
   return [
@@ -61,6 +61,8 @@ function tiles(overview) {
       format.roughCai(BigInt(stream.wei_per_s) * SECONDS_A_DAY),
       flows ? t("overview.until", { end: stream.end_time_s }) : t("overview.no_rewards"),
     ),
+    tile(t("overview.audits"), format.number(watched.audits), t("overview.audits_failed", watched), t("overview.heard", { since: Math.floor(watched.since_ms / 1000) })),
+    tile(t("overview.faults"), format.number(watched.faults), t("overview.slashable", watched)),
     tile(
       t("overview.epoch"),
       chain.epoch === null ? t("overview.no_epoch") : String(chain.epoch),

@@ -2,9 +2,11 @@
 
 import * as api from "./api.js";
 import { el, facts } from "./dom.js";
+import { gallery } from "./gallery.js";
 import { stranger, t } from "./i18n.js";
 import { asked } from "./nodes.js";
 import * as session from "./session.js";
+import { studio } from "./studio.js";
 
 /** @param {Element} place @param {object} state - of `main.js`, with what went wrong with a link */
 export function ownPage(place, state) {
@@ -15,7 +17,22 @@ export function ownPage(place, state) {
   }
   const content = el("div");
   place.append(content);
-  return asked(content, api.ownNode, (own) => [node(own)]);
+  const ends = [];
+  const end = asked(content, async () => {
+    const own = await api.ownNode();
+    return [own, own.has_studio ? (await api.models()).models : null];
+  }, ([own, models]) => [...(models ? pictures(models, ends) : []), node(own)]);
+  return () => {
+    end();
+    for (const leave of ends) leave();
+  };
+}
+
+function pictures(models, ends) {
+  const shown = gallery();
+  const trying = studio(models, shown.renew);
+  ends.push(shown.end, trying.end);
+  return [trying.part, shown.part];
 }
 
 function without(problem) {

@@ -2,6 +2,7 @@
 // browser sends cookies to every port of a machine.
 
 const KEPT = "cuckoo-session";
+const ORDER = "cuckoo-order";
 const CODE = /^#open=([\w-]+)$/;
 
 let secret = null;
@@ -17,9 +18,29 @@ export const kept = () => secret;
 /** Keep a secret, or forget it: null. */
 export function keep(value) {
   secret = value;
+  if (value === null) keepOrder(null);
   try {
     if (value === null) sessionStorage.removeItem(KEPT);
     else sessionStorage.setItem(KEPT, value);
+  } catch {
+    // As above.
+  }
+}
+
+/** The order that this tab has under way, with its name; null without one. */
+export function order() {
+  try {
+    return JSON.parse(sessionStorage.getItem(ORDER));
+  } catch {
+    return null;
+  }
+}
+
+/** Keep it, so that a page that is loaded again finds it; or forget it: null. */
+export function keepOrder(value) {
+  try {
+    if (value === null) sessionStorage.removeItem(ORDER);
+    else sessionStorage.setItem(ORDER, JSON.stringify(value));
   } catch {
     // As above.
   }

@@ -38,26 +38,31 @@ async function drawn(task) {
   return ranking(miners, taskSeed(fromHex(epoch.seed), fromHex(task.coordinator), task.number), task.ranking.length);
 }
 
+/** Whether the draw says the same as the announcement, and the places of both. */
+function result(announced, again) {
+  const fits = announced.length === again.length && announced.every(({ miner }, at) => miner === again[at]);
+  const words = t(fits ? "check.fits" : "check.differs", { count: announced.length });
+  return [el(fits ? "p.fits" : "p.problem", { role: "status" }, words), places(announced, again)];
+}
+
 /**
- * Who was drawn, what the coordinator made of each, and whether the draw says the same.
- * @param {{miner: string, passed_over: number}[]} places - as they were announced
- * @param {string[]} again - as they were drawn here
+ * Who was drawn, and what the coordinator made of each.
+ * @param {{miner: string, passed_over: number}[]} announced
+ * @param {string[]|null} again - as they were drawn here, if that is to be shown
  */
-export function result(places, again) {
-  const fits = places.length === again.length && places.every(({ miner }, at) => miner === again[at]);
-  const head = ["check.rank", "draw.miner", "check.made", "check.here"].map((key) => el("th", { scope: "col" }, t(key)));
-  const rows = places.map(({ miner, passed_over: reason }, at) =>
+export function places(announced, again = null) {
+  const columns = ["check.rank", "draw.miner", "check.made", ...(again ? ["check.here"] : [])];
+  const head = columns.map((key) => el("th", { scope: "col" }, t(key)));
+  const here = (miner, drawn) => (miner === drawn ? t("check.same") : drawn ? pieces("check.other", { node: drawn }) : t("check.none"));
+  const rows = announced.map(({ miner, passed_over: reason }, at) =>
     el(
       "tr",
       {},
       cell("check.rank", format.number(at + 1)),
       cell("draw.miner", address(miner)),
       cell("check.made", t(`passed.${reason}`)),
-      cell("check.here", miner === again[at] ? t("check.same") : again[at] ? pieces("check.other", { node: again[at] }) : t("check.none")),
+      again && cell("check.here", here(miner, again[at])),
     ),
   );
-  return [
-    el(fits ? "p.fits" : "p.problem", { role: "status" }, t(fits ? "check.fits" : "check.differs", { count: places.length })),
-    el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows)),
-  ];
+  return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
 }

@@ -170,6 +170,30 @@ async def test_results_are_forgotten_when_they_are_old(tmp_path):
         assert journal.ended.find_key("order 1").delivered is None
 
 
+async def test_delivered_tasks_are_listed_by_the_beginning_of_their_names_and_forgotten_one_by_one(tmp_path):
+    run = await undisturbed(tmp_path)
+    with open_journal(run.path, DOMAIN, ADDRESS) as (journal, _):
+        ended = journal.ended
+        tasks = ended.named_tasks("order ", 0, 100)
+        delivered = ("order 1", "order 3")  # the other one was cancelled
+        names = {ended.find_key(name).receipt.announcement.digest: name for name in delivered}
+        assert set(tasks) == set(names)
+        assert ended.named_tasks("order ", 1, 1) == tasks[1:2]
+        assert ended.named_tasks("another", 0, 100) == ended.named_tasks("order %", 0, 100) == []
+        assert ended.is_named("order", tasks[0])
+        assert not ended.is_named("other", tasks[0])
+        assert not ended.is_named("order", bytes(32))
+        journal.forget(tasks[0])
+        assert ended.find_task(tasks[0]) is None
+        assert ended.find_key(names[tasks[0]]) is None
+        # The same picture, of another task, stays; with the last of them its bytes are gone.
+        assert ended.find_task(tasks[1]).delivered.output == desks.png()
+        for task_id in tasks[1:]:
+            journal.forget(task_id)
+        assert journal.statistics().receipts == len(ended.named_tasks("", 0, 100)) == 0
+        assert journal.statistics().blob_bytes == 0
+
+
 def test_a_file_of_a_later_version_is_not_touched(tmp_path):
     with open_journal(tmp_path / "j", DOMAIN, ADDRESS) as (_, connection):
         connection.execute("UPDATE meta SET value = 2 WHERE name = 'schema'")

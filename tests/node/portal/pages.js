@@ -27,6 +27,9 @@ class Element {
   get textContent() {
     return this.children.map((child) => child.textContent ?? String(child)).join("");
   }
+  dispatchEvent({ type }) {
+    this.listeners[type]?.();
+  }
   setAttribute() {}
   focus() {}
   remove() {}
@@ -36,6 +39,8 @@ class Element {
 const body = new Element("body");
 Object.assign(globalThis, { Element, window: new Element("window"), document: { body, createElement: (tag) => new Element(tag) } });
 
+const api = await import("./api.js");
+const session = await import("./session.js");
 const { asked, introduction } = await import("./nodes.js");
 const { openPlan } = await import("./plan.js");
 const wallet = await import("./wallet.js");
@@ -103,6 +108,47 @@ const cases = {
     late.dialog.close();
     await late.agree();
     assert.deepEqual(late.signed, []);
+  },
+  async "events of an order come whole, however they are cut"() {
+    const told = [{ event: "announced", words: "अ\n" }, { event: "done" }];
+    const bytes = new TextEncoder().encode(`: hello\n\n${told.map((one) => `data: ${JSON.stringify(one)}\n\n`).join("")}data: {"cut`);
+    for (const size of [1, 2, 3, 7, bytes.length]) {
+      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) => bytes.slice(at * size, (at + 1) * size));
+      globalThis.fetch = async () => ({ ok: true, body: ReadableStream.from(chunks) });
+      const heard = [];
+      await api.order({ name: "n" }, (event) => heard.push(event));
+      assert.deepEqual(heard, told);
+    }
+    globalThis.fetch = async () => ({ ok: true, body: ReadableStream.from((async function* () { throw new Error("gone"); })()) });
+    await assert.rejects(api.order({}, () => {}), { code: "silent" });
+  },
+  async "a session goes with each of its questions, and is forgotten when the node does not know it"() {
+    const sent = [];
+    let ended = 0;
+    window.addEventListener("cuckoo:session", () => (ended += 1));
+    globalThis.fetch = async (path, { headers, credentials }) => {
+      sent.push([path, headers?.["x-cuckoo-session"], credentials]);
+      return { ok: false, json: async () => ({ error: { code: "no_session" } }) };
+    };
+    session.keep("secret");
+    await assert.rejects(api.ownNode(), { code: "no_session" });
+    assert.equal(session.kept(), null);
+    await assert.rejects(api.models(), { code: "no_session" });
+    await assert.rejects(api.overview(), { code: "no_session" });
+    assert.deepEqual(sent, [["/api/own", "secret", "omit"], ["/api/own/models", "", "omit"], ["/api/overview", undefined, "omit"]]);
+    assert.equal(ended, 1);
+  },
+  async "the code of a link is taken out of the address before it is used"() {
+    const shown = [];
+    globalThis.history = { replaceState: (state, title, url) => shown.push(url) };
+    globalThis.location = { hash: "#open=ab_C-1", pathname: "/" };
+    assert.equal(session.takeCode(), "ab_C-1");
+    assert.deepEqual(shown, ["/#/own"]);
+    for (const hash of ["", "#/own", "#open=", "#open=a/b", "#x#open=a"]) {
+      location.hash = hash;
+      assert.equal(session.takeCode(), null);
+    }
+    assert.equal(shown.length, 1);
   },
   async "hostile introductions are shown as they are"() {
     const hostile = { toString: null, valueOf: 1 };

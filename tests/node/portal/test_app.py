@@ -82,6 +82,7 @@ def peer_of(chain):
         context=context,
         network=SimpleNamespace(parameters=parameters, deployment=DEPLOYMENT),
         listen=lambda topic, listener: None,
+        evidence=SimpleNamespace(status=lambda: SimpleNamespace(files=3, slashable=2)),
     )
 
 
@@ -150,6 +151,9 @@ async def test_the_overview_names_the_heaviest_miners_and_sums_up_the_rest(porta
     assert draw["miners"][0] == {"address": "0x" + NODES[49].address.hex(), "weight": "50"}
     assert draw["others"] == {"count": 10, "weight": "55"}
     assert document["chain"] == {"head_block": 99, "head_time_s": 1_000, "epoch": 7, "fault": None}
+    watched = document["watched"]
+    assert watched.pop("since_ms") == portal.pulse.began_ms
+    assert watched == {"audits": 0, "audits_failed": 0, "faults": 3, "slashable": 2}
     assert (len(document["tasks"]["per_minute"]), document["stream"]["wei_per_s"]) == (60, 5)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from node.portal.app import Portal
 from node.portal.frontier import BODY_BYTES_MAX
-from node.portal.own import SESSION_HEADER
+from node.portal.own import SESSION_HEADER, Own
 from tests.node.portal.test_app import URL, Chain, peer_of, visitor
 
 
@@ -22,7 +22,17 @@ async def begin(http, code, status=200):
     return answer.json()["secret"] if status == 200 else answer.json()["error"]["code"]
 
 
-OWN = [("GET", "/api/own"), ("POST", "/api/session/end")]
+OWN = [
+    (method, route.path.replace("{hash}", "0x" + "00" * 32))
+    for route in Own(None, "coordinator").routes()
+    for method in route.methods - {"HEAD"}
+    if route.path != "/api/session"
+]
+"""All that a session is for, as it is served."""
+
+
+def test_all_that_is_the_nodes_own_is_tried():
+    assert len(OWN) == 9
 
 
 async def test_a_code_from_the_socket_opens_what_is_the_nodes_own(portal):
@@ -34,6 +44,7 @@ async def test_a_code_from_the_socket_opens_what_is_the_nodes_own(portal):
         assert document.pop("ends_in_s") > 40_000
         assert document == {
             "role": "coordinator",
+            "has_studio": False,
             "ready": False,
             "reasons": {"no_offer": "no live offer of a miner is known"},
         }

@@ -1,6 +1,7 @@
 """The live feed: what everybody can hear, in a memory that nothing outgrows."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,9 @@ import trio.testing
 from node.portal.errors import Busy
 from node.portal.pulse import HAPPENINGS_MAX, KNOWN_MAX, MINUTE_MS, READERS_MAX, WAITING_MAX, Pulse
 from node.system.events import EventBus, NodeSlashed, PeerJoined, TaskAnnounced, TaskDelivered, TaskPaid
+from protocol.audit import Verdict
+from protocol.evidence import Fault, Offence
+from protocol.statement import Kind
 
 OWN, OTHER, MINER = b"o" * 20, b"c" * 20, b"m" * 20
 
@@ -91,6 +95,37 @@ async def test_what_only_this_node_knows_is_not_told(pulse, autojump_clock):
         nursery.cancel_scope.cancel()
     (told,) = await heard(pulse)
     assert (told["event"], told["node"], told["amount_wei"]) == ("node_slashed", "0x" + MINER.hex(), "7")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "event", "failed"),
+    [
+        (Verdict.HONEST, "audit_passed", 0),
+        (Verdict.FAULT, "audit_failed", 1),
+        (Verdict.NO_OPENING, "audit_unanswered", 1),
+    ],
+)
+async def test_a_verdict_is_told_and_counted_once(pulse, verdict, event, failed):
+    message = SimpleNamespace(task_id=b"t" * 32, miner=MINER, verdict=int(verdict))
+    for _ in range(2):
+        pulse.hear_verdict(SimpleNamespace(message=message, signer=SimpleNamespace(address=OTHER)))
+    (told,) = await heard(pulse)
+    assert (told["event"], told["node"], told["miner"]) == (event, "0x" + OTHER.hex(), "0x" + MINER.hex())
+    assert (pulse.counts.audits, pulse.counts.audits_failed) == (1, failed)
+
+
+async def test_a_proven_fault_is_told_once_for_each_sort_and_signer(pulse):
+    offence = Offence(Fault.EQUIVOCATION, MINER, Kind.RESULT_COMMITMENT, bytes(32))
+    for found in (offence, offence, replace(offence, fault=Fault.FALSE_STEP), replace(offence, signer=OTHER)):
+        pulse.hear_evidence((None, found))
+    told = await heard(pulse)
+    assert {happening["event"] for happening in told} == {"fault_proven"}
+    assert [(happening["node"], happening["fault"]) for happening in told] == [
+        ("0x" + MINER.hex(), 1),
+        ("0x" + MINER.hex(), 5),
+        ("0x" + OTHER.hex(), 1),
+    ]
+    assert pulse.counts.faults == 3
 
 
 def test_tasks_are_counted_by_the_minute__and_minutes_that_are_over_go(pulse, clock):

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from node.portal import app, frontier
+from node.portal import frontier, streams
 from node.portal.app import Portal
 from node.portal.serving import require_allowed
 from node.system import web_server
@@ -46,7 +46,7 @@ def test_a_host_is_an_ip_address():
 
 
 async def test_an_idle_reader_of_the_feed_stays__longer_than_a_request_may_take(monkeypatch):
-    monkeypatch.setattr(app, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
     monkeypatch.setattr(web_server, "KEEP_ALIVE_S", 0.2)
     monkeypatch.setattr(frontier, "BODY_S", 0.05)
     portal = Portal(peer_of(Chain()), "miner")

@@ -10,12 +10,13 @@ from node.commands.contract_refusals import REFUSALS, fields_of
 from node.portal import plan, planning, pulse
 from node.portal.errors import STATUS
 from node.portal.files import load_files
+from protocol.evidence import Fault
 from protocol.messages import PassedOver
 from tests.node.portal.words import STRINGS, fits, places
 
 FORMS = {
-    "about", "address", "cai", "coin", "contract", "duration", "hash", "number", "role", "task", "text",
-    "time", "untrusted", "weight",
+    "about", "address", "cai", "coin", "contract", "duration", "fault", "hash", "number", "role", "task",
+    "text", "time", "untrusted", "weight",
 }  # fmt: skip
 DEVANAGARI = re.compile("[\u0900-\u097f]")
 SCRIPTS = {path: file.body.decode() for path, file in load_files().items() if path.endswith(".js")}
@@ -51,7 +52,9 @@ def test_each_text_that_a_script_names_is_there():
 
 def test_each_text_is_used():
     told = "".join(SCRIPTS.values())
-    made = re.compile(r"^(check|error|refused|passed|plan|feed|banner|nav|do|role|draw|nodes|positions)\.")
+    made = re.compile(
+        r"^(bad|check|error|refused|passed|plan|fault|feed|banner|nav|do|role|draw|nodes|positions)\."
+    )
     unused = [key for key in STRINGS if f'"{key}"' not in told and not made.match(key)]
     assert unused == []
 
@@ -62,7 +65,7 @@ def test_each_form_is_known_to_the_page():
 
 
 def test_each_error_code_has_words():
-    values = {"retry_after_s", "node", "name", "arguments"}
+    values = {"retry_after_s", "node", "name", "arguments", "reason"}
     assert [code for code in STATUS if code != "refused" and not fits(f"error.{code}", values)] == []
 
 
@@ -84,13 +87,24 @@ def test_each_line_of_a_plan_has_words():
 
 
 def test_each_happening_has_words():
-    named = texts_in(pulse, "_tell")
-    assert len(named) == 5
+    named = texts_in(pulse, "_tell") | set(re.findall(r'"(audit_\w+)"', inspect.getsource(pulse)))
+    assert len(named) == 8
     assert [name for name in named if f"feed.{name}" not in STRINGS] == []
 
 
 def test_each_reason_to_pass_over_has_words():
     assert [reason for reason in PassedOver if f"passed.{int(reason)}" not in STRINGS] == []
+
+
+def test_each_fault_of_a_receipt_has_words():
+    script = SCRIPTS["/checks/receipt.js"]
+    named = set(re.findall(r"""(?:hold\(.*, |new BadReceipt\()"(\w+)\"""", script))
+    assert len(named) == 9
+    assert [code for code in named if f"bad.{code}" not in STRINGS] == []
+
+
+def test_each_fault_has_words():
+    assert [fault for fault in Fault if f"fault.{int(fault)}" not in STRINGS] == []
 
 
 def test_each_obstacle_has_words():
