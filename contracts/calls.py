@@ -78,6 +78,14 @@ class Calls:
         arguments = (consent.role, consent.node, metadata, consent.deadline_s, signature)
         return self._staking("register", *arguments)
 
+    def set_metadata(self, node: bytes, metadata: str) -> Call:
+        """Replace the introduction of a node of one's own, once an epoch."""
+        return self._staking("setMetadata", node, metadata)
+
+    def announce_commission(self, node: bytes, basis_points: int) -> Call:
+        """Set the owner's part of what a node earns; it falls at once and rises after the notice."""
+        return self._staking("announceCommission", node, basis_points)
+
     def _token(self, function: str, *arguments: Any) -> Call:
         data = encode_call(self._rpc, "DevelopmentCAI", function, arguments)
         return Call(function=function, to=self._deployment.cai, data=data)

@@ -55,7 +55,7 @@ async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: ty
                 case CoordinatorSettings():
                     await serve_coordinator(settings, peer, portal)
                 case MinerSettings():
-                    await run_miner(settings, peer, make_miner, None if portal is None else portal.url)
+                    await run_miner(settings, peer, make_miner, url_of(portal))
 
 
 async def serve_coordinator(
@@ -91,6 +91,11 @@ async def serve_coordinator(
             log.info("ready", role="coordinator", api=api_url, token=str(settings.data_dir / "api-token"))
             peer.context.started()
             with node_file(
-                settings, peer.key.address, peer.host, peer.context.health_url, api_url, portal and portal.url
+                settings, peer.key.address, peer.host, peer.context.health_url, api_url, url_of(portal)
             ):
                 await trio.sleep_forever()
+
+
+def url_of(portal: OpenedPortal | None) -> str | None:
+    """Where a portal is; ``None`` without one."""
+    return None if portal is None else portal.url

@@ -18,7 +18,7 @@ def require_json(request: Request) -> None:
 
 
 async def json_of(request: Request) -> dict[str, Any]:
-    """The object that a body is. :raises PortalRefusal: ``not_json``, or ``bad_json``: it is none."""
+    """The object that a body is. :raises PortalRefusal: ``not_json``, or ``bad_json``: it is not one."""
     require_json(request)
     try:
         document = json.loads(await request.body())

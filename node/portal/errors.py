@@ -24,6 +24,7 @@ STATUS: Final = {
     "bad_introduction": 400,
     "bad_json": 400,
     "bad_node": 400,
+    "bad_percent": 400,
     "bad_query": 400,
     "bad_request_id": 400,
     "bad_transaction": 400,

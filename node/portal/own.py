@@ -1,4 +1,4 @@
-"""What a session shows of this node itself, and how a session begins and ends, over HTTP.
+"""This node's own part of the portal: what a session shows, and how one begins and ends, over HTTP.
 
 Is: the routes under `/api/own`, each behind the secret of a session, and the one that gives a secret for a
 code; and the act by which `cuckoo-peer portal open` gets a link with such a code.
@@ -26,6 +26,7 @@ from node.portal.sessions import CODE_LIFE_MS, Sessions
 from node.portal.streams import NO_STORE
 from node.portal.studio import Studio
 from node.settings import RoleName
+from node.system.observable import to_document
 
 SESSION_HEADER: Final = "x-cuckoo-session"
 
@@ -92,7 +93,8 @@ class Own:
     async def _show(self, request: Request) -> Response:
         """`GET /api/own`: how this node is, for its own people."""
         left_ms = self.sessions.require(request.headers[SESSION_HEADER])
-        readiness = self._peer.context.readiness.status()
+        context = self._peer.context
+        readiness, pay = context.readiness.status(), context.observable.find("pay")
         await trio.lowlevel.checkpoint()
         document = {
             "role": self._role,
@@ -100,5 +102,6 @@ class Own:
             "ends_in_s": left_ms // 1000,
             "ready": readiness.ready,
             "reasons": readiness.reasons,
+            "pay": None if pay is None else to_document(pay),
         }
         return JSONResponse(document, headers=NO_STORE)

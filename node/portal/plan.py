@@ -8,6 +8,7 @@ Is not: sent. What the chain says may have changed when the wallet sends it; the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
@@ -19,10 +20,12 @@ from node.portal.wishes import Wish
 from node.system.observable import to_document
 
 TYPICAL_GAS: Final = {
+    "announceCommission": 160_000,
     "approve": 60_000,
     "claim": 100_000,
     "faucet": 90_000,
     "register": 190_000,
+    "setMetadata": 80_000,
     "stake": 230_000,
     "unvote": 200_000,
     "vote": 190_000,
@@ -32,6 +35,8 @@ TYPICAL_GAS: Final = {
 `contracts/snapshots`."""
 PRIORITY_FEE_WEI: Final = 10**9
 BASIS_POINTS: Final = 10_000
+COMMISSION_MAX: Final = 5_000
+"""Basis points; `MAX_COMMISSION` of `contracts/src/Rewards.sol`."""
 
 Sort: TypeAlias = Literal["does", "risk", "until", "note"]
 
@@ -102,20 +107,10 @@ class Plan:
 
 def make_plan(wish: Wish, facts: Facts, calls: Calls) -> Plan:
     """The plan for a wish. :raises PortalRefusal: there is nothing to plan for."""
-    match wish.action:
-        case "faucet":
-            return _faucet(wish, facts, calls)
-        case "stake" | "vote":
-            return _deposit(wish, facts, calls)
-        case "unvote":
-            return _unvote(wish, facts, calls)
-        case "withdraw":
-            return _withdraw(wish, facts, calls)
-        case "claim":
-            return _claim(wish, facts, calls)
-        case "register":
-            return _register(wish, facts, calls)
-    raise PortalRefusal("bad_action")
+    make = _MAKERS.get(wish.action)
+    if make is None:
+        raise PortalRefusal("bad_action")
+    return make(wish, facts, calls)
 
 
 def fee_max_wei(gas: int, facts: Facts) -> int:
@@ -284,6 +279,39 @@ def _register(wish: Wish, facts: Facts, calls: Calls) -> Plan:
     return Plan(wish, tuple(steps), lines, obstacle)
 
 
+def _introduce(wish: Wish, facts: Facts, calls: Calls) -> Plan:
+    values = {"node": wish.node, "introduction": wish.introduction}
+    step = _step(calls.set_metadata(wish.node, wish.introduction), "does", "introduce", **values)
+    lines = (Line("note", "introduced_once"), Line("risk", "nothing_at_risk"))
+    return Plan(wish, (step,), lines, _why_no_owner(wish, facts, is_active=True))
+
+
+def _commission(wish: Wish, facts: Facts, calls: Calls) -> Plan:
+    percent = _percent(wish.basis_points)
+    call = calls.announce_commission(wish.node, wish.basis_points)
+    step = _step(call, "does", "set_commission", node=wish.node, next_percent=percent)
+    now = facts.commission.now if facts.commission is not None else 0
+    lines = [Line("note", "commission_now", {"now_percent": _percent(now)}), Line("risk", "voters_may_leave")]
+    if wish.basis_points > now:
+        notice = {"from_s": facts.head_time_s + facts.terms.commission_notice_s}
+        lines.append(Line("until", "commission_from", notice))
+    else:
+        lines.append(Line("until", "commission_at_once"))
+    obstacle = _why_no_owner(wish, facts)
+    if obstacle is None and wish.basis_points > COMMISSION_MAX:
+        obstacle = ("CommissionTooHigh", {"commission": wish.basis_points, "limit": COMMISSION_MAX})
+    return Plan(wish, (step,), tuple(lines), obstacle)
+
+
+def _why_no_owner(wish: Wish, facts: Facts, *, is_active: bool = False) -> tuple[str, dict[str, Any]] | None:
+    info, node = facts.info, {"node": wish.node}
+    if info is None:
+        return "NotRegistered", node
+    if info.owner != wish.account:
+        return "NotOwner", node | {"account": wish.account}
+    return ("NodeInactive", node) if is_active and not info.active else None
+
+
 # Parts
 
 
@@ -328,3 +356,16 @@ def _percent(basis_points: int) -> str:
 
 def _step(call: Call, sort: Sort, key: str, **values: Any) -> Step:
     return Step(call, TYPICAL_GAS[call.function], Line(sort, key, values))
+
+
+_MAKERS: Final[dict[str, Callable[[Wish, Facts, Calls], Plan]]] = {
+    "faucet": _faucet,
+    "stake": _deposit,
+    "vote": _deposit,
+    "unvote": _unvote,
+    "withdraw": _withdraw,
+    "claim": _claim,
+    "register": _register,
+    "introduce": _introduce,
+    "commission": _commission,
+}

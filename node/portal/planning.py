@@ -103,6 +103,6 @@ class Planning:
                     nursery.start_soon(look, name, question)
         except* CuckooError as failures:
             raise leaves(failures)[0] from failures
-        if wish.action in {"vote", "stake"} and found["info"] is not None:
+        if wish.action in {"vote", "stake", "commission"} and found["info"] is not None:
             found["commission"] = await clients.rewards.commission(node)
         return Facts(**found)

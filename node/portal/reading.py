@@ -121,7 +121,7 @@ class Reading:
         }
 
     def _watched(self) -> dict[str, Any]:
-        """What auditors said, and what is proven of anybody, as far as this node knows."""
+        """Words of auditors, and faults that are proven, as far as this node knows."""
         counts, kept = self._pulse.counts, self._peer.evidence.status()
         return {
             "audits": counts.audits,

@@ -246,13 +246,14 @@ class OrderStream(Response):
 
 
 def _words(refusal: Refusal) -> PortalRefusal:
-    """Why an order is none, for the page. Only the reason is the node's own English."""
+    """The reason why there is no picture, for the page. Its text alone is the node's own English."""
     if isinstance(refusal, PortalRefusal):
         return refusal
     return PortalRefusal("order", reason=refusal.reason)
 
 
 def _event_document(event: OrderEvent) -> dict[str, Any]:
+    document: dict[str, Any]
     match event:
         case Announced(task_id=task_id, assigned=assigned):
             document = to_document({"event": "announced", "task_id": task_id, "drawn": assigned})

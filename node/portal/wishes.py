@@ -17,8 +17,10 @@ from node.portal.errors import PortalRefusal
 from protocol.amounts import parse_cai
 from protocol.errors import LocalError
 
-ACTIONS: Final = ("faucet", "stake", "vote", "unvote", "withdraw", "claim", "register")
-OF_A_NODE: Final = frozenset({"stake", "vote", "unvote", "withdraw", "claim"})
+ACTIONS: Final = (
+    "faucet", "stake", "vote", "unvote", "withdraw", "claim", "register", "introduce", "commission",
+)  # fmt: skip
+OF_A_NODE: Final = frozenset({"stake", "vote", "unvote", "withdraw", "claim", "introduce", "commission"})
 OF_AN_AMOUNT: Final = frozenset({"faucet", "stake", "vote", "register"})
 ALL: Final = "all"
 """As the amount of an `unvote`: whatever is there."""
@@ -28,6 +30,7 @@ CONSENT_BYTES_MAX: Final = 2_048
 DEADLINE_S_MAX: Final = 2**64 - 1
 _ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}")
 _SIGNATURE: Final = re.compile(r"0x[0-9a-fA-F]{130}")
+_PERCENT: Final = re.compile(r"(?P<whole>[0-9]{1,2})(\.(?P<part>[0-9]{1,2}))?")
 _NUMBER: Final = re.compile(r"[0-9]{1,5}")
 
 
@@ -38,6 +41,7 @@ class Wish:
     :ivar amount_wei: ``None`` for all, or where no amount belongs. For a registration the own stake that is
         to stand behind the node in the end.
     :ivar consent: of a registration, with its signature (65 bytes) and introduction.
+    :ivar basis_points: of a commission.
     """
 
     action: str
@@ -48,6 +52,7 @@ class Wish:
     consent: Consent | None = None
     signature: bytes = b""
     introduction: str = ""
+    basis_points: int = 0
 
 
 def parse_wish(body: bytes) -> Wish:
@@ -68,6 +73,10 @@ def parse_wish(body: bytes) -> Wish:
         if not _NUMBER.fullmatch(number) or int(number) > REQUEST_ID_MAX:
             raise PortalRefusal("bad_request_id")
         wish["request_id"] = int(number)
+    if action == "introduce":
+        wish["introduction"] = _introduction(document.get("introduction", ""))
+    if action == "commission":
+        wish["basis_points"] = _basis_points(document.get("percent"))
     if action == "register":
         consent, signature = parse_consent(document.get("consent"))
         wish |= {"consent": consent, "signature": signature, "node": consent.node}
@@ -126,6 +135,13 @@ def _amount(text: object, *, takes_all: bool) -> int | None:
         return parse_cai(text.strip())
     except LocalError as error:
         raise PortalRefusal("bad_amount") from error
+
+
+def _basis_points(text: object) -> int:
+    found = _PERCENT.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise PortalRefusal("bad_percent")
+    return 100 * int(found["whole"]) + int((found["part"] or "").ljust(2, "0"))
 
 
 def _introduction(text: object) -> str:

@@ -38,6 +38,11 @@ class Observable:
         """All of them now, by name, in the order of their registration."""
         return {name: _held_still(look()) for name, look in self._looks.items()}
 
+    def find(self, name: str) -> DataclassInstance | None:
+        """The one of that name now; ``None`` if nothing is registered under it."""
+        look = self._looks.get(name)
+        return None if look is None else _held_still(look())
+
     def document(self) -> dict[str, Any]:
         """The same as JSON can say it; see :func:`to_document`."""
         return {name: to_document(value) for name, value in self.snapshot().items()}

@@ -95,6 +95,7 @@ def journey(stage: Stage) -> None:
     connect(page, stage)
     take_from_faucet(page, stage)
     register(page, stage)
+    say_of_ones_own(page, stage)
     vote(page, stage, stage.config["own_node"], "1", as_own=True)
     say_no_once(page, stage)
     vote(page, stage, stage.config["miner"], "10000")
@@ -127,6 +128,27 @@ def register(page: Page, stage: Stage) -> None:
     calls = agree(page, stage, "approve", "stake", "register")
     assert calls[:2] == [[int(staking, 16), wei("20500")], [int(own, 16), wei("20500")]]
     assert calls[2][:2] == [1, int(own, 16)]
+
+
+def say_of_ones_own(page: Page, stage: Stage) -> None:
+    """Another introduction of one's own node, and another commission."""
+    own = stage.config["own_node"]
+    card = page.locator("article", has_text=own)
+    card.locator("summary").click()
+    form = card.get_by_role("form", name="A new introduction takes the place")
+    form.get_by_label("Name").fill(stage.config["introduced_anew"])
+    form.get_by_role("button").click()
+    assert f"The introduction of your node {own} becomes" in read_plan(page)
+    ((node, *_),) = agree(page, stage, "setMetadata")
+    assert node == int(own, 16)
+    card.locator("summary").click()
+    form = card.get_by_role("form", name="Your part of what voters")
+    form.get_by_label("Your part").fill("12.5")
+    form.get_by_role("button").click()
+    words = read_plan(page)
+    assert "earns, you keep 12.5 %" in words
+    assert "It rises about" in words
+    assert agree(page, stage, "announceCommission") == [[int(own, 16), 1_250]]
 
 
 def say_no_once(page: Page, stage: Stage) -> None:

@@ -41,6 +41,7 @@ HOSTILE_TEXT = json.dumps(
     ensure_ascii=False,
 )
 HOSTILE_NAME = "\u202e<img src=x onerror=alert(1)>\u0007 मेरा माइनर"
+NEW_NAME = "नया नाम"
 
 pytestmark = [
     pytest.mark.process,
@@ -56,7 +57,10 @@ async def play(name, market, **more):
     """Have a play played on a market; everything that it asserts holds when this returns."""
     secret = open_keystore(market.staker_key, market.password_file.read_bytes().strip()).secret
     deployment = market.deployment
-    functions = ("approve", "faucet", "stake", "vote", "unvote", "withdraw", "claim", "register")
+    functions = (
+        "approve", "faucet", "stake", "vote", "unvote", "withdraw", "claim", "register", "setMetadata",
+        "announceCommission",
+    )  # fmt: skip
     config = {
         "url": market.portal_url,
         "rpc_url": market.rpc_url,
@@ -113,6 +117,7 @@ async def test_a_person_with_a_wallet_takes_part_from_faucet_to_withdrawal(tmp_p
             own_node="0x" + own.hex(),
             consent=json.dumps(document),
             introduced_as=HOSTILE_NAME,
+            introduced_anew=NEW_NAME,
         )
         tell(told.strip())
         receipt = verify_document(json.loads((ARTEFACTS / "receipt.json").read_text()))
@@ -121,7 +126,8 @@ async def test_a_person_with_a_wallet_takes_part_from_faucet_to_withdrawal(tmp_p
         assert info is not None
         assert (info.owner, info.active) == (market.staker.address, True)
         assert info.own_stake_wei == 20_501 * WEI_PER_CAI
-        assert json.loads(await clients.metadata.read(own)) == {"name": HOSTILE_NAME}
+        assert json.loads(await clients.metadata.read(own)) == {"name": NEW_NAME}
+        assert (await clients.rewards.commission(own)).next == 1_250
         balance = await clients.token.balance(market.staker.address)
         # All but what stands behind the own node, and what was earned.
         assert balance > (50_000 - 20_501) * WEI_PER_CAI

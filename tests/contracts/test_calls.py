@@ -25,6 +25,10 @@ async def test_a_whole_life_of_stake_from_calls_alone(world):
     await send(world.owner, calls.register(consent, world.sign(NODE_SECRET, consent), "नोड"))
     assert (await world.staking.node_info(NODE)).active
     assert await world.clients.metadata.read(NODE) == "नोड"
+    await send(world.owner, calls.set_metadata(NODE, "मेरा"))
+    assert await world.clients.metadata.read(NODE) == "मेरा"
+    await send(world.owner, calls.announce_commission(NODE, 1_250))
+    assert (await world.rewards.commission(NODE)).next == 1_250
     await send(world.ann, calls.vote(NODE, TEN))
     assert await world.staking.stake_of(NODE, world.ann.address) == TEN
     await world.rewards.fund(world.reporter, 1_000 * WEI_PER_CAI)

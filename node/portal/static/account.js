@@ -1,9 +1,10 @@
 // What an account has and where its stake is: for anybody's address without a wallet, and with buttons for one's own.
 
 import * as api from "./api.js";
-import { el, facts } from "./dom.js";
+import { el, facts, field } from "./dom.js";
 import * as format from "./format.js";
 import { address, pieces, t } from "./i18n.js";
+import { introductionFields } from "./introduction.js";
 import { asked, pages } from "./nodes.js";
 
 const SOON_MS = 1_500;
@@ -50,6 +51,7 @@ export function account(place, hex, offset, act, block = () => 0) {
   // What was sent is not wanted again; what is typed from now on is left alone.
   const sent = () => {
     for (const input of place.querySelectorAll("input")) input.value = "";
+    for (const open of place.querySelectorAll("details")) open.open = false;
     clearTimeout(timer);
     renew();
   };
@@ -66,9 +68,9 @@ export function account(place, hex, offset, act, block = () => 0) {
   };
 }
 
-/** Whether somebody is writing there: then it is left alone. */
+/** Whether somebody is writing there, or about to: then it is left alone. */
 function isTypedIn(place) {
-  return [...place.querySelectorAll("input")].some((input) => input === document.activeElement || input.value);
+  return place.querySelector("details[open]") !== null || [...place.querySelectorAll("input")].some((input) => input === document.activeElement || input.value);
 }
 
 function parts(found, act, href) {
@@ -111,6 +113,29 @@ function card(position, chain_s, act) {
     facts([[t("positions.stake"), format.cai(stake_wei)], [t("positions.claimable"), format.cai(claimable_wei)]]),
     requests.length ? el("ul.requests", {}, requests) : null,
     act ? actions(position, button, act) : null,
+    act && position.is_owner ? owning(node, act) : null,
+  );
+}
+
+/** What an owner says of a node, and keeps of what its voters earn. */
+function owning(node, act) {
+  const introduction = introductionFields();
+  const percent = el("input", { name: "percent", inputmode: "decimal", autocomplete: "off", required: true, pattern: "[0-9]{1,2}([.][0-9]{1,2})?" });
+  const introduce = (event) => {
+    event.preventDefault();
+    act({ action: "introduce", node, introduction: introduction.text() });
+  };
+  const keep = (event) => {
+    event.preventDefault();
+    act({ action: "commission", node, percent: percent.value.trim() });
+  };
+  const submit = () => el("button", { type: "submit" }, t("do.review"));
+  return el(
+    "details",
+    {},
+    el("summary", {}, t("owner.title")),
+    el("form", { onsubmit: introduce, "aria-label": t("owner.introduce") }, el("p", {}, t("owner.introduce")), introduction.fields, submit()),
+    el("form", { onsubmit: keep, "aria-label": t("owner.commission") }, field(t("owner.commission"), percent, t("owner.commission_hint")), submit()),
   );
 }
 

@@ -56,6 +56,11 @@ export function share(part, whole) {
   return `${new Intl.NumberFormat(locale).format(permille / 10n)}.${permille % 10n} %`;
 }
 
+/** Of basis points. */
+export function percent(basisPoints) {
+  return `${decimal(basisPoints, 2n)} %`;
+}
+
 /** A Unix time in seconds, in the reader's own zone. */
 export function time(seconds) {
   const options = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short" };

@@ -10,6 +10,7 @@ const FORMS = {
   cai: format.cai,
   about: format.roughCai,
   coin: format.coin,
+  percent: format.percent,
   weight: format.weight,
   time: format.time,
   duration: format.duration,

@@ -159,7 +159,7 @@ function details(node) {
       [t("node.unbonding"), format.cai(node.unbonding_stake_wei)],
       node.epoch === null ? null : [t("node.weight", node), format.weight(node.weight)],
       [t("node.chance"), chance],
-      [t("node.commission"), `${now / 100} %`],
+      [t("node.commission"), format.percent(now)],
     ]),
     next_from_s ? el("p.problem", {}, pieces("plan.commission_rises", { next_percent: next / 100, from_s: next_from_s })) : null,
     node.active ? el("p", {}, el("a.button.primary", { href: `#/stake?node=${node.address}` }, t("node.vote"))) : null,

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { el, facts } from "./dom.js";
+import * as format from "./format.js";
 import { gallery } from "./gallery.js";
 import { stranger, t } from "./i18n.js";
 import { asked } from "./nodes.js";
@@ -44,6 +45,12 @@ function without(problem) {
   ].filter(Boolean);
 }
 
+/** A coordinator's deposit, and what it owes. A miner's books have other fields. */
+function money({ role, pay }) {
+  if (role !== "coordinator" || !pay) return [];
+  return ["deposit_wei", "free_wei", "outstanding_wei", "held_wei", "leaving_wei"].map((name) => [t(`pay.${name}`), format.cai(pay[name])]);
+}
+
 function node(own) {
   const reasons = Object.values(own.reasons).map((text) => el("li", {}, stranger(text)));
   const end = () => api.endSession().catch(() => {}).finally(() => window.dispatchEvent(new Event("cuckoo:session")));
@@ -54,6 +61,7 @@ function node(own) {
     facts([
       [t("node.role"), t(`role.${own.role}`)],
       [t("own.state"), own.ready ? t("own.ready") : el("ul", {}, reasons)],
+      ...money(own),
       [t("own.session"), t("own.ends", { left: own.ends_in_s })],
     ]),
     el("div.actions", {}, el("button", { type: "button", onclick: end }, t("own.end"))),

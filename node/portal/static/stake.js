@@ -3,6 +3,7 @@
 import { account } from "./account.js";
 import { el, field } from "./dom.js";
 import { address, pieces, t } from "./i18n.js";
+import { introductionFields } from "./introduction.js";
 import { openPlan } from "./plan.js";
 import * as wallet from "./wallet.js";
 
@@ -120,14 +121,11 @@ function deposit(act, options) {
 
 function registration(network, act, hex) {
   const consent = el("textarea", { name: "consent", rows: 5, required: true, spellcheck: "false", dir: "ltr" });
-  const [name, url, models] = ["name", "url", "models"].map((key) => el("input", { name: key, autocomplete: "off" }));
-  url.type = "url";
+  const introduction = introductionFields();
   const [amount, shown] = amountField(t("register.own", network.minimum_own_stake_wei));
   const ask = (event) => {
     event.preventDefault();
-    const told = { name: name.value.trim(), url: url.value.trim(), models: models.value.split(",").map((item) => item.trim()).filter(Boolean) };
-    const introduction = JSON.stringify(Object.fromEntries(Object.entries(told).filter(([, value]) => value.length)));
-    act({ action: "register", consent: consent.value.trim(), amount: amount.value.trim(), introduction });
+    act({ action: "register", consent: consent.value.trim(), amount: amount.value.trim(), introduction: introduction.text() });
   };
   const command = `cuckoo-peer chain consent NODE-KEY-FILE --role miner --owner ${hex}`;
   return el(
@@ -141,7 +139,7 @@ function registration(network, act, hex) {
       { onsubmit: ask },
       field(t("field.consent"), consent),
       shown,
-      el("fieldset", {}, el("legend", {}, t("register.introduction")), field(t("field.name"), name), field(t("field.url"), url), field(t("field.models"), models)),
+      introduction.fields,
       submit(act),
     ),
   );

@@ -82,7 +82,7 @@ async function watch(work, order) {
     // What the node refused was never taken. Whatever else happened, the order may go on without us.
     const refused = error instanceof api.ApiError && error.code !== "silent" && error.code !== "busy";
     if (refused) session.keepOrder(null);
-    fail(work, view, error, refused ? null : () => watch(work, order));
+    fail(work, error, refused ? null : () => watch(work, order));
   }
 }
 
@@ -130,7 +130,7 @@ function show(work, view, event) {
       break;
     default:
       session.keepOrder(null);
-      fail(work, view, new api.ApiError(event.code, event), null);
+      fail(work, new api.ApiError(event.code, event), null);
   }
 }
 
@@ -142,7 +142,7 @@ function sharpen(work, view, text) {
   view.picture.hidden = false;
 }
 
-function fail(work, view, error, again) {
+function fail(work, error, again) {
   const words = error instanceof api.ApiError ? error.words() : pieces("error.our_fault");
   const parts = [el("p.problem", { role: "alert" }, words)];
   if (again) parts.push(el("p", {}, t("try.goes_on")), el("div.actions", {}, el("button", { type: "button", onclick: again }, t("retry"))));

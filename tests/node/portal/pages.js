@@ -150,6 +150,54 @@ const cases = {
     }
     assert.equal(shown.length, 1);
   },
+  async "an order outlives its page until it is over, or was refused"() {
+    const kept = new Map();
+    const sessionStorage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
+    Object.assign(globalThis, { sessionStorage });
+    const { studio } = await import("./studio.js");
+    const models = [{ name: "m", sizes: [[8, 8]], miners: 1, price_micro_cai: null }];
+    const told = (...events) => async () => ({ ok: true, body: ReadableStream.from(events.map((event) => new TextEncoder().encode(`data: ${JSON.stringify(event)}\n\n`))) });
+    const refused = (code) => async () => ({ ok: false, json: async () => ({ error: { code } }) });
+    const announced = { event: "announced", task_id: "0x1", drawn: ["0x2"] };
+    const preview = { event: "preview", units: 1, png: btoa("png") };
+    const ask = async (answer) => {
+      kept.clear();
+      let made = 0;
+      globalThis.fetch = answer;
+      const { part, end } = studio(models, () => (made += 1));
+      const [form] = part.all("form");
+      for (const field of [...form.all("input"), ...form.all("select")]) field.value = "";
+      form.all("textarea")[0].value = " a fox ";
+      form.listeners.submit({ preventDefault() {} });
+      await settled();
+      end();
+      return [made, kept.size, part.all("div").at(-1).textContent + part.all("p").map((one) => one.textContent).join()];
+    };
+    const [made, held, words] = await ask(told(announced, preview, { event: "done", task_id: "0x1" }));
+    assert.deepEqual([made, held], [1, 0]);
+    assert.match(words, /try\.done/);
+    assert.deepEqual((await ask(told(announced, { event: "lost", code: "order" }))).slice(0, 2), [0, 0]);
+    assert.deepEqual((await ask(refused("order"))).slice(0, 2), [0, 0]);
+    for (const answer of [told(announced), refused("busy"), async () => Promise.reject(new Error("gone"))]) {
+      const [none, one, said] = await ask(answer);
+      assert.deepEqual([none, one], [0, 1]);
+      assert.match(said, /try\.goes_on/);
+    }
+    // The page that comes back asks again under the same name, with the same wish.
+    const again = JSON.parse(kept.get("cuckoo-order"));
+    let body;
+    globalThis.fetch = async (path, options) => {
+      body = JSON.parse(options.body);
+      return told({ event: "done", task_id: "0x1" })();
+    };
+    studio(models, () => {});
+    await settled();
+    assert.deepEqual(body, again);
+    assert.match(again.name, /^[0-9a-f]{32}$/);
+    assert.equal(again.prompt, "a fox");
+    session.keep(null);
+    delete globalThis.sessionStorage;
+  },
   async "hostile introductions are shown as they are"() {
     const hostile = { toString: null, valueOf: 1 };
     for (const told of [{ name: hostile }, { models: hostile }, { models: [hostile] }, { models: ["a", 1] }, { url: hostile }, { name: 7 }, { name: null }]) {

@@ -5,10 +5,12 @@ import json
 import httpx2
 import pytest
 
+from node.pay.purse import PurseStatus
 from node.portal.app import Portal
 from node.portal.frontier import BODY_BYTES_MAX
 from node.portal.own import SESSION_HEADER, Own
 from tests.node.portal.test_app import URL, Chain, peer_of, visitor
+from tests.node.portal.words import STRINGS
 
 
 @pytest.fixture
@@ -31,12 +33,18 @@ OWN = [
 """All that a session is for, as it is served."""
 
 
+def test_the_page_has_words_for_all_of_a_coordinators_money():
+    assert [name for name in PurseStatus.__slots__ if f"pay.{name}" not in STRINGS] == []
+
+
 def test_all_that_is_the_nodes_own_is_tried():
     assert len(OWN) == 9
 
 
 async def test_a_code_from_the_socket_opens_what_is_the_nodes_own(portal):
-    portal._peer.context.readiness.register("no_offer", lambda: "no live offer of a miner is known")
+    context = portal._peer.context
+    context.readiness.register("no_offer", lambda: "no live offer of a miner is known")
+    context.observable.register("pay", lambda: PurseStatus(10**18, 0, 5, 0, 10**18 - 5))
     async with visitor(portal) as http:
         secret = await begin(http, portal.own.sessions.new_code())
         answer = await http.get("/api/own", headers={SESSION_HEADER: secret})
@@ -47,6 +55,13 @@ async def test_a_code_from_the_socket_opens_what_is_the_nodes_own(portal):
             "has_studio": False,
             "ready": False,
             "reasons": {"no_offer": "no live offer of a miner is known"},
+            "pay": {
+                "deposit_wei": "1000000000000000000",
+                "leaving_wei": "0",
+                "outstanding_wei": "5",
+                "held_wei": "0",
+                "free_wei": "999999999999999995",
+            },
         }
         assert answer.headers["cache-control"] == "no-store"
         assert "set-cookie" not in answer.headers
@@ -71,7 +86,6 @@ async def test_what_is_no_code_begins_nothing(portal, code):
     assert portal.own.sessions.status().open == 0
 
 
-@pytest.mark.parametrize(("method", "path"), OWN)
 @pytest.mark.parametrize("client", [("127.0.0.1", 5), ("::1", 5), ("192.0.2.7", 5), None])
 @pytest.mark.parametrize(
     "headers",
@@ -84,11 +98,12 @@ async def test_what_is_no_code_begins_nothing(portal, code):
         {"x-real-ip": "127.0.0.1", "cookie": "cuckoo-session=guess", "authorization": "Bearer guess"},
     ],
 )
-async def test_nobody_is_in_by_where_he_asks_from(portal, method, path, client, headers):
+async def test_nobody_is_in_by_where_he_asks_from(portal, client, headers):
     transport = httpx2.ASGITransport(app=portal.frontier, client=client)
     async with httpx2.AsyncClient(transport=transport, base_url=URL) as http:
-        answer = await http.request(method, path, headers=headers)
-    assert (answer.status_code, answer.json()) == (401, {"error": {"code": "no_session"}})
+        for method, path in OWN:
+            answer = await http.request(method, path, headers=headers)
+            assert (answer.status_code, answer.json()) == (401, {"error": {"code": "no_session"}}), path
 
 
 async def test_a_session_is_in_from_anywhere_that_may_ask_at_all():

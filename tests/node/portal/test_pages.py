@@ -21,4 +21,4 @@ def test_the_pages_scripts(tmp_path):
         ["node", "pages.js"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 8
+    assert len(done.stdout.splitlines()) == 9

@@ -207,3 +207,56 @@ def test_a_registration_goes_on_where_it_was_left():
 def test_what_is_in_the_way_of_a_registration(changed, amount_cai, name):
     document = registration(facts(**changed), amount_wei=amount_cai * WEI_PER_CAI)
     assert document["obstacle"]["name"] == name
+
+
+MINE = info(owner=ACCOUNT)
+
+
+def test_an_introduction_replaces_the_old_one_of_ones_own_node():
+    document = planned("introduce", facts(info=MINE), introduction='{"name":"n"}')
+    (step,) = document["steps"]
+    assert (step["function"], step["to"]) == ("setMetadata", STAKING)
+    assert arguments(step, "address", "string") == ("0x" + NODE.hex(), '{"name":"n"}')
+    assert step["line"]["values"] == {"node": "0x" + NODE.hex(), "introduction": '{"name":"n"}'}
+    assert document["obstacle"] is None
+
+
+@pytest.mark.parametrize(
+    ("basis_points", "key", "expected"),
+    [
+        (1_251, "commission_from", {"from_s": str(NOW_S + TERMS.commission_notice_s)}),
+        (1_250, "commission_at_once", {}),
+        (0, "commission_at_once", {}),
+    ],
+)
+def test_a_commission_rises_after_its_notice_and_falls_at_once(basis_points, key, expected):
+    known = facts(info=MINE, commission=Commission(now=1_250, next=0, next_from_s=0))
+    document = planned("commission", known, basis_points=basis_points)
+    (step,) = document["steps"]
+    assert (step["function"], step["to"]) == ("announceCommission", STAKING)
+    assert arguments(step, "address", "uint256") == ("0x" + NODE.hex(), basis_points)
+    assert values(document, "commission_now") == {"now_percent": "12.5"}
+    assert values(document, key) == expected
+    assert keys(document) == ["commission_now", "voters_may_leave", key]
+
+
+@pytest.mark.parametrize(
+    ("action", "changed", "name"),
+    [
+        ("introduce", {}, "NotRegistered"),
+        ("introduce", {"info": info()}, "NotOwner"),
+        ("introduce", {"info": info(owner=ACCOUNT, active=False)}, "NodeInactive"),
+        ("commission", {}, "NotRegistered"),
+        ("commission", {"info": info()}, "NotOwner"),
+        ("commission", {"info": info(owner=ACCOUNT, active=False)}, None),
+        ("commission", {"info": MINE}, None),
+    ],
+)
+def test_what_is_in_an_owners_way(action, changed, name):
+    obstacle = planned(action, facts(**changed), basis_points=5_000)["obstacle"]
+    assert (obstacle and obstacle["name"]) == name
+
+
+def test_a_commission_beyond_the_contracts_most_is_refused_before_a_wallet_opens():
+    obstacle = planned("commission", facts(info=MINE), basis_points=5_001)["obstacle"]
+    assert obstacle == {"name": "CommissionTooHigh", "arguments": {"commission": "5001", "limit": "5000"}}

@@ -15,15 +15,16 @@ from protocol.messages import PassedOver
 from tests.node.portal.words import STRINGS, fits, places
 
 FORMS = {
-    "about", "address", "cai", "coin", "contract", "duration", "fault", "hash", "number", "role", "task",
-    "text", "time", "untrusted", "weight",
+    "about", "address", "cai", "coin", "contract", "duration", "fault", "hash", "number", "percent", "role",
+    "task", "text", "time", "untrusted", "weight",
 }  # fmt: skip
 DEVANAGARI = re.compile("[\u0900-\u097f]")
 SCRIPTS = {path: file.body.decode() for path, file in load_files().items() if path.endswith(".js")}
 CONTRACTS_OWN = {
-    "AlreadyRegistered", "ConsentExpired", "ConsentNotByNode", "FaucetCoolingDown", "FaucetLimitExceeded",
-    "NodeHasLeft", "NodeInactive", "NodeJailed", "NoSuchRequest", "NotOwner", "NotRegistered",
-    "NothingToClaim", "OwnerCannotVote", "OwnStakeTooSmall", "PoolFull", "StillUnbonding", "TooManyRequests",
+    "AlreadyRegistered", "CommissionTooHigh", "ConsentExpired", "ConsentNotByNode", "FaucetCoolingDown",
+    "FaucetLimitExceeded", "NodeHasLeft", "NodeInactive", "NodeJailed", "NoSuchRequest", "NotOwner",
+    "NotRegistered", "NothingToClaim", "OwnerCannotVote", "OwnStakeTooSmall", "PoolFull", "StillUnbonding",
+    "TooManyRequests",
 }  # fmt: skip
 """Refusals that an honest page can meet, which therefore have words of their own."""
 
@@ -53,7 +54,7 @@ def test_each_text_that_a_script_names_is_there():
 def test_each_text_is_used():
     told = "".join(SCRIPTS.values())
     made = re.compile(
-        r"^(bad|check|error|refused|passed|plan|fault|feed|banner|nav|do|role|draw|nodes|positions)\."
+        r"^(bad|check|error|refused|passed|pay|plan|fault|feed|banner|nav|do|role|draw|nodes|positions)\."
     )
     unused = [key for key in STRINGS if f'"{key}"' not in told and not made.match(key)]
     assert unused == []

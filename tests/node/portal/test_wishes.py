@@ -55,6 +55,17 @@ def test_a_registration():
     )
 
 
+def test_an_introduction_and_a_commission_of_ones_own_node():
+    mine = {"account": "0x" + ACCOUNT.hex(), "node": "0x" + NODE.hex()}
+    introduce = parse(mine | {"action": "introduce", "introduction": "मेरा"})
+    assert introduce == Wish(action="introduce", account=ACCOUNT, node=NODE, introduction="मेरा")
+    for text, basis_points in (("12.5", 1_250), ("0", 0), ("50", 5_000), ("7.05", 705), (" 3 ", 300)):
+        commission = parse(mine | {"action": "commission", "percent": text})
+        assert commission == Wish(action="commission", account=ACCOUNT, node=NODE, basis_points=basis_points)
+    for text in ("", "-1", "100", "1,5", "1.234", "५", ".5", 5, "1e1"):
+        assert refusal(mine | {"action": "commission", "percent": text}) == "bad_percent"
+
+
 def test_all_is_an_amount_to_unbond_and_nothing_else():
     assert parse(VOTE | {"action": "unvote", "amount": "all"}).amount_wei is None
     assert refusal(VOTE | {"amount": "all"}) == "bad_amount"

@@ -58,6 +58,15 @@ def test_values_and_document():
     }
 
 
+def test_one_by_its_name__holds_still_too():
+    observable, counts = Observable(), Counts(1)
+    observable.register("counts", lambda: counts)
+    found = observable.find("counts")
+    counts.heard = 2
+    assert found == Counts(1)
+    assert observable.find("other") is None
+
+
 def test_what_counts_on__holds_still_in_a_snapshot():
     observable, counts = Observable(), Counts()
     observable.register("calls", lambda: counts)
