@@ -24,6 +24,9 @@ class Validation(enum.Enum):
     IGNORE = "ignore"
     """Drop it; its forwarder did nothing wrong."""
 
+    UNREAD = "unread"
+    """Drop it unread: its forwarder has had its share. From another one it is judged, as if it were new."""
+
     REJECT = "reject"
     """Drop it and take it out of its forwarder's score."""
 

@@ -28,6 +28,7 @@ from node.peer.chain_watcher import REGISTRY_FILE, ChainWatcher
 from node.peer.clock_exchange import ClockComparison, ClockSources, MachineClocks, serve_clock
 from node.peer.doppelganger import Doppelganger
 from node.peer.evidence_desk import EvidenceDesk
+from node.peer.evidence_shares import EvidenceShares
 from node.peer.finding import answer_finding
 from node.peer.gossip_policy import gossip_params, peer_policy, stake_of
 from node.peer.guard_start import require_guard
@@ -133,6 +134,7 @@ class Peer:
             network.parameters.seed_confirmations,
             chain.take_beacons,
         )
+        self._shares = EvidenceShares(lambda peer: stake_of(self.view, peer) > 0)
         self._listeners: dict[str, list[Listener]] = defaultdict(list)
 
     @property
@@ -209,7 +211,10 @@ class Peer:
         self.listen(results.TOPIC, self._want_beacon)
         self.listen(results.TOPIC, self._look_at_count)
         for topic in RULES:
-            self.mesh.join(self.network.topic(topic), self._validator(topic))
+            validator = self._validator(topic)
+            if topic == evidence.TOPIC:
+                validator = self._shares.guarded(validator, now_ms)
+            self.mesh.join(self.network.topic(topic), validator)
 
     def _validator(self, topic: str) -> Validator:
         def validate(data: bytes, forwarder: PeerId) -> Validation:
@@ -275,6 +280,7 @@ class Peer:
         observable.register("leaves", self.leaves.status)
         observable.register("beacons", self.beacons.status)
         observable.register("evidence", self.evidence.status)
+        observable.register("evidence_shares", lambda: self._shares.counts)
         observable.register("clock", self.clock.status)
         observable.register("own_statements_heard", self.own_statements.status)
         readiness.register("clock", self.clock.reason_not_ready)

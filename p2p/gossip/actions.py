@@ -38,6 +38,7 @@ class Count(enum.StrEnum):
     DUPLICATE_PUBLISH = "duplicate_publish"
     ACCEPTED = "accepted"
     IGNORED = "ignored"
+    UNREAD = "unread"
     JUDGED_AGAIN = "judged_again"
     REJECTED = "rejected"
     PUBLISHED = "published"

@@ -140,6 +140,11 @@ class Messages:
         if verdict is Validation.ACCEPT:
             return self._accept(known, forwarders, data, rpc, now_ms)
         known.forwarders = None
+        if verdict is Validation.UNREAD:
+            known.verdict = _Verdict.FORGOTTEN
+            known.judgements -= 1
+            self._counts[Count.UNREAD] += 1
+            return []
         if verdict is Validation.IGNORE:
             known.verdict = _Verdict.IGNORED
             known.window_ends_ms = now_ms + self._params.ignored_again_ms

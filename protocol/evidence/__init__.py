@@ -31,7 +31,7 @@ from protocol.evidence.statements import (
 )
 from protocol.evidence.trace_faults import TRACE_FORMS, TraceEvidence, verify_trace_fault
 from protocol.schema import from_items
-from protocol.statement import Domain
+from protocol.statement import Domain, read_envelope, verify
 
 __all__ = [
     "CHUNK_STATEMENT_BYTES_MAX",
@@ -50,6 +50,7 @@ __all__ = [
     "TwoStatements",
     "UnknownEpoch",
     "WrongRanking",
+    "accused_by",
     "breaks_sequence",
     "decode_evidence",
     "verify_evidence",
@@ -78,6 +79,32 @@ def decode_evidence(data: bytes) -> Evidence:
         raise DecodeError(message) from error
     evidence: Evidence = from_items(form, items[1:])
     return evidence
+
+
+def accused_by(domain: Domain, evidence: Evidence) -> bytes:
+    """The address, 20 bytes, of whom `evidence` accuses, if it proves anything: by one signature alone.
+
+    :raises DecodeError: the statement in question does not decode.
+    :raises SignatureError: its signature is malformed.
+    """
+    data = _accusing(evidence)
+    envelope, message = read_envelope(data)
+    return verify(domain, envelope, message, data).signer.address
+
+
+def _accusing(evidence: Evidence) -> bytes:
+    """The envelope of the statement that costs its signer the stake; of a pair, one of the two."""
+    match evidence:
+        case TwoStatements():
+            return evidence.first
+        case BrokenSequence():
+            return evidence.later
+        case WrongRanking():
+            return evidence.announcement
+        case FalseVerdict():
+            return evidence.verdict
+        case _:
+            return evidence.commitment
 
 
 def verify_evidence(domain: Domain, evidence: Evidence, epochs: Mapping[int, EpochView]) -> Offence:

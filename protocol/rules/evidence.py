@@ -10,6 +10,7 @@ from protocol.evidence import (
     TwoStatements,
     UnknownEpoch,
     WrongRanking,
+    accused_by,
     decode_evidence,
     verify_evidence,
 )
@@ -44,6 +45,7 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     # [IGNORE] A wrong ranking is not of an epoch whose seed has just changed: it may be another one's draw.
     if isinstance(evidence, WrongRanking) and _is_settling(view, evidence, now_ms):
         raise GossipIgnore("epoch's seed has just changed")
+    check_accused(seen, view, evidence)
     try:
         offence = verify_evidence(view.domain, evidence, view.epochs)
     # [IGNORE] The epoch that judging needs is known. No penalty: another peer may hear of it first.
@@ -55,18 +57,31 @@ def validate_evidence(seen: Seen, view: View, data: bytes, now_ms: int) -> tuple
     # [REJECT] The signer of a false part was drawn for the task.
     if task is not None and offence.signer not in task.message.assigned:
         raise GossipReject("signer was not drawn for this task")
-    # [IGNORE] No offence of this sort by this signer is known yet: one is enough, and many would be a flood.
-    if offence.key in seen.offenders:
-        raise GossipIgnore("offence is known")
-    # [IGNORE] The offender has stake in an epoch that this peer knows; evidence about anybody would be spam.
-    if not any(
-        epoch.miners.weight_of(offence.signer) or epoch.coordinators.weight_of(offence.signer)
-        for epoch in view.epochs.values()
-    ):
-        raise GossipIgnore("offender has no stake")
     seen.offenders[offence.key] = None
     seen.messages[sha256(data)] = Evidence
     return evidence, offence
+
+
+def check_accused(seen: Seen, view: View, evidence: Evidence) -> None:
+    """Whether it is worth anybody's while to judge this: one signature, before all the rest.
+
+    :raises GossipIgnore: it is known, or there is nothing to take.
+    :raises GossipReject: it accuses nobody.
+    """
+    # Nothing is proved by a statement that nobody signed.
+    try:
+        accused = accused_by(view.domain, evidence)
+    except ProtocolError as error:
+        raise GossipReject("evidence proves nothing") from error
+    # [IGNORE] No offence of this sort by this signer is known yet: one is enough, and many would be a flood.
+    if (int(evidence.FAULT), accused) in seen.offenders:
+        raise GossipIgnore("offence is known")
+    # [IGNORE] The offender has stake in an epoch that this peer knows; evidence about anybody would be spam.
+    if not any(
+        epoch.miners.weight_of(accused) or epoch.coordinators.weight_of(accused)
+        for epoch in view.epochs.values()
+    ):
+        raise GossipIgnore("offender has no stake")
 
 
 def _task_of(seen: Seen, evidence: Evidence) -> Statement[TaskAnnouncement] | None:

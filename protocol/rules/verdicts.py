@@ -55,11 +55,11 @@ def validate_verdict(seen: Seen, view: View, data: bytes, now_ms: int) -> Statem
     # [IGNORE] It is the one that was heard. No penalty: the miner may have made two.
     if commitment.digest != verdict.commitment:
         raise GossipIgnore("another commitment is known")
+    statement = verify_gossip(view.domain, envelope, verdict, data)
     draw = check_dice(seen, view, task.message, commitment)
     # [IGNORE] The dice select the work. No penalty: parameters of a network may change.
     if not draw.is_selected:
         raise GossipIgnore("work was not selected")
-    statement = verify_gossip(view.domain, envelope, verdict, data)
     steps = draw.steps_of(statement.signer.address)
     if steps is None:
         # [IGNORE] Nor by a block that is gone. No penalty: peers hear of a reorganisation in turn.
@@ -71,8 +71,6 @@ def validate_verdict(seen: Seen, view: View, data: bytes, now_ms: int) -> Statem
         check_beacon_is_settled(view, now_ms)
         raise GossipReject("verdict is not on the steps that were drawn")
     check_slot_is_free(seen, statement)
-    beacon = view.beacons[task.message.deadline_ms]
-    seen.audits[commitment.digest, beacon.hash] = draw
     remember(seen, statement)
     return statement
 
@@ -103,7 +101,7 @@ def _is_last_latent(verdict: AuditVerdict, place: FaultPlace, steps: int) -> boo
 def check_dice(
     seen: Seen, view: View, task: TaskAnnouncement, commitment: Statement[ResultCommitment]
 ) -> AuditDraw:
-    """The draw for some work.
+    """The draw for some work, thrown once for each commitment and block, whoever's verdict asks for it.
 
     :raises GossipIgnore: this peer cannot know it.
     """
@@ -111,14 +109,17 @@ def check_dice(
     beacon = view.beacons.get(task.deadline_ms)
     if beacon is None:
         raise GossipIgnore("dice of the audit are not known")
-    drawn = seen.audits.get((commitment.digest, beacon.hash))
-    if drawn is not None:
-        return drawn
+    epoch, key = view.epoch_of(task), (commitment.digest, beacon.hash)
+    known = seen.audits.get(key)
+    # Stakes may have changed with the seed, if the chain was reorganised.
+    if known is not None and (epoch is None or epoch.seed == seen.audit_seeds.get(key)):
+        return known
     # [IGNORE] The task's epoch is still known.
-    epoch = view.epoch_of(task)
     if epoch is None:
         raise GossipIgnore("epoch is not known")
-    return draw_audit(epoch, AuditedWork.of(task, commitment), beacon, view.audit_terms)
+    drawn = draw_audit(epoch, AuditedWork.of(task, commitment), beacon, view.audit_terms)
+    seen.audits[key], seen.audit_seeds[key] = drawn, epoch.seed
+    return drawn
 
 
 def check_beacon_is_settled(view: View, now_ms: int) -> None:

@@ -32,7 +32,8 @@ SEEN_TASKS_MAX = 4_096
 SEEN_OFFERS_MAX = 16_384
 SEEN_EVIDENCE_MAX = 4_096
 SEEN_COMMITMENTS_MAX = 8_192
-SEEN_AUDITS_MAX = 4_096
+SEEN_AUDITS_MAX = SEEN_COMMITMENTS_MAX
+"""As many as commitments, so that verdicts on all that are known cost each of them one draw."""
 
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -93,7 +94,9 @@ class Seen:
     :ivar followers: of announcements, by (coordinator, epoch, the id that they name as predecessor).
     :ivar last_tasks: id of the announcement with the highest number, by (coordinator, epoch).
     :ivar commitments: first heard, by (task id, miner).
-    :ivar audits: what the dice say, by (commitment's digest, block hash); kept from the first verdict on.
+    :ivar audits: what the dice say, by (commitment's digest, block hash); from the first verdict on, also one
+        that is not accepted.
+    :ivar audit_seeds: of the epochs whose stakes were drawn by, by the same.
     :ivar offers: newest offer by miner's address.
     :ivar offenders: `Offence.key` of evidence that was already accepted.
     """
@@ -114,6 +117,7 @@ class Seen:
         default_factory=lambda: Bounded(SEEN_COMMITMENTS_MAX)
     )
     audits: Bounded[tuple[bytes, bytes], AuditDraw] = field(default_factory=lambda: Bounded(SEEN_AUDITS_MAX))
+    audit_seeds: Bounded[tuple[bytes, bytes], bytes] = field(default_factory=lambda: Bounded(SEEN_AUDITS_MAX))
     offers: Bounded[bytes, Statement[Offer]] = field(default_factory=lambda: Bounded(SEEN_OFFERS_MAX))
     offenders: Bounded[tuple[int, bytes], None] = field(default_factory=lambda: Bounded(SEEN_EVIDENCE_MAX))
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protocol.errors import DecodeError, ProtocolError
-from protocol.evidence import FORM_OF, JUDGED_BY_CONTRACT, Fault, decode_evidence, verify_evidence
+from protocol.evidence import FORM_OF, JUDGED_BY_CONTRACT, Fault, accused_by, decode_evidence, verify_evidence
 from tests.protocol import builders
 from tests.protocol.builders import DOMAIN
 from tests.protocol.strategies import lawful, mutations, structs, values
@@ -42,3 +42,8 @@ def test_what_is_no_evidence(data):
 def test_the_offences_key_tells_faults_apart():
     keys = {verify_evidence(DOMAIN, piece, EPOCHS).key for piece in builders.all_evidence()}
     assert len(keys) == len(Fault) == len(FORM_OF)
+
+
+def test_who_is_accused_is_who_is_found_guilty():
+    for piece in builders.all_evidence():
+        assert accused_by(DOMAIN, piece) == verify_evidence(DOMAIN, piece, EPOCHS).signer

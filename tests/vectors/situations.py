@@ -99,7 +99,12 @@ def judge(situation: Situation) -> Outcome:
 
 
 def memory(seen: Seen) -> list[Any]:
-    return [list(getattr(seen, field.name).items()) for field in dataclasses.fields(seen)]
+    """All that a peer remembers, but for draws, which follow from what it has accepted."""
+    return [
+        list(getattr(seen, field.name).items())
+        for field in dataclasses.fields(seen)
+        if field.name not in {"audits", "audit_seeds"}
+    ]
 
 
 Make = Callable[[], Situation]

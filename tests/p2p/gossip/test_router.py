@@ -469,6 +469,18 @@ def test_what_was_ignored__is_judged_again_when_it_comes_later_a_few_times():
     assert router.scores.score(BOB) == 0
 
 
+def test_attack_a_message_first_brought_by_one_who_has_had_its_share__is_judged_when_another_brings_it():
+    """At once, and however often the first one brings it."""
+    router = subscribed(ALICE, BOB)
+    for number in range(10):
+        assert of_kind(judge(router, BOB, b"proof", Validation.UNREAD, number), Validate)
+    actions = judge(router, ALICE, b"proof", Validation.ACCEPT, 10)
+    assert of_kind(actions, Deliver) == [Deliver(TOPIC, b"proof")]
+    assert router.counts[Count.UNREAD] == 10
+    assert router.scores.score(BOB) <= router.scores.score(ALICE)
+    assert not of_kind(judge(router, BOB, b"proof", Validation.UNREAD, 11), Validate)
+
+
 def test_what_was_ignored__is_asked_for_again_and_accepted_when_it_is_right_by_then():
     router = subscribed(ALICE, BOB, CAROL)
     judge(router, ALICE, b"early", Validation.IGNORE, 0)

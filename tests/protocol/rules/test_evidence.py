@@ -14,6 +14,7 @@ from tests.protocol.builders import (
     NOW_MS,
     OTHER_DOMAIN,
     SECOND_RANKED,
+    STEPS,
     STRANGER,
     announcement,
     changed,
@@ -221,7 +222,10 @@ def test_evidence__reject_different_slots():
 @reject("evidence proves nothing")
 def test_evidence__reject_the_same_statement_signed_twice():
     """A second signature of the same words, as another nonce would give; here simply a false one."""
-    return Situation(gossip(TwoStatements.pair(COMMITTED, COMMITTED[:-1] + bytes([COMMITTED[-1] ^ 7]))))
+    s = int.from_bytes(COMMITTED[-33:-1], "big") + 1
+    return Situation(
+        gossip(TwoStatements(COMMITTED, COMMITTED[:-33] + s.to_bytes(32, "big") + COMMITTED[-1:]))
+    )
 
 
 @reject("evidence proves nothing")
@@ -233,7 +237,7 @@ def test_evidence__reject_different_signers():
 def test_evidence__reject_statements_for_different_networks():
     """Whoever runs the same key on two networks says different things there, and honestly."""
     return Situation(
-        gossip(TwoStatements.pair(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=1), OTHER_DOMAIN)))
+        gossip(TwoStatements(COMMITTED, sealed(FIRST_RANKED, commitment(units_done=STEPS + 1), OTHER_DOMAIN)))
     )
 
 
@@ -356,6 +360,24 @@ def test_evidence__ignore_the_next_false_number():
 def test_evidence__ignore_the_same_fault_in_another_slot():
     offers = (sealed(FIRST_RANKED, builders.offer(capacity=capacity)) for capacity in (1, 2))
     return Situation(gossip(TwoStatements.pair(*offers)), before=(gossip(),))
+
+
+@ignore("offender has no stake")
+def test_evidence__ignore_what_accuses_nobody_before_the_rest_of_it_is_judged():
+    """A signature for another network is, here, that of a key that nobody has."""
+    elsewhere = sealed(FIRST_RANKED, commitment(units_done=1), OTHER_DOMAIN)
+    return Situation(gossip(TwoStatements(elsewhere, COMMITTED)))
+
+
+@ignore("offence is known")
+def test_evidence__ignore_a_false_proof_about_one_whose_offence_is_known():
+    return Situation(gossip(not_finite(HONEST.held, 0, TraceTensor.LATENT, 0)), before=(gossip(NOT_FINITE),))
+
+
+@reject("evidence proves nothing")
+def test_evidence__reject_a_malformed_signature_of_the_accused():
+    first = COMMITTED[:-1] + b"\x00"
+    return Situation(gossip(TwoStatements(first, sealed(FIRST_RANKED, commitment(units_done=STEPS + 1)))))
 
 
 @ignore("offender has no stake")

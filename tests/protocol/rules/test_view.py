@@ -1,10 +1,12 @@
 import dataclasses
+from contextlib import suppress
 
 import pytest
 
+from protocol.audit_draw import draw_audit
 from protocol.errors import GossipReject
 from protocol.evidence import TwoStatements, verify_evidence
-from protocol.rules import offers, results, tasks, verdicts, view
+from protocol.rules import evidence, offers, results, tasks, verdicts, view
 from protocol.rules.view import Equivocation, Seen, View, check_slot_is_free, slot_key
 from protocol.terms import PPM, AuditTerms
 from tests.protocol import builders
@@ -33,13 +35,14 @@ ANN = MINERS["ann"]
         ("last_tasks", view.SEEN_TASKS_MAX),
         ("commitments", view.SEEN_COMMITMENTS_MAX),
         ("audits", view.SEEN_AUDITS_MAX),
+        ("audit_seeds", view.SEEN_AUDITS_MAX),
         ("tasks", view.SEEN_TASKS_MAX),
         ("offers", view.SEEN_OFFERS_MAX),
         ("offenders", view.SEEN_EVIDENCE_MAX),
     ],
 )
 def test_everything_that_a_peer_remembers_has_a_limit(name, limit):
-    assert len(dataclasses.fields(Seen)) == 10
+    assert len(dataclasses.fields(Seen)) == 11
     remembered = getattr(Seen(), name)
     for number in range(limit + 1):
         remembered[number] = None
@@ -131,6 +134,55 @@ def test_a_draw_is_made_once_for_each_work_and_block():
     assert len(seen.audits) == 1
 
 
+@pytest.fixture
+def draws(monkeypatch):
+    """The epochs by whose stakes there was a draw."""
+    made = []
+
+    def noted(epoch, *arguments):
+        made.append(epoch)
+        return draw_audit(epoch, *arguments)
+
+    monkeypatch.setattr(verdicts, "draw_audit", noted)
+    return made
+
+
+def judge(seen, signer, known=None, **changes):
+    data = sealed(signer, dataclasses.replace(builders.verdict(), **changes))
+    with suppress(GossipReject, view.GossipIgnore):
+        verdicts.validate_verdict(seen, known or builders.view(), data, NOW_MS)
+
+
+def test_attack_a_flood_of_verdicts_by_strangers_draws_once_for_each_work(draws):
+    seen = committed(sealed(FIRST_RANKED, builders.commitment()))
+    for number in range(50):
+        judge(seen, STRANGER, worst_excess_ppb=number)
+    assert len(draws) == 1
+    # Also where the dice leave the work out.
+    other = next(
+        one for one in map(builders.block, map(str, range(99))) if not builders.audit(one).is_selected
+    )
+    known = dataclasses.replace(builders.view(), beacons={builders.TASK.message.deadline_ms: other})
+    for number in range(50):
+        judge(seen, STRANGER, known, worst_excess_ppb=number)
+    assert len(draws) == 2
+
+
+def test_attack_verdicts_without_a_signature_draw_nothing(draws):
+    seen, data = committed(sealed(FIRST_RANKED, builders.commitment())), sealed(STRANGER, builders.verdict())
+    with pytest.raises(GossipReject, match="signature is malformed"):
+        verdicts.validate_verdict(seen, builders.view(), data[:-1] + b"\x00", NOW_MS)
+    assert draws == []
+
+
+def test_a_reorganisation_that_changes_an_epoch_draws_again(draws):
+    seen = committed(sealed(FIRST_RANKED, builders.commitment()))
+    judge(seen, STRANGER)
+    other = dataclasses.replace(builders.EPOCH, seed=bytes(32))
+    judge(seen, STRANGER, dataclasses.replace(builders.view(), epochs={7: other}), worst_excess_ppb=1)
+    assert draws == [builders.EPOCH, other]
+
+
 def test_attack_a_commitment_to_no_unit_at_all():
     """Steps are drawn among as many as were done; nothing that a miner signs stops a node."""
     nothing = opened(FIRST_RANKED, builders.commitment(units_done=0))
@@ -140,3 +192,25 @@ def test_attack_a_commitment_to_no_unit_at_all():
     data = sealed(STRANGER, builders.verdict(commitment=nothing.digest))
     with pytest.raises(GossipReject, match="not drawn"):
         verdicts.validate_verdict(seen, known, data, NOW_MS)
+
+
+def test_attack_a_flood_of_evidence_about_keys_without_stake_is_not_judged(monkeypatch):
+    """Nor a flood about one whose offence is known: one signature each, and no proof is followed."""
+    judged = []
+
+    def noted(domain, piece, epochs):
+        judged.append(piece)
+        return verify_evidence(domain, piece, epochs)
+
+    monkeypatch.setattr(evidence, "verify_evidence", noted)
+    seen = Seen()
+    evidence.validate_evidence(seen, builders.view(), builders.evidence().encode(), NOW_MS)
+    assert len(judged) == 1
+    for signer in (STRANGER, FIRST_RANKED):
+        for done in range(1, 20):
+            pair = TwoStatements.pair(
+                sealed(signer, builders.commitment()), sealed(signer, builders.commitment(units_done=done))
+            )
+            with suppress(view.GossipIgnore, GossipReject):
+                evidence.validate_evidence(seen, builders.view(), pair.encode(), NOW_MS)
+    assert len(judged) == 1
