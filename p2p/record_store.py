@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Final
 
 from p2p.identity import PeerId
 from p2p.limits import public_network_of
-from p2p.records import ADDRESSES_KEPT_MAX, PeerRecord, is_circuit, is_plausible, open_record, seal_record
+from p2p.records import (
+    ADDRESSES_KEPT_MAX,
+    SIGNING_BIT,
+    PeerRecord,
+    is_circuit,
+    is_plausible,
+    open_record,
+    seal_record,
+)
 from protocol.errors import InvalidMessage, ProtocolError
 
 if TYPE_CHECKING:
@@ -79,7 +87,7 @@ class PeerRecords:
     """The records that one node knows.
 
     :ivar own: our own record; at first it names no address.
-    :ivar double: newest record that bears our name and another instance than ours, as far as we heard.
+    :ivar double: newest record that bears our name and is of another start than ours, as far as we heard.
     :ivar counts: see `RecordCounts`.
     """
 
@@ -93,7 +101,7 @@ class PeerRecords:
     ) -> None:
         """Take who we are.
 
-        :param instance: drawn at this start; 0 leaves it out of our record.
+        :param instance: drawn at this start, without the `SIGNING_BIT`; 0 leaves it out of our record.
         :param is_kept: whether a met peer shall stay when others must go; connected and staked ones, say.
         :raises LocalError: the secret is not a key.
         """
@@ -107,6 +115,7 @@ class PeerRecords:
         self._heard: OrderedDict[PeerId, Entry] = OrderedDict()
         self._peer_of_account: dict[bytes, PeerId] = {}
         self._peer_of_envelope: dict[bytes, PeerId] = {}
+        self._may_sign = False
 
     def __len__(self) -> int:
         return len(self._met) + len(self._heard)
@@ -120,8 +129,13 @@ class PeerRecords:
         """
         if anew or tuple(addresses) != self.own.addresses or self.own.sequence == 0:
             sequence = max(now_ms, self.own.sequence + 1)
-            self.own = seal_record(self._node_secret, sequence, addresses, self.own.instance)
+            instance = self.own.instance | (SIGNING_BIT if self._may_sign and self.own.instance else 0)
+            self.own = seal_record(self._node_secret, sequence, addresses, instance)
         return self.own
+
+    def tell_of_signing(self) -> None:
+        """Our records say from now on that we may sign."""
+        self._may_sign = True
 
     def accept(self, envelope: bytes, *, heard_from_ip: str | None = None) -> PeerId:
         """Take a record from anybody; the newest of each peer stays. Returns whose it is.
@@ -132,7 +146,7 @@ class PeerRecords:
         record = self._opened(envelope)
         if record.peer != self.own.peer:
             self._take(record, heard_from_ip, met=False)
-        elif record.instance != self.own.instance and (
+        elif record.start != self.own.start and (
             self.double is None or record.sequence > self.double.sequence
         ):
             self.double = record

@@ -59,6 +59,8 @@ SEQUENCE_MAX: Final = (1 << 64) - 1
 INSTANCE_FIELD: Final = 1_000
 """Number of the instance's field in the record's protobuf; high, so that the standard may grow below it."""
 INSTANCE_MAX: Final = (1 << 64) - 1
+SIGNING_BIT: Final = 1
+"""Bit of the instance, the last, which says that its node may sign; the others are drawn at each start."""
 _FIXED64: Final = 1
 """Protobuf's wire type of eight bytes, little-endian."""
 
@@ -76,8 +78,8 @@ class PeerRecord:
     :ivar sequence: grows with each record of a peer; the highest counts.
     :ivar addresses: at most ADDRESSES_KEPT_MAX that we could dial, each ending in ``/p2p/<peer>``.
     :ivar envelope: the signed bytes, to be passed on as they came.
-    :ivar instance: drawn at each start of a node, so that two that run with one key can be told apart; 0 if
-        the record does not say.
+    :ivar instance: drawn at each start of a node, so that two that run with one key can be told apart, and
+        the `SIGNING_BIT`; 0 if the record does not say.
     """
 
     peer: PeerId
@@ -90,6 +92,16 @@ class PeerRecord:
     def account(self) -> bytes:
         """The peer's on-chain address, 20 bytes."""
         return address_of_peer(self.peer)
+
+    @property
+    def start(self) -> int:
+        """The instance without the bit: the same in all records of one start of a node."""
+        return self.instance & ~SIGNING_BIT
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether its node may sign by now; also if the record does not say."""
+        return self.instance == 0 or bool(self.instance & SIGNING_BIT)
 
 
 def seal_record(

@@ -9,8 +9,9 @@ Is: the decision, pure, and the loop that looks.
 Is not: a protection against a node whose records never reach our peers; its statements do (`own_statements`).
 
 A newcomer stops at the first such record, before it has signed anything. A node that signs already stops at
-the second, an interval later: until then the newcomer has seen the records of the older one, and is gone. So
-of two the second stops, and a start by mistake does not stop the node that runs.
+the second of a node that signs, too. Each record says whether its node does, and a newcomer does not before
+two looks, an interval apart, were answered and have shown nobody. So of two the second stops, and a start by
+mistake does not stop the node that runs, however often it is begun and whatever its looks miss.
 
 A node that no peer answers cannot know, and signs nothing: two that are cut off together would both find
 themselves alone. It begins anew once somebody answers.
@@ -53,6 +54,9 @@ class OwnRecord(Protocol):
     async def give(self) -> None:
         """Sign our record anew, and give it to the peers nearest to us."""
 
+    def tell_of_signing(self) -> None:
+        """Our records say from now on that this node may sign."""
+
 
 def runs_elsewhere(double: PeerRecord | None, started_at_ms: int, past_instances: Mapping[int, int]) -> bool:
     """Whether another node runs with our key, or has run since we started.
@@ -64,7 +68,7 @@ def runs_elsewhere(double: PeerRecord | None, started_at_ms: int, past_instances
     """
     if double is None or double.sequence <= started_at_ms:
         return False
-    return double.sequence > past_instances.get(double.instance, -1)
+    return double.sequence > past_instances.get(double.start, -1)
 
 
 class Doppelganger:
@@ -104,6 +108,7 @@ class Doppelganger:
                 await self._record.give()
                 await trio.sleep(self._interval_s * (1 + self._rng.random()))
                 if await self._look():
+                    self._record.tell_of_signing()
                     self.alone.set()
             else:
                 await trio.sleep(min(self._interval_s, UNANSWERED_S))
@@ -127,6 +132,8 @@ class Doppelganger:
         double = look.double
         if double is None or not runs_elsewhere(double, self._started_at_ms, self._past_instances):
             return self._is_answered
+        if self.alone.is_set() and not double.may_sign:
+            return self._is_answered  # a newcomer, which looks for us
         known, self._suspect = self._suspect, double
         if self.alone.is_set() and (known is None or known.sequence == double.sequence):
             return self._is_answered

@@ -28,8 +28,12 @@ class PublishedRecord:
         answers = await self._network.lookup.look_up_self()
         return Look(self._network.records.double, answers)
 
+    def tell_of_signing(self) -> None:
+        """See `OwnRecord`."""
+        self._network.records.tell_of_signing()
+
     async def give(self) -> None:
         """See `OwnRecord`."""
         own = self._network.records.renew_own(self._network.host.addresses(), self._now_ms(), anew=True)
-        self._note(own.instance, own.sequence)
+        self._note(own.start, own.sequence)
         await self._network.lookup.give_record()

@@ -355,7 +355,7 @@ async def open_peer(
         one.
     :raises MustStop: there is no history of what this key has signed, or it is or was in use elsewhere.
     """
-    started_at_ms, instance = now_ms(), secrets.randbits(64) or 1
+    started_at_ms, instance = now_ms(), 2 * secrets.randbits(63) or 2  # without the bit of one that signs
     config = replace(
         _network_config(network, listen, announce),
         reachable=reachable,

@@ -14,7 +14,7 @@ from multiaddr import Multiaddr
 
 from p2p import records
 from p2p.identity import PeerIdentityError, key_pair_from_secret, peer_id_from_secret
-from p2p.records import is_plausible, open_record, peer_of, seal_record, without_peer
+from p2p.records import INSTANCE_MAX, is_plausible, open_record, peer_of, seal_record, without_peer
 from protocol.errors import DecodeError, InvalidMessage, LocalError, ProtocolError, SignatureError
 from tests.p2p.nodes import secret
 
@@ -203,3 +203,12 @@ def test_circuits_that_lead_nowhere__are_left_out(where):
     relay, own = peer_id_from_secret(secret(7)), peer_id_from_secret(secret(0))
     raw = Multiaddr(where.format(relay=relay, own=own)).to_bytes()
     assert records._diallable(raw, own) is None
+
+
+@pytest.mark.parametrize(
+    ("instance", "start", "may_sign"),
+    [(0, 0, True), (6, 6, False), (7, 6, True), (INSTANCE_MAX, INSTANCE_MAX - 1, True)],
+)
+def test_an_instance__says_which_start_and_whether_its_node_may_sign(instance, start, may_sign):
+    record = open_record(seal_record(secret(1), 1, (), instance).envelope)
+    assert (record.start, record.may_sign) == (start, may_sign)

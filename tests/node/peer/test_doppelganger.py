@@ -26,11 +26,11 @@ def record(sequence, instance):
         (record(STARTED_AT_MS, 7), {}, False),
         (record(STARTED_AT_MS + 1, 7), {}, True),
         (record(STARTED_AT_MS + 1, 0), {}, True),
-        (record(STARTED_AT_MS + 1, 7), {6: STARTED_AT_MS + 9, 8: 0}, True),
+        (record(STARTED_AT_MS + 1, 7), {4: STARTED_AT_MS + 9, 8: 0}, True),
         # The clock was fast when this data directory's last node ran.
-        (record(STARTED_AT_MS + 1, 7), {7: STARTED_AT_MS + 1}, False),
+        (record(STARTED_AT_MS + 1, 7), {6: STARTED_AT_MS + 1}, False),
         # A copy of this data directory is running.
-        (record(STARTED_AT_MS + 2, 7), {7: STARTED_AT_MS + 1}, True),
+        (record(STARTED_AT_MS + 2, 7), {6: STARTED_AT_MS + 1}, True),
     ],
 )
 def test_examples(double, past, elsewhere):
@@ -58,7 +58,7 @@ class Node:
 
     def __init__(self, peers, instance):
         self.peers = peers
-        self.records = PeerRecords(secret(1), instance=instance)
+        self.records = PeerRecords(secret(1), instance=2 * instance)
         self.started_at_ms = now_ms()
 
     async def look(self):
@@ -68,6 +68,9 @@ class Node:
         if self.peers.newest is not None:
             self.records.accept(self.peers.newest.envelope)
         return Look(self.records.double, 3)
+
+    def tell_of_signing(self):
+        self.records.tell_of_signing()
 
     async def give(self):
         own = self.records.renew_own((), now_ms(), anew=True)
@@ -154,6 +157,48 @@ async def test_a_second_one_that_does_not_hear_of_the_first_stops_the_first(auto
         nursery.start_soon(run, peers, 2, 100, ended)
     assert "stopped" in ended[1]
     assert ended[1]["stopped"] - ended[2]["signs"] < 2 * INTERVAL_MS / 1_000
+
+
+class OnceDeaf(Node):
+    """A newcomer whose second look nobody answers; the first and the third show nobody: peers are slow."""
+
+    answers = (3, 0, 3)
+
+    async def look(self):
+        if not self.answers:
+            return await super().look()
+        answers, *self.answers = self.answers
+        await walk()
+        return Look(None, answers)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_attack_a_newcomer_whose_second_look_is_not_answered_does_not_stop_the_node_that_runs(
+    autojump_clock, seed
+):
+    """It gives its record twice, with two numbers; the older one took that for two signs of life."""
+    peers, ended = Peers(), {}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, peers, 1, 0, ended, seed)
+        peers.node = lambda instance: (Node if instance == 1 else OnceDeaf)(peers, instance)
+        nursery.start_soon(run, peers, 2, 61 + 7 * seed, ended, seed)
+    assert "stopped" not in ended[1]
+    assert "stopped" in ended[2]
+    assert "signs" not in ended[2]
+
+
+async def test_attack_a_newcomer_that_is_started_again_and_again_does_not_stop_the_node_that_runs(
+    autojump_clock,
+):
+    """Each start is another instance, and gives its record once before it hears of the older one."""
+    peers, ended = Peers(), {}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, peers, 1, 0, ended)
+        peers.node = lambda instance: (Node if instance == 1 else OnceDeaf)(peers, instance)
+        for instance in range(2, 7):
+            nursery.start_soon(run, peers, instance, 50 * instance, ended)
+    assert "stopped" not in ended[1]
+    assert all("stopped" in ended[instance] for instance in range(2, 7))
 
 
 @pytest.mark.parametrize("seed", range(20))
