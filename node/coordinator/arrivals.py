@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 ARRIVAL_MS: Final = 1_000
 """Time for a miner to come when it was called; then the next one is called as well. Without a call, it has
 the length of a head start."""
+OCCUPIED_MAX: Final = 3
+"""Turns of one order that a miner may let pass because it comes for others: who has too much to do has said
+so in words by then, and who goes on letting it pass would hold the order as long as its app waits."""
 
 
 class Arrivals:
@@ -84,8 +87,11 @@ class Arrivals:
     def is_occupied(self, order: Order, turn: Turn) -> bool:
         """Whether a miner that has not come for this task has come for another since this one was announced.
 
-        It is there, then, and has more to do than it can: one that is away comes for nothing.
+        It is there, then, and has more to do than it can: one that is away comes for nothing. But it may not
+        come for other tasks instead for ever.
         """
+        if order.occupied[turn.miner] >= OCCUPIED_MAX:
+            return False
         return not turn.came and self._came_ms.get(turn.miner, -1) > order.live_task.begun_ms
 
     def note_absent(self, order: Order, now_ms: int) -> None:

@@ -239,7 +239,10 @@ class CoordinatorEngine:
 
     def _kind_of_no(self, order: Order, turn: Turn) -> DeclineKind | None:
         """How a miner has said no to the live task, in words or by coming for others instead."""
-        return DeclineKind.BUSY if self._turns.arrivals.is_occupied(order, turn) else turn.decline_kind
+        if not self._turns.arrivals.is_occupied(order, turn):
+            return turn.decline_kind
+        order.occupied[turn.miner] += 1
+        return DeclineKind.BUSY
 
     def draw_queued(self, now_ms: int) -> list[Action]:
         """Draw for the orders that wait, the oldest first, as far as there are free miners."""

@@ -7,6 +7,7 @@ Is not: a decision (`engine`), an order as bytes (`snapshots`), or I/O.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -163,6 +164,7 @@ class Order:
     :ivar waits_since_ms: since when its app waits, by the engine's clock.
     :ivar was_heard: some miner has come for it. This and what follows is forgotten at a restart.
     :ivar absent: miners that did not come for it while nobody did, and when they had not.
+    :ivar occupied: turns that a miner has let pass because it came for other tasks.
     """
 
     order_id: bytes
@@ -179,6 +181,7 @@ class Order:
     waits_since_ms: int = 0
     was_heard: bool = False
     absent: dict[bytes, int] = field(default_factory=dict)
+    occupied: Counter[bytes] = field(default_factory=Counter)
 
     @property
     def live_task(self) -> Task:
