@@ -17,19 +17,21 @@ WORKS_MAX: Final = 16_384
 """Pieces of work that one miner keeps: its traces, the commitments and draws beside them, and the deadlines
 whose block it looks for; one bound, so that none of these forgets what another one still needs."""
 DICE_SETTLING_MS: Final = 5 * 60 * 1000
-"""So long after the dice are due work is kept that they have not selected: the block may still change."""
+"""So long after the dice are due work is kept that they have not selected: the block may still change. And so
+long after the last verdict counts work that they have, since it may have been on its way."""
 
 
 def may_go(
-    task: TaskAnnouncement, draw: AuditDraw | None, terms: AuditTerms, now_ms: int, *, is_asked_for: bool
+    task: TaskAnnouncement, draw: AuditDraw | None, terms: AuditTerms, now_ms: int, *, is_held: bool
 ) -> bool:
     """Whether nobody may ask for the work for a task any more, while others' traces need the room.
 
-    Work that is selected is kept for the whole life of traces, since a verdict on it may be contested.
-
-    :param draw: what the dice say of it; None as long as that is not known.
-    :param is_asked_for: whether its buyer has asked for it.
+    :param draw: the dice's word on it; None as long as that is not known.
+    :param is_held: whether its buyer has asked for it, or a verdict has found a fault in it: the trace is
+        what an honest miner defends itself with.
     """
-    if is_asked_for or task.audits != Audits.PUBLIC or draw is None or draw.is_selected:
+    if is_held:
         return False
-    return terms.beacon_from_ms(task.deadline_ms) + DICE_SETTLING_MS <= now_ms
+    is_decided = task.audits != Audits.PUBLIC or (draw is not None and not draw.is_selected)
+    until_ms = terms.beacon_from_ms(task.deadline_ms) if is_decided else terms.ends_at_ms(task.deadline_ms)
+    return until_ms + DICE_SETTLING_MS <= now_ms

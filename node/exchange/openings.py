@@ -6,7 +6,7 @@ Is not: the draw of steps or auditors, or the judgement on what was opened.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -14,6 +14,7 @@ import structlog
 import trio
 
 from node.exchange.audit_draws import AuditDraws
+from node.exchange.buyer_shares import BuyerShares
 from node.exchange.kept_work import KeptWork, receive_some, receive_work
 from node.inference.traces.trace_file import TraceFile
 from node.inference.traces.trace_store import TraceStore
@@ -44,6 +45,7 @@ PEERS_MAX: Final = 1024
 REQUEST_TIMEOUT_MS: Final = 5_000
 
 Clock: TypeAlias = Callable[[], int]
+Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 log = structlog.get_logger()
 
 
@@ -56,7 +58,7 @@ class OpeningCounts:
     """Requests, by what became of them.
 
     :ivar early: before the dice of the task were known here.
-    :ivar too_often: beyond a peer's share.
+    :ivar too_often: beyond a peer's share of requests.
     :ivar damaged: of traces that are not whole any more.
     """
 
@@ -69,7 +71,7 @@ class OpeningCounts:
 
 
 class OpeningServer:
-    """A miner's answers. :ivar counts: of requests."""
+    """A miner's answers. :ivar counts: of requests. :ivar buyers: what they have got."""
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class OpeningServer:
         self._store, self._draws, self._view, self._clock = store, draws, view, clock
         self._want_beacon, self._buyer_asks = want_beacon, buyer_asks
         self._asked: Bounded[PeerId, tuple[int, int]] = Bounded(PEERS_MAX)
+        self.buyers = BuyerShares()
 
     async def handle(self, stream: DirectStream, peer_id: PeerId) -> None:
         """Serve one stream.
@@ -112,7 +115,7 @@ class OpeningServer:
         await self._require_auditor(task, address_of_peer(peer_id))
         if list(request.steps) != sorted(set(request.steps)) or request.steps[-1] >= task.message.work.units:
             raise InvalidMessage("no such steps")
-        await self._open(stream, request)
+        await self._open(self._sender(stream, task, address_of_peer(peer_id)), request)
         self.counts.opened += 1
         log.info("trace opened", task=request.task_id.hex(), steps=request.steps, peer=str(peer_id))
 
@@ -126,12 +129,25 @@ class OpeningServer:
             self.counts.too_often += 1
             raise NotOpened("you ask too often")
 
+    def _sender(self, stream: DirectStream, task: Statement[TaskAnnouncement], asker: bytes) -> Send:
+        """The way to the asker's stream, on which a buyer's bytes are counted."""
+        if asker != task.message.coordinator:
+            return stream.send
+
+        async def send(payload: bytes) -> None:
+            self.buyers.note(asker, len(payload), self._clock())
+            await stream.send(payload)
+
+        return send
+
     async def _require_auditor(self, task: Statement[TaskAnnouncement], asker: bytes) -> None:
         """Whether a peer may see the work for a task: its coordinator, or who was drawn to audit it.
 
         :raises NotOpened: it may not, or not yet.
         """
         if asker == task.message.coordinator:
+            if not self.buyers.has_left(asker, self._clock()):
+                raise NotOpened("you have had your share of bytes: ask again in some minutes")
             self._buyer_asks(task.digest)
             return
         view = self._view()
@@ -151,27 +167,27 @@ class OpeningServer:
             self.counts.stranger += 1
             raise NotOpened("you are neither an auditor nor the coordinator of this task")
 
-    async def _open(self, stream: DirectStream, request: OpeningRequest) -> None:
+    async def _open(self, send: Send, request: OpeningRequest) -> None:
         path = self._store.path_of(request.task_id)
         try:
             if request.work:
                 kept = KeptWork.decode(await trio.to_thread.run_sync(self._store.work_of, request.task_id))
                 for payload in kept.payloads():
-                    await stream.send(payload)
+                    await send(payload)
             trace = await trio.to_thread.run_sync(TraceFile, path)
             with trace:
                 opening = open_leaves(
                     request.task_id, trace.leaves, trace.final_latent, request.steps, trace.source_latent
                 )
-                await stream.send(opening.encode())
+                await send(opening.encode())
                 for step in request.steps:
                     for tensor in await trio.to_thread.run_sync(trace.tensors, step):
                         if tensor:
-                            await stream.send(tensor)
+                            await send(tensor)
                 if request.final_latent:
-                    await stream.send(await trio.to_thread.run_sync(trace.final))
+                    await send(await trio.to_thread.run_sync(trace.final))
                 if request.source_latent and trace.source_latent != NO_TENSOR:
-                    await stream.send(await trio.to_thread.run_sync(trace.source))
+                    await send(await trio.to_thread.run_sync(trace.source))
         except CuckooError:
             self.counts.damaged += 1
             raise

@@ -67,7 +67,7 @@ from node.peer.peer import Peer
 from node.system.clock import ahead_ms, now_ms, steady_ms
 from node.system.context import NodeContext
 from node.system.events import TaskDelivered
-from protocol.audit import AuditVerdict
+from protocol.audit import AuditVerdict, Verdict
 from protocol.draw import EpochView
 from protocol.errors import CuckooError, Refusal
 from protocol.messages import ResultCommitment, TaskAnnouncement
@@ -211,6 +211,7 @@ class Miner:
         observable.register("traces", self._traces.status)
         observable.register("openings", lambda: self._openings.counts)
         observable.register("false_verdicts", lambda: self._defence.counts)
+        observable.register("opened_to_buyers", lambda: self._openings.buyers.counts)
         observable.register("works_kept", lambda: self._records.counts)
         observable.register("models_given", lambda: self._models.counts)
         observable.register("pay", self._payee.status)
@@ -263,6 +264,9 @@ class Miner:
         self._act(self._engine.heard_result(result.message.task_id, result.signer.address))
 
     def _hear_verdict(self, verdict: Statement[AuditVerdict]) -> None:
+        message = verdict.message
+        if message.miner == self._peer.key.address and message.verdict != Verdict.HONEST:
+            self._keeper.contested(message.task_id)
         if self._defence.concerns(verdict):
             self._nursery.start_soon(self._defence.answer, verdict)
 

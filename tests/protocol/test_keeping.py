@@ -15,18 +15,29 @@ PASSED = dataclasses.replace(AUDIT, is_selected=False, auditors=())
 DUE_MS = TERMS.beacon_from_ms(TASK.message.deadline_ms) + DICE_SETTLING_MS
 
 
+OVER_MS = TERMS.ends_at_ms(TASK.message.deadline_ms) + DICE_SETTLING_MS
+
+
 @pytest.mark.parametrize(
-    ("draw", "is_asked_for", "audits", "now_ms", "expected"),
+    ("draw", "is_held", "audits", "goes_at_ms"),
     [
-        (PASSED, False, Audits.PUBLIC, DUE_MS, True),
-        (PASSED, False, Audits.PUBLIC, DUE_MS - 1, False),
-        (PASSED, True, Audits.PUBLIC, DUE_MS, False),
-        (PASSED, False, Audits.BUYER_ONLY, DUE_MS, False),
-        (AUDIT, False, Audits.PUBLIC, DUE_MS + 10**9, False),
-        (None, False, Audits.PUBLIC, DUE_MS + 10**9, False),
+        (PASSED, False, Audits.PUBLIC, DUE_MS),
+        (None, False, Audits.BUYER_ONLY, DUE_MS),
+        (AUDIT, False, Audits.PUBLIC, OVER_MS),
+        (None, False, Audits.PUBLIC, OVER_MS),
+        (PASSED, True, Audits.PUBLIC, None),
+        (AUDIT, True, Audits.PUBLIC, None),
+        (None, True, Audits.BUYER_ONLY, None),
     ],
-    ids=["passed", "not settled", "asked for", "its buyer's alone", "selected", "not known"],
+    ids=["passed", "its buyer's alone", "selected", "not known", "asked for", "contested", "demanded"],
 )
-def test_work_goes_when_the_dice_have_settled_and_left_it_out(draw, is_asked_for, audits, now_ms, expected):
+def test_work_goes_when_nobody_may_ask_for_it_any_more(draw, is_held, audits, goes_at_ms):
     task = builders.announcement(audits=audits)
-    assert may_go(task, draw, TERMS, now_ms, is_asked_for=is_asked_for) is expected
+
+    def goes(now_ms):
+        return may_go(task, draw, TERMS, now_ms, is_held=is_held)
+
+    if goes_at_ms is None:
+        assert not goes(OVER_MS + 10**9)
+    else:
+        assert (goes(goes_at_ms - 1), goes(goes_at_ms)) == (False, True)

@@ -19,10 +19,13 @@ from node.system.files import OWNER_ONLY_FOLDER, write_private
 from protocol.keeping import WORKS_MAX
 
 TRACE_LIFE_MS: Final = 6 * 60 * 60 * 1000
-"""How long a trace is kept; several times the hour in which peers forward verdicts on a task."""
-TRACE_BYTES_MAX: Final = 14 * 1024**3
+"""How long a trace is kept at most: one that is held, since it was asked for or contested."""
+TRACE_BYTES_MAX: Final = 16 * 1024**3
 """Bytes of all traces together; beyond it the oldest go. Room for a newcomer's 3,000 pictures an hour of the
-size of SDXL until their audits are over; see `tests/node/exchange/test_trace_keeping.py`."""
+size of SDXL until their audits are over, with all that may be held: it is computed in
+`tests/node/exchange/test_trace_keeping.py`."""
+HELD_BYTES_MAX: Final = TRACE_BYTES_MAX // 8
+"""Of them, those of traces that are held for buyers, and as many that are held since they are contested."""
 TRACE_SUFFIX: Final = ".trace"
 TASK_SUFFIX: Final = ".task"
 RESULT_SUFFIX: Final = ".result"
@@ -126,6 +129,11 @@ class TraceStore:
             path = self.path_of(task_id)
             path.unlink(missing_ok=True)
             Path(f"{path}{PARTIAL}").unlink(missing_ok=True)
+
+    def bytes_of(self, task_id: bytes) -> int:
+        """Bytes of one trace, with its work and announcement; 0 if it is not kept."""
+        kept = self._kept.get(task_id)
+        return 0 if kept is None else kept.size_bytes
 
     def task_ids(self, now_ms: int) -> tuple[bytes, ...]:
         """Of all traces that are kept, the oldest first."""

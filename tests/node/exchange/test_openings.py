@@ -7,7 +7,9 @@ import pytest
 import trio
 from coincurve import PrivateKey
 
+from node.exchange import buyer_shares
 from node.exchange.audit_draws import AuditDraws
+from node.exchange.buyer_shares import BUYER_WINDOW_MS, BuyerCounts
 from node.exchange.kept_work import KeptWork
 from node.exchange.openings import (
     REQUESTS_PER_PEER_MAX,
@@ -308,6 +310,27 @@ async def test_attack_flood_of_requests(tmp_path):
         world.clock.now_ms += WINDOW_MS
         await world.ask(AUDITOR, 0)
         assert world.server.counts == OpeningCounts(opened=3, too_often=1)
+
+
+async def test_attack_a_buyer_asks_for_its_work_without_end(tmp_path, monkeypatch):
+    """It gets its share of bytes, the last opening whole; auditors have no such bound but the dice."""
+    monkeypatch.setattr(buyer_shares, "BUYER_BYTES_MAX", 500_000)
+    async with open_world(tmp_path) as world:
+        for _ in range(2):
+            await world.ask(COORDINATOR, 0, 1)
+        given = world.server.buyers.counts.given_bytes
+        assert 500_000 < given < 2 * 500_000
+        for _ in range(3):
+            with pytest.raises(RemoteAborted, match="you have had your share of bytes"):
+                await world.ask(COORDINATOR, 0)
+        for _ in range(3):
+            await world.ask(AUDITOR, 0, 1)
+        assert world.server.counts == OpeningCounts(opened=5)
+        assert world.server.buyers.counts == BuyerCounts(given_bytes=given, refused=3)
+        assert len(world.bought) == 2
+        world.clock.now_ms += BUYER_WINDOW_MS
+        await world.ask(COORDINATOR, 0)
+        assert world.server.buyers.counts.given_bytes > given
 
 
 async def test_attack_opening_of_another_trace(tmp_path):
