@@ -107,7 +107,7 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
     :raises ChainError: the chain fails us.
     :raises BadDeployment: what stands there afterwards is not what it should be.
     """
-    first_block = await rpc.block_number()
+    first_block, first_ms = await rpc.block_number(), 1000 * await rpc.head_time_s()
     cai = await _token(rpc, sender, parameters)
     nonce = await rpc.next_nonce(sender.address, pending=False)
     slashing_next, escrow_next, disputes_next = (
@@ -140,6 +140,7 @@ async def deploy(rpc: Rpc, sender: Sender, parameters: DeployParameters) -> Depl
         escrow=escrow,
         disputes=disputes,
         deployed_at_block=first_block,
+        deployed_at_ms=first_ms,
     )
     await check_deployment(rpc, deployment)
     return deployment

@@ -42,6 +42,8 @@ class Deployment:
     """``None`` where nobody is judged: then no address may slash for it. ``null`` in the file."""
     deployed_at_block: int
     """In the RPC's numbers: events need not be looked for before it."""
+    deployed_at_ms: int
+    """Time of the chain then, Unix milliseconds: from it on all peers reckon how often it makes a block."""
 
     def contracts(self) -> dict[str, bytes]:
         """Addresses of the contracts that there are, by name."""
@@ -56,6 +58,7 @@ def write_deployment(path: Path, deployment: Deployment) -> None:
         "disputes": None,
         **{name: "0x" + address.hex() for name, address in deployment.contracts().items()},
         "deployed_at_block": deployment.deployed_at_block,
+        "deployed_at_ms": deployment.deployed_at_ms,
     }
     path.write_text(json.dumps(fields, indent=2) + "\n", encoding="utf-8")
 
@@ -72,6 +75,7 @@ def read_deployment(path: Path) -> Deployment:
             **{name: _address(fields[name]) for name in CONTRACTS},
             disputes=None if fields["disputes"] is None else _address(fields["disputes"]),
             deployed_at_block=_number(fields["deployed_at_block"]),
+            deployed_at_ms=_number(fields["deployed_at_ms"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"{path}: {type(error).__name__}: {error}"

@@ -109,9 +109,12 @@ def selected_ppm(epoch: EpochView, miner: bytes, beacon: BeaconBlock, terms: Aud
     Of who is in no list of nodes, too: it came after the list was read, or is made up.
     """
     registered_in = epoch.registrations.block_of(miner)
-    if registered_in is not None and beacon.number - registered_in >= terms.newcomer_blocks:
-        return terms.selected_ppm
-    return terms.newcomer_ppm
+    if registered_in is None:
+        return terms.newcomer_ppm
+    # In the mean of all its blocks so far, which all peers agree on, whatever the chain's pace.
+    blocks, time_ms = beacon.number - terms.origin_block, beacon.time_ms - terms.origin_ms
+    is_old = blocks > 0 and (beacon.number - registered_in) * time_ms >= terms.newcomer_ms * blocks
+    return terms.selected_ppm if is_old else terms.newcomer_ppm
 
 
 def draw_audit(epoch: EpochView, work: AuditedWork, beacon: BeaconBlock, terms: AuditTerms) -> AuditDraw:

@@ -40,15 +40,19 @@ class AuditTerms:
         be ahead of the true one, and two honest clocks differ, together.
     :ivar window_ms: so long after its deadline verdicts on a task are forwarded.
     :ivar selected_ppm: how much work is audited, in parts per million.
-    :ivar newcomer_ppm: how much of a node that was registered less than `newcomer_blocks` ago.
-    :ivar newcomer_blocks: some thirty days of the chain.
+    :ivar newcomer_ppm: how much of a node that was registered less than `newcomer_ms` ago.
+    :ivar newcomer_ms: thirty days; blocks are turned into time by how often the chain has made one so far.
+    :ivar origin_block: from which on that is counted: the block that the network's contracts were made after.
+    :ivar origin_ms: its time, Unix milliseconds.
     """
 
     beacon_margin_ms: int = 20_000
     window_ms: int = 60 * 60 * 1000
     selected_ppm: int = 20_000
     newcomer_ppm: int = 200_000
-    newcomer_blocks: int = 216_000
+    newcomer_ms: int = 30 * 24 * 60 * 60 * 1000
+    origin_block: int = 0
+    origin_ms: int = 0
 
     def beacon_from_ms(self, deadline_ms: int) -> int:
         """The time that the first block of which decides for the tasks of a deadline has reached."""

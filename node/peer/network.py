@@ -44,7 +44,7 @@ class Parameters:
     audit_window_ms: int
     selected_ppm: int
     newcomer_ppm: int
-    newcomer_blocks: int
+    newcomer_ms: int
     loopback_exempt: bool = False
 
     def __post_init__(self) -> None:
@@ -69,17 +69,6 @@ class Parameters:
         """Times of this network's tasks."""
         return TaskTerms(self.head_start_ms, self.task_life_ms)
 
-    @property
-    def audit_terms(self) -> AuditTerms:
-        """Times and rates of this network's audits."""
-        return AuditTerms(
-            self.beacon_margin_ms,
-            self.audit_window_ms,
-            self.selected_ppm,
-            self.newcomer_ppm,
-            self.newcomer_blocks,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Network:
@@ -98,6 +87,20 @@ class Network:
     def domain(self) -> Domain:
         """Domain of this network's statements."""
         return Domain(self.deployment.chain_id, self.deployment.slashing)
+
+    @property
+    def audit_terms(self) -> AuditTerms:
+        """Times and rates of this network's audits."""
+        parameters, deployment = self.parameters, self.deployment
+        return AuditTerms(
+            parameters.beacon_margin_ms,
+            parameters.audit_window_ms,
+            parameters.selected_ppm,
+            parameters.newcomer_ppm,
+            parameters.newcomer_ms,
+            deployment.deployed_at_block,
+            deployment.deployed_at_ms,
+        )
 
     def topic(self, name: str) -> str:
         """Gossip topic `name` of this network alone: chain and contract are part of it."""

@@ -433,5 +433,5 @@ def _chain_watcher(clients: Clients, network: Network, data_dir: Path, events: E
         parameters.chain_poll_ms,
         parameters.seed_confirmations,
         events,
-        audit_terms=parameters.audit_terms,
+        audit_terms=network.audit_terms,
     )

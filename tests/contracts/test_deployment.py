@@ -27,6 +27,7 @@ SOME = Deployment(
     escrow=b"e" * 20,
     disputes=b"d" * 20,
     deployed_at_block=7,
+    deployed_at_ms=1_000,
 )
 
 
@@ -52,6 +53,7 @@ def test_a_deployment_is_read_as_it_was_written(tmp_path, disputes):
         {"chain_id": "1"},
         {"chain_id": True},
         {"deployed_at_block": -1},
+        {"deployed_at_ms": None},
     ],
 )
 def test_a_malformed_deployment_is_refused(tmp_path, change):

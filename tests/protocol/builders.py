@@ -258,12 +258,14 @@ def chunk(**changes: Any) -> ResultChunk:
 
 COMMITTED = opened(FIRST_RANKED, commitment())
 WORK = AuditedWork.of(TASK.message, COMMITTED)
-AUDIT_TERMS = AuditTerms()
+BEACON_MS = NOW_MS + 140_000
+AUDIT_TERMS = AuditTerms(origin_ms=BEACON_MS - 12_000 * BEACON_BLOCK)
+"""Of a chain that has made a block every twelve seconds."""
 
 
 def block(name: str, number: int = BEACON_BLOCK) -> BeaconBlock:
     """A block with a hash made from a name."""
-    return BeaconBlock(number, keccak256(name.encode()), NOW_MS + 140_000)
+    return BeaconBlock(number, keccak256(name.encode()), BEACON_MS)
 
 
 def audit(beacon: BeaconBlock) -> AuditDraw:

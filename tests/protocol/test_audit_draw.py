@@ -95,14 +95,41 @@ def test_the_first_eight_bytes_decide_exactly(ppm):
 
 def test_a_newcomers_work_is_audited_more_often():
     old, new = epoch_of({1: bytes(20)}, block=800_000), epoch_of({1: bytes(20)}, block=1_000_000)
-    month = dataclasses.replace(USUAL, newcomer_blocks=200_000)
-    at = {number: block_of(b"", number) for number in (999_999, 1_000_000, 1_199_999, 1_200_000)}
+    month = dataclasses.replace(USUAL, newcomer_ms=200_000 * 12_000, origin_block=100, origin_ms=5_000)
+    at = {
+        number: BeaconBlock(number, bytes(32), 5_000 + 12_000 * (number - 100))
+        for number in (999_999, 1_000_000, 1_199_999, 1_200_000)
+    }
     assert selected_ppm(old, miner(1), at[999_999], month) == 200_000
     assert selected_ppm(old, miner(1), at[1_000_000], month) == 20_000
     assert selected_ppm(new, miner(1), at[1_199_999], month) == 200_000
     assert selected_ppm(new, miner(1), at[1_200_000], month) == 20_000
     # Who is in no list is nobody that one knows.
     assert selected_ppm(new, miner(2), at[1_200_000], month) == 200_000
+
+
+@pytest.mark.parametrize("block_ms", [250, 1_000, 12_000, 60_000])
+def test_thirty_days_are_thirty_days_on_every_chain(block_ms):
+    """A number of blocks would be a day and a half on a chain of a block a second."""
+    origin = BeaconBlock(7_000_000, bytes(32), 1_700_000_000_000)
+    terms = dataclasses.replace(USUAL, origin_block=origin.number, origin_ms=origin.time_ms)
+    day = 24 * 3_600_000 // block_ms
+    epoch = epoch_of({1: bytes(20)}, block=origin.number + 50 * day)
+
+    def at(days):
+        blocks = 50 * day + days * day
+        return BeaconBlock(origin.number + blocks, bytes(32), origin.time_ms + blocks * block_ms)
+
+    assert selected_ppm(epoch, miner(1), at(29), terms) == USUAL.newcomer_ppm
+    assert selected_ppm(epoch, miner(1), at(30), terms) == USUAL.selected_ppm
+
+
+def test_on_a_network_younger_than_thirty_days_everybody_is_a_newcomer():
+    terms = dataclasses.replace(USUAL, origin_block=1_000, origin_ms=0)
+    epoch = epoch_of({1: bytes(20)}, block=1_000)
+    for number, time_ms in ((1_000, 0), (999, 0), (200_000, USUAL.newcomer_ms - 1)):
+        assert selected_ppm(epoch, miner(1), BeaconBlock(number, bytes(32), time_ms), terms) == 200_000
+    assert selected_ppm(epoch, miner(1), BeaconBlock(1_001, bytes(32), USUAL.newcomer_ms), terms) == 20_000
 
 
 # Auditors and steps

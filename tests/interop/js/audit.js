@@ -15,7 +15,9 @@ export const stepsEach = (steps) => Math.max(1, Math.min(3, Math.floor(steps / 6
 // registrations: [{ node (hex), owner (hex), block }]. terms, block: as in the vectors.
 export function selectedPpm (registrations, miner, block, terms) {
   const registered = registrations.find(({ node }) => node === miner)
-  const isOld = registered !== undefined && block.number - registered.block >= terms.newcomer_blocks
+  const blocks = BigInt(block.number - terms.origin_block)
+  const age = (registered) => BigInt(block.number - registered.block) * BigInt(block.time_ms - terms.origin_ms)
+  const isOld = registered !== undefined && blocks > 0n && age(registered) >= BigInt(terms.newcomer_ms) * blocks
   return isOld ? terms.selected_ppm : terms.newcomer_ppm
 }
 

@@ -59,7 +59,13 @@ async def running_bootstrap(folder: Path, *arguments: str, bootnodes: tuple[str,
         zero = bytes(20)
         write_deployment(
             network / "contracts.json",
-            Deployment(chain_id=31337, **dict.fromkeys(CONTRACTS, zero), disputes=None, deployed_at_block=0),
+            Deployment(
+                chain_id=31337,
+                **dict.fromkeys(CONTRACTS, zero),
+                disputes=None,
+                deployed_at_block=0,
+                deployed_at_ms=0,
+            ),
         )
         write_private(folder / "password", b"password\n")
         create_keystore(folder / "node" / KEY_FILE, b"password", scrypt_n=SCRYPT_N_LIGHT)

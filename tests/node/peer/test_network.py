@@ -17,6 +17,7 @@ DEPLOYMENT = Deployment(
     escrow=b"\x04" * 20,
     disputes=b"\x05" * 20,
     deployed_at_block=0,
+    deployed_at_ms=1_000,
 )
 NETWORKS = Path(__file__).parents[3] / "bootstrap"
 PARAMETERS = NETWORKS / "devnet" / "params.toml"

@@ -18,6 +18,7 @@ DEPLOYMENT = Deployment(
     escrow=bytes([14]) * 20,
     disputes=None,
     deployed_at_block=5,
+    deployed_at_ms=1_000,
 )
 TERMS = Terms(
     unbonding_delay_s=3_600, open_requests_max=32, commission_notice_s=600, faucet_limit_wei=100 * WEI_PER_CAI
