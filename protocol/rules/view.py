@@ -16,6 +16,7 @@ from protocol.draw import EpochView
 from protocol.errors import DecodeError, GossipIgnore, GossipReject, SignatureError
 from protocol.evidence import BrokenSequence, Evidence, TwoStatements, WrongRanking
 from protocol.hashing import sha256
+from protocol.keeping import WORKS_MAX
 from protocol.messages import Message, Offer, ResultCommitment, TaskAnnouncement
 from protocol.statement import Domain, Envelope, Statement, read_envelope, verify
 from protocol.terms import AuditTerms, TaskTerms
@@ -27,11 +28,16 @@ SEED_SETTLING_MS = 5 * 60 * 1000
 GOSSIP_BYTES_MAX = 64 * 1024
 """Longest gossip message."""
 SEEN_MESSAGES_MAX = 65_536
-SEEN_STATEMENTS_MAX = 16_384
-SEEN_TASKS_MAX = 4_096
+SEEN_TASKS_MAX = WORKS_MAX
+"""Announcements, each for as long as verdicts on its work count, an hour and its life: of four tasks a second
+on the whole network. Of more, verdicts on the oldest are not forwarded. As many as one miner keeps works, so
+that none is asked of a task that its peers still know and it does not."""
+SEEN_COMMITMENTS_MAX = 2 * SEEN_TASKS_MAX
+"""Of two miners a task: one, and one that it was passed on to."""
+SEEN_STATEMENTS_MAX = 4 * SEEN_TASKS_MAX
+"""An announcement, two commitments, and verdicts on a fifth of these: a second word on any is evidence."""
 SEEN_OFFERS_MAX = 16_384
 SEEN_EVIDENCE_MAX = 4_096
-SEEN_COMMITMENTS_MAX = 8_192
 SEEN_AUDITS_MAX = SEEN_COMMITMENTS_MAX
 """As many as commitments, so that verdicts on all that are known cost each of them one draw."""
 

@@ -6,9 +6,10 @@ import pytest
 from protocol.audit_draw import draw_audit
 from protocol.errors import GossipReject
 from protocol.evidence import TwoStatements, verify_evidence
+from protocol.keeping import WORKS_MAX
 from protocol.rules import evidence, offers, results, tasks, verdicts, view
 from protocol.rules.view import Equivocation, Seen, View, check_slot_is_free, slot_key
-from protocol.terms import PPM, AuditTerms
+from protocol.terms import PPM, AuditTerms, TaskTerms
 from tests.protocol import builders
 from tests.protocol.builders import (
     DOMAIN,
@@ -49,6 +50,18 @@ def test_everything_that_a_peer_remembers_has_a_limit(name, limit):
     assert len(remembered) == limit
     assert 0 not in remembered
     assert limit in remembered
+
+
+def test_what_is_remembered_of_a_task_lasts_as_long_as_its_audit():
+    """A miner keeps no work that its peers have forgotten, and they none that it has."""
+    tasks_an_hour, terms = 4 * 3_600, AuditTerms()
+    audited_ms = TaskTerms(1_000, 300_000).life_ms_max + terms.window_ms
+    assert tasks_an_hour * audited_ms / 3_600_000 <= view.SEEN_TASKS_MAX == WORKS_MAX
+    assert view.SEEN_COMMITMENTS_MAX == view.SEEN_AUDITS_MAX == 2 * view.SEEN_TASKS_MAX
+    # Two verdicts on each commitment of a newcomer that the dice select.
+    verdicts_each = 2 * terms.newcomer_ppm / PPM
+    each = 1 + 2 * (1 + verdicts_each)
+    assert each * view.SEEN_TASKS_MAX <= view.SEEN_STATEMENTS_MAX <= view.SEEN_MESSAGES_MAX
 
 
 def test_the_latest_epoch_is_the_one_with_the_highest_number():
