@@ -68,6 +68,8 @@ async def offer_for(seconds, guard, network, folder):
         key=MINER,
         domain=DOMAIN,
         beacons=SimpleNamespace(want=lambda deadline_ms: None),
+        accuse=lambda found: None,
+        seen=Seen(),
         data_dir=folder,
         host=Host(),
         lookup=None,
