@@ -66,4 +66,16 @@ contract SoftFloatTest is Base {
         uint256 exponent = (uint256(half) >> 10) & 31;
         vm.assertTrue(SoftFloat.isFiniteHalf(half) == (exponent != 31), "by its exponent");
     }
+
+    function test_what_is_infinite() public pure {
+        uint256 most = INFINITY - 1;
+        vm.assertEq(SoftFloat.toHalf(INFINITY), SoftFloat.HALF_INFINITY, "a half");
+        vm.assertEq(SoftFloat.toHalf(SIGN | INFINITY), 0x8000 | SoftFloat.HALF_INFINITY, "below zero");
+        vm.assertEq(SoftFloat.multiply(INFINITY, 1), INFINITY, "times the least");
+        vm.assertEq(SoftFloat.multiply(SIGN | 1, INFINITY), SIGN | INFINITY, "either way");
+        vm.assertEq(SoftFloat.multiply(INFINITY, SIGN), NOT_A_NUMBER, "times zero");
+        vm.assertEq(SoftFloat.add(INFINITY, SIGN | most), INFINITY, "less the most");
+        vm.assertEq(SoftFloat.add(most, most), INFINITY, "twice the most");
+        vm.assertEq(SoftFloat.subtract(INFINITY, INFINITY), NOT_A_NUMBER, "less itself");
+    }
 }
