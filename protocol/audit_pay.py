@@ -10,10 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.audit import SKETCH_BYTES, Audits, AuditVerdict
 from protocol.audit_draw import AUDITORS_PER_WORK, steps_each
-from protocol.messages import TaskAnnouncement
 from protocol.pay import SignedVoucher
 from protocol.schema import Address, Encoded, Hash
 
@@ -50,14 +48,14 @@ def audit_fee_wei(price_wei: int, steps: int, checked: int) -> int:
     return min(price_wei, fee_wei)
 
 
-def audit_reserve_wei(task: TaskAnnouncement) -> int:
-    """The most that all auditors of one miner's work for a task can earn; 0 where nobody is drawn."""
-    if task.audits != Audits.PUBLIC:
+def reserve_wei(price_wei: int, units: int, audits: int) -> int:
+    """The most that all auditors of one miner's work for a task can earn; 0 where nobody is drawn.
+
+    :param price_wei: of the task. :param units: that were announced. :param audits: an `Audits`.
+    """
+    if audits != Audits.PUBLIC:
         return 0
-    units = task.work.units
-    return AUDITORS_PER_WORK * audit_fee_wei(
-        task.price_micro_cai * WEI_PER_MICRO_CAI, units, steps_each(units)
-    )
+    return AUDITORS_PER_WORK * audit_fee_wei(price_wei, units, steps_each(units))
 
 
 def shows_work(verdict: AuditVerdict) -> bool:

@@ -15,6 +15,7 @@ from typing import Final
 
 import trio
 
+from node.coordinator.audit_reserve import TASKS_MAX, AuditReserve
 from node.coordinator.buyer_auditing import BuyerAuditor
 from node.coordinator.buyer_audits import BuyerAudits
 from node.coordinator.catalogue import Catalogue
@@ -47,10 +48,13 @@ from protocol.evidence import Evidence, Offence
 from protocol.hashing import sha256
 from protocol.messages import Offer, Source
 from protocol.receipt import Receipt
+from protocol.rules.tasks import TASK_LIFE_MS_MAX
 from protocol.statement import Statement
 from protocol.terms import PPM
 from protocol.work import SourceRole
 
+RESERVE_LOOK_S: Final = 5.0
+"""Between two looks at what is set aside for auditors."""
 NO_DEPOSIT: Final = "no_deposit"
 NO_OFFER: Final = "no_offer"
 TOLD_OTHERWISE: Final = frozenset({NO_DEPOSIT, NO_OFFER, "starting"})
@@ -130,6 +134,9 @@ class Coordinator:
         self._catalogue = catalogue
         self._purse = purse
         self._price_max_micro_cai = price_max_micro_cai
+        packages = {item.model_id: item for item in audits.packages}
+        # A verdict that cannot be checked is not paid.
+        self.reserve = AuditReserve(purse, lambda model_id: bool(audits.percent) and model_id in packages)
         parameters = peer.network.parameters
         self.engine = CoordinatorEngine(
             EngineParameters(
@@ -140,12 +147,12 @@ class Coordinator:
             purse,
             journal,
             lambda: os.urandom(32),
+            self.reserve,
         )
         self.request_files = RequestFiles(
             peer.data_dir, fetch_over(peer.host, peer.lookup), self._miners_that_offer
         )
         self._shell = EngineShell(self.engine, peer, purse, journal)
-        packages = {item.model_id: item for item in audits.packages}
         self.buyer_audits = BuyerAudits(
             audits.percent,
             self.engine.experience,
@@ -153,7 +160,7 @@ class Coordinator:
             coin=lambda: secrets.randbelow(PPM),
             new_dice=lambda: os.urandom(32),
         )
-        self.verdict_pay = VerdictPay(peer, purse, promises)
+        self.verdict_pay = VerdictPay(peer, purse, promises, self.reserve)
         self.auditor = BuyerAuditor(peer, self.buyer_audits, packages, self.receipt, self.verdict_pay)
         self._shell.on_delivered = self.auditor.delivered
 
@@ -332,8 +339,24 @@ class Coordinator:
         """
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.request_files.run)
+            self._set_aside_again()
             nursery.start_soon(self.auditor.run)
+            nursery.start_soon(self._keep_reserve)
             await self._shell.run()
+
+    def _set_aside_again(self) -> None:
+        """After a restart: for auditors of work that was delivered and of which verdicts may count."""
+        terms = self._peer.view.audit_terms
+        since_ms = now_ms() - terms.window_ms - TASK_LIFE_MS_MAX
+        for task, commitment in self._journal.ended.delivered_since(since_ms, TASKS_MAX):
+            if terms.ends_at_ms(task.message.deadline_ms) > now_ms():
+                self.reserve.hold(task.digest, task.message)
+                self.reserve.delivered(task.digest, commitment)
+
+    async def _keep_reserve(self) -> None:
+        while True:
+            await trio.sleep(RESERVE_LOOK_S)
+            self.reserve.look(self._peer.view, now_ms())
 
     def _place(self, request: ImageRequest, key: str, body_hash: bytes) -> Watch:
         sources = {sha256(source): source for source in (request.source,) if source}

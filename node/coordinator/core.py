@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from node.coordinator.audit_reserve import AuditReserve
 from node.coordinator.choice import Experience
 from node.coordinator.orders import Book
 from node.coordinator.snapshots import snapshot_of
@@ -65,11 +66,14 @@ class Core:
         signer: SignerPort,
         purse: PursePort,
         journal: JournalPort,
+        reserve: AuditReserve | None = None,
     ) -> None:
+        """:param reserve: for auditors; by default nothing is set aside."""
         self.parameters = parameters
         self.market = market
         self.signer = signer
         self.purse = purse
+        self.reserve = AuditReserve(purse) if reserve is None else reserve
         self.journal = journal
         self.experience = Experience()
         self.book = Book(signer.domain)

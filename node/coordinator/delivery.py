@@ -169,6 +169,7 @@ class Deliveries:
         received = ResultReceived(order.order_id, rank, commitment.encoded, engine.unix_ms(now_ms))
         engine.record(received, {sha256(output): output})
         engine.purse.release(reserved_wei)
+        engine.reserve.delivered(task.task_id, commitment)
         engine.experience.note_success(turn.miner)
         engine.counts.orders_delivered += 1
         return [

@@ -60,7 +60,8 @@ class Drawing:
         """
         choice = self.choice(request, (), now_ms)
         if choice.free:
-            self._core.purse.require(min(_price_wei(choice, [miner]) for miner in choice.free))
+            needed = (self._needed_wei(request, choice, [miner]) for miner in choice.free)
+            self._core.purse.require(min(needed))
 
     def draw(self, order: Order, now_ms: int) -> list[Action]:
         """Announce a task for an order, if somebody is free for it.
@@ -80,7 +81,7 @@ class Drawing:
         assigned = [place.miner for place in ranking if place.passed_over == PassedOver.ASSIGNED]
         if not assigned:
             raise NoMiner("no miner that can do it was among the first of the draw")
-        core.purse.require(_price_wei(choice, assigned))
+        core.purse.require(self._needed_wei(order.request, choice, assigned))
         task_input, price = self._input(order), choice.price(assigned)
         at_ms = core.unix_ms(now_ms)
         announcement = TaskAnnouncement(
@@ -105,6 +106,7 @@ class Drawing:
         core.record(TaskDrawn(order.order_id, task_id, announcement.encode(), task_input.encode()))
         order.live_task.begun_ms = now_ms
         core.purse.hold(order.live_task.reserved_wei)
+        core.reserve.hold(task_id, announcement)
         return self.announce(order)
 
     def announce(self, order: Order) -> list[Action]:
@@ -159,6 +161,11 @@ class Drawing:
 
     # Internals
 
+    def _needed_wei(self, request: OrderRequest, choice: Choice, assigned: Sequence[bytes]) -> int:
+        """For a task of these miners and its auditors."""
+        price_micro_cai = choice.price(assigned).whole_micro_cai
+        return price_micro_cai * WEI_PER_MICRO_CAI + self._core.reserve.needed_wei(request, price_micro_cai)
+
     def _epoch(self) -> EpochView:
         """:raises NotReady: nothing can be announced now."""
         reason = self._core.market.reason_not_ready()
@@ -198,7 +205,3 @@ class Drawing:
         work_ms = TYPICAL_TIMES * typical_ms * request.typical_permille // 1000
         each_ms = terms.head_start_ms + self._core.parameters.progress_timeout_ms + work_ms
         return min(terms.life_ms_max, len(assigned) * each_ms + SPARE_MS)
-
-
-def _price_wei(choice: Choice, assigned: Sequence[bytes]) -> int:
-    return choice.price(assigned).whole_micro_cai * WEI_PER_MICRO_CAI

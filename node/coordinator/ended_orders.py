@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from node.coordinator.journal_file import read_row
+from node.coordinator.journal_file import JournalUnavailable, read_row
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, OrderCancelled, OrderFailed, Record, ResultReceived
 from node.coordinator.snapshots import OrderSnapshot
 from protocol.draw import EpochView
 from protocol.messages import ResultCommitment, TaskAcceptance, TaskAnnouncement
 from protocol.receipt import Receipt
-from protocol.statement import Domain, open_statement
+from protocol.statement import Domain, Statement, open_statement
 
 OUTCOMES_MAX: Final = 10_000
 """Ended orders that are remembered, with their receipts; the oldest is forgotten first."""
@@ -123,6 +123,30 @@ class EndedOrders:
         run("DELETE FROM uses WHERE order_id IN (SELECT order_id FROM ended WHERE task_id = ?)", (task_id,))
         run("DELETE FROM ended WHERE task_id = ?", (task_id,))
         run("DELETE FROM blobs WHERE hash NOT IN (SELECT hash FROM uses)")
+
+    def delivered_since(
+        self, since_ms: int, most: int
+    ) -> list[tuple[Statement[TaskAnnouncement], Statement[ResultCommitment]]]:
+        """Announcements and commitments of orders that were delivered since then, the newest first.
+
+        :param since_ms: Unix milliseconds. :param most: so many.
+        :raises JournalUnavailable: the file failed.
+        """
+        query = (
+            "SELECT announcement, commitment FROM ended WHERE announcement IS NOT NULL AND ended_at_ms >= ? "
+            "ORDER BY rowid DESC LIMIT ?"
+        )
+        try:
+            rows = self._connection.execute(query, (since_ms, most)).fetchall()
+        except sqlite3.Error as error:
+            raise JournalUnavailable(f"the journal cannot be read: {error}") from error
+        return [
+            (
+                open_statement(self._domain, announcement, TaskAnnouncement),
+                open_statement(self._domain, commitment, ResultCommitment),
+            )
+            for announcement, commitment in rows
+        ]
 
     def epochs(self) -> set[int]:
         """Epochs that receipts need."""

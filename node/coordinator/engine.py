@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping
 
+    from node.coordinator.audit_reserve import AuditReserve
     from node.coordinator.ports import JournalPort, MarketPort, PursePort, SignerPort
 
 ORDERS_MAX: Final = 256
@@ -70,9 +71,10 @@ class CoordinatorEngine:
         purse: PursePort,
         journal: JournalPort,
         new_salt: Callable[[], bytes],
+        reserve: AuditReserve | None = None,
     ) -> None:
-        """:param new_salt: gives 32 unpredictable bytes."""
-        self._core = core = Core(parameters, market, signer, purse, journal)
+        """:param new_salt: gives 32 unpredictable bytes. :param reserve: as of `Core`."""
+        self._core = core = Core(parameters, market, signer, purse, journal, reserve)
         self.market, self.book = market, core.book
         self.counts, self.experience = core.counts, core.experience
         self._drawing = Drawing(core, new_salt)
@@ -114,6 +116,7 @@ class CoordinatorEngine:
         self._core.record(OrderCancelled(order_id, reason, self._core.unix_ms(now_ms)))
         if task is not None:
             self._core.purse.release(task.reserved_wei)
+            self._core.reserve.release(task.task_id)
         self._core.counts.orders_cancelled += 1
         return [*actions, *self.draw_queued(now_ms)]
 
@@ -206,6 +209,7 @@ class CoordinatorEngine:
         self._core.record(OrderFailed(order.order_id, kind, reason, self._core.unix_ms(now_ms)))
         if task is not None:
             self._core.purse.release(task.reserved_wei)
+            self._core.reserve.release(task.task_id)
         self._core.counts.orders_failed += 1
         task_id = b"" if task is None else task.task_id
         return [*actions, Finish(order.order_id, task_id, Failure(kind, reason))]
@@ -316,6 +320,7 @@ class CoordinatorEngine:
         actions = self._turns.deliveries.dismiss(order, reason)
         self._core.record(TaskEnded(order.order_id, ending, retry_at_ms))
         self._core.purse.release(task.reserved_wei)
+        self._core.reserve.release(task.task_id)
         return actions
 
 

@@ -48,6 +48,7 @@ def resume(
         _tell_time(core, order, now_ms)
     for order in core.book.tasks.values():
         core.purse.hold(order.live_task.reserved_wei)
+        core.reserve.hold(order.live_task.task_id, order.live_task.message)
         for turn in order.live_task.turns:
             if turn.paid_wei:
                 core.purse.promise(turn.miner, turn.total_wei, 0, turn.paid_wei)

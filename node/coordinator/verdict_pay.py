@@ -28,6 +28,7 @@ from protocol.sketch import unpack_bins
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from node.coordinator.audit_reserve import AuditReserve
     from node.inference.jobs.audit_job import Audited
     from node.inference.packages.package import ModelPackage
     from node.pay.audit_promises import AuditPromises
@@ -74,10 +75,11 @@ def sketches_hold(claimed: Sequence[CheckedStep], own: Sequence[CheckedStep], ru
 class VerdictPay:
     """One coordinator's. :ivar counts: of verdicts. :ivar words: by task, for whoever asks."""
 
-    def __init__(self, peer: Peer, purse: Purse, promises: AuditPromises) -> None:
+    def __init__(self, peer: Peer, purse: Purse, promises: AuditPromises, reserve: AuditReserve) -> None:
+        """:param reserve: what was set aside for it."""
         self.counts = VerdictPayCounts()
         self.words: Bounded[bytes, tuple[str, ...]] = Bounded(TOLD_MAX)
-        self._peer, self._purse, self._promises = peer, purse, promises
+        self._peer, self._purse, self._promises, self._reserve = peer, purse, promises, reserve
 
     async def settle(
         self,
@@ -110,9 +112,13 @@ class VerdictPay:
         fee_wei = audit_fee_wei(
             task.message.price_micro_cai * WEI_PER_MICRO_CAI, task.message.work.units, drawn
         )
+        slot = verdict.message.slot()
         try:
+            if self._promises.was_paid(auditor, slot):
+                return
             await self._purse.load_account(auditor)
-            voucher = self._promises.promise(auditor, verdict.message.slot(), fee_wei)
+            self._reserve.take(task.digest, fee_wei)
+            voucher = self._promises.promise(auditor, slot, fee_wei)
         except (ChainError, ContractReverted, DepositUsedUp, MustNotPromise) as error:
             self.counts.not_promised += 1
             self._tell(task.digest, auditor, f"is not paid for its verdict: {error}")

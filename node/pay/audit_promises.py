@@ -31,6 +31,14 @@ class AuditPromises:
     def __init__(self, connection: sqlite3.Connection, purse: Purse) -> None:
         self._connection, self._purse = connection, purse
 
+    def was_paid(self, auditor: bytes, slot: bytes) -> bool:
+        """Whether the pay for a verdict was promised. :raises MustNotPromise: the file fails."""
+        query = "SELECT 1 FROM audits_paid WHERE auditor = ? AND slot = ?"
+        try:
+            return self._connection.execute(query, (auditor, slot)).fetchone() is not None
+        except sqlite3.Error as error:
+            raise MustNotPromise(f"the table of paid audits failed ({error}); nothing was signed") from error
+
     def promise(self, auditor: bytes, slot: bytes, fee_wei: int) -> SignedVoucher | None:
         """Promise an auditor the pay for a verdict, unless it was promised before: then None. Synchronous.
 

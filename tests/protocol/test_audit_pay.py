@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.audit import SKETCH_BYTES, AuditReason, Audits, CheckedStep, Verdict
 from protocol.audit_draw import AUDITORS_PER_WORK, drawn_steps, steps_each
-from protocol.audit_pay import audit_fee_wei, audit_reserve_wei, shows_work
+from protocol.audit_pay import audit_fee_wei, reserve_wei, shows_work
 from protocol.terms import PPM, AuditTerms
 from tests.protocol import builders
 from tests.protocol.strategies import lawful
@@ -41,22 +41,18 @@ def test_more_steps_to_check_earn_no_less_and_of_longer_work_no_more(price_wei, 
 @lawful
 @given(st.integers(0, 2**64 - 1), counts, st.data())
 def test_what_is_set_aside_pays_all_auditors_of_work_of_any_length(price_micro_cai, units, data):
-    task = dataclasses.replace(
-        builders.announcement(), price_micro_cai=price_micro_cai, work=builders.work(units)
-    )
     done = data.draw(st.integers(1, units))
     price_wei = price_micro_cai * WEI_PER_MICRO_CAI
     fees = [
         audit_fee_wei(price_wei, units, len(drawn_steps(bytes(32), done, place)))
         for place in range(AUDITORS_PER_WORK)
     ]
-    assert sum(fees) <= audit_reserve_wei(task) <= AUDITORS_PER_WORK * price_wei
+    assert sum(fees) <= reserve_wei(price_wei, units, Audits.PUBLIC) <= AUDITORS_PER_WORK * price_wei
 
 
 def test_of_a_task_that_is_its_buyers_alone_to_audit_nothing_is_set_aside():
-    task = builders.announcement()
-    assert audit_reserve_wei(task) > 0
-    assert audit_reserve_wei(dataclasses.replace(task, audits=Audits.BUYER_ONLY)) == 0
+    assert reserve_wei(10**16, 20, Audits.PUBLIC) == 2 * audit_fee_wei(10**16, 20, 3)
+    assert reserve_wei(10**16, 20, Audits.BUYER_ONLY) == 0
 
 
 def test_at_the_usual_rate_audits_add_an_eightieth_to_what_pictures_cost():

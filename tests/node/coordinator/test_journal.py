@@ -137,6 +137,12 @@ async def test_a_result_and_its_receipt_outlive_a_restart(tmp_path):
         task_id = found.receipt.announcement.digest
         assert journal.ended.find_task(task_id).order_id == found.order_id
         assert journal.ended.find_task(bytes(32)) is None
+        delivered = journal.ended.delivered_since(0, 100)
+        receipt = found.delivered.receipt
+        assert (receipt.announcement, receipt.commitment) in delivered
+        assert len(delivered) > 1
+        assert journal.ended.delivered_since(0, 1) == delivered[:1]
+        assert journal.ended.delivered_since(1 << 62, 100) == []
 
 
 def test_outcomes_are_bounded(tmp_path, monkeypatch):

@@ -55,16 +55,22 @@ class Desk:
     """One coordinator's pay of verdicts. :ivar promised: of what was asked for, and how that ends."""
 
     def __init__(self, monkeypatch):
-        self.promised, self.brought, self.failure = [], [], None
+        self.promised, self.brought, self.taken, self.failure = [], [], [], None
         self.voucher = SignedVoucher.of(FEE_WEI, FEE_WEI, bytes(65))
         peer = SimpleNamespace(host="host", lookup="lookup")
-        self.pay = VerdictPay(peer, SimpleNamespace(load_account=self.load_account), self)
+        self.pay = VerdictPay(peer, SimpleNamespace(load_account=self.load_account), self, self)
         monkeypatch.setattr(verdict_pay, "thresholds_of", lambda package: class_a())
         monkeypatch.setattr(verdict_pay, "bring_pay", self.bring)
 
     async def load_account(self, auditor):
         if isinstance(self.failure, ChainUnreachable):
             raise self.failure
+
+    def was_paid(self, auditor, slot):
+        return self.voucher is None
+
+    def take(self, task_id, fee_wei):
+        self.taken.append((task_id, fee_wei))
 
     def promise(self, auditor, slot, fee_wei):
         if isinstance(self.failure, DepositUsedUp | MustNotPromise):
@@ -99,6 +105,7 @@ async def test_a_verdict_whose_sketches_hold_is_paid(desk):
     assert desk.promised == [(AUDITOR.address, said.slot(), FEE_WEI)]
     assert desk.brought == [(AUDITOR.address, AuditPay(TASK.digest, said.miner, desk.voucher))]
     assert desk.words == (f"{NAME} is paid {format_cai(FEE_WEI)} for its verdict",)
+    assert desk.taken == [(TASK.digest, FEE_WEI)]
 
 
 async def test_attack_a_lazy_auditor_writes_sketches_that_it_has_not_computed(desk):
@@ -153,7 +160,7 @@ async def test_an_auditor_that_is_away_is_promised_its_pay_all_the_same(desk):
 async def test_a_verdict_that_was_paid_before_is_not_told_of_again(desk):
     desk.voucher = None
     await desk.settle()
-    assert (desk.brought, desk.pay.counts.paid, desk.pay.words) == ([], 0, {})
+    assert (desk.taken, desk.brought, desk.pay.counts.paid, desk.pay.words) == ([], [], 0, {})
 
 
 async def test_no_more_is_remembered_than_the_bound(desk):

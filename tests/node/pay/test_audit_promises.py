@@ -43,7 +43,9 @@ async def test_what_a_coordinator_promises_an_auditor_takes(opened, tmp_path):
 
 async def test_a_verdict_that_is_heard_again_is_not_paid_again_even_after_a_restart(opened):
     promises, purse, connection = await opened()
+    assert not promises.was_paid(AUDITOR, SLOT)
     assert promises.promise(AUDITOR, SLOT, 30) is not None
+    assert promises.was_paid(AUDITOR, SLOT)
     assert promises.promise(AUDITOR, SLOT, 30) is None
     connection.close()
     promises, purse, _ = await opened()
@@ -65,6 +67,8 @@ async def test_a_file_that_fails_promises_nothing(opened):
     connection.execute("DROP TABLE audits_paid")
     with pytest.raises(MustNotPromise, match="nothing was signed"):
         promises.promise(AUDITOR, SLOT, 30)
+    with pytest.raises(MustNotPromise, match="nothing was signed"):
+        promises.was_paid(AUDITOR, SLOT)
     assert (purse.free_wei, purse.total_after(AUDITOR, 0)) == (100, 0)
 
 
