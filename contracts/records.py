@@ -157,9 +157,14 @@ class ReportedOffence:
     reporter: bytes
     """Whose the reward is as it stands, 20 bytes."""
     since_block: int
-    """Of the report, or of the commitment by which it was taken over."""
+    """Of the report, or of the commitment by which it was taken over; 0 once nobody can take it any more."""
     reward_wei: int
     """0 once it is claimed."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its reporter has shown that it had committed: nobody takes the reward any more."""
+        return self.since_block == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

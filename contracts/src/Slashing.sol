@@ -33,6 +33,10 @@ contract Slashing is ISlashing, EIP712 {
     /// @dev Begins the key of a fault, which must not be that of an equivocation.
     bytes32 private constant FAULT = keccak256("cuckoo/fault/1");
     uint256 private constant MAX_PRIORITY_BLOCKS = 100_000;
+    /// @dev Part of the time for commitments in which the reporter alone may show one.
+    uint256 private constant SETTLING_PART = 4;
+    /// @dev A commitment so old at the report cannot be made by who sees the report and holds it back for a while.
+    uint256 private constant MAX_DEPTH = 8;
 
     /// @inheritdoc ISlashing
     address public immutable STAKING;
@@ -86,8 +90,9 @@ contract Slashing is ISlashing, EIP712 {
         PackedEvidence storage evidence = _evidence[evidenceKey];
         reward = evidence.rewardMicro * MICRO;
         if (reward == 0) revert NothingToClaim(evidenceKey);
-        uint256 lastBlock = evidence.since + PRIORITY_BLOCKS;
-        if (block.number <= lastBlock) revert PriorityOpen(lastBlock);
+        uint256 since = evidence.since;
+        uint256 lastBlock = since + PRIORITY_BLOCKS;
+        if (since != 0 && block.number <= lastBlock) revert PriorityOpen(lastBlock);
         evidence.rewardMicro = 0;
         address reporter = evidence.reporter;
         emit RewardClaimed(evidenceKey, reporter, reward);
@@ -199,14 +204,27 @@ contract Slashing is ISlashing, EIP712 {
         PackedEvidence storage evidence = _evidence[key];
         address from = evidence.reporter;
         if (from == address(0)) revert NothingToClaim(key);
+        uint256 since = evidence.since;
         uint256 committed = committedAt[commitmentOf(msg.sender, evidenceHash, salt)];
-        bool earlier = committed != 0 && committed < evidence.since;
-        if (!earlier || block.number > committed + PRIORITY_BLOCKS) {
-            revert NoPriority(committed, evidence.since);
+        bool earlier = committed != 0 && committed < since;
+        if (!earlier || block.number > committed + PRIORITY_BLOCKS) revert NoPriority(committed, since);
+        if (msg.sender == from) {
+            // Who has committed and reported keeps the reward: no commitment is older than block 0.
+            if (committed + _depth() <= since) committed = 0;
+        } else {
+            uint256 reporters = since + PRIORITY_BLOCKS / SETTLING_PART;
+            if (block.number <= reporters) revert PriorityOpen(reporters);
+            evidence.reporter = msg.sender;
         }
-        evidence.reporter = msg.sender;
         evidence.since = uint40(committed);
         emit PriorityTaken(key, from, msg.sender);
+    }
+
+    /// @dev Blocks from a commitment to the report after which nobody takes the reward any more.
+    function _depth() private view returns (uint256) {
+        uint256 depth = PRIORITY_BLOCKS / MAX_DEPTH;
+        if (depth == 0) return 1;
+        return depth < MAX_DEPTH ? depth : MAX_DEPTH;
     }
 
     /// @dev Reverts unless the two statements are evidence.

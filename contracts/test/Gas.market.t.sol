@@ -84,6 +84,7 @@ contract GasMarketTest is LivedFixture {
         vm.roll(vm.getBlockNumber() + 8);
         vm.prank(STRANGER);
         slashing.equivocation(3, slot, keccak256("A"), a, keccak256("B"), b);
+        vm.roll(vm.getBlockNumber() + 65);
         slashing.takePriority(3, slot, keccak256("A"), a, keccak256("B"), b, "salt");
         measure("takePriority", 70_000);
     }

@@ -38,6 +38,11 @@ contract SlashingPriorityTest is Fixture {
         slashing.equivocation(KIND, SLOT, BODY_A, signatureA, BODY_B, signatureB);
     }
 
+    /// @dev Past the quarter of the time that is the reporter's.
+    function reportersTimeOver() internal {
+        later(65);
+    }
+
     function takeAs(address account, bytes32 salt) internal {
         vm.prank(account);
         slashing.takePriority(KIND, SLOT, BODY_A, signatureA, BODY_B, signatureB, salt);
@@ -59,6 +64,7 @@ contract SlashingPriorityTest is Fixture {
         commit(REPORTER, SALT);
         later(3);
         reportAs(COPYIST);
+        reportersTimeOver();
         vm.expectEmit(address(slashing));
         emit ISlashing.PriorityTaken(key(), COPYIST, REPORTER);
         takeAs(REPORTER, SALT);
@@ -76,6 +82,7 @@ contract SlashingPriorityTest is Fixture {
         bytes memory signatureC = signDigest(NODE_KEY, slashing.statementDigest(KIND, SLOT, bodyC));
         vm.prank(COPYIST);
         slashing.equivocation(KIND, SLOT, bodyC, signatureC, BODY_A, signatureA);
+        reportersTimeOver();
         takeAs(REPORTER, SALT);
         later(257);
         uint256 reward = slashing.claimReward(key());
@@ -127,6 +134,7 @@ contract SlashingPriorityTest is Fixture {
         vm.assertEq(slashing.committedAt(commitment), first, "nor does it make the commitment younger");
         later(1);
         reportAs(COPYIST);
+        reportersTimeOver();
         vm.expectPartialRevert(ISlashing.NoPriority.selector);
         takeAs(COPYIST, SALT);
         takeAs(REPORTER, SALT);
@@ -151,6 +159,7 @@ contract SlashingPriorityTest is Fixture {
         commit(REPORTER, SALT);
         later(1);
         reportAs(COPYIST);
+        reportersTimeOver();
         takeAs(REPORTER, SALT);
         takeAs(ANN, SALT);
         vm.expectPartialRevert(ISlashing.NoPriority.selector);
@@ -201,5 +210,54 @@ contract SlashingPriorityTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(ISlashing.SameStatement.selector));
         vm.prank(REPORTER);
         slashing.takePriority(KIND, SLOT, BODY_A, signatureA, BODY_A, signatureA, SALT);
+    }
+
+    /// @dev The cheat knows its offence before anybody else, and let others report it to have their reward.
+    function test_attack_a_cheat_that_committed_to_its_own_offence_takes_no_reporters_reward() public {
+        commit(COPYIST, SALT);
+        later(3);
+        commit(REPORTER, SALT);
+        later(8);
+        reportAs(REPORTER);
+        uint256 lastBlock = vm.getBlockNumber() + 64;
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.PriorityOpen.selector, lastBlock));
+        takeAs(COPYIST, SALT);
+        later(64);
+        vm.expectRevert(abi.encodeWithSelector(ISlashing.PriorityOpen.selector, lastBlock));
+        takeAs(COPYIST, SALT);
+        takeAs(REPORTER, SALT);
+        later(1);
+        vm.expectPartialRevert(ISlashing.NoPriority.selector);
+        takeAs(COPYIST, SALT);
+        vm.assertEq(slashing.evidenceOf(key()).since, 0, "settled");
+        uint256 reward = slashing.claimReward(key());
+        vm.assertTrue(reward != 0, "there is something to gain");
+        vm.assertEq(token.balanceOf(REPORTER), reward, "whose it is, at once");
+        vm.assertEq(token.balanceOf(COPYIST), 0, "the cheat's");
+    }
+
+    /// @dev Who had not shown its commitment in its quarter of the time loses to an older one.
+    function test_a_reporter_that_does_not_show_its_commitment_is_not_safe() public {
+        commit(COPYIST, SALT);
+        later(1);
+        commit(REPORTER, SALT);
+        later(8);
+        reportAs(REPORTER);
+        reportersTimeOver();
+        takeAs(COPYIST, SALT);
+        vm.assertEq(reporter(), COPYIST, "the earliest");
+    }
+
+    /// @dev Who sees a report and holds it back for less than eight blocks cannot commit and report before it.
+    function test_attack_a_commitment_shortly_before_a_copied_report_keeps_no_reward() public {
+        commit(REPORTER, SALT);
+        later(1);
+        commit(COPYIST, SALT);
+        later(7);
+        reportAs(COPYIST);
+        takeAs(COPYIST, SALT);
+        later(64);
+        takeAs(REPORTER, SALT);
+        vm.assertEq(reporter(), REPORTER, "the earliest");
     }
 }

@@ -278,6 +278,7 @@ contract SlashingStepTest is TraceFixture {
         vm.roll(vm.getBlockNumber() + 2);
         vm.prank(ANN);
         slashing.proveFault(proof);
+        vm.roll(vm.getBlockNumber() + 65);
         vm.prank(BEN);
         vm.expectPartialRevert(ISlashing.NoPriority.selector);
         slashing.takeFaultPriority(proof, "salt");
@@ -285,6 +286,30 @@ contract SlashingStepTest is TraceFixture {
         slashing.takeFaultPriority(proof, "salt");
         bytes32 key = slashing.offenceKeyOf(5, node, digestOfAnnouncement(shown.announcement));
         vm.assertEq(slashing.evidenceOf(key).reporter, REPORTER, "whose it is");
+    }
+
+    /// @dev A cheat commits to evidence of its own false step from a second account, and lets an auditor report it.
+    function test_attack_a_cheat_takes_back_the_share_of_who_proved_its_fault() public {
+        bytes memory proof = evidence(plan());
+        bytes32 hash = keccak256(proof);
+        vm.prank(BEN);
+        slashing.commitEvidence(slashing.commitmentOf(BEN, hash, "salt"));
+        vm.roll(vm.getBlockNumber() + 1);
+        vm.prank(REPORTER);
+        slashing.commitEvidence(slashing.commitmentOf(REPORTER, hash, "salt"));
+        vm.roll(vm.getBlockNumber() + 8);
+        vm.startPrank(REPORTER);
+        slashing.proveFault(proof);
+        slashing.takeFaultPriority(proof, "salt");
+        vm.stopPrank();
+        vm.roll(vm.getBlockNumber() + 65);
+        vm.prank(BEN);
+        vm.expectPartialRevert(ISlashing.NoPriority.selector);
+        slashing.takeFaultPriority(proof, "salt");
+        uint256 reward =
+            slashing.claimReward(slashing.offenceKeyOf(5, node, digestOfAnnouncement(shown.announcement)));
+        vm.assertTrue(reward != 0, "there is something to gain");
+        vm.assertEq(token.balanceOf(REPORTER), reward, "whose it is");
     }
 
     function test_attack_a_commitment_to_what_is_no_evidence() public {

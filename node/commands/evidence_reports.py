@@ -152,6 +152,8 @@ async def status_of(clients: Clients, offence: Offence) -> str:
     reporter = f"reported by 0x{reported.reporter.hex()}"
     if not reported.reward_wei:
         return f"{reporter}; the reward is paid"
+    if reported.is_settled:
+        return f"{reporter}; {format_cai(reported.reward_wei)} can be claimed"
     last_block = reported.since_block + await slashing.priority_blocks()
     return f"{reporter}; {format_cai(reported.reward_wei)} can be claimed after block {last_block}"
 

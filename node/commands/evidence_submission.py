@@ -19,15 +19,15 @@ from contracts.records import SlashOutcome
 from contracts.transactions import Sender
 from node.commands.evidence_reports import Report, key_of
 from node.commands.report_file import BegunReport, begin_report, begun_report, end_report
-from node.commands.report_priority import ReportFacts, Step, is_stale, next_step
+from node.commands.report_priority import SETTLING_PART, ReportFacts, Step, is_stale, next_step
 from protocol.errors import Refusal
 
 WATCH_POLL_S: Final = 1.0
 """Between two looks at the contract."""
 WEI_PER_GWEI: Final = 10**9
-GAS_OF_A_REPORT: Final = 300_000
-"""Of commitment, report and claim together, with some to spare; `take_priority` adds about a third."""
-GAS_OF_A_FAULT: Final = 500_000
+GAS_OF_A_REPORT: Final = 350_000
+"""Of commitment, report, `take_priority` and claim together, with some to spare."""
+GAS_OF_A_FAULT: Final = 800_000
 """Likewise, of a fault that the contract has to compute: at most so much, whatever the model."""
 RACES: Final = frozenset({"EvidenceSpent", "OffenceSpent", "NoPriority", "NothingToClaim", "PriorityOpen"})
 """Refusals that say that the chain has gone on since it was looked at."""
@@ -74,7 +74,7 @@ async def submit_with_priority(submission: Submission, show: Callable[[SlashOutc
         try:
             facts = await _look(submission, begun, key, priority_blocks)
             step = next_step(facts)
-            if step is not waited_for and step in (Step.AWAIT_DEPTH, Step.AWAIT_CLAIM):
+            if step is not waited_for and step in (Step.AWAIT_DEPTH, Step.AWAIT_TURN, Step.AWAIT_CLAIM):
                 submission.tell(_why_waiting(step, facts))
             waited_for = step
             if step is Step.COMMIT and (begun is None or is_stale(facts)):
@@ -111,7 +111,12 @@ async def _do(
         case Step.REPORT:
             show(await submission.report.send(slashing, reporter))
         case Step.TAKE_PRIORITY if begun is not None and facts.reported is not None:
-            tell(f"0x{facts.reported.reporter.hex()} has reported it, after our commitment; taking it over")
+            if facts.reported.reporter == facts.reporter:
+                tell("showing that we had committed: then nobody takes the reward any more")
+            else:
+                tell(
+                    f"0x{facts.reported.reporter.hex()} has reported it, after our commitment; taking it over"
+                )
             await slashing.take_priority(reporter, submission.report.evidence, begun.salt)
         case Step.CLAIM:
             return await slashing.claim_reward(reporter, key)
@@ -155,8 +160,8 @@ async def _tell_of_cost(submission: Submission, priority_blocks: int, *, goes_on
     if goes_on:
         submission.tell("going on with the report that was begun")
     submission.tell(
-        f"three transactions, about {gas:,} gas at {gas_price_gwei:.3g} gwei, and "
-        f"{priority_blocks} blocks until the reward can be claimed; "
+        f"four transactions, about {gas:,} gas at {gas_price_gwei:.3g} gwei, and "
+        f"{priority_blocks} blocks until the reward can be claimed, if somebody else is faster; "
         "if this is interrupted, the same command goes on"
     )
 
@@ -166,6 +171,11 @@ def _why_waiting(step: Step, facts: ReportFacts) -> str:
         until = facts.committed_block + facts.depth_blocks
         return f"waiting for block {until}, now {facts.block}: a commitment has to be deep before the report"
     assert facts.reported is not None
+    if step is Step.AWAIT_TURN:
+        until = facts.reported.since_block + facts.priority_blocks // SETTLING_PART
+        return (
+            f"waiting for block {until}, now {facts.block}: until then who was faster can show a commitment"
+        )
     until = facts.reported.since_block + facts.priority_blocks
     return (
         f"waiting for block {until}, now {facts.block}: until then an earlier commitment can be shown, "

@@ -151,6 +151,7 @@ async def test_a_false_count_takes_the_stake_and_pays_whoever_committed_first(wo
     assert (outcome.signer, outcome.taken_wei) == (NODE, MINER_STAKE_WEI)
     assert outcome.evidence_key == await world.slashing.offence_key(Fault.STEP_COUNT, NODE, task.task_id)
     assert (await world.slashing.reported(outcome.evidence_key)).reporter == world.ben.address
+    await world.chain.mine(await world.slashing.priority_blocks() // 4)
     await world.slashing.take_priority(world.reporter, evidence, SALT)
     assert (await world.slashing.reported(outcome.evidence_key)).reporter == world.reporter.address
     assert await refused(world.slashing.prove_fault(world.ben, evidence)) == "OffenceSpent"

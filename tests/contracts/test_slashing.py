@@ -160,6 +160,8 @@ async def test_who_copies_a_report_or_shows_the_offence_otherwise_loses_the_rewa
     copy = evidence_of(world.statement(b"one"), world.statement(copied))
     outcome = await world.slashing.submit_equivocation(world.ben, copy)
     assert (await world.slashing.reported(outcome.evidence_key)).reporter == world.ben.address
+    await refused("PriorityOpen", world.slashing.take_priority(world.reporter, evidence, SALT))
+    await world.chain.mine(await world.slashing.priority_blocks() // 4)
     await world.slashing.take_priority(world.reporter, evidence, SALT)
     assert await world.slashing.reported(outcome.evidence_key) == ReportedOffence(
         reporter=world.reporter.address, since_block=at, reward_wei=outcome.reward_wei
@@ -169,6 +171,22 @@ async def test_who_copies_a_report_or_shows_the_offence_otherwise_loses_the_rewa
     await world.slashing.claim_reward(world.ann, outcome.evidence_key)
     after = [await world.token.balance(who.address) for who in (world.reporter, world.ben)]
     assert after == [before[0] + outcome.reward_wei, before[1]]
+
+
+async def test_attack_a_cheat_that_committed_to_its_own_offence_takes_nothing_from_who_reported_it(world):
+    await world.register()
+    evidence = evidence_of(world.statement(b"one"), world.statement(b"other"))
+    await world.slashing.commit(world.ben, evidence, SALT)
+    await world.slashing.commit(world.reporter, evidence, SALT)
+    await world.chain.mine(8)
+    outcome = await world.slashing.submit_equivocation(world.reporter, evidence)
+    await world.slashing.take_priority(world.reporter, evidence, SALT)
+    assert (await world.slashing.reported(outcome.evidence_key)).is_settled
+    await world.chain.mine(100)
+    await refused("NoPriority", world.slashing.take_priority(world.ben, evidence, SALT))
+    before_wei = await world.token.balance(world.reporter.address)
+    await world.slashing.claim_reward(world.ann, outcome.evidence_key)
+    assert await world.token.balance(world.reporter.address) == before_wei + outcome.reward_wei > before_wei
 
 
 async def test_there_is_no_priority_without_a_commitment_or_after_its_time(world):

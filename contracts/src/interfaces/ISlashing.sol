@@ -5,7 +5,8 @@ pragma solidity 0.8.37;
 struct Evidence {
     /// Who gets the reward; zero if there is no such evidence.
     address reporter;
-    /// The block from which `PRIORITY_BLOCKS` count: of the report, or of the commitment that came before it.
+    /// The block from which `PRIORITY_BLOCKS` count: of the report, or of the commitment that came before it; 0 once
+    /// nobody can take the reward any more.
     uint256 since;
     /// Not yet claimed, in wei of CAI.
     uint256 reward;
@@ -25,7 +26,8 @@ interface ISlashing {
     );
     /// @notice Somebody says that it knows evidence, and not yet which.
     event EvidenceCommitted(bytes32 indexed commitment, address indexed account);
-    /// @notice The reward has gone from who reported to who had committed to the evidence before.
+    /// @notice The reward has gone from who reported to who had committed to the evidence before; or, if the two are
+    /// one, it stays there.
     event PriorityTaken(bytes32 indexed evidenceKey, address indexed from, address indexed to);
     /// @notice A reward was paid.
     event RewardClaimed(bytes32 indexed evidenceKey, address indexed reporter, uint256 reward);
@@ -46,7 +48,8 @@ interface ISlashing {
     error OffenceSpent(uint8 fault, address signer, bytes32 slot);
     /// @notice No such evidence was reported, or its reward is paid.
     error NothingToClaim(bytes32 evidenceKey);
-    /// @notice Until the end of block `lastBlock` somebody may show that it had committed to the evidence.
+    /// @notice Until the end of block `lastBlock` somebody may show that it had committed to the evidence: whoever has
+    /// reported it, and after a quarter of that time others.
     error PriorityOpen(uint256 lastBlock);
     /// @notice There is no commitment of the caller's that is older than block `since` and at most
     /// `PRIORITY_BLOCKS` old.
@@ -107,7 +110,10 @@ interface ISlashing {
     function commitEvidence(bytes32 commitment) external;
 
     /// @notice Takes the reward of an offence over from whoever reported it after the caller's commitment. What
-    /// counts is the offence: whoever has shown it by another pair of statements has copied as well.
+    /// counts is the offence: whoever has shown it by another pair of statements has copied as well. The first quarter
+    /// of `PRIORITY_BLOCKS` after the report is the reporter's: who had committed at least an eighth of them, at most
+    /// 8 blocks, before its report keeps the reward for good, and may claim it at once. So nobody can commit to its
+    /// own offence, let others report it, and take their reward.
     /// @param kind As committed to, and so on.
     /// @param slot Of both statements.
     /// @param bodyA Hash of the first body.

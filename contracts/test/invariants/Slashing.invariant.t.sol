@@ -122,7 +122,8 @@ contract SlashingHandler is Base {
         );
         (bool taken,) = address(SLASHING).call(call);
         if (taken != (isOffence && isFirst && inTime)) priorityWasWrong = true;
-        if (taken) _since[key] = committed;
+        // Who had committed eight blocks before its report keeps the reward.
+        if (taken) _since[key] = committed + 8 <= _since[key] ? 0 : committed;
     }
 
     function twoBodies(Said memory a, bytes32 otherBody)

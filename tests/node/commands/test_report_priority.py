@@ -36,10 +36,20 @@ def by(reporter, since, reward_wei=5):
         # Half of its time is over: what follows could not be defended for long enough.
         (facts(229, committed=100), Step.COMMIT),
         (facts(101, committed=100, priority=4), Step.REPORT),
-        (facts(109, committed=100, reported=by(ME, 109)), Step.AWAIT_CLAIM),
+        # Our own report: we show that we had committed, and claim at once.
+        (facts(109, committed=100, reported=by(ME, 108)), Step.TAKE_PRIORITY),
+        (facts(110, committed=100, reported=by(ME, 0)), Step.CLAIM),
+        # A report too soon after its commitment, as of somebody else's copy that we have taken over.
+        (facts(109, committed=100, reported=by(ME, 107)), Step.AWAIT_CLAIM),
+        (facts(109, committed=100, reported=by(ME, 100)), Step.AWAIT_CLAIM),
+        (facts(356, committed=100, reported=by(ME, 109)), Step.AWAIT_CLAIM),
         (facts(364, committed=100, reported=by(ME, 109)), Step.AWAIT_CLAIM),
         (facts(365, committed=100, reported=by(ME, 109)), Step.CLAIM),
-        (facts(109, committed=100, reported=by(OTHER, 101)), Step.TAKE_PRIORITY),
+        # Somebody was faster; a quarter of the time it may show that it had committed.
+        (facts(109, committed=100, reported=by(OTHER, 101)), Step.AWAIT_TURN),
+        (facts(164, committed=100, reported=by(OTHER, 101)), Step.AWAIT_TURN),
+        (facts(165, committed=100, reported=by(OTHER, 101)), Step.TAKE_PRIORITY),
+        (facts(300, committed=100, reported=by(OTHER, 0)), Step.LOST),
         (facts(355, committed=100, reported=by(OTHER, 109)), Step.TAKE_PRIORITY),
         (facts(356, committed=100, reported=by(OTHER, 109)), Step.LOST),
         (facts(109, committed=100, reported=by(OTHER, 100)), Step.LOST),
@@ -73,10 +83,23 @@ class ModelContract:
             case Step.REPORT if self.reported is None:
                 self.reported = by(who, self.block)
             case Step.TAKE_PRIORITY if self.reported and committed is not None:
-                if committed < self.reported.since_block and self.block <= committed + self.priority:
-                    self.reported = by(who, committed)
-            case Step.CLAIM if self.block > self.reported.since_block + self.priority:
+                self.take(who, committed)
+            case Step.CLAIM if self.is_claimable:
                 self.paid_to = self.reported.reporter
+
+    @property
+    def is_claimable(self):
+        return self.reported.is_settled or self.block > self.reported.since_block + self.priority
+
+    def take(self, who, committed):
+        since = self.reported.since_block
+        if not (committed < since and self.block <= committed + self.priority):
+            return
+        if who == self.reported.reporter:
+            depth = max(1, min(8, self.priority // 8))
+            self.reported = by(who, 0 if committed + depth <= since else committed)
+        elif self.block > since + self.priority // 4:
+            self.reported = by(who, committed)
 
     def facts(self):
         return facts(self.block, self.commitments.get(ME), self.reported, self.priority)
@@ -102,3 +125,17 @@ def test_a_copier_who_acts_on_what_the_chain_shows_gains_nothing(priority, copie
         if contract.paid_to is not None:
             break
     assert contract.paid_to == ME
+
+
+def test_attack_a_cheat_that_has_committed_before_gains_nothing_by_waiting_for_a_reporter():
+    """It knows its own offence first: it commits, and takes the reward once somebody has reported it."""
+    contract = ModelContract(block=1_000, priority=PRIORITY)
+    while contract.paid_to is None:
+        # Anew and anew, so that its commitment is always before the report and never too old.
+        if contract.reported is None:
+            contract.act(OTHER, Step.COMMIT)
+        step = next_step(contract.facts())
+        contract.act(ME, step)
+        contract.act(OTHER, Step.TAKE_PRIORITY)
+    assert contract.paid_to == ME
+    assert contract.block < 1_000 + 100
