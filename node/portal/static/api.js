@@ -40,12 +40,12 @@ const ask = (path, options = {}) => reach(path, { signal: AbortSignal.timeout(PA
 
 /** What the node said instead of an answer. A session that it does not know any more is over. */
 function refused(body) {
-  const code = body.error?.code ?? "our_fault";
-  if (code === "no_session" && session.kept() !== null) {
+  const error = new ApiError(body.error?.code ?? "our_fault", body.error ?? {});
+  if (error.code === "no_session" && session.kept() !== null) {
     session.keep(null);
-    window.dispatchEvent(new Event("cuckoo:session"));
+    window.dispatchEvent(new CustomEvent("cuckoo:session", { detail: error }));
   }
-  return new ApiError(code, body.error ?? {});
+  return error;
 }
 
 const json = (body, headers = {}) => ({ method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) });

@@ -5,7 +5,6 @@ import { el, facts } from "./dom.js";
 import * as format from "./format.js";
 import { address, pieces, t, taskLink } from "./i18n.js";
 import { asked } from "./nodes.js";
-import { places } from "./task.js";
 
 /** @returns {{part: Element, renew: () => void, end: () => void}} */
 export function gallery() {
@@ -76,7 +75,7 @@ function card(picture, urls, renew) {
     facts([
       [t("gallery.made"), when],
       [t("gallery.cost"), format.weight(picture.price_micro_cai)],
-      [t("role.miner"), address(picture.miner)],
+      [t("draw.miner"), address(picture.miner)],
       [t("task.title"), taskLink(id)],
     ]),
     el("div.actions", {}, button("gallery.check", check), button("gallery.receipt", take), deleting(say(async () => {
@@ -127,8 +126,11 @@ async function checked(id, blob) {
   return [
     el("p.fits", {}, t(bytes ? "receipt.holds" : "receipt.holds_alone")),
     el(chain === "receipt.differs" ? "p.problem" : "p", {}, t(chain)),
-    facts([[t("role.coordinator"), address(proved.coordinator)], [t("task.price"), format.weight(proved.priceMicroCai)]]),
-    places(proved.ranking.map(([miner, reason]) => ({ miner, passed_over: reason }))),
+    facts([
+      [t("task.coordinator"), address(proved.coordinator)],
+      [t("task.price"), format.weight(proved.priceMicroCai)],
+      [t("receipt.drawn"), el("ol", {}, proved.ranking.map(([miner, reason]) => el("li", {}, address(miner), el("br"), t(`passed.${reason}`))))],
+    ]),
   ];
 }
 

@@ -164,7 +164,10 @@ async function begin() {
   await Promise.all([loadWords(), open()]);
   show();
   window.addEventListener("hashchange", move);
-  window.addEventListener("cuckoo:session", () => show());
+  window.addEventListener("cuckoo:session", ({ detail }) => {
+    state.problem = detail ?? null;
+    show();
+  });
   wallet.onChange(() => (state.page === "stake" ? show() : showBanners()));
   wallet.look();
   await watch();

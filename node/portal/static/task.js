@@ -16,7 +16,7 @@ export function taskPage(place, hex) {
 
 function about(task) {
   return facts([
-    [t("role.coordinator"), address(task.coordinator)],
+    [t("task.coordinator"), address(task.coordinator)],
     [t("task.epoch"), t("task.place", task)],
     [t("task.announced"), format.time(Math.floor(task.announced_at_ms / 1000))],
     [t("task.price"), format.weight(task.price_micro_cai)],
@@ -46,13 +46,12 @@ function result(announced, again) {
 }
 
 /**
- * Who was drawn, and what the coordinator made of each.
+ * Who was drawn, what the coordinator made of each, and who is drawn here.
  * @param {{miner: string, passed_over: number}[]} announced
- * @param {string[]|null} again - as they were drawn here, if that is to be shown
+ * @param {string[]} again
  */
-export function places(announced, again = null) {
-  const columns = ["check.rank", "draw.miner", "check.made", ...(again ? ["check.here"] : [])];
-  const head = columns.map((key) => el("th", { scope: "col" }, t(key)));
+function places(announced, again) {
+  const head = ["check.rank", "draw.miner", "check.made", "check.here"].map((key) => el("th", { scope: "col" }, t(key)));
   const here = (miner, drawn) => (miner === drawn ? t("check.same") : drawn ? pieces("check.other", { node: drawn }) : t("check.none"));
   const rows = announced.map(({ miner, passed_over: reason }, at) =>
     el(
@@ -61,7 +60,7 @@ export function places(announced, again = null) {
       cell("check.rank", format.number(at + 1)),
       cell("draw.miner", address(miner)),
       cell("check.made", t(`passed.${reason}`)),
-      again && cell("check.here", here(miner, again[at])),
+      cell("check.here", here(miner, again[at])),
     ),
   );
   return el("table", {}, el("thead", {}, el("tr", {}, head)), el("tbody", {}, rows));
