@@ -1,6 +1,7 @@
 """Threads in which pictures are decoded and encoded: a few of their own, so that no flood takes all others.
 
-Is: a bound, and how full it is. Is not: who may ask for work.
+Is: a bound, and how full it is. Who came first has the next thread (`trio.CapacityLimiter` parks in order),
+so nobody is overtaken without end. Is not: who may ask for work.
 """
 
 from __future__ import annotations

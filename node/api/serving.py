@@ -32,7 +32,7 @@ from node.coordinator.requests import BadRequest, ImageRequest
 from node.coordinator.watching import Watch
 from node.system.clock import now_ms
 from protocol.errors import Refusal
-from protocol.hashing import sha256
+from protocol.hashing import sha256_of_parts
 
 T = TypeVar("T")
 
@@ -40,6 +40,8 @@ JSON_BYTES_MAX: Final = 64 * 1024
 """Longest body in JSON."""
 KEY_HEADER_BYTES_MAX: Final = 200
 """Longest `Idempotency-Key`."""
+HASHED_INLINE_BYTES_MAX: Final = 256 * 1024
+"""Longer content is hashed in a thread: 22 MB take a slow core 50 ms, in which the node would hear nobody."""
 BODY_S_MAX: Final = 120.0
 """How long a body may take to come."""
 
@@ -58,9 +60,10 @@ class RequestName:
     caller: Caller
 
     @classmethod
-    def of(cls, request: Request, content: bytes) -> RequestName:
-        """The name of a request. :param content: the same whenever the app says the same.
+    async def of(cls, request: Request, *content: bytes) -> RequestName:
+        """The name of a request. Long content, of an image, is hashed in a thread.
 
+        :param content: the same whenever the app says the same, in parts.
         :raises BadRequest: the name is too long.
         """
         key = request.headers.get("idempotency-key", "")
@@ -68,7 +71,11 @@ class RequestName:
             raise BadRequest(
                 "Idempotency-Key", f"Idempotency-Key is longer than {KEY_HEADER_BYTES_MAX} bytes"
             )
-        body_hash = sha256(request.url.path.encode() + b"\0" + content)
+        parts = (request.url.path.encode(), b"\0", *content)
+        if sum(map(len, parts)) <= HASHED_INLINE_BYTES_MAX:
+            body_hash = sha256_of_parts(parts)
+        else:
+            body_hash = await trio.to_thread.run_sync(sha256_of_parts, parts)
         return cls(key, body_hash, caller_of(request.scope))
 
     def key_of(self, index: int) -> str:

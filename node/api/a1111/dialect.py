@@ -199,7 +199,7 @@ class Handlers:
         asked = await bodies.parse_body(
             await read_object(content), checkpoint, services.catalogue, services.options.aliases, kind
         )
-        return asked, RequestName.of(request, content)
+        return asked, await RequestName.of(request, content)
 
     def _models(self, request: Request) -> list[Model]:
         """Models that live miners offer and the caller may use."""

@@ -92,7 +92,7 @@ class Handlers:
         if asked.dry_run:
             services.desk.require_rate(caller_of(request.scope))
             return json_response({"kudos": kudos})
-        name = RequestName.of(request, content)
+        name = await RequestName.of(request, content)
         entry = await self._board.start(asked, name, services.base_url(request.scope), kudos)
         document: dict[str, Any] = {"id": entry.entry_id, "kudos": kudos}
         if asked.warnings:

@@ -117,7 +117,7 @@ class Handlers:
     async def _read(self, request: Request) -> tuple[Message | None, RequestName]:
         """A message, and its request's name. The body ends here: it may be 22 MB, and a tool's work long."""
         body = await read_body(request, BODY_BYTES_MAX, "application/json")
-        return parse_message(await read_object(body)), RequestName.of(request, body)
+        return parse_message(await read_object(body)), await RequestName.of(request, body)
 
     async def _answer(self, message: Message, name: RequestName) -> dict[str, Any]:
         request_id = message.request_id

@@ -64,9 +64,9 @@ class Form:
     upload: bytes
 
     @property
-    def content(self) -> bytes:
-        """The same bytes for the same form; boundaries, which clients make anew each time, are not in it."""
-        return json.dumps(sorted(self.fields.items())).encode() + b"\0" + self.upload
+    def content(self) -> tuple[bytes, ...]:
+        """The same for the same form, in parts, without boundaries, which clients make anew each time."""
+        return json.dumps(sorted(self.fields.items())).encode(), b"\0", self.upload
 
 
 class _InMemory(MultiPartParser):

@@ -48,15 +48,14 @@ class Images:
     async def generate(self, request: Request) -> Response:
         """`POST /v1/images/generations`."""
         body = await read_body(request, JSON_BYTES_MAX, "application/json")
-        return await self._serve(request, await self.parse_generation(body), body)
+        return await self._serve(
+            request, await self.parse_generation(body), await RequestName.of(request, body)
+        )
 
     async def edit(self, request: Request) -> Response:
         """`POST /v1/images/edits`."""
-        body = await read_body(request, edits.FORM_BYTES_MAX, "multipart/form-data")
-        form = await edits.read_form(request.headers, body)
-        services = self._services
-        generation = await edits.parse(form, services.catalogue, services.options.aliases)
-        return await self._serve(request, await generation.counted(services.prompt_tokens), form.content)
+        generation, name = await self._read_edit(request)
+        return await self._serve(request, await generation.counted(self._services.prompt_tokens), name)
 
     async def parse_generation(self, body: bytes) -> Generation:
         """The request that a body of generations is.
@@ -68,8 +67,15 @@ class Images:
         target = target_of(fields, services.catalogue, services.options.aliases, WorkKind.TEXT_TO_IMAGE)
         return await parse(fields, target).counted(services.prompt_tokens)
 
-    async def _serve(self, request: Request, generation: Generation, content: bytes) -> Response:
-        name = RequestName.of(request, content)
+    async def _read_edit(self, request: Request) -> tuple[Generation, RequestName]:
+        """The request that a form is, and its name. The form ends here: it may be 16 MB, the work long."""
+        body = await read_body(request, edits.FORM_BYTES_MAX, "multipart/form-data")
+        form = await edits.read_form(request.headers, body)
+        services = self._services
+        generation = await edits.parse(form, services.catalogue, services.options.aliases)
+        return generation, await RequestName.of(request, *form.content)
+
+    async def _serve(self, request: Request, generation: Generation, name: RequestName) -> Response:
         if generation.parameters.dry_run:
             self._services.desk.require_rate(name.caller)
             quote = quote_document(

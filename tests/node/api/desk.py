@@ -137,12 +137,19 @@ def large_image():
 
 
 async def held_while_drawing(http, path, body, coordinator):
-    """Bytes that the node holds of a request while its picture is made, besides the client's own."""
-    content = json.dumps(body).encode()
+    """Bytes that the node holds of a request while its picture is made, besides the client's own.
+
+    :param body: for JSON, or headers and bytes.
+    """
+    headers, content = {"Content-Type": "application/json"}, b""
+    if isinstance(body, tuple):
+        headers, content = body
+    else:
+        content = json.dumps(body).encode()
     async with trio.open_nursery() as nursery:
         tracemalloc.start()
         try:
-            post = partial(http.post, path, content=content, headers={"Content-Type": "application/json"})
+            post = partial(http.post, path, content=content, headers=headers)
             nursery.start_soon(post)
             while not coordinator.watches:
                 await trio.sleep(0.001)

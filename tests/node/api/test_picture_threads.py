@@ -32,6 +32,41 @@ async def test_attack_many_images_do_not_take_the_threads_of_all_others(nursery)
     assert picture_threads.status() == PictureThreadsStatus(0, 0)
 
 
+async def test_law_who_came_first_has_the_next_thread(nursery):
+    """Nobody is overtaken, however many come later, and whoever goes away leaves the order as it was."""
+    go_on, begun = threading.Event(), []
+
+    def work(number):
+        begun.append(number)
+        go_on.wait()
+
+    try:
+        for _ in range(PICTURE_THREADS):
+            nursery.start_soon(in_picture_thread, go_on.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        scopes = [trio.CancelScope() for _ in range(12)]
+
+        async def wait(number):
+            with scopes[number]:
+                await in_picture_thread(work, number)
+
+        for number in range(12):
+            nursery.start_soon(wait, number)
+            await trio.testing.wait_all_tasks_blocked()
+        scopes[0].cancel()
+        scopes[5].cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        monitor = picture_threads.status().waiting
+    finally:
+        go_on.set()
+    while picture_threads.status().working:
+        await trio.sleep(0.001)
+    assert monitor == 10
+    # Threads that begin together may say so in any order.
+    assert all(begun.index(number) - place < PICTURE_THREADS for place, number in enumerate(sorted(begun)))
+    assert sorted(begun) == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11]
+
+
 @pytest.mark.parametrize("room", [sources, picture_formats, edits])
 async def test_attack_every_way_of_a_picture_is_bounded(room, monkeypatch):
     turns = []

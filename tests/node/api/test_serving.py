@@ -1,14 +1,19 @@
 """Orders side by side, and the end when an app goes away."""
 
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from starlette.requests import Request
 
-from node.api.serving import RequestName, Serving, until_disconnect
-from node.api.tokens.caller import OPERATOR
+from node.api import serving
+from node.api.serving import HASHED_INLINE_BYTES_MAX, RequestName, Serving, until_disconnect
+from node.api.sources import BODY_BYTES_MAX
+from node.api.tokens.caller import CALLER, OPERATOR
 from node.api.tokens.desk import Desk
 from node.coordinator.outcomes import NoMiner
+from protocol.hashing import sha256, sha256_of_parts
 from tests.node.api.desk import FakeCoordinator, token_store
 from tests.node.api.openai.test_generation import parsed
 from tests.node.builders import CATALOGUE
@@ -18,6 +23,34 @@ NAMELESS = RequestName("", bytes(32), OPERATOR)
 
 def deliver(coordinator, requests):
     return Serving(coordinator, Desk(token_store(), CATALOGUE, coordinator)).deliver(requests, NAMELESS)
+
+
+def request_of(path="/mcp", key="k"):
+    headers = [(b"idempotency-key", key.encode())]
+    scope = {"type": "http", "path": path, "headers": headers, "query_string": b"", CALLER: OPERATOR}
+    return Request(scope | {"server": ("127.0.0.1", 80), "scheme": "http", "root_path": ""})
+
+
+@pytest.mark.parametrize("size", [10, HASHED_INLINE_BYTES_MAX + 1])
+async def test_a_name_is_of_path_and_content_however_it_is_cut(size):
+    content = bytes(size)
+    whole = await RequestName.of(request_of(), content)
+    assert whole == RequestName("k", sha256(b"/mcp\0" + content), OPERATOR)
+    assert await RequestName.of(request_of(), content[:3], b"", content[3:]) == whole
+    assert (await RequestName.of(request_of(path="/v1"), content)).body_hash != whole.body_hash
+
+
+async def test_attack_22_mb_are_not_hashed_on_the_loop(monkeypatch):
+    threads = []
+
+    def noted(parts):
+        threads.append(threading.current_thread())
+        return sha256_of_parts(parts)
+
+    monkeypatch.setattr(serving, "sha256_of_parts", noted)
+    for size in (BODY_BYTES_MAX, 1):
+        await RequestName.of(request_of(), bytes(size))
+    assert [thread is threading.current_thread() for thread in threads] == [False, True]
 
 
 class Slow(FakeCoordinator):

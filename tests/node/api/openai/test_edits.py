@@ -1,5 +1,6 @@
 """The form of `POST /v1/images/edits`: what its fields mean, and each thing that is refused by name."""
 
+import base64
 import io
 from encodings.aliases import aliases
 
@@ -20,7 +21,7 @@ from protocol.errors import Refusal
 from protocol.messages import PROMPT_BYTES_MAX
 from protocol.png import is_plain_png
 from protocol.work import WorkKind
-from tests.node.api.desk import client
+from tests.node.api.desk import Watched, api, client, client_of, held_while_drawing, large_image
 from tests.node.builders import CATALOGUE, PACKAGE
 from tests.node.inference.builders import a_source
 from tests.protocol.strategies import lawful, mutations
@@ -39,6 +40,14 @@ def form(fields=None, files=None):
 
 async def parsed(fields=None, files=None):
     return await parse(await read_form(*form(fields, files)), CATALOGUE, {})
+
+
+async def test_attack_a_long_image_is_not_held_while_its_picture_is_made():
+    coordinator, image = Watched(), base64.b64decode(large_image())
+    headers, body = form(files={"image": ("large.png", image, "image/png")})
+    async with client_of(api(coordinator)) as http:
+        path, sent = "/v1/images/edits", ({"Content-Type": headers["content-type"]}, body)
+        assert await held_while_drawing(http, path, sent, coordinator) < len(image)
 
 
 async def test_prompt_and_image_take_the_models_defaults():
