@@ -156,6 +156,9 @@ class CoordinatorSettings(StakedSettings, ModelSettings):
     none but its own."""
     public_url: Annotated[str, _COORDINATOR] = ""
     """URL at which a proxy shows the local API, such as https://node.example; links to pictures begin so."""
+    webhook_host: Annotated[tuple[str, ...], _SEVERAL, _COORDINATOR] = ()
+    """Hosts, or host:port, that the node calls, over https and at public addresses, when a request of AI
+    Horde's API names one in its webhook; default: none."""
     currency_file: Annotated[Path | None, _COORDINATOR] = None
     """File with the worth of a CAI, as {"currency": "EUR", "per_cai": "0.25"}, read again when it changes;
     then the API says prices in it, too."""

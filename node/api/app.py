@@ -34,6 +34,7 @@ from node.api.serving import Serving
 from node.api.tokens.acts import TokenActs
 from node.api.tokens.desk import Desk
 from node.api.tokens.store import TokenStore
+from node.api.webhooks import Webhooks
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
 from node.system.context import NodeContext
@@ -74,8 +75,10 @@ class Api:
         desk = Desk(tokens, catalogue, coordinator)
         serving = Serving(coordinator, desk)
         histories = Histories(coordinator)
+        chosen = options or ApiOptions()
+        webhooks = Webhooks(chosen.webhooks)
         self.services = Services(
-            coordinator, catalogue, context, options or ApiOptions(), tokens, desk, serving, histories
+            coordinator, catalogue, context, chosen, tokens, desk, serving, histories, webhooks=webhooks
         )
         self.dialects: tuple[Dialect, ...] = (
             openai_dialect(self.services),
@@ -88,7 +91,8 @@ class Api:
         context.observable.register("picture_threads", picture_threads.status)
         context.observable.register("tokens", tokens.status)
         context.observable.register("queue", serving.queue.status)
-        context.observable.register("currency", self.services.options.currency.status)
+        context.observable.register("currency", chosen.currency.status)
+        context.observable.register("webhooks", webhooks.status)
 
     async def run(self) -> None:
         """Keep the books of tokens, hear commands about them, and run the dialects, until cancelled."""

@@ -17,6 +17,7 @@ from node.api.prompt_tokens import PromptTokens
 from node.api.serving import Serving
 from node.api.tokens.desk import Desk
 from node.api.tokens.store import TokenStore
+from node.api.webhooks import Webhooks, parse_hosts
 from node.coordinator.catalogue import Catalogue
 from node.coordinator.coordinator import Coordinator
 from node.settings import CoordinatorSettings
@@ -40,12 +41,14 @@ class ApiOptions:
     :ivar origins: of pages that may use the API from a browser.
     :ivar aliases: by the name that apps send.
     :ivar currency: in which prices are said beside CAI.
+    :ivar webhooks: hosts that may be called, with their ports.
     """
 
     public_url: str = ""
     origins: tuple[str, ...] = ()
     aliases: Mapping[str, Alias] = field(default_factory=dict)
     currency: Currency = field(default_factory=lambda: Currency(None), compare=False)
+    webhooks: frozenset[tuple[str, int]] = frozenset()
 
     @classmethod
     def of(cls, settings: CoordinatorSettings) -> ApiOptions:
@@ -54,6 +57,7 @@ class ApiOptions:
         :raises BadUrl: a URL is of another form.
         :raises BadAlias: an alias is.
         :raises BadRate: the currency's file is.
+        :raises BadHookHost: a host for webhooks is.
         """
         public_url = settings.public_url.rstrip("/")
         for flag, urls in (
@@ -64,7 +68,8 @@ class ApiOptions:
                 if not _is_origin(url):
                     raise BadUrl(flag, url)
         aliases, currency = parse_aliases(settings.model_alias), Currency(settings.currency_file)
-        return cls(public_url, settings.cors_origin, aliases, currency)
+        hosts = parse_hosts(settings.webhook_host)
+        return cls(public_url, settings.cors_origin, aliases, currency, hosts)
 
 
 def _is_origin(url: str) -> bool:
@@ -94,6 +99,7 @@ class Services:
     histories: Histories
     links: PictureLinks = field(default_factory=PictureLinks)
     prompt_tokens: PromptTokens = field(default_factory=PromptTokens)
+    webhooks: Webhooks = field(default_factory=Webhooks)
 
     @property
     def version(self) -> str:

@@ -9,7 +9,7 @@ import base64
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import trio
@@ -22,6 +22,7 @@ from node.api.links import LINK_PATH, PictureLinks, heaviest
 from node.api.picture_formats import PictureFormat
 from node.api.serving import RequestName, Serving
 from node.api.tokens.caller import Caller
+from node.api.webhooks import Hook, Webhooks
 from node.system.clock import now_ms
 from protocol.errors import Refusal
 
@@ -81,6 +82,7 @@ class Entry:
     :ivar fault: why there are no pictures.
     :ivar over: set at its end.
     :ivar ended_at_ms: 0 while it is under way.
+    :ivar hook: what is called with each picture, when all are made.
     """
 
     caller: Caller
@@ -92,14 +94,16 @@ class Entry:
     fault: str = ""
     over: trio.Event = field(default_factory=trio.Event)
     ended_at_ms: int = 0
+    hook: Hook | None = None
 
 
 class Board:
     """All requests of this dialect."""
 
-    def __init__(self, serving: Serving, links: PictureLinks) -> None:
+    def __init__(self, serving: Serving, links: PictureLinks, webhooks: Webhooks) -> None:
         self._serving = serving
         self._links = links
+        self._webhooks = webhooks
         self._entries: dict[str, Entry] = {}
         self._refused = self._dropped = self._failed = 0
         self._nursery: trio.Nursery | None = None
@@ -110,11 +114,14 @@ class Board:
             self._nursery = nursery
             await trio.sleep_forever()
 
-    async def start(self, asked: Asked, name: RequestName, base_url: str, kudos: int) -> Entry:
+    async def start(
+        self, asked: Asked, name: RequestName, base_url: str, kudos: int, hook: Hook | None = None
+    ) -> Entry:
         """Begin a request; returns when its orders were taken.
 
         :param base_url: of links.
         :param kudos: as it is told.
+        :param hook: what to call with its pictures.
         :raises Refusal: it was refused.
         """
         self._sweep()
@@ -126,7 +133,7 @@ class Board:
             raise Refused(ApiError(429, "too_many_requests", reason))
         assert self._nursery is not None  # the node answers nobody before it runs
         job = Job(asked.generation.requests)
-        entry = Entry(name.caller, asked.by_link, kudos, job)
+        entry = Entry(name.caller, asked.by_link, kudos, job, hook=hook)
         self._entries[entry.entry_id] = entry
         try:
             await self._nursery.start(self._work, entry, job, name, base_url)
@@ -183,6 +190,20 @@ class Board:
         entry.job, entry.ended_at_ms = None, now_ms()
         entry.over.set()
         self._sweep()
+        try:
+            await self._call(entry)
+        except Exception:  # likewise; its pictures are there all the same
+            log.exception("a webhook failed by our fault", token=name.caller.name)
+            self._failed += 1
+
+    async def _call(self, entry: Entry) -> None:
+        """Tell the app's webhook of each picture; a token that was revoked meanwhile is told nothing."""
+        if entry.hook is None:
+            return
+        for document in generations_document(entry):
+            if not entry.caller.ended.is_set():
+                further = {"request": entry.entry_id, "kudos": entry.kudos}
+                await self._webhooks.tell(entry.hook, document | further, entry.caller.token_id)
 
     async def _followed(
         self, entry: Entry, job: Job, name: RequestName, placed: Callable[[], None]
@@ -248,6 +269,24 @@ class Board:
         ended.remove(entry)
         del self._entries[entry.entry_id]
         self._dropped += 1
+
+
+def generations_document(entry: Entry) -> list[dict[str, Any]]:
+    """Its pictures, for JSON, in AI Horde's fields."""
+    return [
+        {
+            "img": made.image,
+            "seed": str(made.seed),
+            "id": made.task_id.hex(),
+            "censored": False,
+            "model": made.model,
+            "worker_id": f"0x{made.miner.hex()}",
+            "worker_name": f"0x{made.miner.hex()}",
+            "state": "ok",
+            "gen_metadata": [],
+        }
+        for _, made in sorted(entry.made.items())
+    ]
 
 
 def _size_of(entry: Entry) -> int:

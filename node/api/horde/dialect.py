@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from node.api.dialect import Dialect
 from node.api.errors import ApiError, Refused
-from node.api.horde.board import Board, Entry
+from node.api.horde.board import Board, Entry, generations_document
 from node.api.horde.errors import wording
 from node.api.horde.operations import ERROR, OPERATIONS
 from node.api.horde.payload import parse_payload
@@ -40,7 +40,7 @@ NO_MODEL: Final = ApiError(404, "model_not_found", "no miner offers a model of t
 
 def horde_dialect(services: Services) -> Dialect:
     """The dialect, over a coordinator."""
-    board = Board(services.serving, services.links)
+    board = Board(services.serving, services.links, services.webhooks)
     services.context.observable.register("horde", board.status)
     handlers = Handlers(services, board)
     routes = (
@@ -92,8 +92,9 @@ class Handlers:
         if asked.dry_run:
             services.desk.require_rate(caller_of(request.scope))
             return json_response({"kudos": kudos})
+        hook = await services.webhooks.find("webhook", asked.webhook) if asked.webhook else None
         name = await RequestName.of(request, content)
-        entry = await self._board.start(asked, name, services.base_url(request.scope), kudos)
+        entry = await self._board.start(asked, name, services.base_url(request.scope), kudos, hook)
         document: dict[str, Any] = {"id": entry.entry_id, "kudos": kudos}
         if asked.warnings:
             document["message"] = "; ".join(asked.warnings)
@@ -215,21 +216,7 @@ def _document(entry: Entry) -> dict[str, Any]:
 
 def _whole(entry: Entry) -> dict[str, Any]:
     """The same with the pictures."""
-    generations = [
-        {
-            "img": made.image,
-            "seed": str(made.seed),
-            "id": made.task_id.hex(),
-            "censored": False,
-            "model": made.model,
-            "worker_id": f"0x{made.miner.hex()}",
-            "worker_name": f"0x{made.miner.hex()}",
-            "state": "ok",
-            "gen_metadata": [],
-        }
-        for _, made in sorted(entry.made.items())
-    ]
-    return _document(entry) | {"generations": generations, "shared": False}
+    return _document(entry) | {"generations": generations_document(entry), "shared": False}
 
 
 def _model_document(item: OfferedModel) -> dict[str, Any]:

@@ -46,6 +46,7 @@ PAYLOAD: Final = asked(
         "r2": FLAG,
         "source_image": TEXT,
         "source_processing": {"type": "string", "enum": ["img2img"]},
+        "webhook": TEXT,
     },
     ("prompt",),
 )

@@ -1,7 +1,8 @@
 """The payload of `POST /api/v2/generate/async`, made into requests to a model.
 
 Is: its fields; which work, which are answered with a warning, which are refused by name.
-Is not: a caller of anybody. Nothing in a payload makes this node fetch or call a URL.
+Is not: a caller of anybody. Nothing in a payload makes this node fetch a URL, and a `webhook` is called only
+where its operator lists its host (`node/api/webhooks`).
 """
 
 from __future__ import annotations
@@ -28,7 +29,17 @@ DEFAULT_DENOISING_MILLI: Final = 750
 SIDE_MAX: Final = 99_999
 
 WORKING: Final = frozenset(
-    {"allow_downgrade", "dry_run", "models", "params", "prompt", "r2", "source_image", "source_processing"}
+    {
+        "allow_downgrade",
+        "dry_run",
+        "models",
+        "params",
+        "prompt",
+        "r2",
+        "source_image",
+        "source_processing",
+        "webhook",
+    }
 )
 WITHOUT_EFFECT: Final = frozenset(
     {
@@ -50,7 +61,6 @@ REFUSED: Final = {
     "extra_source_images": "one image to start from is served",
     "source_mask": "masks are not served; models draw whole images",
     "style": "styles are not kept here; say it in the prompt",
-    "webhook": "this node calls no URLs; ask for the status instead",
 }
 PARAMS_WORKING: Final = frozenset(
     {"cfg_scale", "denoising_strength", "height", "n", "seed", "steps", "width"}
@@ -84,12 +94,14 @@ class Asked:
     :ivar by_link: whether pictures are answered as links (`r2`), not as bytes.
     :ivar dry_run: whether to say the price only.
     :ivar warnings: fields without effect, in words.
+    :ivar webhook: URL that it wants to be called, as it was sent; empty for none.
     """
 
     generation: Generation
     by_link: bool
     dry_run: bool
     warnings: tuple[str, ...]
+    webhook: str
 
 
 async def parse_payload(body: Mapping[str, Any], catalogue: Catalogue, aliases: Mapping[str, Alias]) -> Asked:
@@ -112,12 +124,13 @@ async def parse_payload(body: Mapping[str, Any], catalogue: Catalogue, aliases: 
         warnings += said
     by_link = fields.flag("r2") if "r2" in fields else True
     dry_run = fields.flag("dry_run")
+    webhook = fields.text("webhook")
     strength = numbers.milli("denoising_strength", DEFAULT_DENOISING_MILLI)
     if not has_source:
-        return Asked(parse(Fields(wished), target), by_link, dry_run, tuple(warnings))
+        return Asked(parse(Fields(wished), target), by_link, dry_run, tuple(warnings), webhook)
     source = await source_of("source_image", fields.text("source_image"), target)
     generation = parse(Fields(wished), target, source=source, strength_milli=strength or 1)
-    return Asked(generation, by_link, dry_run, tuple(warnings))
+    return Asked(generation, by_link, dry_run, tuple(warnings), webhook)
 
 
 def seed_of(text: str) -> int:

@@ -132,6 +132,7 @@ async def test_status_is_the_observable():
         "queue": {"waiting": 0, "at_coordinator": 0, "refused": 0},
         "currency": {"currency": "", "per_cai": "", "problem": ""},
         "tokens": {"working": 0, "tasks_owned": 0, "pays": 0},
+        "webhooks": {"waiting": 0, "called": 0, "failed": 0, "refused": 0, "dropped": 0},
     }
 
 

@@ -12,6 +12,7 @@ from node.api.horde import board as board_module
 from node.api.horde.payload import PARAMS_REFUSED, REFUSED, WITHOUT_EFFECT, seed_of
 from node.api.picture_formats import PictureFormat
 from node.api.tokens.store import TokenStore, TokensUnavailable
+from node.api.webhooks import Hook, Webhooks
 from node.coordinator.outcomes import Announced, NoMiner, Progress
 from node.coordinator.requests import SEED_MAX
 from tests.node.api.desk import FakeCoordinator, Watched, api, client_of, new_token, picture
@@ -104,6 +105,7 @@ async def test_what_cannot_be_done_is_refused_by_name(serve, body, parameter):
     [
         ("webhook", "http://127.0.0.1:1/"),
         ("webhook", "https://evil.example/"),
+        ("webhook", "https://hooks.example@evil.example/"),
         ("source_image", "http://127.0.0.1:1/"),
         ("source_image", "HTTPS://evil.example/cat.png"),
         ("extra_source_images", [{"image": "http://127.0.0.1:1/"}]),
@@ -118,8 +120,57 @@ async def test_attack_no_request_makes_the_node_call_a_url(serve, field, value):
     assert coordinator.placed == []
 
 
+async def test_a_listed_webhook_hears_of_each_picture_when_all_are_made(serve, monkeypatch):
+    told = []
+
+    async def lookup(host, port):
+        return ["93.184.216.34"]
+
+    async def tell(self, hook, document, token_id):
+        whole = (await http.get(STATUS + document["request"])).json()
+        told.append((hook, document, whole["done"]))
+        return True
+
+    monkeypatch.setattr(Webhooks, "tell", tell)
+    built = api(webhooks=frozenset({("hooks.example", 443)}))
+    monkeypatch.setattr(built.services.webhooks, "_lookup", lookup)
+    body = {"prompt": "a cat", "params": {"n": 2, "seed": "7"}, "webhook": "https://hooks.example/a?b=c"}
+    async with serve(built=built) as http:
+        refused = await http.post(ASYNC, json=body | {"webhook": "https://evil.example/"})
+        dry = await http.post(ASYNC, json=body | {"dry_run": True, "webhook": "https://evil.example/"})
+        document = (await http.post(ASYNC, json=body)).json()
+        whole = await finished(http, document["id"])
+        await trio.testing.wait_all_tasks_blocked()
+    reason = "webhook: the node's operator has not listed evil.example:443; ask for the status instead"
+    assert (refused.status_code, refused.json()["errors"]) == (400, {"webhook": reason})
+    assert dry.json() == {"kudos": 20_000}
+    hook = Hook("hooks.example", 443, "/a?b=c", "93.184.216.34")
+    further = {"request": document["id"], "kudos": 20_000}
+    assert told == [(hook, item | further, True) for item in whole["generations"]]
+
+
+async def test_attack_a_webhook_that_breaks_ends_nothing(serve, monkeypatch):
+    async def lookup(host, port):
+        return ["93.184.216.34"]
+
+    async def tell(self, hook, document, token_id):
+        raise RuntimeError("by our fault")
+
+    monkeypatch.setattr(Webhooks, "tell", tell)
+    built = api(webhooks=frozenset({("hooks.example", 443)}))
+    monkeypatch.setattr(built.services.webhooks, "_lookup", lookup)
+    async with serve(built=built) as http:
+        body = {"prompt": "a cat", "webhook": "https://hooks.example/"}
+        whole = await finished(http, (await http.post(ASYNC, json=body)).json()["id"])
+        await trio.testing.wait_all_tasks_blocked()
+        assert len(whole["generations"]) == 1
+        assert built.services.context.observable.snapshot()["horde"].failed == 1
+        http.headers["apikey"] = "secret-token"
+        assert (await http.post(ASYNC, json={"prompt": "a cat"})).status_code == 202
+
+
 async def test_fields_of_stock_clients_at_their_defaults_are_taken(serve):
-    nothing = dict.fromkeys(REFUSED, "") | dict.fromkeys(WITHOUT_EFFECT)
+    nothing = dict.fromkeys({*REFUSED, "webhook"}, "") | dict.fromkeys(WITHOUT_EFFECT)
     async with serve() as http:
         body = {"prompt": "a cat", "params": dict.fromkeys(PARAMS_REFUSED, 0)} | nothing
         assert (await http.post(ASYNC, json=body)).status_code == 202
