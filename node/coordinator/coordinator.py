@@ -34,6 +34,7 @@ from node.coordinator.records import FailureKind, OrderPlaced
 from node.coordinator.request_files import RequestFiles, fetch_over
 from node.coordinator.requests import ImageRequest
 from node.coordinator.shell import EngineShell
+from node.coordinator.told import Told
 from node.coordinator.verdict_pay import VerdictPay
 from node.coordinator.watching import Watch
 from node.inference.packages.package import ModelPackage
@@ -165,6 +166,11 @@ class Coordinator:
         self._shell.on_delivered = self.auditor.delivered
 
     # What apps see
+
+    @property
+    def told(self) -> Told:
+        """The stories of tasks, as they are kept."""
+        return self._journal.told
 
     def explain_audits(self, task_id: bytes) -> list[str]:
         """Sentences about the audits of a task: of each work that was committed to for it, and our own."""

@@ -24,6 +24,7 @@ from node.coordinator.ended_orders import EndedOrders
 from node.coordinator.journal_file import SCHEMA, JournalUnavailable, read_row, transaction
 from node.coordinator.records import Record, decode_record
 from node.coordinator.snapshots import OrderSnapshot, order_of
+from node.coordinator.told import TOLD_SCHEMA, Told
 from node.signing.held_database import hold_database
 from protocol.amounts import WEI_PER_MICRO_CAI
 from protocol.draw import EpochView, Snapshot
@@ -58,7 +59,10 @@ class JournalSnapshot:
 
 
 class Journal:
-    """The journal on an open database. Made by `open_journal`. :ivar ended: orders that are over."""
+    """The journal on an open database. Made by `open_journal`.
+
+    :ivar ended: orders that are over. :ivar told: what happened to tasks, in words.
+    """
 
     def __init__(self, connection: sqlite3.Connection, domain: Domain, coordinator: bytes) -> None:
         """:raises JournalUnavailable: it is of a later version."""
@@ -67,6 +71,7 @@ class Journal:
         self._coordinator = coordinator
         self._epochs: set[int] = set()
         self.ended = EndedOrders(connection, domain, self.epoch)
+        self.told = Told(connection)
         with transaction(self._connection):
             versions = dict(connection.execute("SELECT name, value FROM meta").fetchall())
             schema = versions.setdefault("schema", SCHEMA_VERSION)
@@ -220,5 +225,6 @@ def open_journal(
     :param more_schema: tables of others in the same file: the ledger's.
     :raises JournalUnavailable: another process holds it, or it is not a journal.
     """
-    with hold_database(path, SCHEMA + more_schema, "the journal of orders", JournalUnavailable) as connection:
+    schema = SCHEMA + TOLD_SCHEMA + more_schema
+    with hold_database(path, schema, "the journal of orders", JournalUnavailable) as connection:
         yield Journal(connection, domain, coordinator), connection

@@ -86,6 +86,7 @@ def _show(peer: Peer, coordinator: Coordinator, purse: Purse, journal: Journal, 
     observable, readiness = peer.context.observable, peer.context.readiness
     observable.register("coordinator", coordinator.status)
     observable.register("journal", journal.statistics)
+    observable.register("told", journal.told.statistics)
     observable.register("model_cards", catalogue.queue.status)
     observable.register("request_files", lambda: coordinator.request_files.counts)
     observable.register("pay", purse.status)

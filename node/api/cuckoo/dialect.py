@@ -17,13 +17,13 @@ from node.api.json_answers import json_response
 from node.api.links import LINK_PATH
 from node.api.openai.images import Images
 from node.api.quoting import quote_document
+from node.api.readers import receipt_document
 from node.api.services import Services
 from node.api.serving import JSON_BYTES_MAX, read_body
 from node.api.tokens.acts import limits_document, used_document
 from node.api.tokens.caller import OPERATOR, caller_of
 from node.system.clock import now_ms
 from protocol.amounts import WEI_PER_MICRO_CAI
-from protocol.receipt import to_document
 
 DAYS_SHOWN: Final = 31
 NO_TASK: Final = ApiError(404, "task_not_found", "no finished task of that id is remembered")
@@ -86,11 +86,11 @@ class Handlers:
         return json_response({"days": list(days.values())})
 
     async def receipt(self, request: Request) -> Response:
-        """`GET /v1/cuckoo/tasks/{id}`: the receipt of a finished task."""
+        """`GET /v1/cuckoo/tasks/{id}`: the receipt of a finished task, and who could read it."""
         receipt = self._services.coordinator.receipt(self._task_id(request))
         if receipt is None:
             raise Refused(NO_TASK)
-        return json_response(to_document(receipt))
+        return json_response(receipt_document(receipt))
 
     async def output(self, request: Request) -> Response:
         """`GET /v1/cuckoo/tasks/{id}/output`: the result of a finished task, as signed, while it is kept."""

@@ -18,7 +18,10 @@ ERROR: Final = answered(
 )
 PICTURE_TYPES: Final = ("image/png", "image/webp", "image/jpeg")
 OPERATIONS: Final = {
-    "GET /v1/cuckoo/tasks/{task_id}": Operation("Receipt of a finished task", {"type": "object"}),
+    "GET /v1/cuckoo/tasks/{task_id}": Operation(
+        "Receipt of a finished task",
+        answered(format=TEXT, task_id=TEXT, readers=answered(prompt=TEXT, picture=TEXT)),
+    ),
     "GET /v1/cuckoo/tasks/{task_id}/output": Operation(
         "Its result, as its miner signed it", ANY, answer_types=("image/png",)
     ),

@@ -16,6 +16,7 @@ from node.api.described import TEXT, Schema, numbered
 from node.api.explaining import task_id_of
 from node.api.fields import Fields
 from node.api.openai.generation import Generation, parse, target_of
+from node.api.readers import READERS, receipt_document
 from node.api.services import Services
 from node.api.serving import RequestName
 from node.api.sources import source_of
@@ -23,7 +24,7 @@ from node.api.tokens.caller import Caller
 from node.coordinator.requests import SEED_MAX, BadRequest
 from protocol.errors import CuckooError
 from protocol.model_table import SCHEDULE_STEPS_MAX
-from protocol.receipt import to_document, verify_document
+from protocol.receipt import verify_document
 from protocol.work import WorkKind
 
 Content = list[dict[str, Any]]
@@ -123,6 +124,7 @@ class Tools:
                 "steps_max": model.steps_max,
                 "price_micro_cai": model.price_micro_cai,
                 "miners": model.miners,
+                "readers": READERS,
             }
             for model in self._services.coordinator.offered_models()
             if desk.may_use(asked.caller, model.model_id)
@@ -143,7 +145,7 @@ class Tools:
         receipt = self._services.coordinator.receipt(self._task(asked))
         if receipt is None:
             raise BadRequest("task", "no finished task of that id is remembered")
-        document = to_document(receipt)
+        document = receipt_document(receipt)
         try:
             verify_document(document)
         except CuckooError as error:

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from node.api.aliases import Alias
-from node.api.histories import READERS
 from node.api.json_answers import json_response
+from node.api.readers import READERS
 from node.api.services import Services
 from node.api.tokens.caller import Caller, caller_of
 from node.coordinator.catalogue import UnknownModel

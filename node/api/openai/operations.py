@@ -80,6 +80,7 @@ MODEL: Final = answered(
         miners=WHOLE,
         price_micro_cai=optional(NUMBER),
         work_kinds=listed(TEXT),
+        readers=answered(prompt=TEXT, picture=TEXT),
     ),
 )
 OPERATIONS: Final = {

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tracemalloc
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from types import SimpleNamespace
 
 import httpx2
@@ -21,6 +21,7 @@ from node.api.tokens.store import SCHEMA, TokenStore
 from node.coordinator.offered import OfferedModel
 from node.coordinator.outcomes import Announced, Delivered, NoMiner, Preview
 from node.coordinator.quotes import Quote
+from node.coordinator.told import TOLD_SCHEMA, Told
 from node.coordinator.watching import Watch
 from node.system.control import Control
 from node.system.events import EventBus
@@ -46,6 +47,12 @@ class FakeCoordinator:
     :ivar placed: requests, in order. :ivar keys: their names. :ivar live: orders in its book, as tests want
         them. :ivar tasks: order of each live task, likewise.
     """
+
+    @cached_property
+    def told(self):
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        connection.executescript(TOLD_SCHEMA)
+        return Told(connection)
 
     def explain_audits(self, task_id):
         return [f"0x{task_id.hex()} is audited by nobody"]

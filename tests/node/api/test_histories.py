@@ -3,13 +3,20 @@
 from types import SimpleNamespace
 
 import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from node.api.explaining import ExplainAct, ExplainTask, UnknownTask
-from node.api.histories import NOT_YET, TASKS_MAX, Histories
+from node.api.histories import NOT_YET, TASKS_MAX, UNWRITTEN_MAX, WRITE_S, Histories, History, Turn
+from node.api.readers import READERS
 from node.commands.explain import in_words
 from node.coordinator.buyer_audits import Finding, Found
 from node.coordinator.coordinator import Coordinator
+from node.coordinator.told import ToldTask
 from node.system.events import (
+    EventBus,
     MinerLost,
     Published,
     TaskAccepted,
@@ -18,7 +25,7 @@ from node.system.events import (
     TaskFailed,
     TaskPaid,
 )
-from protocol.audit import Verdict
+from protocol.audit import Audits, Verdict
 from protocol.audit_words import explain_audit
 from protocol.evidence import JUDGED_BY_CONTRACT, verify_evidence
 from protocol.messages import PassedOver, RankedMiner
@@ -83,7 +90,7 @@ async def test_who_was_drawn_passed_over_and_paid_and_what_they_said():
     ]
     assert document["paid_wei"] == "14"
     assert document["phases_ms"] == {"waited": 100, "until_accepted": 50, "worked": 90, "in_all": 300}
-    assert set(document["readers"]) == {"prompt", "picture"}
+    assert document["readers"] == READERS
 
 
 async def test_attack_the_story_of_another_tokens_task():
@@ -108,6 +115,90 @@ async def test_over_the_socket_and_in_words():
     for nonsense in ("", "zz", "03" * 32):
         with pytest.raises(UnknownTask, match="is remembered"):
             await ExplainAct(histories).explain(ExplainTask(nonsense))
+
+
+def explained(coordinator):
+    """What a node says that has just been started."""
+    return Histories(coordinator).explain(TASK)
+
+
+def test_after_a_restart_all_of_it_is_known():
+    coordinator = Known()
+    histories = Histories(coordinator)
+    a_long_story(histories)
+    before = histories.explain(TASK)
+    histories.write()
+    assert explained(coordinator) == before
+    assert len(before["turns"]) == 2
+
+
+def test_a_task_goes_on_in_its_story_after_a_restart():
+    coordinator = Known()
+    first = Histories(coordinator)
+    told(first, (200, TaskAnnounced(TASK, b"m", (MINERS[4],))), (250, TaskAccepted(TASK, MINERS[4], 4)))
+    first.write()
+    second = Histories(coordinator)
+    told(second, (900, TaskAnnounced(TASK, b"m", ())), (950, TaskDelivered(TASK, MINERS[4])))
+    document = second.explain(TASK)
+    assert document["phases_ms"] == {"waited": 100, "until_accepted": 50, "worked": 700, "in_all": 850}
+    assert [turn["came_to"] for turn in document["turns"]] == ["delivered"]
+
+
+async def test_news_is_written_after_a_while_and_at_the_end(nursery, autojump_clock):
+    coordinator, bus = Known(), EventBus()
+    nursery.start_soon(Histories(coordinator).run, bus)
+    await trio.testing.wait_all_tasks_blocked()
+    bus.publish(TaskAnnounced(TASK, b"m", ()))
+    await trio.sleep(WRITE_S / 2)
+    assert explained(coordinator) is None
+    await trio.sleep(WRITE_S)
+    assert explained(coordinator)["outcome"].startswith("under way")
+    bus.publish(TaskDelivered(TASK, MINERS[0]))
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.cancel_scope.cancel()
+    with trio.CancelScope(shield=True):
+        await trio.testing.wait_all_tasks_blocked()
+    assert explained(coordinator)["outcome"] == f"delivered by 0x{MINERS[0].hex()}"
+
+
+def test_attack_many_tasks_at_once_do_not_wait_in_memory():
+    coordinator = Known()
+    histories = Histories(coordinator)
+    announced = [TaskAnnounced(number.to_bytes(32, "big"), b"", ()) for number in range(UNWRITTEN_MAX)]
+    told(histories, *[(1, event) for event in announced])
+    assert (coordinator.told.statistics().tasks, histories._unwritten) == (UNWRITTEN_MAX, {})
+
+
+@pytest.mark.parametrize("document", [b"", b"{", b"[]", b"{}", b'{"turns": 3}', b"\xff"])
+def test_a_story_in_another_versions_form_is_forgotten(document):
+    coordinator = Known()
+    coordinator.told.keep([ToldTask(TASK, b"o", document)])
+    assert explained(coordinator) is None
+
+
+@given(
+    st.builds(
+        History,
+        announced_at_ms=st.integers(0, 2**53),
+        model_id=st.binary(max_size=32),
+        placed_at_ms=st.integers(0, 2**53),
+        order_id=st.binary(max_size=32),
+        price_micro_cai=st.integers(0, 2**64),
+        ranking=st.lists(st.builds(RankedMiner, st.binary(max_size=20), st.sampled_from(PassedOver))).map(
+            tuple
+        ),
+        turns=st.dictionaries(
+            st.binary(max_size=20),
+            st.builds(
+                Turn, st.none() | st.integers(0, 255), words=st.text(), paid_wei=st.integers(0, 2**128)
+            ),
+        ),
+        failure=st.text(),
+        audits=st.sampled_from(Audits),
+    )
+)
+def test_law_what_is_written_is_read(history):
+    assert History.decode(history.encode()) == history
 
 
 def test_after_a_restart_the_receipt_says_what_it_can():
@@ -170,10 +261,12 @@ def test_what_is_heard_of_a_miner_has_its_work_checked_or_it_passed_over():
 
 
 def test_histories_are_bounded():
-    histories = Histories(Known())
+    coordinator = Known()
+    histories = Histories(coordinator)
     told(
         histories,
         *[(1, TaskAnnounced(number.to_bytes(32, "big"), b"", ())) for number in range(TASKS_MAX + 1)],
     )
+    assert coordinator.told.statistics().tasks > TASKS_MAX - UNWRITTEN_MAX
     assert histories.explain((1).to_bytes(32, "big")) is not None
     assert len(histories._histories) == TASKS_MAX

@@ -12,6 +12,7 @@ from node.api.openai import edits
 from node.api.openai.generation import Target
 from node.api.picture_formats import PictureFormat
 from node.api.picture_threads import PICTURE_THREADS, PictureThreadsStatus, in_picture_thread
+from tests.limits import HANG_S
 from tests.node.api.desk import Context, api, picture
 from tests.node.builders import CATALOGUE, PACKAGE
 
@@ -38,7 +39,7 @@ async def test_law_who_came_first_has_the_next_thread(nursery):
 
     def work(number):
         begun.append(number)
-        go_on.wait()
+        go_on.wait(HANG_S)
 
     try:
         for _ in range(PICTURE_THREADS):
