@@ -14,8 +14,13 @@ from mcp.client.streamable_http import streamable_http_client
 async def main():
     headers = {"Authorization": f"Bearer {os.environ['API_TOKEN']}"}
     async with httpx2.AsyncClient(headers=headers, timeout=120, trust_env=False) as http:
-        transport = streamable_http_client(f"{os.environ['API_URL']}/mcp", http_client=http)
-        async with Client(transport) as client:
+        url = f"{os.environ['API_URL']}/mcp"
+        # By handshake, as clients up to revision 2025-11-25 do.
+        async with Client(streamable_http_client(url, http_client=http), mode="legacy") as client:
+            older = [client.protocol_version, len((await client.list_tools()).tools)]
+            listed = await client.call_tool("list_models", {})
+        # And as it does by itself: the newest revision that both sides speak.
+        async with Client(streamable_http_client(url, http_client=http)) as client:
             tools = [tool.name for tool in (await client.list_tools()).tools]
             made = await client.call_tool("generate_image", {"prompt": "a red apple", "steps": 4})
             image, text = made.content
@@ -25,6 +30,8 @@ async def main():
             explained = await client.call_tool("explain", {"task": task})
             refused = await client.call_tool("generate_image", {"prompt": " "})
             found = {
+                "older": [*older, json.loads(listed.content[0].text)["models"][0]["name"]],
+                "newest": client.protocol_version,
                 "tools": tools,
                 "beginning": base64.b64decode(image.data)[1:4].decode(),
                 "edited": edited.content[0].type,

@@ -24,6 +24,8 @@ def test_the_stock_client_makes_edits_proves_and_hears_refusals(market):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
+        "older": ["2025-11-25", 6, "cuckoo-icons"],
+        "newest": "2026-07-28",
         "tools": [
             "generate_image",
             "edit_image",

@@ -1,7 +1,8 @@
 """`POST /mcp`: the streamable HTTP transport, without sessions: each request stands by itself.
 
-Answers are JSON; this server begins no conversation, so there is no stream to open by GET. And `/llms.txt`,
-which tells a language model's program where things are.
+Answers are JSON; this server begins no conversation, so there is no stream to open by GET. Revisions up to
+2025-11-25 begin with a handshake; in 2026-07-28 each request says its own revision (`stateless`). And
+`/llms.txt`, which tells a language model's program where things are.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from node.api.errors import ApiError
 from node.api.fields import Fields
 from node.api.json_answers import json_response
 from node.api.json_bodies import read_object
-from node.api.mcp import messages
+from node.api.mcp import messages, stateless
 from node.api.mcp.messages import REVISIONS, Message, NotAMessage, parse_message
 from node.api.mcp.tools import Asked, Tools
 from node.api.services import Services
@@ -28,6 +29,7 @@ from node.api.sources import BODY_BYTES_MAX
 from protocol.errors import Refusal
 
 PATH: Final = "/mcp"
+CAPABILITIES: Final[dict[str, Any]] = {"tools": {}}
 STATUS_CLIENT_CLOSED: Final = 499
 """For nobody: the app has gone."""
 NO_STREAM: Final = ApiError(
@@ -90,16 +92,23 @@ class Handlers:
         """`POST /mcp`."""
         try:
             message, name = await self._read(request)
+            is_stateless = stateless.is_meant(request.headers)
+            if message is not None and is_stateless:
+                stateless.require_coherent(message, request.headers)
         except NotAMessage as error:
-            return json_response(messages.error(None, error.code, str(error)), 400)
+            return json_response(messages.error(error.request_id, error.code, str(error), error.data), 400)
         if message is None or message.request_id is None:
             return Response(status_code=202)
 
         async def answer() -> dict[str, Any]:
+            if is_stateless:
+                return await self._answer_stateless(message, name)
             return await self._answer(message, name)
 
         document = await until_disconnect(request.receive, name.caller, answer)
-        return Response(status_code=STATUS_CLIENT_CLOSED) if document is None else json_response(document)
+        if document is None:
+            return Response(status_code=STATUS_CLIENT_CLOSED)
+        return json_response(document, stateless.status_of(document) if is_stateless else 200)
 
     async def no_stream(self, request: Request) -> Response:
         """`GET /mcp`, `DELETE /mcp`."""
@@ -134,13 +143,29 @@ class Handlers:
         reason = f"the method {message.method[:64]!a} is not served"
         return messages.error(request_id, messages.METHOD_NOT_FOUND, reason)
 
+    async def _answer_stateless(self, message: Message, name: RequestName) -> dict[str, Any]:
+        """The same in revision 2026-07-28, which has no handshake and no ping."""
+        match message.method:
+            case "server/discover":
+                found = {"supportedVersions": [stateless.REVISION], "capabilities": CAPABILITIES}
+                document = messages.result(message.request_id, found)
+            case "initialize" | "ping":
+                reason = f"{message.method} is not of revision {stateless.REVISION}"
+                document = messages.error(message.request_id, messages.METHOD_NOT_FOUND, reason)
+            case _:
+                document = await self._answer(message, name)
+        return stateless.completed(message.method, document, self._server_info())
+
     def _introduction(self, message: Message) -> dict[str, Any]:
         asked = message.params.get("protocolVersion")
         return {
             "protocolVersion": asked if asked in REVISIONS else REVISIONS[0],
-            "capabilities": {"tools": {}},
-            "serverInfo": {"name": "cuckoo-coordinator", "version": self._services.version},
+            "capabilities": CAPABILITIES,
+            "serverInfo": self._server_info(),
         }
+
+    def _server_info(self) -> dict[str, Any]:
+        return {"name": "cuckoo-coordinator", "version": self._services.version}
 
     async def _call(self, message: Message, name: RequestName) -> dict[str, Any]:
         """A tool's answer; why there is none is an answer too, which a language model can read."""

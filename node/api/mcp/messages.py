@@ -11,23 +11,31 @@ from typing import Any, Final, TypeAlias
 from node.api.errors import NOT_JSON, ApiError
 
 REVISIONS: Final = ("2025-11-25", "2025-06-18", "2025-03-26")
-"""Revisions of the protocol that are spoken, the latest first."""
+"""Revisions of the protocol that begin with `initialize`, the latest first."""
 NOTIFICATIONS: Final = "notifications/"
 """How the methods of all notifications begin."""
 PARSE_ERROR: Final = -32700
 INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
+HEADER_MISMATCH: Final = -32020
+UNSUPPORTED_REVISION: Final = -32022
+"""Of the protocol's own, from revision 2026-07-28 on, as the one above."""
 SERVER_ERROR: Final = -32000
 RequestId: TypeAlias = str | int
 
 
 class NotAMessage(Exception):
-    """A body that is no message. :ivar code: JSON-RPC's."""
+    """A body that is no message. :ivar code: JSON-RPC's. :ivar request_id: if it could be read."""
 
-    def __init__(self, code: int, reason: str) -> None:
+    def __init__(
+        self, code: int, reason: str, request_id: RequestId | None = None, data: dict[str, Any] | None = None
+    ) -> None:
+        """:param data: for programs."""
         super().__init__(reason)
         self.code = code
+        self.request_id = request_id
+        self.data = data
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +73,17 @@ def result(request_id: RequestId | None, value: dict[str, Any]) -> dict[str, Any
     return {"jsonrpc": "2.0", "id": request_id, "result": value}
 
 
-def error(request_id: RequestId | None, code: int, reason: str) -> dict[str, Any]:
+def error(
+    request_id: RequestId | None, code: int, reason: str, data: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """An answer that says why there is none."""
-    return {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": reason}}
+    document: dict[str, Any] = {"code": code, "message": reason}
+    if data is not None:
+        document["data"] = data
+    return {"jsonrpc": "2.0", "id": request_id, "error": document}
 
 
 def wording(api_error: ApiError, request_id: str) -> dict[str, Any]:
     """An error of HTTP in this dialect."""
     code = PARSE_ERROR if api_error.code == NOT_JSON.code else SERVER_ERROR
-    document = error(None, code, api_error.message)
-    document["error"]["data"] = {"code": api_error.code, "request_id": request_id}
-    return document
+    return error(None, code, api_error.message, {"code": api_error.code, "request_id": request_id})
