@@ -119,6 +119,7 @@ def test_no_child_is_waited_for_without_a_time_limit(trees):
 
 PACED = {
     "tests/node/inference/memory_workers.py": "the time of a job, by the clock of the test",
+    "tests/node/api/test_many_requests.py": "the time of an order, by the clock of the test",
     "tests/attacks/test_oversize_frames.py": "a hostile peer's own pace",
     "tests/attacks/test_slow_loris.py": "a hostile peer's own pace",
     "tests/attacks/siege/hostile_evidence.py": "a hostile peer's own pace",

@@ -1,8 +1,10 @@
 """Many requests, as many under way as a node carries at a time for one app: each gets its own picture."""
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from node.api.queue import PLACES_MIN
@@ -14,6 +16,12 @@ pytestmark = pytest.mark.process
 REQUESTS = 500 if WHOLE else 100
 AT_A_TIME = 64
 GREEDY, MODEST = 60, 12
+AT_ONCE = 200
+WAVES = 5 if WHOLE else 3
+SHARE_OFF_MAX = 0.1
+"""How far a token may be from its share, as a part of it."""
+GROWTH_MIB_MAX = 8
+"""Of a wave over the one before, in which all stores were filled; a body that stays is 13 kB."""
 
 
 def test_none_of_many_requests_is_lost(market):
@@ -26,6 +34,33 @@ def test_none_of_many_requests_is_lost(market):
         status = client.get("/v1/cuckoo/status").json()
     assert status["coordinator"]["tasks_active"] == status["coordinator"]["orders"] == 0
     assert int(status["pay"]["held_wei"]) == 0
+
+
+def test_200_at_once_get_their_share_and_memory_stays_flat(market):
+    """Waves of 200, of eight tokens: all are answered; the last needs no more memory than the one before."""
+    node = psutil.Process(market.process_of("coordinator"))
+    tokens = [new_token(market, f"t{number}") for number in range(8)]
+    ended, sizes = [], []
+
+    def make(token):
+        with market.client(token) as client:
+            answer = client.post(GENERATIONS, json={"prompt": "a red apple", "steps": 1})
+        ended.append(token)
+        return answer.status_code
+
+    for _ in range(WAVES):
+        ended.clear()
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            assert set(threads.map(make, tokens * (AT_ONCE // len(tokens)))) == {200}
+        half = Counter(ended[PLACES_MIN : PLACES_MIN + AT_ONCE // 2])
+        sizes.append(node.memory_info().rss / 2**20)
+    growth = sizes[-1] - sizes[-2]
+    told = ", ".join(f"{size:.0f}" for size in sizes)
+    tell(f"{AT_ONCE} at once: memory {told} MiB; of the first half {sorted(half.values())} by token")
+    share = AT_ONCE // 2 / len(tokens)
+    # The first places were free; and what comes together is counted in any order.
+    assert all(abs(half[token] - share) <= SHARE_OFF_MAX * share + 1 for token in tokens), half
+    assert growth <= GROWTH_MIB_MAX, sizes
 
 
 @pytest.mark.skipif(not WHOLE, reason="tests/node/api/test_queue.py holds the law; this is the whole figure")

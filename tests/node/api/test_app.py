@@ -1,5 +1,6 @@
 """The route table, the open routes, and how refusals are told: in process, over ASGI."""
 
+import base64
 from dataclasses import dataclass
 
 import pytest
@@ -10,7 +11,7 @@ from node.coordinator.outcomes import Busy, NoMiner, OrderLost
 from node.coordinator.records import FailureKind
 from node.pay.purse import DepositUsedUp
 from protocol.errors import LocalError
-from tests.node.api.desk import Context, api, client, client_of
+from tests.node.api.desk import Context, api, client, client_of, picture
 
 OPEN = {
     "/",
@@ -54,6 +55,46 @@ async def test_outcomes_are_told_in_the_openai_shape(outcome, status, code, retr
     )
     assert (response.headers.get("x-should-retry") == "false") is not bool(retry)
     assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "parameter", "reason"),
+    [
+        (
+            "/v1/images/generations",
+            {"mask": "AAAA"},
+            "mask",
+            "masks are not served; models here draw whole images",
+        ),
+        ("/v1/images/edits", {"mask": "AAAA"}, "mask", "masks are not served; models here draw whole images"),
+        ("/sdapi/v1/img2img", {"mask": "AAAA"}, "mask", "masks are not served; models draw whole images"),
+        (
+            "/sdapi/v1/img2img",
+            {"latent_mask": "AAAA"},
+            "latent_mask",
+            "masks are not served; models draw whole images",
+        ),
+        (
+            "/api/v2/generate/async",
+            {"source_mask": "AAAA"},
+            "source_mask",
+            "masks are not served; models draw whole images",
+        ),
+    ],
+)
+async def test_masks_are_refused_by_name_with_the_reason(path, body, parameter, reason):
+    """No package inpaints; a mask that was passed over in silence would be a picture of something else."""
+    image = base64.b64encode(picture()).decode()
+    further = {"init_images": [image]} if "img2img" in path else {}
+    async with client() as http:
+        if path.endswith("edits"):
+            files = {"image": ("a.png", picture(), "image/png"), "mask": ("m.png", picture(), "image/png")}
+            response = await http.post(path, data={"prompt": "a cat"}, files=files)
+        else:
+            response = await http.post(path, json={"prompt": "a cat"} | further | body)
+    assert response.status_code == 400
+    assert reason in response.text
+    assert parameter in response.text
 
 
 async def test_every_route_asks_for_the_token_or_is_one_of_the_few_open_ones():
