@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cyclopts import App
 
-from node.system.control_client import ask
+from node.system.control_client import RequestRefused, ask
+from protocol.errors import LocalError
 
 portal = App(name="portal", help="Open the portal of your running node with what is yours alone.")
 
@@ -23,4 +24,13 @@ def open_(data_dir: Path, /) -> None:
     data_dir
         Data directory of the node, which must be running.
     """
-    print(ask(data_dir, "portal_open", {})["url"])
+    try:
+        answer = ask(data_dir, "portal_open", {})
+    except RequestRefused as error:
+        if error.code != "bad_request":
+            raise
+        # It does not know the act.
+        raise LocalError(
+            f"the node on {data_dir} serves no portal; start it without --portal-port -1"
+        ) from error
+    print(answer["url"])

@@ -130,7 +130,8 @@ class Portal:
         text = request.path_params["number"]
         if not _EPOCH.fullmatch(text):
             raise PortalRefusal("unknown_epoch")
-        return _json(await self._tasks.epoch(int(text)))
+        body = await self._tasks.epoch(int(text))
+        return Response(body, media_type="application/json", headers=NO_STORE)
 
     async def _plan(self, request: Request) -> Response:
         require_json(request)

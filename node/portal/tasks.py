@@ -6,6 +6,7 @@ Is not: the draw; that the page does (`static/checks/draw.js`), so that nobody h
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from node.peer.peer import Peer
@@ -54,8 +55,8 @@ class Tasks:
         )
         return document
 
-    async def epoch(self, number: int) -> dict[str, Any]:
-        """All that a draw of an epoch is made of. :raises PortalRefusal: ``unknown_epoch``, or
+    async def epoch(self, number: int) -> bytes:
+        """All that a draw of an epoch is made of, as JSON. :raises PortalRefusal: ``unknown_epoch``, or
         ``large_epoch``: it has more than `MINERS_SHOWN_MAX` miners.
         """
         view = self._peer.view
@@ -64,14 +65,15 @@ class Tasks:
             raise PortalRefusal("unknown_epoch")
         if len(epoch.miners) > MINERS_SHOWN_MAX:
             raise PortalRefusal("large_epoch")
-        # Made once for all who ask: it takes some milliseconds for each thousand.
+        # Made once for all who ask: who asks again and again costs this node no more than the sending.
         key = ("epoch", number, epoch.seed)
         return await self._questions.ask(key, EPOCH_LIFE_MS, 0, lambda: _whole(epoch))
 
 
-async def _whole(epoch: EpochView) -> dict[str, Any]:
+async def _whole(epoch: EpochView) -> bytes:
     miners = epoch.miners
     pairs = [
         [f"0x{miner.hex()}", str(weight)] for miner, weight in zip(miners.miners, miners.weights, strict=True)
     ]
-    return {"number": str(epoch.number), "seed": to_document(epoch.seed), "miners": pairs}
+    document = {"number": str(epoch.number), "seed": to_document(epoch.seed), "miners": pairs}
+    return json.dumps(document, separators=(",", ":")).encode()
