@@ -291,9 +291,35 @@ def own_looks(page: Page, stage: Stage, look: str) -> None:
     stage.screenshot(page, f"task-{look}")
 
 
+FAULTS = """() => {
+  const all = (what) => [...document.querySelectorAll(what)].filter((node) => node.checkVisibility());
+  const labelled = (node) => [...node.labels].map((label) => label.textContent).join();
+  const textOf = (node) => (node.matches("button") || !node.labels ? node.textContent : labelled(node));
+  const nameless = all("button, a[href], input, select, textarea, summary, [role=img], nav")
+    .filter((node) => !(node.getAttribute("aria-label") ?? textOf(node)).trim());
+  const ids = [...document.querySelectorAll("[id]")].map((node) => node.id);
+  const pointing = all("[aria-describedby], [aria-labelledby], label[for]").flatMap((node) =>
+    ["aria-describedby", "aria-labelledby", "for"].map((name) => node.getAttribute(name)).filter(Boolean));
+  const levels = all("main h1, main h2, main h3, main h4").map((node) => Number(node.tagName[1]));
+  return [
+    ...nameless.map((node) => `no name: ${node.outerHTML.slice(0, 99)}`),
+    ...ids.filter((id, at) => ids.indexOf(id) !== at).map((id) => `twice: ${id}`),
+    ...pointing.filter((id) => !ids.includes(id)).map((id) => `points nowhere: ${id}`),
+    ...all("img:not([alt])").map(() => "a picture without words"),
+    ...all("a a, a button, button button, summary button, label label").map(() => "one within the other"),
+    ...(levels.filter((level) => level === 1).length === 1 ? [] : [`headings: ${levels}`]),
+    ...levels.filter((level, at) => at && level > levels[at - 1] + 1).map((level) => `gap before h${level}`),
+    ...(["en", "hi"].includes(document.documentElement.lang) ? [] : ["no language"]),
+  ];
+}"""
+"""What a screen reader would stumble over; less than axe looks at."""
+
+
 def fits(page: Page, what: str) -> None:
+    """Nothing is wider than the window, and nothing is without the words that a screen reader reads."""
     wide, window = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= window, f"{what}: {wide} wide in a window of {window}"
+    assert page.evaluate(FAULTS) == [], what
 
 
 def strangers(stage: Stage) -> None:
