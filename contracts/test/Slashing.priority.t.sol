@@ -260,4 +260,15 @@ contract SlashingPriorityTest is Fixture {
         takeAs(REPORTER, SALT);
         vm.assertEq(reporter(), REPORTER, "the earliest");
     }
+
+    function test_a_kept_reward_is_claimed_at_once_in_a_chains_first_blocks_too() public {
+        vm.roll(3);
+        commit(REPORTER, SALT);
+        later(8);
+        reportAs(REPORTER);
+        takeAs(REPORTER, SALT);
+        uint256 reward = slashing.claimReward(key());
+        vm.assertTrue(reward != 0, "there is something to gain");
+        vm.assertEq(token.balanceOf(REPORTER), reward, "whose it is");
+    }
 }
