@@ -8,7 +8,7 @@ from coincurve import PrivateKey
 from node.peer import evidence_shares
 from node.peer.evidence_shares import (
     FRUITLESS_MAX,
-    FRUITLESS_STAKED_MAX,
+    REJECTED_MAX,
     WINDOW_MS,
     EvidenceShares,
     ShareCounts,
@@ -33,12 +33,12 @@ def shares():
     return EvidenceShares(lambda peer: peer == STAKED)
 
 
-def bring(shares, forwarder, pieces, now_ms=NOW_MS):
+def bring(shares, forwarder, pieces, now_ms=NOW_MS, *, is_rejected=False):
     """How many of the pieces, all fruitless, are read."""
     read = 0
     for _ in range(pieces):
         if shares.may_bring(forwarder, now_ms):
-            shares.note_fruitless(forwarder, now_ms)
+            shares.note_fruitless(forwarder, now_ms, is_rejected=is_rejected)
             read += 1
     return read
 
@@ -46,9 +46,19 @@ def bring(shares, forwarder, pieces, now_ms=NOW_MS):
 def test_attack_a_flood_of_fruitless_pieces_is_read_up_to_a_share_a_minute(shares):
     assert bring(shares, STRANGER, 1_000) == FRUITLESS_MAX
     assert shares.counts == ShareCounts(fruitless=FRUITLESS_MAX, unread=1_000 - FRUITLESS_MAX)
-    assert bring(shares, STAKED, 1_000) == FRUITLESS_STAKED_MAX
     assert shares.may_bring(HONEST, NOW_MS)
     assert bring(shares, STRANGER, 1_000, NOW_MS + WINDOW_MS) == FRUITLESS_MAX
+
+
+@pytest.mark.parametrize("forwarder", [STRANGER, STAKED])
+def test_attack_a_flood_of_false_proofs_is_read_up_to_a_share_with_stake_or_without(shares, forwarder):
+    assert bring(shares, forwarder, 1_000, is_rejected=True) == REJECTED_MAX
+
+
+def test_who_has_stake_may_bring_any_number_that_is_merely_ignored(shares):
+    """A siege's flooder brings the one true piece itself, after ten thousand that cost nothing."""
+    assert bring(shares, STAKED, 10_000) == 10_000
+    assert shares.may_bring(STAKED, NOW_MS)
 
 
 def test_what_is_true_is_not_counted(shares):
@@ -81,7 +91,7 @@ def test_attack_pieces_about_strangers_do_not_keep_a_true_one_from_being_judged(
             validate(spam, STRANGER)
     assert validate(builders.evidence().encode(), STRANGER) is Validation.UNREAD
     assert validate(builders.evidence().encode(), HONEST) is Validation.ACCEPT
-    for _ in range(FRUITLESS_MAX):
+    for _ in range(REJECTED_MAX):
         with suppress(GossipReject):
             validate(b"!", HONEST)
     assert validate(b"!", HONEST) is Validation.UNREAD
