@@ -220,10 +220,10 @@ contract Slashing is ISlashing, EIP712 {
         emit PriorityTaken(key, from, msg.sender);
     }
 
-    /// @dev Blocks from a commitment to the report after which nobody takes the reward any more.
+    /// @dev Blocks from a commitment to the report after which nobody takes the reward any more. Where priority is
+    /// short none: an earlier block it is in any case.
     function _depth() private view returns (uint256) {
         uint256 depth = PRIORITY_BLOCKS / MAX_DEPTH;
-        if (depth == 0) return 1;
         return depth < MAX_DEPTH ? depth : MAX_DEPTH;
     }
 
