@@ -13,7 +13,7 @@ MARKET := $(INSTALLED) contracts/node_modules/.installed
 CLIENTS := tests/clients/node_modules/.installed tests/clients/.venv/.installed tests/browser/.venv/.installed
 TESTS := $(DEV_INSTALLED) contracts/node_modules/.installed tests/interop/node_modules/.installed $(CLIENTS)
 
-.PHONY: help setup demo demo-equivocation devnet check test long lint contracts mutants bench audit-table fuzz simulate attacks siege lock train-model clean
+.PHONY: help setup demo demo-equivocation devnet check test long lint contracts mutants bench audit-table fuzz simulate attacks siege cheats lock train-model clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 22
@@ -99,6 +99,9 @@ attacks: $(TESTS) ## eclipses, sybils, spam: what a hostile peer may try; a tabl
 
 siege: $(TESTS) ## a market of real nodes and a real chain under attack; a table of before and during (ARGS="--small")
 	@$(BIN)/python -m tests.attacks.siege $(ARGS)
+
+cheats: $(TESTS) ## every cheat, by the real model, and a market in which cheats lose their stake within 30 s of the dice
+	CUCKOO_LONG=1 $(BIN)/python -m pytest -q -s -p no:randomly tests/cheats tests/market/test_false_work.py
 
 lock: $(RAY_INSTALLED) $(FUZZ_INSTALLED) ## write constraints.txt from what is installed
 	$(BIN)/python -m pip freeze --exclude-editable | sed -E 's/^(torch==[0-9.]+)\+cpu$$/\1/' \

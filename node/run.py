@@ -9,13 +9,14 @@ from __future__ import annotations
 import structlog
 import trio
 
+from node.auditor.opening import audit_beside, run_auditor
 from node.coordinator.opening import open_coordinator
 from node.miner.miner import Miner
 from node.miner.opening import run_miner
 from node.peer.network import load_network
 from node.peer.peer import Peer, open_peer
 from node.portal.serving import OpenedPortal, open_portal
-from node.settings import API_HOST, CoordinatorSettings, MinerSettings
+from node.settings import API_HOST, AuditorSettings, CoordinatorSettings, MinerSettings
 from node.signing.keys import open_keystore, read_password
 from node.system.context import open_context
 from node.system.lifetime import KEY_FILE, leave_startup_uncollected, node_file, stopped_by_signals
@@ -24,7 +25,9 @@ from node.system.web_server import serve_web
 log = structlog.get_logger()
 
 
-async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: type[Miner] = Miner) -> None:
+async def run_node(
+    settings: CoordinatorSettings | MinerSettings | AuditorSettings, make_miner: type[Miner] = Miner
+) -> None:
     """Run until SIGINT or SIGTERM.
 
     :param make_miner: a miner's class; another one than the honest one is for demonstrations and tests.
@@ -55,7 +58,9 @@ async def run_node(settings: CoordinatorSettings | MinerSettings, make_miner: ty
                 case CoordinatorSettings():
                     await serve_coordinator(settings, peer, portal)
                 case MinerSettings():
-                    await run_miner(settings, peer, make_miner, url_of(portal))
+                    await run_miner(settings, peer, audit_beside, make_miner, url_of(portal))
+                case AuditorSettings():
+                    await run_auditor(settings, peer, url_of(portal))
 
 
 async def serve_coordinator(

@@ -22,12 +22,12 @@ API_HOST: Final = "127.0.0.1"
 """The API is for this machine alone; who wants it elsewhere puts a proxy of their own before it."""
 """Where that of any other node is: several run on one machine, and `node.json` says the port."""
 
-RoleName = Literal["bootstrap", "coordinator", "miner"]
+RoleName = Literal["bootstrap", "coordinator", "miner", "auditor"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 # The groups of `--help`, in its order.
 _EVERY = Parameter(group=Group("Every node", sort_key=1))
-_STAKED = Parameter(group=Group("Coordinator and miner", sort_key=2))
+_STAKED = Parameter(group=Group("Coordinator, miner and auditor", sort_key=2))
 _COORDINATOR = Parameter(group=Group("Coordinator", sort_key=3))
 _MINER = Parameter(group=Group("Miner", sort_key=4))
 _SEVERAL = Parameter(consume_multiple=True, negative="", show_default=False)
@@ -193,11 +193,20 @@ class MinerSettings(StakedSettings, InferenceSettings):
     """Work half of the time, on one thread, after all other programs, and not on battery."""
 
 
-RoleSettings: TypeAlias = BootstrapSettings | CoordinatorSettings | MinerSettings
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class AuditorSettings(StakedSettings, InferenceSettings):
+    """A node with a miner's stake that audits and takes no tasks; a miner does both."""
+
+    role = "auditor"
+
+
+RoleSettings: TypeAlias = BootstrapSettings | CoordinatorSettings | MinerSettings | AuditorSettings
 SETTINGS_OF_ROLE: Final[dict[RoleName, type[RoleSettings]]] = {
     "bootstrap": BootstrapSettings,
     "coordinator": CoordinatorSettings,
     "miner": MinerSettings,
+    "auditor": AuditorSettings,
 }
 
 
@@ -208,7 +217,8 @@ class NodeFlags(BootstrapSettings, CoordinatorSettings, MinerSettings):
 
     # Each role says its own; here it is a flag without a default.
     role: Annotated[RoleName, _EVERY] = field()  # type: ignore[assignment,misc]
-    """The node's role: bootstrap helps newcomers, coordinator serves apps, miner runs models."""
+    """The node's role: bootstrap helps newcomers, coordinator serves apps, miner runs models and audits
+    others' work, auditor does no more than that."""
 
     def settings(self) -> RoleSettings:
         """The chosen role's own settings."""

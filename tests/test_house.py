@@ -269,6 +269,7 @@ TESTED_ELSEWHERE = {
     "node/peer/finding.py": "tests/node/peer/test_network_status.py",
     "node/auditor/actions.py": "tests/node/auditor/test_engine.py",
     "node/auditor/audits.py": "tests/node/auditor/test_engine.py",
+    "node/auditor/opening.py": "tests/market/test_false_work.py",
     "node/miner/actions.py": "tests/node/miner/test_engine.py",
     "node/exchange/kept_work.py": "tests/node/exchange/test_openings.py",
     "node/miner/ports.py": "tests/node/miner/test_engine_declines.py",

@@ -34,7 +34,6 @@ WRITE_S: Final = 1.0
 """How long news waits: one write to the disk is for all that happened meanwhile."""
 TURNS_MAX: Final = 64
 """Turns of one task that are told of, as many as can be assigned."""
-NOT_YET: Final = "only coordinators check their own tasks yet; drawn are those that would have to"
 
 
 @dataclass(slots=True)
@@ -190,7 +189,7 @@ class Histories:
             "phases_ms": _phases(history),
             "price_micro_cai": history.price_micro_cai,
             "paid_wei": str(sum(turn.paid_wei for turn in history.turns.values())),
-            "audits": [NOT_YET, *self._coordinator.explain_audits(task_id)],
+            "audits": list(self._coordinator.explain_audits(task_id)),
             "readers": readers_of(history.audits),
         }
 
@@ -238,7 +237,7 @@ class Histories:
             "phases_ms": {},
             "price_micro_cai": message.price_micro_cai,
             "paid_wei": str(message.price_micro_cai * WEI_PER_MICRO_CAI),
-            "audits": [NOT_YET, *self._coordinator.explain_audits(task_id)],
+            "audits": list(self._coordinator.explain_audits(task_id)),
             "readers": readers_of(message.audits),
         }
 

@@ -24,6 +24,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from node.auditor.journal import AUDITS_FILE
 from node.coordinator.journal_file import JOURNAL_FILE
 from node.coordinator.model_names import NAMES_FILE
 from node.miner.miner import TRACE_FOLDER, WORK_FOLDER
@@ -34,7 +35,7 @@ from node.system.lifetime import KEY_FILE
 from node.system.moved import mark_moved
 from protocol.errors import LocalError
 
-DATABASES: Final = (EARNINGS_FILE, JOURNAL_FILE, NAMES_FILE, "tokens.sqlite")
+DATABASES: Final = (EARNINGS_FILE, AUDITS_FILE, JOURNAL_FILE, NAMES_FILE, "tokens.sqlite")
 """Besides the guard; a node has those of its role."""
 FILES: Final = (KEY_FILE, "api-token", "cuckoo.toml")
 FOLDERS: Final = (TRACE_FOLDER, WORK_FOLDER, "evidence")

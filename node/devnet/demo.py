@@ -59,7 +59,7 @@ class Answer:
 
 
 async def wait_until_ready(market: Market) -> None:
-    """Wait until the coordinator has heard an offer of each miner of the epoch.
+    """Wait until the coordinator has heard an offer of each miner of the epoch that takes tasks.
 
     :raises DemonstrationFailed: the nodes have stopped getting on, as `Patience` sees it.
     """
@@ -67,7 +67,8 @@ async def wait_until_ready(market: Market) -> None:
     async with _client(market) as client:
         while True:
             status = (await client.get("/v1/cuckoo/status")).json()
-            live_offers, miners = status["coordinator"]["live_offers"], status["chain"]["miners"]
+            live_offers = status["coordinator"]["live_offers"]
+            miners = status["chain"]["miners"] - market.only_auditing
             if live_offers >= miners > 0:
                 return
             if not patience.update(trio.current_time(), _activity(market)):

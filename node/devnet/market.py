@@ -64,6 +64,7 @@ class NodePlan:
     """A staked node to be. :ivar stake_cai: own stake in whole CAI. :ivar module: its program.
 
     :ivar arguments: further flags of it.
+    :ivar only_audits: a miner by its stake that takes no tasks.
     """
 
     name: str
@@ -71,6 +72,14 @@ class NodePlan:
     stake_cai: int
     module: str = "node.cli"
     arguments: tuple[str, ...] = ()
+    only_audits: bool = False
+
+    @property
+    def role_name(self) -> str:
+        """As `--role` takes it."""
+        if self.role is Role.COORDINATOR:
+            return "coordinator"
+        return "auditor" if self.only_audits else "miner"
 
 
 DEFAULT_PLAN = (
@@ -97,6 +106,7 @@ class Market:
     :ivar portal_url: of its portal.
     :ivar nodes: processes by name.
     :ivar names: of nodes, by address.
+    :ivar only_auditing: how many nodes with a miner's stake take no tasks.
     """
 
     folder: Path
@@ -110,6 +120,7 @@ class Market:
     portal_url: str = ""
     nodes: dict[str, NodeProcess] = field(default_factory=dict)
     names: dict[bytes, str] = field(default_factory=dict)
+    only_auditing: int = 0
 
     def describe(self) -> None:
         """Write `market.json` into the folder: where everything is, for scripts. It holds no secret."""
@@ -171,6 +182,7 @@ async def open_market(
         options = AnvilOptions(chain_id=parameters.chain_id, genesis_s=genesis_s)
         anvil = await stack.enter_async_context(run_anvil(options))
         market = await _found(folder, anvil, tell)
+        market.only_auditing = sum(item.only_audits for item in plan)
         write_private(market.password_file, secrets.token_hex(PASSWORD_BYTES).encode() + b"\n")
         password = market.password_file.read_bytes().strip()
         keys = await _stake(market, anvil, plan, password, tell)
@@ -191,12 +203,11 @@ async def open_market(
         started: dict[str, dict[str, Any]] = {}
 
         async def start(item: NodePlan) -> None:
-            role = "coordinator" if item.role is Role.COORDINATOR else "miner"
             ports = ["--api-port", str(api_port), "--portal-port", str(portal_port)]
             # The dice select all work here, and a second inference process would slow the first ones down.
             ports += ["--audit-percent", "0"]
             of_role = ports if item.role is Role.COORDINATOR else []
-            started[item.name] = await _start(stack, market, item, role, of_role)
+            started[item.name] = await _start(stack, market, item, item.role_name, of_role)
             tell(f"{item.name} is ready")
 
         async with trio.open_nursery() as nursery:

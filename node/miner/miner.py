@@ -115,7 +115,7 @@ class MinerItself:
 
 
 class Miner:
-    """The role's shell. Nothing in here decides about a task."""
+    """The role's shell. Nothing in here decides about a task. :ivar workers: that run its models."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Miner:
     ) -> None:
         self._peer = peer
         self._payee = payee
-        self._workers = workers
+        self.workers = workers
         self._terms = terms
         self._throttle = throttle
         self._image_ms: dict[bytes, int] = {}
@@ -173,7 +173,7 @@ class Miner:
         :raises WorkerError: a model does not run on this machine.
         """
         for package in self._terms.packages.values():
-            self._image_ms[package.model_id] = await try_speed(self._workers, package)
+            self._image_ms[package.model_id] = await try_speed(self.workers, package)
             log.info("model tested", model=package.name, image_ms=self._image_ms[package.model_id])
         await self._update_throttle()
         await self._peer.alone.wait()
@@ -207,7 +207,7 @@ class Miner:
         observable = context.observable
         observable.register("miner", self.status)
         observable.register("tasks", self._engine.snapshot)
-        observable.register("inference", self._workers.statistics)
+        observable.register("inference", self.workers.statistics)
         observable.register("traces", self._traces.status)
         observable.register("openings", lambda: self._openings.counts)
         observable.register("false_verdicts", lambda: self._defence.counts)
@@ -229,6 +229,10 @@ class Miner:
 
         answer_explaining(context.control, self._peer.seen, lambda: self._peer.view, now_ms, know_itself)
 
+    def may_work(self) -> bool:
+        """Whether the machine may be used for models now: it is not paused, nor measured for its offers."""
+        return len(self._image_ms) == len(self._terms.packages) and not self._throttle.pause_reason.value
+
     def status(self) -> MinerStatus:
         """For people and monitors."""
         packages, throttle = self._terms.packages, self._throttle
@@ -248,7 +252,7 @@ class Miner:
 
     async def _update_throttle(self) -> None:
         """See whether to pause, and write the status file."""
-        await self._throttle.update(self._workers)
+        await self._throttle.update(self.workers)
         self._engine.policy(str(self._throttle.pause_reason))
         try:
             write_status(self._peer.data_dir, now_ms(), self._peer.context.observable.document())
@@ -374,7 +378,7 @@ class Miner:
         outcome = None
         with scope:
             outcome = await run_job(
-                self._workers, start, self._peer.key.address, self._traces.path_of(task_id), tell
+                self.workers, start, self._peer.key.address, self._traces.path_of(task_id), tell
             )
         if outcome is None or scope.cancel_called:
             return

@@ -7,14 +7,15 @@ Is not: the miner (`miner`).
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TypeAlias
 
 import trio
 
 from node.inference.backends import backend_of
 from node.inference.packages import package
-from node.inference.pool.pool import open_pool
+from node.inference.pool.pool import WorkerPool, open_pool
 from node.miner.accelerators import find_accelerator
 from node.miner.load_monitor import LoadMonitor
 from node.miner.miner import Miner
@@ -28,6 +29,9 @@ from node.peer.peer import Peer
 from node.settings import MinerSettings
 from node.system.lifetime import node_file
 from protocol.amounts import WEI_PER_MICRO_CAI
+
+Beside: TypeAlias = Callable[[Peer, WorkerPool, Callable[[], bool]], Awaitable[None]]
+"""Other work for a miner's workers, after its own: takes those, and whether the machine may be used now."""
 
 
 @asynccontextmanager
@@ -60,15 +64,22 @@ async def open_miner(
 
 
 async def run_miner(
-    settings: MinerSettings, peer: Peer, make_miner: type[Miner] = Miner, portal_url: str | None = None
+    settings: MinerSettings,
+    peer: Peer,
+    beside: Beside,
+    make_miner: type[Miner] = Miner,
+    portal_url: str | None = None,
 ) -> None:
-    """Run a miner until cancelled; arguments and errors as :func:`open_miner`'s.
+    """Run a miner until cancelled; errors as :func:`open_miner`'s, and those of `beside`.
 
+    :param beside: what its workers do besides.
     :param portal_url: where its portal is, if it has one.
     """
     async with open_miner(settings, peer, make_miner) as miner:
         with node_file(settings, peer.key.address, peer.host, peer.context.health_url, portal_url=portal_url):
-            await miner.run()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(beside, peer, miner.workers, miner.may_work)
+                await miner.run()
 
 
 @contextmanager

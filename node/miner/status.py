@@ -24,6 +24,7 @@ SHOWN: Final = (
     "miner",
     "traces",
     "openings",
+    "audits",
     "tasks",
     "models_given",
     "pay",

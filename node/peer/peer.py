@@ -205,6 +205,12 @@ class Peer:
         except (ProtocolError, Refusal) as error:
             log.info("message not passed on", topic=topic, reason=str(error))
 
+    def recall(self, task: Statement[TaskAnnouncement], commitment: Statement[ResultCommitment]) -> None:
+        """Know again, after a restart, work that the rules had accepted before it. Synchronous."""
+        self.seen.tasks.setdefault(task.digest, task)
+        self.seen.commitments.setdefault((task.digest, commitment.signer.address), commitment)
+        self.beacons.want(task.message.deadline_ms)
+
     def join(self) -> None:
         """Join all topics of the network. Listeners get the opened messages from the validators."""
         self.listen(evidence.TOPIC, lambda accepted: self._take_evidence(*accepted))

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,14 @@ def test_several_devices_and_a_cluster(started, monkeypatch):
     assert (farm.device, farm.workers, farm.ray_address) == (("auto",), 4, "192.0.2.1:6379")
 
 
+def test_an_auditor_is_told_what_runs_its_models_and_nothing_of_offers(started):
+    run("--role", "auditor", "--data-dir", "here", "--device", "cuda:1", "--models", "m")
+    (settings,) = started
+    assert (settings.role, settings.device, settings.model_folders) == ("auditor", ("cuda:1",), [Path("m")])
+    with pytest.raises(SystemExit):
+        run("--role", "auditor", "--data-dir", "here", "--price-micro-cai", "1")
+
+
 def test_file_for_nodes_does_not_disturb_other_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "cuckoo.toml").write_text('role = "miner"\ndata_dir = "file"\n')
@@ -106,6 +115,9 @@ def test_wrong_usage_exits_with_a_message(started, arguments, capsys):
     assert "Error" in capsys.readouterr().err
 
 
+INFERRING = "coordinator or miner or auditor"
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "file", "message"),
     [
@@ -119,7 +131,7 @@ def test_wrong_usage_exits_with_a_message(started, arguments, capsys):
             ["--role", "bootstrap", "--models", "m"],
             {},
             "",
-            "--models belongs to the role coordinator or miner, and this node's role is bootstrap.",
+            f"--models belongs to the role {INFERRING}, and this node's role is bootstrap.",
         ),
         (
             [],
@@ -131,7 +143,7 @@ def test_wrong_usage_exits_with_a_message(started, arguments, capsys):
             [],
             {},
             'role = "coordinator"\nthreads = 2\n',
-            "[threads] belongs to the role miner, and this node's role is coordinator.",
+            "[threads] belongs to the role miner or auditor, and this node's role is coordinator.",
         ),
     ],
 )
@@ -193,7 +205,7 @@ def test_version_is_that_of_the_package(app, capsys):
 def test_help_groups_the_flags_by_role(capsys):
     cli.app("--help", result_action="return_value")
     page = capsys.readouterr().out
-    headings = ["─ Every node ─", "─ Coordinator and miner ─", "─ Coordinator ─", "─ Miner ─"]
+    headings = ["─ Every node ─", "─ Coordinator, miner and auditor ─", "─ Coordinator ─", "─ Miner ─"]
     positions = [page.index(heading) for heading in headings]
     assert positions == sorted(positions)
     assert positions[3] < page.index("--capacity")

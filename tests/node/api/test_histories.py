@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.api.explaining import ExplainAct, ExplainTask, UnknownTask
-from node.api.histories import NOT_YET, TASKS_MAX, UNWRITTEN_MAX, WRITE_S, Histories, History, Turn
+from node.api.histories import TASKS_MAX, UNWRITTEN_MAX, WRITE_S, Histories, History, Turn
 from node.api.readers import READERS
 from node.commands.explain import in_words
 from node.coordinator.buyer_audits import Finding, Found
@@ -209,7 +209,7 @@ def test_after_a_restart_the_receipt_says_what_it_can():
     document = Histories(coordinator).explain(TASK)
     assert document["outcome"].endswith("what happened on the way is forgotten")
     assert len(document["ranking"]) == 5
-    assert document["audits"] == [NOT_YET, f"0x{TASK.hex()} is audited by nobody"]
+    assert document["audits"] == [f"0x{TASK.hex()} is audited by nobody"]
 
 
 def test_audits_are_told_of_what_gossip_brought_or_else_of_the_receipt():

@@ -260,6 +260,15 @@ async def test_after_a_sleep_of_the_machine_it_comes_within_a_second(world, monk
     assert len(world.host.streams) == 1
 
 
+async def test_its_workers_are_others_only_while_it_is_neither_paused_nor_measures_itself(world, monkeypatch):
+    assert world.miner.may_work()
+    monkeypatch.setattr(Throttle, "pause_reason", PauseReason.ON_BATTERY)
+    assert not world.miner.may_work()
+    monkeypatch.setattr(Throttle, "pause_reason", PauseReason.NONE)
+    world.miner._image_ms.clear()
+    assert not world.miner.may_work()
+
+
 async def test_a_call_by_a_stranger_is_refused(world):
     announced = task(rank=2)
     world.listeners[tasks.TOPIC](announced)

@@ -153,3 +153,16 @@ class TestFalseCount:
         peer.accuse = refuse
         peer._look_at_count(builders.opened(MINER, builders.commitment(units_done=1)))
         assert accused == []
+
+
+def test_work_that_was_accepted_before_a_restart_is_known_again(peer):
+    wanted = []
+    peer.beacons = SimpleNamespace(want=wanted.append)
+    peer.recall(TASK, builders.COMMITTED)
+    assert peer.seen.tasks == {TASK.digest: TASK}
+    assert peer.seen.commitments == {(TASK.digest, MINER.address): builders.COMMITTED}
+    assert wanted == [TASK.message.deadline_ms]
+    # What was heard since stays what was heard first.
+    other = builders.opened(MINER, builders.commitment(units_done=1))
+    peer.recall(TASK, other)
+    assert list(peer.seen.commitments.values()) == [builders.COMMITTED]
