@@ -14,6 +14,7 @@ BENCHES = {
     "tests.bench.transport": 1,
     "tests.bench.relay": 1,
     "tests.bench.failover": 3,
+    "tests.bench.app": 3,
     "tests.bench.mesh": 6,
 }
 """Modules with a command line, and the minutes that each may take."""
