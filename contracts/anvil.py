@@ -11,8 +11,10 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -174,6 +176,7 @@ class AnvilProcess:
     """The process alone; made by `anvil_process` and `run_anvil`.
 
     :ivar secrets: private keys of the funded accounts, 32 bytes each.
+    :ivar states_folder: where anvil keeps states of old blocks; gone with the process.
     """
 
     def __init__(self, options: AnvilOptions) -> None:
@@ -181,7 +184,10 @@ class AnvilProcess:
         self.secrets: list[bytes] = []
         self._port: int | None = None
         self._last: deque[bytes] = deque(maxlen=_LAST_LINES)
-        self._process = _start(options)
+        # States of old blocks, some hundred MB an hour; anvil leaves them behind when it is killed.
+        tool = find_tool("anvil")
+        self.states_folder = Path(tempfile.mkdtemp(prefix="cuckoo-anvil-"))
+        self._process = _start(tool, options, self.states_folder)
         # A thread, so that the pipe never fills, whatever the event loop does or whether there is one.
         self._reader = threading.Thread(target=self._drain, name="anvil-output", daemon=True)
         self._reader.start()
@@ -224,6 +230,7 @@ class AnvilProcess:
         # A child of the process could still hold the pipe; then closing would wait for it.
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
+        shutil.rmtree(self.states_folder, ignore_errors=True)
 
     def _drain(self) -> None:
         for line in self._process.stdout or ():
@@ -236,9 +243,10 @@ class AnvilProcess:
                 self._port = int(port[1])
 
 
-def _start(options: AnvilOptions) -> subprocess.Popen[bytes]:
-    command = [str(find_tool("anvil")), "--host", "127.0.0.1", "--port", str(options.port)]
+def _start(tool: Path, options: AnvilOptions, states_folder: Path) -> subprocess.Popen[bytes]:
+    command = [str(tool), "--host", "127.0.0.1", "--port", str(options.port)]
     command += ["--chain-id", str(options.chain_id), "--accounts", str(options.accounts), "--color", "never"]
+    command += ["--cache-path", str(states_folder)]
     if options.block_time_s is not None:
         command += ["--block-time", f"{options.block_time_s:g}"]
     if options.genesis_s is not None:

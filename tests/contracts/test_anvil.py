@@ -11,8 +11,9 @@ import pytest
 import trio
 
 from contracts import anvil
-from contracts.anvil import AnvilFailed, AnvilOptions, anvil_process, run_anvil
+from contracts.anvil import Anvil, AnvilFailed, AnvilOptions, anvil_process, run_anvil
 from contracts.errors import ChainUnreachable
+from contracts.rpc import connect
 from contracts.transactions import Sender
 from tests.limits import CHILD_TIMEOUT_S, HANG_S
 
@@ -48,6 +49,20 @@ async def test_an_exception_in_the_block_comes_out_as_it_is_and_leaves_no_orphan
     with pytest.raises(ZeroDivisionError):
         await fail()
     assert not is_alive(process_ids[0])
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGKILL])
+def test_states_of_old_blocks_are_gone_with_the_process_however_it_ends(sent):
+    async def mine(process):
+        async with connect(process.endpoint) as rpc:
+            await Anvil(rpc, process).mine(2_000)
+
+    with anvil_process() as process:
+        trio.run(mine, process)
+        assert any(process.states_folder.iterdir())
+        os.kill(process.process_id, sent)
+    assert not process.states_folder.exists()
 
 
 @pytest.mark.process
