@@ -2,9 +2,11 @@
 
 import itertools
 import json
+import time
 
 import pytest
 
+from node.api.histories import WRITE_S
 from tests.limits import CHILD_TIMEOUT_S
 from tests.market.asking import WHOLE, Watched, ask
 from tests.market.money import PRICE_WEI, Money
@@ -59,6 +61,22 @@ def test_killed_with_a_task_announced(rogue_market, moment):
     assert (other.status, other.error["code"]) == (422, "idempotency_key_reused")
     assert other.headers["x-should-retry"] == "false"
     assert_paid_once(rogue_market, [first.task_id])
+
+
+def test_killed_why_a_task_went_as_it_did_is_known_all_the_same(rogue_market):
+    answer = ask(rogue_market, steps=STEPS)
+    assert answer.status == 200, answer.body
+
+    def explained():
+        with rogue_market.client() as client:
+            document = client.get(f"/v1/cuckoo/tasks/{answer.task_id}/explain").json()
+        return {name: document[name] for name in ("outcome", "ranking", "turns", "phases_ms", "paid_wei")}
+
+    time.sleep(2 * WRITE_S)  # as late as it may be written
+    before = explained()
+    assert [turn["came_to"] for turn in before["turns"]] == ["delivered"]
+    rogue_market.mend({"coordinator": rogue_market.kill("coordinator")})
+    assert explained() == before
 
 
 def test_killed_while_an_order_waits(rogue_market):
