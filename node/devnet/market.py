@@ -205,7 +205,8 @@ async def open_market(
         async def start(item: NodePlan) -> None:
             ports = ["--api-port", str(api_port), "--portal-port", str(portal_port)]
             # The dice select all work here, and a second inference process would slow the first ones down.
-            ports += ["--audit-percent", "0"]
+            if "--audit-percent" not in item.arguments:
+                ports += ["--audit-percent", "0"]
             of_role = ports if item.role is Role.COORDINATOR else []
             started[item.name] = await _start(stack, market, item, item.role_name, of_role)
             tell(f"{item.name} is ready")

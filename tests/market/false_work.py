@@ -35,7 +35,8 @@ CHEATS = (GUIDANCE, SEED, COUNT)
 AUDITOR = "auditor"
 TIMES = {"task_life_ms": 15_000, "audit_window_ms": 60_000}
 PLAN = (
-    NodePlan("coordinator", Role.COORDINATOR, 2_500_000),
+    # Which pays auditors: it looks at some work itself, and so can tell what their verdicts are worth.
+    NodePlan("coordinator", Role.COORDINATOR, 2_500_000, arguments=("--audit-percent", "1")),
     *(NodePlan(name, Role.MINER, 50_000, MODULE) for name in CHEATS),
     NodePlan(AUDITOR, Role.MINER, 200_000, only_audits=True),
 )

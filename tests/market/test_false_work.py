@@ -10,6 +10,7 @@ import pytest
 from contracts.deployment import read_deployment
 from node.commands import slash
 from node.commands.errors import show_errors
+from node.system.control_client import ask
 from protocol.evidence import Fault
 from protocol.evidence_document import from_document
 from protocol.messages import TaskAnnouncement
@@ -42,7 +43,7 @@ def address_of(market, name):
     return bytes.fromhex(market.description["addresses"][name].removeprefix("0x"))
 
 
-def let_everybody_cheat(market):
+def let_everybody_work(market):
     """Ask for pictures until each cheat has committed to one."""
     left = set(false_work.CHEATS)
     with market.client() as client:
@@ -83,7 +84,7 @@ def stake_of(market, node):
 
 
 def test_attack_other_guidance_another_seed_and_a_false_count_each_cost_the_stake(cheated):
-    let_everybody_cheat(cheated)
+    let_everybody_work(cheated)
     for name, fault in FAULTS.items():
         signer = address_of(cheated, name)
         assert stake_of(cheated, signer) > 0
@@ -97,3 +98,15 @@ def test_attack_other_guidance_another_seed_and_a_false_count_each_cost_the_stak
         tell(f"{name}: without its stake {seconds:.1f} s after the moment of the dice")
         if WHOLE:
             assert seconds <= SLASHED_S_MAX
+
+
+def test_a_node_that_only_audits_is_paid_for_its_verdicts(cheated):
+    let_everybody_work(cheated)
+    ends = time.monotonic() + HANG_S
+    while time.monotonic() < ends:
+        shown = ask(cheated.folder / false_work.AUDITOR, "status")
+        if shown["audit_pay"]["taken"]:
+            assert shown["pay"]["earned_micro_cai"] > 0
+            return
+        time.sleep(0.5)
+    pytest.fail(f"not paid: {shown['audit_pay']}, {shown['audits']}")
