@@ -234,9 +234,9 @@ async def test_a_peer_that_vanishes_without_a_farewell__is_dropped_within_its_pi
             assert bob.connected_peers()
             router.dead = True
             started = trio.current_time()
-            await until(lambda: not alice.connected_peers() and not bob.connected_peers())
+            # They know each other's addresses, and may be connected again by the time that both know.
+            await until(lambda: all(keeper.statistics().pings.frozen for keeper in keepers))
             assert trio.current_time() - started < FOUND_S_MAX
-            assert [keeper.statistics().pings.frozen for keeper in keepers] == [1, 1]
         nursery.cancel_scope.cancel()
 
 

@@ -21,6 +21,7 @@ from tests.node.exchange.test_openings import (
     committed,
     open_world,
 )
+from tests.p2p.nodes import until
 
 
 class Lookup:
@@ -68,6 +69,7 @@ async def test_who_is_not_connected_is_looked_up_by_the_key_that_signed(tmp_path
     async with open_world(tmp_path) as world:
         host, miner = world.hosts[AUDITOR], world.hosts[MINER]
         await host.disconnect(miner.peer_id)
+        await until(lambda: not host.is_connected(miner.peer_id))
         with pytest.raises(Refusal, match=r"^no peer of that address is known$"):
             await ask(world, AUDITOR, lookup := Lookup())
         assert lookup.asked == [address(MINER)]
