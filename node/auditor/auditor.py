@@ -191,6 +191,9 @@ class Auditor:
             # Whoever is connected to nobody, or fails at home, has not asked.
             alone = isinstance(error, LocalError) or not peer.host.connected_peers()
             log.info("audited miner did not open", task=subject.id[0].hex(), reason=str(error), ours=alone)
+        except Exception:  # an answer is a stranger's: it ends this audit at most, and accuses nobody
+            log.exception("a question failed by our fault", task=subject.id[0].hex())
+            alone = True
         if self._asking.get(subject.id) is not action:
             return  # over meanwhile, or begun anew by other dice
         del self._asking[subject.id]
@@ -219,8 +222,12 @@ class Auditor:
                 outcome = await self._outcome_of(subject, answer, found)
             except Unchecked as error:
                 outcome = Unable(str(error))
-        if self._held.get(subject.id) is answer:
-            self._held.pop(subject.id, None)
+            except Exception as error:  # likewise
+                log.exception("a check failed by our fault", task=subject.id[0].hex())
+                outcome = Unable(f"the check failed: {type(error).__name__}")
+        if self._held.get(subject.id) is not answer:
+            return  # begun anew by other dice, while this one waited for the workers
+        self._held.pop(subject.id, None)
         if isinstance(outcome, Unable):
             log.warning("work not audited", task=subject.id[0].hex(), reason=outcome.reason)
         self._act(self._engine.checked(subject.id, outcome, now_ms()))
@@ -237,7 +244,7 @@ class Auditor:
                     evidence_of, self._peer.domain, answer, package, reason, found.place[0]
                 )
                 self._peer.accuse(evidence)
-            except (CuckooError, ValueError) as error:
+            except (CuckooError, ValueError, LookupError) as error:
                 # Ours, not the miner's: whoever says it would lose its stake for a false verdict.
                 self._unproved += 1
                 return Unable(f"a fault that was found does not prove itself: {error}")
@@ -245,7 +252,9 @@ class Auditor:
         if reason is not AuditReason.NONE:
             log.warning("fault found", task=subject.id[0].hex(), miner=subject.id[1].hex(),
                         reason=reason.name.lower(), place=found.place)  # fmt: skip
-        return Judged(reason, found.checked, found.worst_excess_ppb, found.place, answer.bundle)
+        # It hashes all of the answer, which may be tens of megabytes.
+        bundle = await trio.to_thread.run_sync(lambda: answer.bundle)
+        return Judged(reason, found.checked, found.worst_excess_ppb, found.place, bundle)
 
     def _note(self, note: Note) -> None:
         work_id = note.subject.id

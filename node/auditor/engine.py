@@ -6,7 +6,8 @@ Is not: the check itself (`node/inference/audit`), streams, files or signatures.
 
 The laws of this file, tested with any sequence of events: nothing is raised, no bound is passed, nothing is
 published that was not written down, at most one verdict is made of a piece of work, and NO_OPENING is said of
-nobody that was asked fewer than `TRIES` times or before the time for the audit is nearly over.
+nobody that was asked fewer than `TRIES` times, with time between them, or before the time for the audit is
+nearly over.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ FIRST_ASK_PARTS: Final = 32
 """So small a part of the time for audits passes from the dice to the first question: a miner looks too."""
 TRY_PARTS: Final = 4
 """After a try so small a part of the time that is left passes before the next."""
+SPACING_PARTS: Final = 64
+"""At least so small a part of the time for audits passes between tries, however late they are: what keeps an
+honest miner from answering, a restart or a block that it does not know, is over by then. If no three of them
+fit in, nobody is accused."""
 LAST_PARTS: Final = 16
 """So small a part of the time is left when it is said that a miner has opened nothing."""
 REST_MS: Final = 1_000
@@ -149,7 +154,7 @@ class AuditorEngine:
                 self.counts[Count.MISSED] += 1
                 audit.tries += 1
                 left_ms = max(0, self._silence_at_ms(audit.subject) - now_ms)
-                audit.next_ms = now_ms + left_ms // TRY_PARTS
+                audit.next_ms = now_ms + max(self._terms.window_ms // SPACING_PARTS, left_ms // TRY_PARTS)
         return self._take_actions()
 
     def checked(self, work_id: WorkId, outcome: Outcome, now_ms: int) -> list[Action]:
@@ -247,7 +252,6 @@ class AuditorEngine:
     def _take_draw(self, audit: Audit, draw: AuditDraw, beacon: BeaconBlock, now_ms: int) -> None:
         steps = draw.steps_of(self._auditor)
         is_new = audit.life.state is AuditorState.HEARD
-        drawn = sum(other.drawing is not None for other in self._audits.values())
         if steps is None:
             self._end(audit, AuditorEvent.PASS, Count.NOT_DRAWN if is_new else Count.DICE_CHANGED)
         elif not is_new and audit.drawing is not None and audit.drawing.steps != steps:
@@ -256,7 +260,7 @@ class AuditorEngine:
             del self._over[audit.subject.id]
             self._audits[audit.subject.id] = fresh = Audit(audit.subject, audit.epoch)
             self._take_draw(fresh, draw, beacon, now_ms)
-        elif is_new and drawn >= DRAWN_MAX:
+        elif is_new and sum(other.drawing is not None for other in self._audits.values()) >= DRAWN_MAX:
             self._end(audit, AuditorEvent.EXPIRE, Count.DRAWN_OVERFLOW)
         else:
             self._set_drawing(audit, Drawing(beacon.hash, draw.dice, steps))

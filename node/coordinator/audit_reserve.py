@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from protocol.amounts import WEI_PER_MICRO_CAI
-from protocol.audit_draw import AuditedWork, draw_audit
+from protocol.audit_draw import dice_of, selected_ppm, selects
 from protocol.audit_pay import reserve_wei
 
 if TYPE_CHECKING:
@@ -98,5 +98,6 @@ def _is_left_out(view: View, task: TaskAnnouncement, commitment: Statement[Resul
     beacon, epoch = view.beacons.get(task.deadline_ms), view.epoch_of(task)
     if beacon is None or epoch is None:
         return False
-    draw = draw_audit(epoch, AuditedWork.of(task, commitment), beacon, view.audit_terms)
-    return not draw.is_selected
+    # The dice alone: to draw auditors among many nodes takes milliseconds, and nobody asks for them here.
+    ppm = selected_ppm(epoch, commitment.signer.address, beacon, view.audit_terms)
+    return not selects(dice_of(beacon.hash, commitment.digest), ppm)

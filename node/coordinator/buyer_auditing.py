@@ -262,7 +262,12 @@ class BuyerAuditor:
         except LocalError as error:  # also of the worker
             return Finding.UNCHECKED, str(error), 0, False
         except (Refusal, ProtocolError) as error:
-            return Finding.NOT_OPENED, str(error), 0, False
+            # Whoever is connected to nobody has not asked.
+            alone = not self._peer.host.connected_peers()
+            return Finding.UNCHECKED if alone else Finding.NOT_OPENED, str(error), 0, False
+        except Exception as error:  # an answer is a stranger's: it ends this check at most
+            log.exception("a check failed by our fault", task=check.task.digest.hex())
+            return Finding.UNCHECKED, type(error).__name__, 0, False
         if check.verdict is not None:
             item = self._packages[check.task.message.model_id]
             await self._pay.settle(check.task, check.verdict, check.drawn, found, item)
@@ -278,10 +283,9 @@ class BuyerAuditor:
         if reason not in PLACED_REASONS:
             return Finding.FALSE, detail, False
         item = self._packages[answer.task.message.model_id]
-        (place,) = found.place
         try:
             evidence = await trio.to_thread.run_sync(
-                evidence_of, self._peer.domain, answer, item, reason, place
+                evidence_of, self._peer.domain, answer, item, reason, found.place[0]
             )
         except (CuckooError, ValueError, LookupError) as error:
             # What does not prove itself is this machine's fault, and is not said.

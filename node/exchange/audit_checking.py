@@ -14,7 +14,7 @@ from node.inference.jobs.announced import announced_job
 from node.inference.jobs.audit_job import Audited, AuditJob, OpenedLeaf, OpenedStep
 from node.inference.jobs.job import Failed, JobRefused, WorkerError
 from protocol.audit import CHECKED_STEPS_MAX, PLACED_REASONS, AuditReason
-from protocol.errors import InvalidMessage, LocalError
+from protocol.errors import LocalError, ProtocolError
 from protocol.model_table import SchedulerRule
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ async def check_answer(pool: WorkerPool, answer: OpenedAnswer, auditor: bytes, d
             return found
         # A bit that flips here must not accuse anybody.
         again = await _run(pool, job)
-    except (JobRefused, InvalidMessage, WorkerError) as error:
+    except (JobRefused, ProtocolError, WorkerError) as error:
         raise Unchecked(str(error)) from error
     if again.reason != found.reason:
         raise Unchecked("two checks of the same work do not agree")
@@ -109,13 +109,14 @@ async def audit_once(
         raise Unchecked("the model is not here")
     wanted = steps_to_ask(package, steps)
     for _ in range(ROUNDS_MAX):
+        # Another auditor's verdict may name so many that with those before them they are too many.
+        if len(wanted) > CHECKED_STEPS_MAX:
+            break
         answer = await ask_miner(host, lookup, task, commitment, wanted)
         found = await check_answer(pool, answer, auditor, dice)
         if not found.to_open:
             return answer, found
         wanted = steps_to_ask(package, {*wanted, *found.to_open})
-        if len(wanted) > CHECKED_STEPS_MAX:
-            break
     raise Unchecked("the check wants what it has, or what there is not")
 
 

@@ -33,7 +33,6 @@ from protocol.trace import (
     TraceBinding,
     TraceLeaf,
     open_leaves,
-    tensors_of,
     verify_opening,
 )
 
@@ -261,8 +260,10 @@ async def _receive_opening(
     leaves = verify_opening(binding, trace_root, request, opening)
     tensors = {}
     for step in request.steps:
-        parts = [await _receive_hashed(stream, digest) for digest in tensors_of(leaves[step])]
-        tensors[step] = (parts[0], parts[1] if len(parts) > 2 else b"", parts[-1])  # noqa: PLR2004 - with guidance
+        leaf = leaves[step]
+        latent = await _receive_hashed(stream, leaf.latent)
+        unconditional = await _receive_hashed(stream, leaf.unconditional)
+        tensors[step] = (latent, unconditional, await _receive_hashed(stream, leaf.conditional))
     final = await _receive_hashed(stream, opening.final_latent) if request.final_latent else b""
     has_source = request.source_latent and opening.source_latent != NO_TENSOR
     source = await _receive_hashed(stream, opening.source_latent) if has_source else b""
@@ -272,6 +273,9 @@ async def _receive_opening(
 
 
 async def _receive_hashed(stream: DirectStream, digest: bytes) -> bytes:
+    """A tensor of this hash; empty if there is none, of whichever a miner has committed to none."""
+    if digest == NO_TENSOR:
+        return b""
     payload = await receive_some(stream)
     # Thousands of hashes, of a long one.
     if not await trio.to_thread.run_sync(is_tensor, payload, digest):

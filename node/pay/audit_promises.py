@@ -66,4 +66,8 @@ class AuditPromises:
         if not is_new:
             return None
         self._purse.hold(fee_wei)
-        return self._purse.promise(auditor, self._purse.total_after(auditor, fee_wei), fee_wei, fee_wei)
+        try:
+            return self._purse.promise(auditor, self._purse.total_after(auditor, fee_wei), fee_wei, fee_wei)
+        except MustNotPromise:
+            self._purse.release(fee_wei)
+            raise

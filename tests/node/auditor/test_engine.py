@@ -1,6 +1,7 @@
 """The auditor's engine: whole audits, silence, restarts, and its laws under any sequence of events."""
 
 import dataclasses
+import itertools
 import random
 
 import pytest
@@ -21,7 +22,7 @@ from node.auditor.actions import (
     Unable,
     WantsMore,
 )
-from node.auditor.engine import OPEN_MAX, REST_MS, TRIES, AuditorEngine
+from node.auditor.engine import OPEN_MAX, REST_MS, SPACING_PARTS, TRIES, AuditorEngine
 from protocol.audit import NO_BUNDLE, AuditReason, Audits, AuditVerdict, FaultPlace, Verdict
 from protocol.messages import ResultCommitment
 from protocol.rules.verdicts import check_form
@@ -166,6 +167,24 @@ def test_no_opening_is_said_after_three_tries_and_at_the_end_of_the_window():
     )
     assert note == Note(SUBJECT, DRAWING, silence)
     check_form(silence)
+
+
+def test_an_auditor_that_comes_late_leaves_time_between_its_tries():
+    """So that a miner that starts again, or knows a block a moment later, is not said to be silent."""
+    world = World()
+    world.asked()
+    world.engine.missed(WORK, world.now_ms, own_failure=True)
+    (_ask,) = world.tick(SILENCE_MS)
+    asked_ms, actions = [world.now_ms], []
+    while not any(isinstance(action, Note) for action in actions):
+        world.engine.missed(WORK, world.now_ms)
+        while not (actions := world.tick(world.now_ms + 1_000)):
+            pass
+        asked_ms.append(world.now_ms)
+    assert len(asked_ms) == TRIES + 1
+    spaces_ms = [later - sooner for sooner, later in itertools.pairwise(asked_ms)]
+    assert min(spaces_ms) >= TERMS.window_ms // SPACING_PARTS
+    assert world.now_ms < END_MS
 
 
 def test_a_miner_that_opens_at_the_third_try_is_checked_like_any():

@@ -50,7 +50,7 @@ class Place:
         self.seen.commitments[TASK.digest, MINER] = COMMITTED
         self.experience = Experience()
         packages = {MODEL.model_id: MODEL}
-        self.receipts = {TASK.digest: builders.receipt()}
+        self.receipts, self.connected = {TASK.digest: builders.receipt()}, {"somebody"}
         self.audits = BuyerAudits(
             rate_percent,
             self.experience,
@@ -59,7 +59,7 @@ class Place:
             new_dice=lambda: bytes(32),
         )
         peer = SimpleNamespace(
-            host="host",
+            host=SimpleNamespace(connected_peers=lambda: self.connected),
             lookup="lookup",
             key=SimpleNamespace(address=b"\x0c" * 20),
             domain=builders.DOMAIN,
@@ -212,6 +212,23 @@ async def test_a_miner_that_opens_nothing_is_asked_again_before_that_counts(run,
     assert len(place.asked) == TRIES
     assert place.words.endswith("its miner opened nothing (gone)")
     assert (place.experience.failures(MINER), place.events) == (1, [])
+
+
+async def test_a_coordinator_that_is_cut_off_says_nothing_of_its_miners(run, autojump_clock):
+    place = run(*[NotAnswered("nobody is reached")] * TRIES)
+    place.connected = set()
+    place.auditor.delivered(place.receipts[TASK.digest])
+    await trio.sleep(200)
+    assert place.words.endswith("it could not be checked here (nobody is reached)")
+    assert (place.experience.failures(MINER), place.events) == (0, [])
+
+
+async def test_attack_an_answer_that_nobody_thought_of_ends_one_check_and_no_coordinator(run, autojump_clock):
+    place = run(IndexError("list index out of range"))
+    place.auditor.delivered(place.receipts[TASK.digest])
+    await trio.sleep(5)
+    assert place.words.endswith("it could not be checked here (IndexError)")
+    assert (place.experience.failures(MINER), place.events) == (0, [])
 
 
 async def test_a_failure_of_this_machine_is_no_finding(run, autojump_clock):

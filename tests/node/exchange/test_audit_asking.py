@@ -9,9 +9,12 @@ from node.exchange.audit_asking import NotAnswered, ask_miner
 from node.exchange.protocols import OPENINGS_PROTOCOL
 from p2p.stream_errors import RemoteAborted
 from protocol.errors import InvalidMessage, Refusal
+from protocol.tensor import NO_TENSOR, tensor_hash
+from protocol.trace import OpeningRequest, TraceLeaf, open_leaves, steps_root
 from tests.node.exchange.answers import answer
 from tests.node.exchange.test_openings import (
     AUDITOR,
+    FINAL,
     KEPT,
     MINER,
     ROWS,
@@ -97,3 +100,27 @@ async def test_attack_a_miner_that_trickles_its_answer_is_not_waited_for(tmp_pat
         world.hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, trickle)
         with pytest.raises(NotAnswered, match=r"^the miner is too slow$"):
             await ask(world, AUDITOR, timeout_ms=100)
+
+
+@pytest.mark.parametrize("missing", [(0,), (1,), (2,), (0, 1), (0, 1, 2)])
+@pytest.mark.parametrize("has_final", [True, False])
+async def test_attack_a_miner_that_committed_to_tensors_that_are_not_there(tmp_path, missing, has_final):
+    """They arrive as empty, each in its own place, and fail no node: the check finds and proves them."""
+    rows = [tuple(b"" if place in missing else part for place, part in enumerate(row)) for row in ROWS]
+    leaves = [TraceLeaf.of(*row) for row in rows]
+    final = FINAL if has_final else b""
+
+    async def serve(stream, _peer):
+        request = OpeningRequest.decode(await stream.receive())
+        opening = open_leaves(TASK.digest, leaves, tensor_hash(final), request.steps, NO_TENSOR)
+        opened = [part for step in request.steps for part in rows[step]]
+        for payload in (*KEPT.payloads(), opening.encode(), *opened, final):
+            if payload:
+                await stream.send(payload)
+
+    async with open_world(tmp_path) as world:
+        world.hosts[MINER].handle_direct_streams(OPENINGS_PROTOCOL, serve)
+        root = world.binding.root(steps_root(leaves), tensor_hash(final), NO_TENSOR)
+        made = await ask(world, AUDITOR, root=root)
+    assert made.trace.tensors == {step: rows[step] for step in (1, 3)}
+    assert made.trace.final == final

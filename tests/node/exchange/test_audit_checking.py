@@ -142,3 +142,11 @@ async def test_an_audit_by_hand_does_not_go_round_in_circles(monkeypatch):
         await once(Pool(outcome(to_open=many)), 1)
     with pytest.raises(Unchecked, match=r"^the model is not here$"):
         await once(Pool(packages=()), 1)
+
+
+async def test_attack_a_verdict_of_so_many_steps_that_nobody_could_ask_for_them(monkeypatch):
+    """With those before them they are more than a question may name; nobody is asked, and no node fails."""
+    network = Network(monkeypatch)
+    with pytest.raises(Unchecked, match=r"^the check wants what it has, or what there is not$"):
+        await once(Pool(packages=(BACK,)), *range(1, 2 * CHECKED_STEPS_MAX, 2))
+    assert network.asked == []
