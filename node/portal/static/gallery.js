@@ -119,6 +119,7 @@ async function checked(id, blob) {
   let proved;
   try {
     proved = verify(receipt, bytes);
+    if (proved.taskId !== id) throw { code: "task" };
   } catch (error) {
     return [el("p.problem", { role: "alert" }, t("receipt.false"), " ", t(`bad.${error.code}`))];
   }
@@ -138,8 +139,8 @@ async function chainSays({ number, seed, miners }) {
   let known;
   try {
     known = await api.epoch(number);
-  } catch {
-    return "receipt.old";
+  } catch (error) {
+    return error.code === "unknown_epoch" ? "receipt.old" : "receipt.unasked";
   }
   const stakes = miners.map((miner) => [`0x${miner.address}`, miner.weight_micro_cai]);
   return known.seed === `0x${seed}` && JSON.stringify(known.miners) === JSON.stringify(stakes) ? "receipt.chain" : "receipt.differs";

@@ -95,6 +95,12 @@ function viewOf(work, order) {
   };
   const cancel = async () => {
     try {
+      const { cancelled } = await api.cancelOrder(order.name);
+      if (cancelled || work.watching === null) return;
+      // It only waits for its turn: whoever watches no more has left the queue. It may have had it just then.
+      leave(work);
+      session.keepOrder(null);
+      work.scene.replaceChildren();
       await api.cancelOrder(order.name);
     } catch (error) {
       view.words.replaceChildren(...error.words());
