@@ -187,7 +187,11 @@ class AnvilProcess:
         # States of old blocks, some hundred MB an hour; anvil leaves them behind when it is killed.
         tool = find_tool("anvil")
         self.states_folder = Path(tempfile.mkdtemp(prefix="cuckoo-anvil-"))
-        self._process = _start(tool, options, self.states_folder)
+        try:
+            self._process = _start(tool, options, self.states_folder)
+        except BaseException:
+            shutil.rmtree(self.states_folder, ignore_errors=True)
+            raise
         # A thread, so that the pipe never fills, whatever the event loop does or whether there is one.
         self._reader = threading.Thread(target=self._drain, name="anvil-output", daemon=True)
         self._reader.start()

@@ -17,7 +17,7 @@ import re
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -36,11 +36,11 @@ PORT_MAX: Final = 65_535
 CALL_S_MAX: Final = 5.0
 """For the addresses of a host, and for a call: connection, handshake, request and status."""
 CALLS: Final = 4
-"""Calls under way at a time."""
-WAITING_MAX: Final = 64
+"""Calls under way at a time; one of each token, so that a host that never answers delays its app alone."""
+WAITING_MAX: Final = 256
 """Calls that wait or are under way, of all tokens."""
 WAITING_OF_TOKEN_MAX: Final = 16
-"""Likewise of one; a host that never answers delays its own app's calls, not all of them."""
+"""Likewise of one."""
 _HOST: Final = r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?"
 _LISTED: Final = re.compile(rf"({_HOST})(?::([0-9]{{1,5}}))?", re.ASCII)
 # Nothing that parsers read differently: no name or password, backslash, white space, fragment, other script.
@@ -48,7 +48,9 @@ _URL: Final = re.compile(
     rf"https://({_HOST})(?::([0-9]{{1,5}}))?(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?", re.ASCII | re.IGNORECASE
 )
 _LOOKUPS: Final = trio.CapacityLimiter(CALLS)
-"""Threads that ask for addresses: of their own, since one that is given up goes on until its answer comes."""
+"""Threads that ask for addresses: of their own, since one that is given up goes on until its answer comes.
+One of each token.
+"""
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _TUNNELS: Final = tuple(map(ipaddress.IPv6Network, ("2001::/32", "2002::/16")))
 """IPv6 addresses with an IPv4 address in them, Teredo's and 6to4's (RFC 4380, RFC 3056). All others with one,
@@ -58,7 +60,8 @@ _NO_INTERNET: Final = ipaddress.IPv4Network("192.0.0.0/24")
 """IETF protocol assignments (RFC 6890), of which some versions of Python know the first eight only."""
 log = structlog.get_logger()
 
-Lookup: TypeAlias = Callable[[str, int], Awaitable[list[str]]]
+Lookup: TypeAlias = Callable[[str, int], list[str]]
+"""Addresses of a host with a port; it runs in a thread. Raises OSError: there are none."""
 
 
 class BadHookHost(LocalError):
@@ -89,7 +92,8 @@ class WebhookStatus:
 
     :ivar waiting: calls that wait or are under way.
     :ivar called: that were answered with a status of 200 to 299. :ivar failed: others.
-    :ivar refused: URLs that may not be called. :ivar dropped: calls beyond a bound.
+    :ivar refused: URLs that may not be called. :ivar dropped: calls beyond a bound, or with nothing to tell
+        any more when their turn came.
     """
 
     waiting: int
@@ -122,18 +126,29 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and ip not in _NO_INTERNET
 
 
-async def addresses_of(host: str, port: int) -> list[str]:
+def addresses_of(host: str, port: int) -> list[str]:
     """IP addresses of a host, by the machine's resolver. :raises OSError: it has none."""
-    found = await trio.to_thread.run_sync(
-        socket.getaddrinfo,
-        host,
-        port,
-        0,
-        socket.SOCK_STREAM,
-        limiter=_LOOKUPS,
-        abandon_on_cancel=True,  # type: ignore[call-arg]  # its stubs are older
-    )
-    return [str(item[4][0]) for item in found]
+    return [str(item[4][0]) for item in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)]
+
+
+class _Place:
+    """A token's place in `_LOOKUPS`. trio gives it back when the thread has returned, also one given up."""
+
+    def __init__(self, looking: set[str], token_id: str) -> None:
+        self._looking = looking
+        self._token_id = token_id
+
+    async def acquire_on_behalf_of(self, borrower: object) -> None:
+        self._looking.add(self._token_id)
+        try:
+            await _LOOKUPS.acquire_on_behalf_of(borrower)
+        except BaseException:
+            self._looking.discard(self._token_id)
+            raise
+
+    def release_on_behalf_of(self, borrower: object) -> None:
+        self._looking.discard(self._token_id)
+        _LOOKUPS.release_on_behalf_of(borrower)
 
 
 class Webhooks:
@@ -154,22 +169,27 @@ class Webhooks:
         self._tls = tls
         self._calls = trio.CapacityLimiter(CALLS)
         self._waiting: Counter[str] = Counter()
+        self._turns: dict[str, trio.Lock] = {}  # of tokens with calls that wait
+        self._looking: set[str] = set()  # tokens with a lookup
         self._called = self._failed = self._refused = self._dropped = 0
 
-    async def find(self, field: str, url: str) -> Hook:
+    async def find(self, field: str, url: str, token_id: str) -> Hook:
         """The hook of a URL; its host is asked for here, and never again.
 
+        :param token_id: whose it is; each has one lookup at a time.
         :raises BadRequest: it may not be called; names the field and the reason.
         """
         try:
-            return await self._find(url)
+            return await self._find(url, token_id)
         except ValueError as error:
             self._refused += 1
             raise BadRequest(field, f"{field}: {error}") from error
 
-    async def tell(self, hook: Hook, document: Mapping[str, Any], token_id: str) -> bool:
+    async def tell(self, hook: Hook, make: Callable[[], Mapping[str, Any] | None], token_id: str) -> bool:
         """POST a document as JSON, once there is room. Never raises for what the host does.
 
+        :param make: makes the document when its turn has come, so that what waits holds none; None: there
+            is nothing to tell any more.
         :returns: whether it was taken.
         """
         if self._waiting.total() >= WAITING_MAX or self._waiting[token_id] >= WAITING_OF_TOKEN_MAX:
@@ -177,12 +197,16 @@ class Webhooks:
             return False
         self._waiting[token_id] += 1
         try:
-            async with self._calls:
-                taken = await self._call(hook, document)
+            async with self._turns.setdefault(token_id, trio.Lock()), self._calls:
+                document = make()
+                taken = document is not None and await self._call(hook, document)
         finally:
             self._waiting[token_id] -= 1
-            self._waiting += Counter()  # only what waits is kept
-        if taken:
+            if not self._waiting[token_id]:
+                del self._waiting[token_id], self._turns[token_id]
+        if document is None:
+            self._dropped += 1
+        elif taken:
             self._called += 1
         else:
             self._failed += 1
@@ -194,7 +218,7 @@ class Webhooks:
 
     # Internals
 
-    async def _find(self, url: str) -> Hook:
+    async def _find(self, url: str, token_id: str) -> Hook:
         """:raises ValueError: it may not be called; says why."""
         if not self._hosts:
             raise ValueError("this node calls no URLs; ask for the status instead")
@@ -204,17 +228,30 @@ class Webhooks:
         host, port = match[1].lower(), int(match[2] or HTTPS_PORT)
         if (host, port) not in self._hosts:
             raise ValueError(f"the node's operator has not listed {host}:{port}; ask for the status instead")
-        addresses: list[str] = []
-        with trio.move_on_after(CALL_S_MAX):
-            try:
-                addresses = await self._lookup(host, port)
-            except (OSError, UnicodeError) as error:
-                raise ValueError(f"the host {host} has no address") from error
+        addresses = await self._looked_up(host, port, token_id)
         if not addresses:
             raise ValueError(f"the host {host} has no address")
         if not all(map(is_public, addresses)):
             raise ValueError(f"the host {host} has an address that is not public")
         return Hook(host, port, match[3] or "/", addresses[0])
+
+    async def _looked_up(self, host: str, port: int, token_id: str) -> list[str]:
+        """:raises ValueError: there is no address, or none in time, or the token has a lookup."""
+        if token_id in self._looking:
+            raise ValueError("another request of this token looks for its host; ask again in some seconds")
+        with trio.move_on_after(CALL_S_MAX):
+            try:
+                found: list[str] = await trio.to_thread.run_sync(
+                    self._lookup,
+                    host,
+                    port,
+                    limiter=_Place(self._looking, token_id),  # type: ignore[arg-type]  # trio takes what is like one
+                    abandon_on_cancel=True,  # type: ignore[call-arg]  # its stubs are older
+                )
+            except (OSError, UnicodeError) as error:
+                raise ValueError(f"the host {host} has no address") from error
+            return found
+        raise ValueError(f"the address of {host} did not come in {CALL_S_MAX:g} s; ask again")
 
     async def _call(self, hook: Hook, document: Mapping[str, Any]) -> bool:
         address = f"[{hook.address}]" if ":" in hook.address else hook.address

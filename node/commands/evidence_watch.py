@@ -61,10 +61,15 @@ class Finder:
     """Finds new pieces in some folders. :ivar told: offences that were told, by fault and signer."""
 
     def __init__(self, data_dirs: Sequence[Path]) -> None:
-        """:raises LocalError: one of them is no folder."""
+        """:raises LocalError: there are none, or one of them is no folder, or a node's folder of evidence."""
+        if not data_dirs:
+            raise LocalError("name the data directories of nodes of yours")
         for data_dir in data_dirs:
             if not data_dir.is_dir():
                 raise LocalError(f"{data_dir} is not a folder")
+            whole = data_dir.resolve()
+            if whole.name == FOLDER and not (whole / FOLDER).is_dir():
+                raise LocalError(f"{data_dir} is a node's evidence; name its data directory, {whole.parent}")
         self._folders = [data_dir / FOLDER for data_dir in data_dirs]
         self._looked_at: dict[Path, int] = {}
         self.told: Bounded[tuple[int, bytes], None] = Bounded(TOLD_MAX)

@@ -31,6 +31,7 @@ def open_(data_dir: Path, /) -> None:
             raise
         # It does not know the act.
         raise LocalError(
-            f"the node on {data_dir} serves no portal; start it without --portal-port -1"
+            f"the node on {data_dir} serves no portal; start it without --portal-port -1; "
+            "a bootstrap peer has none"
         ) from error
     print(answer["url"])

@@ -172,6 +172,8 @@ def watch(
     def tell(line: str) -> None:
         print(line, flush=True)
 
+    if options.reporter_key is not None and not submit:
+        raise LocalError("--reporter-key reports nothing without --submit")
     finder = Finder(data_dirs)
     if not submit:
         trio.run(partial(watch, finder, tell, count=count))

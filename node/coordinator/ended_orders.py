@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from node.coordinator.journal_file import JournalUnavailable, read_row
+from node.coordinator.journal_file import read_row, read_rows
 from node.coordinator.outcomes import Delivered
 from node.coordinator.records import FailureKind, OrderCancelled, OrderFailed, Record, ResultReceived
 from node.coordinator.snapshots import OrderSnapshot
@@ -105,8 +105,12 @@ class EndedOrders:
         return self._ended("task_id = ?", task_id)
 
     def named_tasks(self, prefix: str, offset: int, limit: int) -> list[bytes]:
-        """Ids of delivered tasks of orders whose names begin so, the newest first."""
-        rows = self._connection.execute(
+        """Ids of delivered tasks of orders whose names begin so, the newest first.
+
+        :raises JournalUnavailable: the file failed.
+        """
+        rows = read_rows(
+            self._connection,
             f"SELECT task_id FROM ended WHERE {_NAMED} ORDER BY rowid DESC LIMIT ? OFFSET ?",  # noqa: S608
             (len(prefix), prefix, limit, offset),
         )
@@ -136,10 +140,7 @@ class EndedOrders:
             "SELECT announcement, commitment FROM ended WHERE announcement IS NOT NULL AND ended_at_ms >= ? "
             "ORDER BY rowid DESC LIMIT ?"
         )
-        try:
-            rows = self._connection.execute(query, (since_ms, most)).fetchall()
-        except sqlite3.Error as error:
-            raise JournalUnavailable(f"the journal cannot be read: {error}") from error
+        rows = read_rows(self._connection, query, (since_ms, most))
         return [
             (
                 open_statement(self._domain, announcement, TaskAnnouncement),

@@ -68,3 +68,14 @@ def read_row(
         message = f"the journal cannot be read: {error}"
         raise JournalUnavailable(message) from error
     return row
+
+
+def read_rows(
+    connection: sqlite3.Connection, query: str, values: tuple[object, ...]
+) -> list[tuple[Any, ...]]:
+    """All rows of an answer. :raises JournalUnavailable: the file failed."""
+    try:
+        return connection.execute(query, values).fetchall()
+    except sqlite3.Error as error:
+        message = f"the journal cannot be read: {error}"
+        raise JournalUnavailable(message) from error

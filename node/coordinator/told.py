@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from node.coordinator.journal_file import read_row, transaction
+from node.coordinator.journal_file import read_row, read_rows, transaction
 
 TOLD_MAX: Final = 10_000
 """Tasks that are told of, as many as outcomes; what was written first is forgotten first."""
@@ -84,9 +84,12 @@ class Told:
         return None if row is None else bytes(row[0])
 
     def tasks_of(self, order_id: bytes) -> list[bytes]:
-        """Tasks of an order, in the order in which they were written first."""
+        """Tasks of an order, in the order in which they were written first.
+
+        :raises JournalUnavailable: the file failed.
+        """
         query = "SELECT task_id FROM told WHERE order_id = ? ORDER BY number LIMIT ?"
-        return [bytes(row[0]) for row in self._connection.execute(query, (order_id, ORDER_TASKS_MAX))]
+        return [bytes(row[0]) for row in read_rows(self._connection, query, (order_id, ORDER_TASKS_MAX))]
 
     def statistics(self) -> ToldSnapshot:
         """How full it is."""

@@ -152,7 +152,9 @@ class Control:
             return self._observable.document()
         act = self.acts.get(request["do"])
         if act is None:
-            raise BadRequest(f"this node knows: {', '.join(['status', 'events', *sorted(self.acts)])}")
+            known = ", ".join(["status", "events", *sorted(self.acts)])
+            elsewhere = "tasks are explained and audited by their coordinator"
+            raise BadRequest(f"this node knows: {known}; {elsewhere}")
         argument = _argument(act.argument, request.get("argument", {}))
         with trio.move_on_after(act.timeout_ms / 1000):
             return to_document(await act.run(argument))

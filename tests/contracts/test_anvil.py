@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from contracts import anvil
-from contracts.anvil import Anvil, AnvilFailed, AnvilOptions, anvil_process, run_anvil
+from contracts.anvil import Anvil, AnvilFailed, AnvilOptions, AnvilProcess, anvil_process, run_anvil
 from contracts.errors import ChainUnreachable
 from contracts.rpc import connect
 from contracts.transactions import Sender
@@ -63,6 +63,20 @@ def test_states_of_old_blocks_are_gone_with_the_process_however_it_ends(sent):
         assert any(process.states_folder.iterdir())
         os.kill(process.process_id, sent)
     assert not process.states_folder.exists()
+
+
+def test_a_start_that_fails_leaves_no_folder(monkeypatch, tmp_path):
+    def fail(tool, options, states_folder):
+        assert states_folder == states
+        raise BlockingIOError("no process is left")
+
+    states = tmp_path / "states"
+    monkeypatch.setattr(anvil, "find_tool", lambda _name: tmp_path / "anvil")
+    monkeypatch.setattr(anvil.tempfile, "mkdtemp", lambda **_: states.mkdir() or str(states))
+    monkeypatch.setattr(anvil, "_start", fail)
+    with pytest.raises(BlockingIOError, match=r"^no process is left$"):
+        AnvilProcess(AnvilOptions())
+    assert not states.exists()
 
 
 @pytest.mark.process

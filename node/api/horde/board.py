@@ -9,6 +9,7 @@ import base64
 import secrets
 import uuid
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -188,6 +189,7 @@ class Board:
             self._failed += 1
             entry.fault = errors.INTERNAL_ERROR.message
         entry.job, entry.ended_at_ms = None, now_ms()
+        del job  # what was sent and made would be kept, unbounded, as long as calls wait
         entry.over.set()
         self._sweep()
         try:
@@ -197,13 +199,12 @@ class Board:
             self._failed += 1
 
     async def _call(self, entry: Entry) -> None:
-        """Tell the app's webhook of each picture; a token that was revoked meanwhile is told nothing."""
+        """Tell the app's webhook of each picture, unless it or its token is gone when its turn comes."""
         if entry.hook is None:
             return
-        for document in generations_document(entry):
-            if not entry.caller.ended.is_set():
-                further = {"request": entry.entry_id, "kudos": entry.kudos}
-                await self._webhooks.tell(entry.hook, document | further, entry.caller.token_id)
+        for index in sorted(entry.made):
+            document = partial(_told_document, entry, index)
+            await self._webhooks.tell(entry.hook, document, entry.caller.token_id)
 
     async def _followed(
         self, entry: Entry, job: Job, name: RequestName, placed: Callable[[], None]
@@ -257,7 +258,7 @@ class Board:
             key=lambda item: item.ended_at_ms,
         )
         while ended and ended[0].ended_at_ms + KEPT_MS <= now_ms():
-            del self._entries[ended.pop(0).entry_id]
+            self._forget(ended.pop(0))
         while len(ended) > FINISHED_MAX:
             self._drop(ended, lambda _: 1)
         while sum(map(_size_of, ended)) > RESULT_BYTES_MAX:
@@ -267,26 +268,35 @@ class Board:
         token_id = heaviest((entry.caller.token_id, weight(entry)) for entry in ended)
         entry = next(entry for entry in ended if entry.caller.token_id == token_id)
         ended.remove(entry)
-        del self._entries[entry.entry_id]
+        self._forget(entry)
         self._dropped += 1
 
+    def _forget(self, entry: Entry) -> None:
+        del self._entries[entry.entry_id]
+        entry.made.clear()  # calls that wait still have the entry
 
-def generations_document(entry: Entry) -> list[dict[str, Any]]:
-    """Its pictures, for JSON, in AI Horde's fields."""
-    return [
-        {
-            "img": made.image,
-            "seed": str(made.seed),
-            "id": made.task_id.hex(),
-            "censored": False,
-            "model": made.model,
-            "worker_id": f"0x{made.miner.hex()}",
-            "worker_name": f"0x{made.miner.hex()}",
-            "state": "ok",
-            "gen_metadata": [],
-        }
-        for _, made in sorted(entry.made.items())
-    ]
+
+def generation_document(made: Made) -> dict[str, Any]:
+    """A picture, for JSON, in AI Horde's fields."""
+    return {
+        "img": made.image,
+        "seed": str(made.seed),
+        "id": made.task_id.hex(),
+        "censored": False,
+        "model": made.model,
+        "worker_id": f"0x{made.miner.hex()}",
+        "worker_name": f"0x{made.miner.hex()}",
+        "state": "ok",
+        "gen_metadata": [],
+    }
+
+
+def _told_document(entry: Entry, index: int) -> dict[str, Any] | None:
+    """A picture as its webhook is told of it, made when its turn comes; None if it is told nothing."""
+    made = entry.made.get(index)
+    if made is None or entry.caller.ended.is_set():
+        return None
+    return generation_document(made) | {"request": entry.entry_id, "kudos": entry.kudos}
 
 
 def _size_of(entry: Entry) -> int:

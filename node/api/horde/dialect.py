@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from node.api.dialect import Dialect
 from node.api.errors import ApiError, Refused
-from node.api.horde.board import Board, Entry, generations_document
+from node.api.horde.board import Board, Entry, generation_document
 from node.api.horde.errors import wording
 from node.api.horde.operations import ERROR, OPERATIONS
 from node.api.horde.payload import parse_payload
@@ -92,7 +92,10 @@ class Handlers:
         if asked.dry_run:
             services.desk.require_rate(caller_of(request.scope))
             return json_response({"kudos": kudos})
-        hook = await services.webhooks.find("webhook", asked.webhook) if asked.webhook else None
+        hook = None
+        if asked.webhook:
+            token_id = caller_of(request.scope).token_id
+            hook = await services.webhooks.find("webhook", asked.webhook, token_id)
         name = await RequestName.of(request, content)
         entry = await self._board.start(asked, name, services.base_url(request.scope), kudos, hook)
         document: dict[str, Any] = {"id": entry.entry_id, "kudos": kudos}
@@ -216,7 +219,8 @@ def _document(entry: Entry) -> dict[str, Any]:
 
 def _whole(entry: Entry) -> dict[str, Any]:
     """The same with the pictures."""
-    return _document(entry) | {"generations": generations_document(entry), "shared": False}
+    generations = [generation_document(made) for _, made in sorted(entry.made.items())]
+    return _document(entry) | {"generations": generations, "shared": False}
 
 
 def _model_document(item: OfferedModel) -> dict[str, Any]:

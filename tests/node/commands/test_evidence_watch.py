@@ -82,6 +82,17 @@ def test_what_is_no_folder_is_a_clear_error(tmp_path):
         Finder([tmp_path / "nowhere"])
 
 
+def test_without_a_folder_or_with_the_one_of_evidence_itself_it_says_what_to_name(node, run):
+    folder = node("one", Fault.FALSE_STEP)
+    assert run("watch") == (1, ["cuckoo-slash: name the data directories of nodes of yours"])
+    assert run("watch", folder / "evidence", "--count", 1) == (
+        1,
+        [f"cuckoo-slash: {folder}/evidence is a node's evidence; name its data directory, {folder}"],
+    )
+    inner = node("evidence", Fault.FALSE_STEP)  # a data directory may have this name
+    assert found(Finder([inner])) == [Fault.FALSE_STEP]
+
+
 async def test_what_the_contract_judges_is_reported_and_all_is_told(node):
     folder, lines, reported = node("one", *Fault), [], []
 
@@ -163,4 +174,11 @@ def test_to_submit_without_an_account_is_a_clear_error(node, run):
     assert run("watch", node("one"), "--submit") == (
         1,
         ["cuckoo-slash: --submit needs the account that reports: --reporter-key"],
+    )
+
+
+def test_an_account_without_submit_is_a_clear_error(node, run, tmp_path):
+    assert run("watch", node("one"), "--reporter-key", tmp_path / "key.json", "--count", 1) == (
+        1,
+        ["cuckoo-slash: --reporter-key reports nothing without --submit"],
     )

@@ -32,7 +32,10 @@ async def test_a_node_without_a_portal_has_no_link__and_says_what_to_do(tmp_path
     async with open_control(tmp_path, Observable(), EventBus()):
         with pytest.raises(LocalError) as error:
             await run(tmp_path)
-    assert str(error.value) == f"the node on {tmp_path} serves no portal; start it without --portal-port -1"
+    assert str(error.value) == (
+        f"the node on {tmp_path} serves no portal; start it without --portal-port -1; "
+        "a bootstrap peer has none"
+    )
 
 
 async def test_a_refusal_of_another_sort_is_said_as_it_is(tmp_path):

@@ -156,6 +156,15 @@ def test_outcomes_are_bounded(tmp_path, monkeypatch):
         assert journal.statistics().ended == 3
 
 
+def test_ended_orders_in_a_file_that_fails(tmp_path):
+    with open_journal(tmp_path / "j", DOMAIN, ADDRESS) as (journal, _):
+        journal.ended._connection.execute("DROP TABLE ended")
+        for ask in (lambda: journal.ended.named_tasks("", 0, 1), lambda: journal.ended.delivered_since(0, 1)):
+            with pytest.raises(JournalUnavailable) as caught:
+                ask()
+            assert str(caught.value) == "the journal cannot be read: no such table: ended"
+
+
 async def test_results_are_bounded_by_age_and_size_and_their_receipts_stay(tmp_path, monkeypatch):
     run = await undisturbed(tmp_path)
     monkeypatch.setattr(ended_orders, "OUTPUTS_BYTES_MAX", 0)

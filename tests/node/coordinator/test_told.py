@@ -4,6 +4,7 @@ import pytest
 
 from node.coordinator import told as told_module
 from node.coordinator.journal import open_journal
+from node.coordinator.journal_file import JournalUnavailable
 from node.coordinator.told import ToldSnapshot, ToldTask
 from tests.node.coordinator.desk import COORDINATOR, DOMAIN
 
@@ -51,3 +52,11 @@ def test_tasks_of_an_order_are_bounded(opened, monkeypatch):
     with opened() as (journal, _):
         journal.told.keep([ToldTask(bytes([number]), b"o", b"") for number in range(3)])
         assert journal.told.tasks_of(b"o") == [b"\0", b"\1"]
+
+
+def test_tasks_of_an_order_in_a_file_that_fails(opened):
+    with opened() as (journal, _):
+        journal.told._connection.execute("DROP TABLE told")
+        with pytest.raises(JournalUnavailable) as caught:
+            journal.told.tasks_of(b"o")
+    assert str(caught.value) == "the journal cannot be read: no such table: told"

@@ -97,7 +97,11 @@ async def test_an_act_that_fails__says_whose_fault_it_was(node, tmp_path, reason
 @pytest.mark.parametrize(
     ("do", "argument", "message"),
     [
-        ("fly", None, "this node knows: status, events, cancel"),
+        (
+            "fly",
+            None,
+            "this node knows: status, events, cancel; tasks are explained and audited by their coordinator",
+        ),
         ("cancel", None, "the argument has the members: reason, task_id"),
         (
             "cancel",

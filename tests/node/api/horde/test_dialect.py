@@ -1,6 +1,7 @@
 """AI Horde's dialect in process: a request's life, its limits, and that no URL is ever called."""
 
 import base64
+import gc
 import io
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from node.api.horde import board as board_module
 from node.api.horde.payload import PARAMS_REFUSED, REFUSED, WITHOUT_EFFECT, seed_of
+from node.api.jobs import Job
 from node.api.picture_formats import PictureFormat
 from node.api.tokens.store import TokenStore, TokensUnavailable
 from node.api.webhooks import Hook, Webhooks
@@ -123,10 +125,11 @@ async def test_attack_no_request_makes_the_node_call_a_url(serve, field, value):
 async def test_a_listed_webhook_hears_of_each_picture_when_all_are_made(serve, monkeypatch):
     told = []
 
-    async def lookup(host, port):
+    def lookup(host, port):
         return ["93.184.216.34"]
 
-    async def tell(self, hook, document, token_id):
+    async def tell(self, hook, make, token_id):
+        document = make()
         whole = (await http.get(STATUS + document["request"])).json()
         told.append((hook, document, whole["done"]))
         return True
@@ -149,11 +152,39 @@ async def test_a_listed_webhook_hears_of_each_picture_when_all_are_made(serve, m
     assert told == [(hook, item | further, True) for item in whole["generations"]]
 
 
+async def test_attack_calls_that_wait_keep_no_picture_beyond_the_bound(serve, monkeypatch):
+    """Calls of a slow host wait; what was sent and made goes all the same. Then there is nothing to tell."""
+    turn, told = trio.Event(), []
+
+    async def tell(self, hook, make, token_id):
+        await turn.wait()
+        told.append(make())
+
+    monkeypatch.setattr(Webhooks, "tell", tell)
+    built = api(webhooks=frozenset({("hooks.example", 443)}))
+    monkeypatch.setattr(built.services.webhooks, "_lookup", lambda host, port: ["93.184.216.34"])
+    async with serve(built=built) as http:
+        body = {"prompt": "a cat", "params": {"n": 2}, "webhook": "https://hooks.example/"}
+        gc.collect()
+        before = {id(item) for item in gc.get_objects() if isinstance(item, Job | board_module.Made)}
+        entry_id = (await http.post(ASYNC, json=body)).json()["id"]
+        assert len((await finished(http, entry_id))["generations"]) == 2
+        await trio.testing.wait_all_tasks_blocked()
+        monkeypatch.setattr(board_module, "RESULT_BYTES_MAX", 0)
+        assert (await http.get(CHECK + entry_id)).status_code == 404
+        gc.collect()
+        kept = [item for item in gc.get_objects() if isinstance(item, Job | board_module.Made)]
+        assert [item for item in kept if id(item) not in before] == []
+        turn.set()
+        await trio.testing.wait_all_tasks_blocked()
+    assert told == [None, None]
+
+
 async def test_attack_a_webhook_that_breaks_ends_nothing(serve, monkeypatch):
-    async def lookup(host, port):
+    def lookup(host, port):
         return ["93.184.216.34"]
 
-    async def tell(self, hook, document, token_id):
+    async def tell(self, hook, make, token_id):
         raise RuntimeError("by our fault")
 
     monkeypatch.setattr(Webhooks, "tell", tell)
