@@ -166,14 +166,15 @@ async def test_attack_calls_that_wait_keep_no_picture_beyond_the_bound(serve, mo
     async with serve(built=built) as http:
         body = {"prompt": "a cat", "params": {"n": 2}, "webhook": "https://hooks.example/"}
         gc.collect()
-        before = {id(item) for item in gc.get_objects() if isinstance(item, Job | board_module.Made)}
+        # By their types: some object of a library answers a question for its class with a warning.
+        before = {id(item) for item in gc.get_objects() if type(item) in {Job, board_module.Made}}
         entry_id = (await http.post(ASYNC, json=body)).json()["id"]
         assert len((await finished(http, entry_id))["generations"]) == 2
         await trio.testing.wait_all_tasks_blocked()
         monkeypatch.setattr(board_module, "RESULT_BYTES_MAX", 0)
         assert (await http.get(CHECK + entry_id)).status_code == 404
         gc.collect()
-        kept = [item for item in gc.get_objects() if isinstance(item, Job | board_module.Made)]
+        kept = [item for item in gc.get_objects() if type(item) in {Job, board_module.Made}]
         assert [item for item in kept if id(item) not in before] == []
         turn.set()
         await trio.testing.wait_all_tasks_blocked()
