@@ -311,7 +311,11 @@ async def made_by(http, key, count):
     ids = []
     for _ in range(count):
         http.headers["apikey"] = key
-        ids.append((await http.post(ASYNC, json={"prompt": "a cat", "r2": False})).json()["id"])
+        ids.append(
+            (await http.post(ASYNC, json={"prompt": "a cat", "r2": False, "params": {"seed": "7"}})).json()[
+                "id"
+            ]
+        )
         await finished(http, ids[-1])
     return ids
 
